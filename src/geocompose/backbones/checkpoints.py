@@ -1,0 +1,63 @@
+"""Reading weight files: from a path or the Hugging Face hub, safetensors or torch, always without executing code."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from geocompose.errors import UserError
+
+log = logging.getLogger("geocompose")
+
+
+def download(repository: str, file: str) -> Path:
+    """Return the local path of a file of the Hugging Face hub, downloaded once and kept in the hub's cache.
+
+    Raises:
+        UserError: it is neither cached nor reachable; says why and what to do.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repo_id=repository, filename=file))
+    except Exception as error:  # noqa: BLE001 - the hub raises network, cache and HTTP errors of several libraries
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"The weights {repository}/{file} can't be had from the Hugging Face hub: {reason} "
+            "Download the file elsewhere and give its path as backbone.ckpt_path, or use backbone.pretrained=false."
+        ) from error
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file's content in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a weight file by name, on the CPU; a `state_dict` or `model` entry is unwrapped.
+
+    Raises:
+        UserError: there is no such file, or it is no weight file that can be read without executing code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"There is no weight file at {path}. Give the path of a .pt, .pth, .ckpt or .safetensors file.")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            content: object = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - pickle, zip and safetensors each have their own errors
+        raise UserError(f"{path} can't be read as weights: {type(error).__name__}: {error}") from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(f"{path} holds no state dict (a mapping of names to tensors), but {type(content).__name__}.")
+    return dict(content)

@@ -1,0 +1,56 @@
+"""Fixed sine-cosine encodings of token positions, acquisition dates and places.
+
+Source: the masked autoencoder paper (arXiv 2111.06377) for positions, Prithvi-EO-2.0 (arXiv 2412.02732) for coordinates.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+def sine_cosine(positions: Tensor, dim: int) -> Tensor:
+    """Return (..., dim) float32: the sines, then the cosines of `positions` times 1 / 10000^(i / (dim / 2)).
+
+    Always float32: in bfloat16 the year 2018 would become 2016.
+    """
+    half = dim // 2
+    omega = 1.0 / 10000 ** (torch.arange(half, dtype=torch.float64, device=positions.device) / half)
+    angles = positions.to(torch.float64).unsqueeze(-1) * omega
+    return torch.cat([angles.sin(), angles.cos()], dim=-1).to(torch.float32)
+
+
+def grid_encoding(dim: int, grid: tuple[int, int, int]) -> Tensor:
+    """Return (1 + frames * rows * columns, dim): positions of a token grid, zeros for the class token first.
+
+    The width is split 6 : 6 : 4 between column, row and frame.
+
+    Raises:
+        ValueError: `dim` is no multiple of 16.
+    """
+    if dim % 16:
+        raise ValueError(f"The embedding width must be a multiple of 16 for a 3-D position encoding; got {dim}.")
+    frames, rows, columns = grid
+    t, h, w = torch.meshgrid(*(torch.arange(n) for n in (frames, rows, columns)), indexing="ij")
+    space, time = dim // 16 * 6, dim // 16 * 4
+    parts = [sine_cosine(w.flatten(), space), sine_cosine(h.flatten(), space), sine_cosine(t.flatten(), time)]
+    patches = torch.cat(parts, dim=1)
+    return torch.cat([patches.new_zeros(1, dim), patches])
+
+
+class CoordinateEncoding(nn.Module):
+    """Adds what two coordinates say: (year, day of year from 0) of a frame, or (latitude, longitude) of an image."""
+
+    scale: Tensor
+
+    def __init__(self, dim: int, *, learn_scale: bool) -> None:
+        super().__init__()
+        self.dim = dim
+        if learn_scale:
+            self.scale = nn.Parameter(torch.full((1,), 0.1))
+        else:
+            self.register_buffer("scale", torch.ones(1))
+
+    def forward(self, coordinates: Tensor) -> Tensor:
+        """Return (..., dim) for coordinates (..., 2); each coordinate takes half of the width."""
+        half = self.dim // 2
+        first, second = coordinates.unbind(-1)
+        return self.scale * torch.cat([sine_cosine(first, half), sine_cosine(second, half)], dim=-1)

@@ -1,0 +1,129 @@
+"""The published Prithvi encoders as rows of a table, and the one builder for all of them.
+
+Source of sizes, files and statistics: the model cards ibm-nasa-geospatial/Prithvi-EO-* on the Hugging Face hub.
+"""
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from geocompose.backbones.checkpoints import download, read_state_dict, sha256
+from geocompose.backbones.prithvi import PrithviViT
+from geocompose.backbones.prithvi_weights import load_weights
+from geocompose.bands import HLS_BANDS, canonical, check_names
+from geocompose.errors import UserError, choices
+from geocompose.registry import BACKBONE_REGISTRY
+
+log = logging.getLogger("geocompose")
+
+HUB = "ibm-nasa-geospatial"
+V1_STATISTICS = (775.0, 1081.0, 1229.0, 2497.0, 2204.0, 1611.0), (1282.0, 1270.0, 1399.0, 1368.0, 1292.0, 1155.0)
+V2_STATISTICS = (1087.0, 1342.0, 1433.0, 2734.0, 1958.0, 1363.0), (2248.0, 2179.0, 2178.0, 1850.0, 1242.0, 1049.0)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One published encoder. `statistics`: mean and standard deviation a band, reflectance x 10000, as in pretraining."""
+
+    embed_dim: int
+    depth: int
+    num_heads: int
+    patch: int = 16
+    coordinates: bool = False
+    repository: str | None = None
+    file: str | None = None
+    statistics: tuple[tuple[float, ...], tuple[float, ...]] = V2_STATISTICS
+
+
+def _v2(size: str, embed_dim: int, depth: int, num_heads: int, *, patch: int = 16, coordinates: bool = False) -> Variant:
+    repository = f"{HUB}/Prithvi-EO-2.0-{size.replace('_', '-')}"
+    return Variant(embed_dim, depth, num_heads, patch, coordinates, repository, f"Prithvi_EO_V2_{size}.pt")
+
+
+VARIANTS = {
+    "prithvi_eo_tiny": Variant(256, 4, 4),
+    "prithvi_eo_v1_100": Variant(
+        768, 12, 12, repository=f"{HUB}/Prithvi-EO-1.0-100M", file="Prithvi_EO_V1_100M.pt", statistics=V1_STATISTICS
+    ),
+    "prithvi_eo_v2_tiny_tl": _v2("tiny_TL", 192, 12, 3, coordinates=True),
+    "prithvi_eo_v2_100_tl": _v2("100M_TL", 768, 12, 12, coordinates=True),
+    "prithvi_eo_v2_300": _v2("300M", 1024, 24, 16),
+    "prithvi_eo_v2_300_tl": _v2("300M_TL", 1024, 24, 16, coordinates=True),
+    "prithvi_eo_v2_600": _v2("600M", 1280, 32, 16, patch=14),
+    "prithvi_eo_v2_600_tl": _v2("600M_TL", 1280, 32, 16, patch=14, coordinates=True),
+}
+
+
+def build_prithvi(
+    variant: str = "prithvi_eo_v2_tiny_tl",
+    pretrained: bool = False,
+    ckpt_path: str | None = None,
+    bands: list[str] | None = None,
+    allow_random_bands: bool = False,
+    pretrained_bands: list[str] | None = None,
+    img_size: int | list[int] = 224,
+    num_frames: int = 1,
+    out_indices: list[int] | None = None,
+    coords_encoding: list[str] | None = None,
+    coords_scale_learn: bool | None = None,
+    drop_path: float = 0.0,
+    patch_size: int | list[int] | None = None,
+    embed_dim: int | None = None,
+    depth: int | None = None,
+    num_heads: int | None = None,
+    mlp_ratio: float = 4.0,
+) -> PrithviViT:
+    """Return a Prithvi encoder, with random or pretrained weights.
+
+    variant: a row of `VARIANTS`; `embed_dim`, `depth`, `num_heads` and `patch_size` are the variant's where null.
+    pretrained: load the published weights from the Hugging Face hub. ckpt_path: load a local file of the same layout.
+    bands: input bands in their order; the six HLS bands where null.
+    allow_random_bands: consent to bands that the weights lack. pretrained_bands: the weights' bands, HLS where null.
+    coords_encoding: any of `time`, `location`; the variant's where null. coords_scale_learn: likewise.
+
+    Raises:
+        UserError: an unknown variant, a misspelt band, bands without weights and consent, weights that don't fit.
+    """
+    if variant not in VARIANTS:
+        raise UserError(f"There is no Prithvi variant {variant!r}. {choices(variant, VARIANTS)}")
+    row = VARIANTS[variant]
+    if pretrained and ckpt_path:
+        raise UserError("backbone.pretrained=true and backbone.ckpt_path each name the weights; give one of them.")
+    if pretrained and row.file is None:
+        raise UserError(f"{variant} has no published weights; use backbone.pretrained=false or another variant.")
+    names = list(bands) if bands is not None else list(HLS_BANDS)
+    check_names(names)
+    if len({canonical(name) for name in names}) < len(names) or not names:
+        raise UserError(f"backbone.bands names each band once, and at least one; got {names}.")
+    model = PrithviViT(
+        bands=names,
+        embed_dim=embed_dim or row.embed_dim,
+        depth=depth or row.depth,
+        num_heads=num_heads or row.num_heads,
+        img_size=img_size,
+        patch_size=patch_size if patch_size is not None else (1, row.patch, row.patch),
+        num_frames=num_frames,
+        mlp_ratio=mlp_ratio,
+        coords_encoding=coords_encoding if coords_encoding is not None else (["time", "location"] if row.coordinates else []),
+        coords_scale_learn=coords_scale_learn if coords_scale_learn is not None else row.coordinates,
+        drop_path=drop_path,
+        out_indices=out_indices,
+    )
+    if not pretrained and not ckpt_path:
+        log.info("Backbone %s starts from random weights (backbone.pretrained=false).", variant)
+        return model
+    if pretrained:
+        assert row.repository and row.file
+        path = download(row.repository, row.file)
+    else:
+        path = Path(str(ckpt_path))
+    load_weights(
+        model, read_state_dict(path), pretrained_bands=pretrained_bands or HLS_BANDS, allow_random_bands=allow_random_bands
+    )
+    model.weights = {"source": f"{row.repository}/{row.file}" if pretrained else str(path), "sha256": sha256(path)}
+    return model
+
+
+for _name in VARIANTS:
+    BACKBONE_REGISTRY.register_as(_name, partial(build_prithvi, _name))

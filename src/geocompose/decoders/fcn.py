@@ -1,0 +1,68 @@
+"""A fully convolutional decoder on one feature map."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from geocompose.decoders.needs import Needs
+from geocompose.errors import UserError
+from geocompose.registry import DECODER_REGISTRY
+
+
+class Norm2d(nn.Module):
+    """Layer norm over the channels of a map."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.ln = nn.LayerNorm(channels, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised map (B, C, H, W)."""
+        return self.ln(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous()
+
+
+@DECODER_REGISTRY.register
+class FCNDecoder(nn.Module):
+    """Upsamples one feature map `num_convs` times by two: transposed convolution, 3 x 3 convolution, layer norm, GELU."""
+
+    needs: ClassVar[Needs] = Needs(reads_one=True)
+    includes_head: ClassVar[bool] = False
+
+    def __init__(self, channel_list: list[int], channels: int = 256, num_convs: int = 4, in_index: int = -1) -> None:
+        """Take the incoming widths.
+
+        channels: width of every stage and of the output. num_convs: stages, each doubling the resolution (0: none).
+        in_index: the feature that is read.
+        """
+        super().__init__()
+        width = feature_at(channel_list, in_index, "FCNDecoder")
+        self.in_index = in_index
+        stages = []
+        for _ in range(num_convs):
+            stages.append(
+                nn.Sequential(
+                    nn.ConvTranspose2d(width, channels, 2, 2),
+                    nn.Conv2d(channels, channels, 3, padding=1),
+                    Norm2d(channels),
+                    nn.GELU(),
+                )
+            )
+            width = channels
+        self.convs = nn.Sequential(*stages)
+        self.out_channels = width
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return a map 2^num_convs times as fine as the feature read."""
+        return self.convs(features[self.in_index])
+
+
+def feature_at(channel_list: list[int], in_index: int, decoder: str) -> int:
+    """Return the width of the feature that a decoder reads.
+
+    Raises:
+        UserError: there is no such feature.
+    """
+    count = len(channel_list)
+    if not -count <= in_index < count:
+        raise UserError(f"{decoder}: in_index goes from {-count} to {count - 1} for {count} feature(s); got {in_index}.")
+    return channel_list[in_index]

@@ -1,0 +1,50 @@
+"""A linear decoder: each cell of one feature map predicts the pixels that it covers."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from geocompose.decoders.fcn import feature_at
+from geocompose.decoders.needs import Needs
+from geocompose.errors import UserError
+from geocompose.registry import DECODER_REGISTRY
+
+
+@DECODER_REGISTRY.register
+class LinearDecoder(nn.Module):
+    """One transposed convolution whose kernel and stride are the feature's stride: a linear map from cell to pixels.
+
+    Includes the head: its output are the logits. Source: the linear decoder of arXiv 2504.17397's comparison.
+    """
+
+    needs: ClassVar[Needs] = Needs(reads_one=True)
+    includes_head: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        channel_list: list[int],
+        num_classes: int,
+        upsampling_size: int | None = None,
+        in_index: int = -1,
+        strides: list[int] | None = None,
+    ) -> None:
+        """Take the incoming widths and the number of outputs.
+
+        upsampling_size: pixels in a row of a cell; the stride of the feature read where null (`strides` tells it).
+        in_index: the feature that is read.
+
+        Raises:
+            UserError: neither `upsampling_size` nor `strides` is known.
+        """
+        super().__init__()
+        width = feature_at(channel_list, in_index, "LinearDecoder")
+        if upsampling_size is None and strides is None:
+            raise UserError("LinearDecoder: give upsampling_size, the stride of the feature that it reads (a ViT's patch).")
+        size = upsampling_size if upsampling_size is not None else (strides or [])[in_index]
+        self.in_index = in_index
+        self.conv = nn.ConvTranspose2d(width, num_classes, kernel_size=size, stride=size)
+        self.out_channels = num_classes
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return the logits (B, num_classes, H, W)."""
+        return self.conv(features[self.in_index])

@@ -1,0 +1,17 @@
+"""What a decoder needs of the features it is given; declared on its class as `needs`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Needs:
+    """A decoder's demands.
+
+    levels: least number of maps. pyramid: the maps' resolutions differ, finest first; where false, the decoder reads one
+    map (`reads_one`) or does not care. input_level: a level of the input's resolution stands first (smp's habit).
+    """
+
+    levels: int = 1
+    pyramid: bool = False
+    reads_one: bool = False
+    input_level: bool = False

@@ -1,0 +1,62 @@
+"""The U-Net decoder of segmentation_models.pytorch on any pyramid of features."""
+
+from typing import ClassVar, Literal
+
+from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
+from torch import Tensor, nn
+
+from geocompose.decoders.needs import Needs
+from geocompose.errors import UserError
+from geocompose.registry import DECODER_REGISTRY
+
+
+def halved(levels: int, first: int = 256) -> list[int]:
+    """Return the usual widths of a U-Net: `first`, halved a level, for any number of levels."""
+    return [max(1, first >> level) for level in range(levels)]
+
+
+@DECODER_REGISTRY.register
+class UNetDecoder(nn.Module):
+    """A U-Net decoder over a pyramid. Its output has the resolution of the finest feature.
+
+    Source: arXiv 1505.04597.
+    """
+
+    needs: ClassVar[Needs] = Needs(levels=2, pyramid=True)
+    includes_head: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        channel_list: list[int],
+        channels: list[int] | None = None,
+        use_batchnorm: bool = True,
+        attention_type: Literal["scse"] | None = None,
+    ) -> None:
+        """Take the incoming widths, finest feature first.
+
+        channels: width of each stage, coarsest first, one a feature; 256 halved a level where null.
+        attention_type: `scse` for squeeze and excitation after each stage.
+
+        Raises:
+            UserError: `channels` has another length than the features.
+        """
+        super().__init__()
+        widths = list(channels) if channels is not None else halved(len(channel_list))
+        if len(widths) != len(channel_list):
+            raise UserError(
+                f"UNetDecoder: decoder.channels has one width a feature: {len(channel_list)} here, got {widths}. "
+                f"Write for example {halved(len(channel_list))}, or null."
+            )
+        # smp's decoder skips its first feature; given twice, none of the real ones is lost.
+        self.decoder = UnetDecoder(
+            encoder_channels=[channel_list[0], *channel_list],
+            decoder_channels=widths,
+            n_blocks=len(widths),
+            use_norm="batchnorm" if use_batchnorm else False,
+            attention_type=attention_type,
+        )
+        self.out_channels = widths[-1]
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return a map as fine as the first feature."""
+        return self.decoder([features[0], *features])

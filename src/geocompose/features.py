@@ -1,0 +1,40 @@
+"""What travels from part to part beside the tensors: a description of each feature map."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Layout = Literal["tokens", "NCHW", "NHWC"]
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """One feature map as a part returns it.
+
+    channels: width of the feature.
+    stride: input pixels per cell of the map, the same in both directions.
+    layout: `tokens` (B, prefix + frames * rows * columns, channels), `NCHW` or `NHWC`.
+    num_prefix_tokens: class and register tokens before the patch tokens (tokens only).
+    num_frames: time steps held apart in the token sequence (tokens only).
+    """
+
+    channels: int
+    stride: int
+    layout: Layout = "NCHW"
+    num_prefix_tokens: int = 0
+    num_frames: int = 1
+
+    def __str__(self) -> str:
+        """Return the short form that summaries and errors show, such as `256 ch, 1/16, tokens`."""
+        frames = f", {self.num_frames} frames" if self.num_frames > 1 else ""
+        return f"{self.channels} ch, 1/{self.stride}, {self.layout}{frames}"
+
+
+def channels(specs: Sequence[FeatureSpec]) -> list[int]:
+    """Return the widths of `specs`, the list that decoders and necks take first."""
+    return [spec.channels for spec in specs]
+
+
+def strides(specs: Sequence[FeatureSpec]) -> list[int]:
+    """Return the strides of `specs`, finest first where they form a pyramid."""
+    return [spec.stride for spec in specs]

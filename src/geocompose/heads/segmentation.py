@@ -1,0 +1,29 @@
+"""The head of semantic segmentation."""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+
+class SegmentationHead(nn.Module):
+    """Optional 3 x 3 convolutions with ReLU, dropout, and a 1 x 1 convolution to the classes' logits."""
+
+    def __init__(
+        self, in_channels: int, num_classes: int, channel_list: list[int] | None = None, dropout: float = 0.0
+    ) -> None:
+        """Take the decoder's width and the number of classes.
+
+        channel_list: widths of 3 x 3 convolutions before the last; none where null. dropout: before the last, 0 to 1.
+        """
+        super().__init__()
+        widths = [in_channels, *(channel_list or [])]
+        layers = [nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.ReLU()) for a, b in pairwise(widths)]
+        self.head = nn.Sequential(
+            nn.Sequential(*layers) if layers else nn.Identity(),
+            nn.Dropout(dropout) if dropout else nn.Identity(),
+            nn.Conv2d(widths[-1], num_classes, kernel_size=1),
+        )
+
+    def forward(self, decoded: Tensor) -> Tensor:
+        """Return logits (B, num_classes, h, w)."""
+        return self.head(decoded)

@@ -1,0 +1,133 @@
+"""A part on its way into a composition: a finished module, or a constructor whose arguments are checked before the call."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from geocompose.errors import UserError, choices
+
+PREFIXES = ("backbone", "decoder", "head")
+
+
+@dataclass
+class Part:
+    """A part of a composition: a finished module, or a constructor and its arguments."""
+
+    kind: str
+    name: str
+    module: nn.Module | None = None
+    constructor: Callable[..., nn.Module] | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def target(self) -> Any:
+        """The class or function behind partials, which carries `needs` and `includes_head`; or the module."""
+        if self.module is not None:
+            return self.module
+        target: Any = self.constructor
+        while isinstance(target, partial):
+            target = target.func
+        return target
+
+    def __post_init__(self) -> None:
+        """Gather what a foreign constructor knows into the mapping that its adapter hands on and checks."""
+        if self.constructor is None:
+            return
+        names = inspect.signature(self.constructor).parameters
+        if "kwargs" in names and names["kwargs"].kind is not inspect.Parameter.VAR_KEYWORD:
+            foreign = {name: value for name, value in self.arguments.items() if name not in names}
+            if foreign:
+                own = {name: value for name, value in self.arguments.items() if name in names}
+                self.arguments = {**own, "kwargs": {**foreign, **(own.get("kwargs") or {})}}
+
+    def takes(self, argument: str) -> bool:
+        """Return whether the constructor has an argument of this name."""
+        return self.constructor is not None and argument in inspect.signature(self.constructor).parameters
+
+    def build(self, *args: Any, **more: Any) -> nn.Module:
+        """Build the part; `more` are arguments that follow from its neighbours, a given one wins.
+
+        Raises:
+            UserError: the arguments don't fit the constructor's signature.
+        """
+        if self.module is not None:
+            return self.module
+        assert self.constructor is not None
+        arguments = {**more, **self.arguments}
+        with building(self.kind, self.name):
+            self._check(len(args), arguments)
+            return self.constructor(*args, **arguments)
+
+    def _check(self, num_positional: int, arguments: dict[str, Any]) -> None:
+        assert self.constructor is not None
+        signature = inspect.signature(self.constructor)
+        parameters = signature.parameters.values()
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            names = [parameter.name for parameter in parameters][num_positional:]
+            for name in arguments:
+                if name not in names:
+                    raise UserError(f"{self.name} takes no argument {self.kind}_{name}. {choices(name, names)}")
+        try:
+            signature.bind(*[None] * num_positional, **arguments)
+        except TypeError as error:
+            raise UserError(f"{self.name}: {error}. Give it as {self.kind}_NAME.") from error
+
+
+@contextmanager
+def building(kind: str, name: str) -> Iterator[None]:
+    """Add to any error of the block which part was being built."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"while building {kind} {name}")
+        raise
+
+
+def route(
+    kwargs: Mapping[str, Any], given: Mapping[str, Mapping[str, Any] | None], own: list[str]
+) -> dict[str, dict[str, Any]]:
+    """Return the arguments of each part: those `given` by part, and those of `kwargs` by prefix; nothing is changed.
+
+    own: the caller's own arguments, for the message.
+
+    Raises:
+        UserError: an argument has no part's prefix, or is given twice.
+    """
+    routed = {prefix: dict(given[prefix] or {}) for prefix in PREFIXES}
+    for key, value in kwargs.items():
+        prefix, _, name = key.partition("_")
+        if prefix not in routed or not name:
+            raise UserError(
+                f"build_model takes no argument {key!r}. Arguments of parts have the prefix backbone_, decoder_ or head_. "
+                + choices(key, own)
+            )
+        if name in routed[prefix]:
+            raise UserError(f"{key} is given twice: by itself and in {prefix}_kwargs.")
+        routed[prefix][name] = value
+    return routed
+
+
+def resolve(kind: str, given: Any, find: Callable[[str], Callable[..., nn.Module]] | None, arguments: dict[str, Any]) -> Part:
+    """Return the part that `given` means: a name that `find` knows, a finished module, or a constructor.
+
+    Raises:
+        UserError: it is none of them, or a finished module gets arguments.
+    """
+    if isinstance(given, nn.Module):
+        if arguments:
+            raise UserError(f"The {kind} is a finished module, so nobody takes {kind}_{next(iter(arguments))}; leave it out.")
+        return Part(kind, type(given).__name__, module=given)
+    if isinstance(given, str) and find is not None:
+        return Part(kind, given, constructor=find(given), arguments=arguments)
+    if callable(given):
+        part = Part(kind, "", constructor=given, arguments=arguments)
+        part.name = getattr(part.target, "__name__", str(given))
+        return part
+    raise UserError(f"A {kind} is a name, a module or a constructor; got {type(given).__name__}.")
+
+

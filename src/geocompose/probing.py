@@ -1,0 +1,123 @@
+"""Finding out what modules return without computing anything: forwards on the meta device, shapes only."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from geocompose.errors import UserError
+from geocompose.features import FeatureSpec
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    # Batch norm refuses single values in training mode, and a probe must leave every submodule's mode as it was.
+    modes = [(child, child.training) for child in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for child, mode in modes:
+            child.training = mode
+
+
+def meta_forward(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """Return what `module` returns for meta tensors; its own weights are neither read nor copied nor changed."""
+    weights = {
+        name: torch.empty_like(value, device="meta")
+        for name, value in (*module.named_parameters(), *module.named_buffers())
+    }
+    with torch.no_grad(), torch.device("meta"), _evaluating(module):
+        return torch.func.functional_call(module, weights, args, kwargs)
+
+
+def meta_image(channels: int, num_frames: int, size: tuple[int, int]) -> Tensor:
+    """Return a shape-only image (1, C, H, W), or (1, C, T, H, W) for several frames."""
+    shape = (1, channels, *size) if num_frames == 1 else (1, channels, num_frames, *size)
+    return torch.empty(shape, device="meta")
+
+
+def input_channels(backbone: nn.Module) -> int:
+    """Return how many channels a backbone's image has: its `in_chans`, else its first convolution's.
+
+    Raises:
+        UserError: neither is there.
+    """
+    declared = getattr(backbone, "in_chans", None)
+    if isinstance(declared, int):
+        return declared
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            return module.in_channels
+    raise UserError(
+        f"It can't be told how many channels {type(backbone).__name__} takes: give it an attribute in_chans (an int)."
+    )
+
+
+def backbone_specs(backbone: nn.Module, image_size: tuple[int, int]) -> list[FeatureSpec]:
+    """Return the features of a backbone: as it declares them (`feature_specs`), else as seen for an image of this size.
+
+    Raises:
+        UserError: it returns no list of features, or not as wide as its `out_channels` says.
+    """
+    name = type(backbone).__name__
+    declared = getattr(backbone, "feature_specs", None)
+    if declared is not None:
+        return list(declared)
+    widths = getattr(backbone, "out_channels", None)
+    if widths is None:
+        raise UserError(
+            f"The backbone {name} has no out_channels: give it a list of its features' widths, such as [64, 128, 256, 512]."
+        )
+    features = meta_forward(backbone, meta_image(input_channels(backbone), getattr(backbone, "num_frames", 1), image_size))
+    if not isinstance(features, list | tuple) or not all(isinstance(feature, Tensor) for feature in features):
+        raise UserError(f"The backbone {name} returns {type(features).__name__}; a backbone returns a list of tensors.")
+    return observe(features, list(widths), image_size, part=f"the backbone {name}", patch=getattr(backbone, "patch_size", None))
+
+
+def observe(
+    features: Sequence[Tensor], widths: list[int], image_size: tuple[int, int], *, part: str, patch: object = None
+) -> list[FeatureSpec]:
+    """Return the specs of features by their shapes, for an image of this size.
+
+    Raises:
+        UserError: a feature is not as wide as `widths` says, or no layout fits its shape.
+    """
+    if len(features) != len(widths):
+        raise UserError(f"{part} declares {len(widths)} features ({widths}) and returns {len(features)}.")
+    return [
+        _spec(tuple(feature.shape), width, image_size, part, patch)
+        for feature, width in zip(features, widths, strict=True)
+    ]
+
+
+def _spec(shape: tuple[int, ...], width: int, image_size: tuple[int, int], part: str, patch: object) -> FeatureSpec:
+    if len(shape) == 4:
+        strides_first = _stride(shape[2:], image_size) if shape[1] == width else None
+        strides_last = _stride(shape[1:3], image_size) if shape[3] == width else None
+        if strides_first is not None:
+            return FeatureSpec(width, strides_first, "NCHW")
+        if strides_last is not None:
+            return FeatureSpec(width, strides_last, "NHWC")
+    if len(shape) == 3 and shape[2] == width:
+        sizes = [patch[-1] if isinstance(patch, list | tuple) else patch] if patch else range(1, min(image_size) + 1)
+        for size in sizes:
+            if isinstance(size, int) and not (image_size[0] % size or image_size[1] % size):
+                prefix = shape[1] - (image_size[0] // size) * (image_size[1] // size)
+                if 0 <= prefix <= 16:
+                    return FeatureSpec(width, size, "tokens", num_prefix_tokens=prefix)
+    raise UserError(
+        f"{part} returns a feature of shape {shape} for an image of {image_size[0]} x {image_size[1]} pixels, declared {width} wide: "
+        "neither tokens (B, prefix + rows * columns, width) nor a map (B, width, rows, columns) or (B, rows, columns, width)."
+    )
+
+
+def _stride(cells: tuple[int, ...], image_size: tuple[int, int]) -> int | None:
+    """Return the stride that explains a map's rows and columns, or None where the two directions disagree."""
+    if not all(cells):
+        return None
+    by_row, by_column = (pixels / count for pixels, count in zip(image_size, cells, strict=True))
+    ratio = by_row / by_column
+    return max(1, round(by_column)) if 0.6 < ratio < 1.67 else None
