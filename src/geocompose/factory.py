@@ -186,10 +186,8 @@ class Composition:
             fill["num_classes"] = self.num_classes
         decoder = self.decoder.build(widths, **fill)
         if includes_head:
-            if self.head.arguments:
-                raise UserError(
-                    f"{self.decoder.name} includes its head, so nobody takes head_{next(iter(self.head.arguments))}; leave it out."
-                )
+            for name in self.head.changed():
+                raise UserError(f"{self.decoder.name} includes its head, so nobody takes head_{name}; leave it out.")
             head = None
         else:
             width = getattr(decoder, "out_channels", None)

@@ -49,6 +49,13 @@ class Part:
         """Return whether the constructor has an argument of this name."""
         return self.constructor is not None and argument in inspect.signature(self.constructor).parameters
 
+    def changed(self) -> list[str]:
+        """Return the arguments that were given another value than the constructor's default."""
+        assert self.constructor is not None
+        defaults = inspect.signature(self.target).parameters
+        given = {**getattr(self.constructor, "keywords", {}), **self.arguments}
+        return [name for name, value in given.items() if name not in defaults or value != defaults[name].default]
+
     def build(self, *args: Any, **more: Any) -> nn.Module:
         """Build the part; `more` are arguments that follow from its neighbours, a given one wins.
 

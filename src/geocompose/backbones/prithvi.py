@@ -85,6 +85,7 @@ class PrithviViT(nn.Module):
         self.embed_dim, self.depth = embed_dim, depth
         self.patch_size, self.img_size, self.num_frames = patch_size, img_size, num_frames
         self.weights: dict[str, str] | None = None
+        self.pretraining_statistics: tuple[list[float], list[float]] | None = None
 
         self.patch_embed = PatchEmbed(self.in_chans, embed_dim, patch_size)
         self.grid = (num_frames // patch_size[0], *(max(1, size // patch_size[1]) for size in img_size))

@@ -55,6 +55,15 @@ VARIANTS = {
 }
 
 
+def published_statistics(row: Variant, bands: list[str]) -> tuple[list[float], list[float]] | None:
+    """Return mean and standard deviation of these bands in pretraining, or None where one of them was not in it."""
+    place = {name: index for index, name in enumerate(HLS_BANDS)}
+    if any(canonical(name) not in place for name in bands):
+        return None
+    mean, std = ([values[place[canonical(name)]] for name in bands] for values in row.statistics)
+    return mean, std
+
+
 def build_prithvi(
     variant: str = "prithvi_eo_v2_tiny_tl",
     pretrained: bool = False,
@@ -110,6 +119,7 @@ def build_prithvi(
         drop_path=drop_path,
         out_indices=out_indices,
     )
+    model.pretraining_statistics = published_statistics(row, names)
     if not pretrained and not ckpt_path:
         log.info("Backbone %s starts from random weights (backbone.pretrained=false).", variant)
         return model

@@ -1,0 +1,154 @@
+"""Train, test and record one model; a finished run only prints its result."""
+
+import logging
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from geocompose.bands import check_names
+from geocompose.cli import Experiment
+from geocompose.console import console, show_result
+from geocompose.data.files import input_files
+from geocompose.errors import UserError
+from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
+from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
+from geocompose.runs.fingerprint import fingerprint, hash_file
+
+log = logging.getLogger("geocompose")
+
+OUTPUTS = Path("outputs")
+
+
+def fit(experiment: Experiment) -> None:
+    """Compute the configured run, or print the result that it has already.
+
+    Raises:
+        UserError: a setting can't be, the run failed before (`retry=failed` runs it again), or another process has it.
+    """
+    config = experiment.config
+    _check_names(config)
+    inputs = _input_hashes(config)
+    identity = run_id(config, inputs, load_rules(experiment.conf_dir))
+    names = [str(experiment.choices.get(group) or "none") for group in ("backbone", "decoder", "peft")]
+    folder = RunFolder(OUTPUTS / config["study"] / folder_name(*names, identity))
+    if folder.status() == "completed" and not config["rerun"]:
+        _show_finished(folder)
+        return
+    with folder.lock():
+        state = folder.status()  # it may have changed while another process held the lock
+        if state == "completed" and not config["rerun"]:
+            _show_finished(folder)
+            return
+        if state == "failed" and not config["rerun"] and config["retry"] != "failed":
+            raise UserError(
+                f"This run failed before: {folder.read().error} (log: {folder.log}). retry=failed runs it again."
+            )
+        resume = state == "interrupted" and not config["rerun"] and folder.last.is_file()
+        record = folder.begin(
+            _record(config, identity, inputs),
+            config=yaml.safe_dump(config, sort_keys=False),
+            overrides=experiment.overrides,
+            code_diff=git_diff(source_folder()),
+            resume=resume,
+        )
+        if resume:
+            log.info("This run was interrupted; it resumes from its last checkpoint.")
+        with _logged_to(folder.log):
+            _compute(config, folder, record, resume=resume)
+        _show(record, folder)
+
+
+def _compute(config: Mapping[str, Any], folder: RunFolder, record: Record, *, resume: bool) -> None:
+    from geocompose.training.session import fit_and_test
+
+    try:
+        fit_and_test(config, folder, record, resume=resume)
+    except (KeyboardInterrupt, SystemExit):
+        folder.interrupt(record)
+        log.info("Interrupted: the same command resumes this run.")
+        raise
+    except BaseException as error:
+        logging.getLogger("geocompose.file").error("The run failed.", exc_info=error)
+        folder.fail(record, error)
+        raise
+    folder.finish(record)
+
+
+def _check_names(config: Mapping[str, Any]) -> None:
+    """Refuse what can be told to be wrong before torch is loaded."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", config["study"]) or config["study"].startswith("."):
+        raise UserError(f"study is a folder's name of letters, digits, '.', '_' and '-'; got {config['study']!r}.")
+    known = config["data"].get("band_names") or []
+    for group in ("data", "backbone"):
+        check_names(config[group].get("bands") or [], known=known)
+
+
+def _input_hashes(config: Mapping[str, Any]) -> dict[str, str]:
+    hashes = {}
+    data = config["data"]
+    if data.get("root") is not None:
+        hashes["data"] = fingerprint(input_files(data), Path(data["root"]))
+    weights = config["backbone"].get("ckpt_path")
+    if weights is not None:
+        if not Path(weights).is_file():
+            raise UserError(f"backbone.ckpt_path={weights}: there is no such file.")
+        hashes["weights"] = hash_file(Path(weights))
+    return hashes
+
+
+def _record(config: Mapping[str, Any], identity: str, inputs: Mapping[str, str]) -> Record:
+    record = Record(
+        run_id=identity,
+        command=shlex.join(["python", *sys.argv]),
+        seeds={"seed": config["seed"], "data.seed": config["data"].get("seed", 0)},
+        versions=versions(),
+        git=git_state(source_folder()),
+        hardware=hardware(),
+    )
+    if "data" in inputs:
+        record.data["fingerprint"] = inputs["data"]
+    if "weights" in inputs:
+        record.weights["sha256"] = inputs["weights"]
+    return record
+
+
+@contextmanager
+def _logged_to(path: Path) -> Iterator[None]:
+    """Write our messages, and the tracebacks of failures, to the run's log too."""
+    handler = logging.FileHandler(path, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    quiet = logging.getLogger("geocompose.file")  # for what a person need not see on the terminal
+    quiet.propagate = False
+    for logger in (log, quiet):
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in (log, quiet):
+            logger.removeHandler(handler)
+        handler.close()
+
+
+def _show_finished(folder: RunFolder) -> None:
+    record = folder.read()
+    log.info("This run is finished already; rerun=true computes it again.")
+    now = git_state(source_folder())
+    if record.git and now and record.git["commit"] != now["commit"]:
+        log.info("It was computed by another commit of the code: %s.", record.git["commit"][:10])
+    _show(record, folder)
+
+
+def _show(record: Record, folder: RunFolder) -> None:
+    show_result(record.metrics, record.baselines, title="test split")
+    out = console()
+    out.print(
+        f"{record.model['parameters']:,} parameters, {record.model['trainable']:,} trainable; best epoch "
+        f"{record.training['best_epoch'] + 1} of {record.training['epochs']}; {record.seconds:.0f} s"
+    )
+    out.print(f"run: {folder.path}")

@@ -1,0 +1,125 @@
+"""From a configuration to objects: the one place that instantiates what `_target_` names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import hydra.utils
+import torch
+import yaml
+from hydra.errors import InstantiationException
+from omegaconf import OmegaConf
+
+from geocompose.bands import canonical, check_names
+from geocompose.errors import UserError
+from geocompose.factory import EncoderDecoderFactory, Plan
+from geocompose.models.pixel_wise import PixelWiseModel
+from geocompose.runs import RunFolder
+
+if TYPE_CHECKING:
+    from geocompose.data.module import SceneData
+
+
+def instantiate(node: Mapping[str, Any]) -> Any:
+    """Return what a config node builds, plain containers for its lists and mappings.
+
+    Raises:
+        Exception: the constructor's own error, not Hydra's wrapping of it.
+    """
+    try:
+        return hydra.utils.instantiate(OmegaConf.create(dict(node)), _convert_="all")
+    except InstantiationException as error:
+        if error.__cause__ is not None:
+            raise error.__cause__ from None
+        raise
+
+
+def build_data(config: Mapping[str, Any]) -> "SceneData":
+    """Return the data module, with the bands chosen that data and backbone agree on.
+
+    Raises:
+        UserError: `data.bands` and `backbone.bands` differ, or the data lacks a band.
+    """
+    data: SceneData = instantiate(config["data"])
+    data.use_bands(chosen_bands(config, data.band_names))
+    return data
+
+
+def chosen_bands(config: Mapping[str, Any], available: Sequence[str]) -> list[str]:
+    """Return the bands to read: those named, else those the backbone was trained on if all are there, else all there are.
+
+    Raises:
+        UserError: `data.bands` and `backbone.bands` name different bands, or a name is misspelt.
+    """
+    of_data, of_backbone = config["data"].get("bands"), config["backbone"].get("bands")
+    for names in (of_data, of_backbone):
+        check_names(names or [], known=available)
+    if of_data and of_backbone and [*map(canonical, of_data)] != [*map(canonical, of_backbone)]:
+        raise UserError(f"data.bands={of_data} and backbone.bands={of_backbone} are one list; give one of them, or the same.")
+    if of_data or of_backbone:
+        return list(of_data or of_backbone)
+    trained_on = config["backbone"].get("pretrained_bands") or []
+    there = {canonical(name): name for name in available}
+    if trained_on and all(canonical(name) in there for name in trained_on):
+        return [there[canonical(name)] for name in trained_on]
+    return list(available)
+
+
+@dataclass(frozen=True)
+class BuiltModel:
+    """A model, and what the factory planned for it."""
+
+    model: PixelWiseModel
+    plan: Plan
+
+
+def build_model(config: Mapping[str, Any], *, bands: Sequence[str], num_classes: int, tile_px: int) -> BuiltModel:
+    """Return the model that a configuration composes for tiles of these bands and this size.
+
+    Raises:
+        UserError: the parts don't fit together.
+    """
+    backbone = {**config["backbone"], "bands": list(bands)}
+    if "img_size" in backbone and backbone["img_size"] is None:
+        backbone["img_size"] = tile_px
+    factory = EncoderDecoderFactory(image_size=(tile_px, tile_px))
+    model = factory.build_model(
+        task=instantiate(config["task"]).func.kind,
+        backbone=instantiate(backbone),
+        necks=instantiate(config["neck"]),
+        decoder=instantiate(config["decoder"]),
+        head=instantiate(config["head"]),
+        num_classes=num_classes,
+    )
+    assert factory.plan is not None
+    return BuiltModel(model, factory.plan)
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A recorded run's model with its best weights, in evaluation mode, and what its data was like.
+
+    config: the run's configuration. data: what record.json says of the data.
+    """
+
+    model: PixelWiseModel
+    config: dict[str, Any]
+    data: dict[str, Any]
+
+
+def load_trained(run: RunFolder) -> TrainedModel:
+    """Return the best model of a completed run; weights come from the run alone.
+
+    Raises:
+        UserError: the checkpoint is not this configuration's.
+    """
+    config = yaml.safe_load(run.config.read_text())
+    data = run.read().data
+    config["backbone"] |= {key: value for key, value in (("pretrained", False), ("ckpt_path", None)) if key in config["backbone"]}
+    built = build_model(config, bands=data["bands"], num_classes=len(data["class_names"]), tile_px=data["tile_px"])
+    try:
+        state = torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"]
+        built.model.load_state_dict({key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")})
+    except (RuntimeError, KeyError, EOFError, OSError) as error:
+        raise UserError(f"{run.best} is damaged, or not of the run in its folder: {str(error).splitlines()[0]}") from error
+    return TrainedModel(built.model.eval(), config, data)

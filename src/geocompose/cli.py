@@ -1,0 +1,97 @@
+"""The command line: Hydra composes, the configuration is checked, and an action takes over. Free of torch."""
+
+import importlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from geocompose.configuration.checking import check
+from geocompose.configuration.diagnosis import diagnose
+from geocompose.errors import UserError
+
+log = logging.getLogger("geocompose")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What an action is given.
+
+    config: plain, resolved and typed. choices: the option chosen in each group. overrides: the command line's.
+    conf_dir: where the configuration lies.
+    """
+
+    config: dict[str, Any]
+    choices: dict[str, str | None]
+    overrides: list[str]
+    conf_dir: Path
+
+
+def main(conf_dir: Path) -> None:
+    """Run what the command line says; exit with 0 only if all of it succeeded."""
+    log.addHandler(logging.StreamHandler(sys.stderr))
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
+    failures: list[str] = []
+    sweeping = False
+
+    def job(composed: DictConfig) -> None:
+        nonlocal sweeping
+        sweeping = HydraConfig.get().mode is RunMode.MULTIRUN
+        try:
+            run_action(composed, conf_dir)
+        except Exception as error:  # noqa: BLE001 - the top of a run: everything becomes one message; a sweep goes on
+            failures.append(f"{' '.join(HydraConfig.get().overrides.task)}: {_first_line(error)}")
+            _report(error)
+
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir), config_name="config")(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        _report(diagnose(get_args_parser().parse_args().overrides, conf_dir) or error)
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the top of the program: everything becomes one message and an exit code
+        _report(error)
+        sys.exit(1)
+    if failures:
+        if sweeping:
+            print(f"\n{len(failures)} of the sweep's runs failed:", *failures, sep="\n  ", file=sys.stderr)
+        sys.exit(1)
+
+
+def run_action(composed: DictConfig, conf_dir: Path) -> None:
+    """Check a composed configuration and call its action."""
+    config = check(composed)
+    module, _, name = config["action"]["_target_"].rpartition(".")
+    action: Callable[[Experiment], None] = getattr(importlib.import_module(module), name)
+    chosen = HydraConfig.get()
+    action(Experiment(config, dict(chosen.runtime.choices), list(chosen.overrides.task), conf_dir))
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _report(error: BaseException) -> None:
+    """Print one clear message; the traceback only where it was asked for."""
+    if any(text.lstrip("+") == "debug=true" for text in sys.argv[1:]):
+        traceback.print_exception(error)
+        return
+    notes = "".join(f"\n  ({note})" for note in getattr(error, "__notes__", []))
+    if isinstance(error, UserError | HydraException | OmegaConfBaseException):
+        print(f"error: {str(error).strip()}{notes}", file=sys.stderr)
+    else:
+        what = f"{type(error).__name__}: {error}".strip()
+        print(f"error: {what}{notes}\n  (unexpected: add debug=true for the traceback)", file=sys.stderr)

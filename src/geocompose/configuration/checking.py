@@ -1,0 +1,110 @@
+"""Checking a composed configuration: keys and types of every `_target_`, and the root keys, before anything heavy loads."""
+
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from geocompose.configuration.signatures import Argument, arguments, names_in
+from geocompose.errors import UserError, choices
+
+HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")
+
+ROOT: Mapping[str, Argument] = {
+    argument.name: argument
+    for argument in (
+        Argument("study", str, "a name", True),
+        Argument("seed", int, "a whole number", True),
+        Argument("debug", bool, "true or false", True),
+        Argument("rerun", bool, "true or false", True),
+        Argument("retry", Literal["failed"] | None, "failed or null", True),
+    )
+}
+
+
+def check(config: DictConfig) -> dict[str, Any]:
+    """Return the configuration as plain, resolved, typed values: `lr: 1` of a float argument is 1.0.
+
+    Raises:
+        UserError: a required value is missing, a key is no argument of its target, or a value is not of its type.
+    """
+    for key in _missing(config, ""):
+        raise UserError(f"{key} is required: write {key}=VALUE.")
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except (InterpolationKeyError, MissingMandatoryValue) as error:
+        raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+    assert isinstance(plain, dict)
+    checked: dict[str, Any] = {}
+    for key, value in plain.items():
+        name = str(key)
+        checked[name] = _node(name, value) if isinstance(value, dict) else _root(name, value)
+    return checked
+
+
+def _missing(config: DictConfig, path: str) -> Iterator[str]:
+    for key in config:
+        inner = f"{path}.{key}" if path else str(key)
+        if OmegaConf.is_missing(config, key):
+            yield inner
+        elif not OmegaConf.is_interpolation(config, key) and isinstance(config[key], DictConfig):
+            yield from _missing(config[key], inner)
+
+
+def _root(name: str, value: Any) -> Any:
+    if name not in ROOT:
+        return value
+    return _value(name, ROOT[name], value)
+
+
+def _node(path: str, node: dict[str, Any]) -> dict[str, Any]:
+    if "_target_" not in node:
+        return {key: _node(f"{path}.{key}", value) if isinstance(value, dict) else value for key, value in node.items()}
+    target = node["_target_"]
+    try:
+        known = arguments(target)
+    except (ModuleNotFoundError, AttributeError) as error:
+        module, _, name = str(target).rpartition(".")
+        hint = f" {choices(name, names_in(module))}" if isinstance(error, AttributeError) else ""
+        raise UserError(f"{path}._target_={target} can't be found: {error}.{hint}") from error
+    checked = {}
+    for key, value in node.items():
+        inner = f"{path}.{key}"
+        if key in HYDRA_KEYS or known is None:
+            checked[key] = value
+        elif key not in known:
+            raise UserError(f"{path} has no key {key!r}. {choices(key, [k for k in node if k not in (*HYDRA_KEYS, key)])}")
+        elif isinstance(value, dict) and "_target_" in value:
+            checked[key] = _node(inner, value)
+        else:
+            checked[key] = _value(inner, known[key], value)
+    return checked
+
+
+def _value(path: str, argument: Argument, value: Any) -> Any:
+    if argument.type is Any:
+        return value
+    settings = ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=True)
+    try:
+        checked = TypeAdapter(argument.type, config=settings).validate_python(value)
+    except ValidationError as error:
+        allowed = _literals(argument.type)
+        if allowed:
+            raise UserError(f"{path} has no value {value!r}. {choices(value, allowed)}") from error
+        wanted = argument.text.replace("None", "null").replace(" | ", " or ")
+        raise UserError(f"{path} takes {wanted}; got {value!r}.") from error
+    return list(checked) if isinstance(checked, tuple) else checked
+
+
+def _literals(kind: Any) -> list[str]:
+    """Return the allowed values of a type that is a choice among literals, null included; [] for any other type."""
+    if typing.get_origin(kind) is Literal:
+        return [str(value) for value in typing.get_args(kind)]
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        parts = [_literals(part) for part in typing.get_args(kind) if part is not type(None)]
+        return [*(value for part in parts for value in part), "null"] if all(parts) else []
+    return []

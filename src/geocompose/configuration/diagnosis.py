@@ -1,0 +1,84 @@
+"""What was wrong with an override that Hydra refused: the nearest right group, option or key."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from geocompose.errors import UserError, choices
+
+
+def options(conf_dir: Path, group: str) -> list[str]:
+    """Return the options of a config group, those in subfolders with their path."""
+    folder = conf_dir / group
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+
+
+def groups(conf_dir: Path) -> list[str]:
+    """Return the names of the config groups."""
+    return sorted(path.name for path in conf_dir.iterdir() if path.is_dir() and any(path.rglob("*.yaml")))
+
+
+def diagnose(overrides: Iterable[str], conf_dir: Path) -> UserError | None:
+    """Return what is wrong with the first wrong override, or None where the fault lies elsewhere."""
+    overrides = list(overrides)
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except HydraException as error:
+        for text in overrides:
+            if "=" not in text:
+                return UserError(f"{text!r} is no override; write KEY=VALUE, such as backbone=prithvi or optimizer.lr=1e-3.")
+        return UserError(f"The command line can't be read: {str(error).strip()}")
+    known = groups(conf_dir)
+    chosen = []
+    for override in parsed:
+        if override.key_or_group in known and not override.is_add():
+            fault = _wrong_option(override, conf_dir)
+            if fault:
+                return fault
+            if not override.is_sweep_override():
+                chosen.append(f"{override.key_or_group}={override.value()}")
+    try:
+        with initialize_config_dir(str(conf_dir), version_base="1.3"):
+            config = compose("config", overrides=chosen)
+    except (HydraException, OmegaConfBaseException):
+        return None  # the options don't compose by themselves: Hydra's own message says why
+    for override in parsed:
+        if override.key_or_group not in known and not override.is_add():
+            fault = _wrong_key(override, config, known)
+            if fault:
+                return fault
+    return None
+
+
+def _wrong_option(override: Override, conf_dir: Path) -> UserError | None:
+    group = override.key_or_group
+    allowed = options(conf_dir, group)
+    values = override.sweep_string_iterator() if override.is_sweep_override() else [override.value()]
+    for value in values:
+        for name in value if isinstance(value, list) else [value]:
+            if name is not None and str(name).removesuffix(".yaml") not in allowed:
+                return UserError(f"{group} has no option {str(name)!r}. {choices(str(name), allowed)}")
+    return None
+
+
+def _wrong_key(override: Override, config: DictConfig, known: list[str]) -> UserError | None:
+    key = override.key_or_group
+    parts = key.split(".")
+    if parts[0] == "hydra" or override.package is not None:
+        return None
+    node: object = config
+    for depth, part in enumerate(parts):
+        if not isinstance(node, DictConfig) or part not in node:
+            where = ".".join(parts[:depth])
+            allowed = [str(name) for name in node if not str(name).startswith("_")] if isinstance(node, DictConfig) else []
+            if not where:
+                return UserError(f"There is no group or key {part!r}. {choices(part, sorted({*known, *allowed}))}")
+            return UserError(f"{where} has no key {part!r}. {choices(part, allowed)}")
+        node = None if OmegaConf.is_missing(node, part) else node[part]
+    return None

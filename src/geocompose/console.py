@@ -1,0 +1,76 @@
+"""What a person sees: tables on the terminal."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from geocompose.planning import NeckConfig
+    from geocompose.summary import Summary
+
+
+def console() -> Console:
+    """Return a console that neither wraps paths nor guesses at their colours."""
+    return Console(soft_wrap=True, highlight=False)
+
+
+def show_summary(summary: "Summary", necks: Sequence["NeckConfig"]) -> None:
+    """Print a model's parts, what they cost, and the necks as one could write them."""
+    table = Table(title="model", title_justify="left")
+    for column in ("part", "in", "out"):
+        table.add_column(column, no_wrap=True)
+    for column in ("parameters", "trainable"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in summary.parts:
+        name = "\n  ".join([row.part, *row.names])
+        table.add_row(name, _shapes(row.shapes_in), _shapes(row.shapes_out), f"{row.parameters:,}", f"{row.trainable:,}")
+    table.add_section()
+    table.add_row("model", "", "", f"{summary.parameters:,}", f"{summary.trainable:,}")
+    out = console()
+    out.print(table)
+    out.print(f"{summary.gflops:.2f} GFLOPs an image (forward, 2 a multiply-add)")
+    out.print(f"necks: neck=list 'neck.necks={escape(as_written(necks))}'" if necks else "necks: none")
+
+
+def as_written(value: Any) -> str:
+    """Return a plain value as an override on the command line has it."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {as_written(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(as_written, value)) + "]"
+    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool | None) else str(value)
+
+
+def show_result(metrics: Mapping[str, float], baselines: Sequence[Mapping[str, Any]], title: str, prefix: str = "test/") -> None:
+    """Print a run's metrics of one split, beside those of the baselines without a network."""
+    named = {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("metric")
+    table.add_column("this model", justify="right")
+    for baseline in baselines:
+        table.add_column(str(baseline["name"]), justify="right")
+    order = sorted(named, key=lambda name: (name.split("_")[0] not in ("mIoU",), name == "loss"))
+    for name in order:
+        others = [_number(baseline["metrics"].get(name)) for baseline in baselines]
+        table.add_row(escape(name), _number(named[name]), *others)
+    out = console()
+    out.print(table)
+    for baseline in baselines:
+        out.print(f"  {baseline['name']}: {escape(str(baseline['detail']))}")
+
+
+def _number(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{value:.0f}" if float(value).is_integer() and value > 1 else f"{value:.4f}"
+
+
+def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:
+    lines = [" x ".join(map(str, shape)) for shape in shapes]
+    if len(set(lines)) == 1 and len(lines) > 1:
+        return f"{len(lines)} of {lines[0]}"
+    return "\n".join(lines)

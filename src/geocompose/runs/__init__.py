@@ -1,0 +1,19 @@
+"""Runs on disk: what identifies one, where its files lie, what is recorded; knows nothing of torch or Hydra."""
+
+from geocompose.runs.find import find_run, list_runs
+from geocompose.runs.folder import RunFolder
+from geocompose.runs.identity import IdentityRules, folder_name, load_rules, run_id
+from geocompose.runs.lock import RunHeldError
+from geocompose.runs.record import Record
+
+__all__ = [
+    "IdentityRules",
+    "Record",
+    "RunFolder",
+    "RunHeldError",
+    "find_run",
+    "folder_name",
+    "list_runs",
+    "load_rules",
+    "run_id",
+]

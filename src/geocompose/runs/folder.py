@@ -1,0 +1,209 @@
+"""A run's folder: where its files lie, in which state it is, and how it goes from one state to the next."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from geocompose.errors import UserError
+from geocompose.runs import lock
+from geocompose.runs.atomic import explained, sync_folder, sync_tree, write_text
+from geocompose.runs.environment import peak_memory_mb, utc_now
+from geocompose.runs.record import Record, Status
+
+State = Literal["absent", "running", "completed", "failed", "interrupted"]
+
+_OWN_NAMES = (lock.LOCK_NAME, lock.HOLDER_NAME)
+
+
+class RunFolder:
+    """The files of one run below `path`, which need not exist yet.
+
+    Looking needs no lock (a completed run may lie on a read-only disk). Whoever computes a run holds its lock and looks
+    again inside, since another process may have been quicker:
+
+        with folder.lock():
+            state = folder.status()  # completed by now? failed? interrupted: resume
+            record = folder.begin(Record(run_id=...), config=..., overrides=[...], resume=state == "interrupted")
+            ...                      # folder.save(record) whenever there is news
+            folder.finish(record)    # or fail, or interrupt
+
+    A run that ends without one of the three, even by a power cut, is interrupted. Open run.log after begin: it clears.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.overrides = self.path / "overrides.yaml"
+        self.code_diff = self.path / "code.diff"
+        self.record = self.path / "record.json"
+        self.metrics = self.path / "metrics.csv"
+        self.confusion = self.path / "confusion.npz"
+        self.log = self.path / "run.log"
+        self.figures = self.path / "figures"
+        self.checkpoints = self.path / "checkpoints"
+        self.best = self.checkpoints / "best.ckpt"
+        self.last = self.checkpoints / "last.ckpt"
+        self._holds_lock = False
+        self._began_s: float | None = None
+        self._earlier_s = 0.0
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run's lock for the block; the system frees it too if this process dies.
+
+        Raises:
+            RunHeldError: a living process computes this run; says which and since when.
+            UserError: the folder can't be written.
+        """
+        assert not self._holds_lock, f"{self.path} is locked twice"
+        with lock.held(self.path):
+            self._holds_lock = True
+            try:
+                yield
+            finally:
+                self._holds_lock, self._began_s = False, None
+
+    def status(self) -> State:
+        """Return the run's state: `running` only while a living process holds the lock, `absent` without a record.
+
+        Raises:
+            UserError: record.json is damaged or foreign.
+        """
+        state = self._recorded()
+        if state != "running":
+            return state
+        # Under our own lock a record that says running is our own once we began, and a dead process's before.
+        if self._began_s is not None if self._holds_lock else lock.is_held(self.path):
+            return "running"
+        # Without a holder: died, or finished between our look at the record and our look at the lock.
+        state = self._recorded()
+        return "interrupted" if state == "running" else state
+
+    def read(self) -> Record:
+        """Return what record.json holds.
+
+        Raises:
+            UserError: it is missing, damaged or foreign.
+        """
+        return Record.read(self.record)
+
+    def begin(
+        self,
+        record: Record,
+        *,
+        config: str,
+        overrides: Sequence[str],
+        code_diff: str = "",
+        resume: bool = False,
+    ) -> Record:
+        """Write what is going to run, with status running, and return `record`, started.
+
+        config: the resolved configuration as YAML. overrides: the command line's. code_diff: `git_diff`'s answer.
+        resume: keep checkpoints and metrics of an interrupted run, and count on from its start and seconds; else the
+            folder is cleared. From the first step of clearing to the last of this method the folder has no record: it
+            looks absent, never completed.
+
+        Raises:
+            UserError: the folder can't be written, or holds files and is no run's.
+        """
+        assert self._holds_lock, f"{self.path} is begun without its lock"
+        if resume:
+            earlier = self.read()
+            assert earlier.run_id == record.run_id, f"{self.path} holds run {earlier.run_id}, not {record.run_id}"
+            record.started, record.resumed = earlier.started, earlier.resumed + 1
+            self._earlier_s = earlier.seconds or 0.0
+            with explained(self.path):
+                for entry in self.path.glob(".*.tmp"):  # half-written files of a process that was killed
+                    entry.unlink(missing_ok=True)
+        else:
+            self._clear()
+            record.started, record.resumed = utc_now(), 0
+            self._earlier_s = 0.0
+        for folder in (self.figures, self.checkpoints):
+            with explained(folder):
+                folder.mkdir(exist_ok=True)
+        write_text(self.config, config)
+        write_text(self.overrides, "".join(f"- {json.dumps(item)}\n" for item in overrides))
+        if code_diff:
+            write_text(self.code_diff, code_diff)
+        else:
+            with explained(self.code_diff):
+                self.code_diff.unlink(missing_ok=True)  # of the part that is resumed; this part's code is committed
+        self._began_s = time.monotonic()
+        self._write(record, "running")
+        return record
+
+    def save(self, record: Record) -> None:
+        """Write news of the running run."""
+        self._write(record, "running")
+
+    def finish(self, record: Record) -> None:
+        """Record that the run is completed, after all its other files are safely on the disk."""
+        assert self._began_s is not None, f"{self.path} is finished but was not begun"
+        # A record that outlives a power cut must not vouch for a checkpoint that did not.
+        sync_tree(self.path)
+        record.error = None
+        self._write(record, "completed")
+
+    def fail(self, record: Record, error: BaseException | str) -> None:
+        """Record that the run failed, and why in one line."""
+        if isinstance(error, BaseException):
+            name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            error = f"{name}{error}"
+        record.error = " ".join(error.split())
+        self._write(record, "failed")
+
+    def interrupt(self, record: Record) -> None:
+        """Record that the run was stopped from outside and can be resumed."""
+        self._write(record, "interrupted")
+
+    def _recorded(self) -> State:
+        """Return what the record says, or absent."""
+        with explained(self.record, "read"):
+            if not self.record.exists():
+                return "absent"
+        try:
+            return self.read().status
+        except UserError:
+            # Another process may have begun to clear the folder a moment after we saw the record.
+            if self.record.exists():
+                raise
+            return "absent"
+
+    def _write(self, record: Record, status: Status) -> None:
+        assert self._holds_lock, f"{self.path} is written without its lock"
+        assert self._began_s is not None, f"{self.path} is written but was not begun"
+        record.status = status
+        record.finished = None if status == "running" else utc_now()
+        # Not the difference of two dates: a clock may be set back.
+        record.seconds = round(self._earlier_s + time.monotonic() - self._began_s, 3)
+        record.peak_memory_mb = max(record.peak_memory_mb or 0.0, peak_memory_mb())
+        record.write(self.record)
+
+    def _clear(self) -> None:
+        """Remove everything but the lock: the record first and the configuration last, so that no half looks whole."""
+        entries = sorted(entry for entry in self.path.iterdir() if entry.name not in _OWN_NAMES)
+        known = {value.name for value in vars(self).values() if isinstance(value, Path)}
+        foreign = [entry.name for entry in entries if entry.name not in known and not _is_leftover(entry)]
+        if foreign and not self.record.exists() and not self.config.exists():
+            raise UserError(
+                f"{self.path} holds files that are no run's: {', '.join(foreign[:5])}. "
+                "Move them away, then start again."
+            )
+        with explained(self.path):
+            self.record.unlink(missing_ok=True)
+            sync_folder(self.path)
+            for entry in entries:
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                elif entry != self.config:
+                    entry.unlink(missing_ok=True)
+            self.config.unlink(missing_ok=True)
+
+
+def _is_leftover(entry: Path) -> bool:
+    return entry.name.startswith(".") and entry.name.endswith(".tmp")

@@ -1,0 +1,171 @@
+"""What makes two runs the same run: a hash of what was configured and of what the inputs hold."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
+from typing import Any
+
+from geocompose.errors import UserError, choices
+
+_GONE = object()
+_LONGEST_PART = 60
+
+
+@dataclass(frozen=True)
+class IdentityRules:
+    """Which keys of a configuration say what is computed; keys are dotted patterns as `conf/identity.yaml` explains.
+
+    volatile: left out.
+    contents: left out, since what the path holds counts; the value names the input that holds its hash.
+    file_names: paths reduced to their file names.
+    defaults: left out at the given value.
+    """
+
+    volatile: tuple[str, ...] = ()
+    contents: Mapping[str, str] = field(default_factory=dict)
+    file_names: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load_rules(conf_dir: Path) -> IdentityRules:
+    """Return the rules in `conf_dir`/identity.yaml.
+
+    Raises:
+        UserError: the file is missing, isn't YAML, or has a section of another name or form.
+    """
+    import yaml  # not needed by who only reads records
+
+    path = Path(conf_dir) / "identity.yaml"
+    try:
+        sections = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path} is missing: it says which keys identify a run. Restore it from the repository."
+        ) from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+    known = [part.name for part in fields(IdentityRules)]
+    if not isinstance(sections, dict):
+        raise UserError(f"{path} must have the sections {', '.join(known)}.")
+    for name, section in sections.items():
+        if name not in known:
+            raise UserError(f"{path} has an unknown section {name!r}. {choices(name, known)}")
+        wanted = dict if name in ("contents", "defaults") else list
+        entries = section if isinstance(section, list) else list(section or ())
+        if not isinstance(section, wanted) or not all(isinstance(entry, str) for entry in entries):
+            form = "a mapping from keys" if wanted is dict else "a list of keys"
+            raise UserError(f"{path}: {name} must be {form} (text), got {section!r}.")
+    return IdentityRules(
+        volatile=tuple(sections.get("volatile", ())),
+        contents=sections.get("contents", {}),
+        file_names=tuple(sections.get("file_names", ())),
+        defaults=sections.get("defaults", {}),
+    )
+
+
+def counted(config: Mapping[str, Any], rules: IdentityRules) -> dict[str, Any]:
+    """Return the part of `config` (plain, resolved, typed) that identifies a run under `rules`."""
+    left = _left(config, (), rules)
+    return {} if left is _GONE else left
+
+
+def run_id(config: Mapping[str, Any], inputs: Mapping[str, str], rules: IdentityRules) -> str:
+    """Return the run's identity, 10 hexadecimal characters.
+
+    config: the whole configuration, plain, resolved and typed: 1, 1.0 and true are different values here.
+    inputs: hashes of what input paths hold, such as {"data": ..., "weights": ...}; a path under `rules.contents` that
+        is set must have its input here.
+    """
+    for key, value in _walk(config, ()):
+        if value is None or any(_is_any(rules.volatile, key[:length]) for length in range(1, len(key) + 1)):
+            continue
+        for pattern, name in rules.contents.items():
+            if _matches(pattern.split("."), key):
+                assert name in inputs, f"{'.'.join(key)} is set, but what it holds is not among the inputs as {name!r}"
+    text = _canonical({"config": counted(config, rules), "inputs": inputs})
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def folder_name(backbone: str, decoder: str, peft: str, run_id: str) -> str:
+    """Return `<backbone>-<decoder>-<peft>-<run id>`, safe as a folder's name on every file system."""
+    parts = [re.sub(r"[^A-Za-z0-9._-]+", "_", part)[:_LONGEST_PART] for part in (backbone, decoder, peft)]
+    # A leading dot would hide the folder, a leading hyphen would make an option of it.
+    return "-".join([*parts, run_id]).lstrip(".-")
+
+
+def _left(value: Any, key: tuple[str, ...], rules: IdentityRules) -> Any:
+    """Return what counts of `value`, which stands under `key`, or _GONE."""
+    if _is_any(rules.volatile, key) or _is_any(rules.contents, key):
+        return _GONE
+    for pattern, neutral in rules.defaults.items():
+        if _matches(pattern.split("."), key) and _same(value, neutral):
+            return _GONE
+    if _is_any(rules.file_names, key):
+        return _by_name(value)
+    if isinstance(value, Mapping):
+        left = {name: _left(item, (*key, str(name)), rules) for name, item in value.items()}
+        kept = {name: item for name, item in left.items() if item is not _GONE}
+        # A group of which nothing counts must not differ from a group that did not exist when a run was recorded.
+        return kept if kept or not value else _GONE
+    if isinstance(value, (list, tuple)):
+        items = [_left(item, (*key, str(place)), rules) for place, item in enumerate(value)]
+        return [None if item is _GONE else item for item in items]
+    return value
+
+
+def _walk(value: Any, key: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield key, value
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _walk(item, (*key, str(name)))
+    elif isinstance(value, (list, tuple)):
+        for place, item in enumerate(value):
+            yield from _walk(item, (*key, str(place)))
+
+
+def _is_any(patterns: Iterable[str], key: tuple[str, ...]) -> bool:
+    return any(_matches(pattern.split("."), key) for pattern in patterns)
+
+
+def _matches(pattern: list[str], key: tuple[str, ...]) -> bool:
+    if not pattern:
+        return not key
+    if pattern[0] == "**":
+        return any(_matches(pattern[1:], key[skipped:]) for skipped in range(len(key) + 1))
+    return bool(key) and fnmatchcase(key[0], pattern[0]) and _matches(pattern[1:], key[1:])
+
+
+def _same(value: object, neutral: object) -> bool:
+    # Rules are untyped YAML: there 0 may stand for a float's 0.0, but never for false.
+    return value == neutral and isinstance(value, bool) == isinstance(neutral, bool)
+
+
+def _by_name(value: Any) -> Any:
+    """Return `value` with each path in it shortened to its name, or to as many parts as tell the paths apart."""
+    paths = {item: PurePath(item).parts for _, item in _walk(value, ()) if isinstance(item, str)}
+    length = 1
+    while len({parts[-length:] for parts in paths.values()}) < len(set(paths.values())):
+        length += 1
+    return _replaced(value, {path: "/".join(parts[-length:]) for path, parts in paths.items()})
+
+
+def _replaced(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _replaced(item, names) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_replaced(item, names) for item in value]
+    return names[value] if isinstance(value, str) else value
+
+
+def _canonical(value: Any) -> str:
+    """Return the one text of a value: equal for equal values whatever their order, different for different ones."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(sorted(f"{_canonical(key)}:{_canonical(item)}" for key, item in value.items())) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(_canonical, value)) + "]"
+    assert value is None or isinstance(value, (bool, int, float, str)), f"not a plain value: {value!r}"
+    return json.dumps(value)

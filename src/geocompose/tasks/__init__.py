@@ -1,0 +1,1 @@
+"""Tasks: how a model learns and is scored, as Lightning modules."""

@@ -1,0 +1,35 @@
+"""The confusion matrix of each tile: every valid pixel counts once, whatever the batch or the number of processes."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class TileConfusion(Metric):
+    """One (classes, classes) matrix a tile, rows truth, columns prediction.
+
+    A tile that is seen twice, as a distributed sampler does to fill its last batch, replaces itself.
+    """
+
+    full_state_update = False
+    per_tile: Tensor
+
+    def __init__(self, num_tiles: int, num_classes: int, ignore_index: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        empty = torch.zeros(num_tiles, num_classes, num_classes, dtype=torch.int64)
+        self.add_state("per_tile", default=empty, dist_reduce_fx="max")
+
+    def update(self, predicted: Tensor, mask: Tensor, tiles: Tensor) -> None:
+        """Count predicted classes (B, H, W) against labels (B, H, W) of the tiles with these numbers (B)."""
+        classes = self.num_classes
+        valid = mask != self.ignore_index
+        place = torch.arange(len(tiles), device=mask.device).view(-1, 1, 1).expand_as(mask)
+        cells = (place * classes + mask) * classes + predicted
+        counts = torch.bincount(cells[valid], minlength=len(tiles) * classes**2)
+        self.per_tile[tiles] = counts.view(-1, classes, classes)
+
+    def compute(self) -> Tensor:
+        """Return (tiles, classes, classes) int64."""
+        return self.per_tile

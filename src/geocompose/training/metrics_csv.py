@@ -1,0 +1,46 @@
+"""metrics.csv: one row an epoch, kept when a run resumes."""
+
+import csv
+import io
+import math
+from pathlib import Path
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+
+from geocompose.runs.atomic import write_text
+
+
+class MetricsCsv(Callback):
+    """Writes each epoch's metrics and learning rate; a resumed run replaces the rows from its epoch on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Take up the rows of the epochs before a resumed one."""
+        self.rows = [row for row in read_metrics(self.path) if row["epoch"] < trainer.current_epoch]
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write the epoch's row."""
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        row: dict[str, float] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        row |= {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        self.rows.append(row)
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.path, text.getvalue())
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """Return the rows of a metrics.csv, NaN where an epoch has no such metric; [] where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [{name: float(value) if value else math.nan for name, value in row.items()} for row in csv.DictReader(file)]

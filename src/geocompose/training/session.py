@@ -1,0 +1,101 @@
+"""One run from data to record: train, choose the best epoch, test it once, draw its pictures."""
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+
+from geocompose import console
+from geocompose.assembly import build_data, build_model, instantiate
+from geocompose.data.baselines import run_baselines
+from geocompose.data.module import SceneData
+from geocompose.errors import UserError
+from geocompose.runs import Record, RunFolder
+from geocompose.summary import summarize
+from geocompose.training.metrics_csv import MetricsCsv, read_metrics
+from geocompose.training.pictures import draw
+
+log = logging.getLogger("geocompose")
+
+
+def fit_and_test(config: Mapping[str, Any], folder: RunFolder, record: Record, *, resume: bool) -> None:
+    """Train the configured model, test its best epoch, and fill `record` and the run's folder.
+
+    resume: continue from the folder's last checkpoint.
+    """
+    _quieten()
+    lightning.seed_everything(config["seed"], workers=True, verbose=False)
+    data = build_data(config)
+    built = build_model(config, bands=data.bands, num_classes=data.num_classes, tile_px=data.tile_px)
+    _normalize(data, built.model.encoder)
+    data.setup()
+    record.data |= data.describe()
+    record.weights |= getattr(built.model.encoder, "weights", None) or {}
+    task = instantiate(config["task"])(
+        model=built.model,
+        optimizer=instantiate(config["optimizer"]),
+        scheduler=instantiate(config["scheduler"]),
+        class_names=data.class_names,
+        ignore_index=data.ignore_index,
+        num_tiles={split: data.num_tiles(split) for split in ("val", "test")},
+    )
+    summary = summarize(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
+    record.model |= summary.as_record()
+    console.show_summary(summary, built.plan.necks)
+    folder.save(record)
+
+    trainer = instantiate(config["trainer"])(
+        folder=folder.checkpoints,
+        selection=task.selection,
+        loggers=instantiate(config["logger"])(folder.path),
+        callbacks=[MetricsCsv(folder.metrics)],
+    )
+    trainer.fit(task, datamodule=data, ckpt_path=folder.last if resume else None)
+    if not folder.best.is_file():
+        raise UserError(f"No epoch had a {task.selection[0]}: the validation split has no labelled pixel. Check data.split.")
+    best = torch.load(folder.best, map_location="cpu", weights_only=True)
+    task.load_state_dict(best["state_dict"])
+    record.training |= {"epochs": trainer.current_epoch, "best_epoch": best["epoch"], "steps": trainer.global_step}
+    record.metrics |= _finite(trainer.validate(task, datamodule=data, verbose=False)[0])
+    record.metrics |= _finite(trainer.test(task, datamodule=data, verbose=False)[0])
+    if torch.cuda.is_available():
+        record.hardware["accelerator"] = torch.cuda.get_device_name()
+        record.hardware["accelerator_peak_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    record.baselines = run_baselines(data, data.baselines)
+    matrices = {split: task.tile_confusion(split).numpy() for split in ("val", "test")}
+    _save_matrices(folder.confusion, matrices)
+    draw(folder, task, data, matrices["test"], read_metrics(folder.metrics), best_epoch=best["epoch"])
+
+
+def _normalize(data: SceneData, encoder: torch.nn.Module) -> None:
+    if data.normalize != "pretraining":
+        return
+    published = getattr(encoder, "pretraining_statistics", None)
+    if published is None:
+        raise UserError(
+            "data.normalize=pretraining needs the backbone's published statistics of these bands, and there are none "
+            f"for {data.bands}. Use data.normalize=dataset."
+        )
+    data.set_normalization(*published)
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def _save_matrices(path: Path, matrices: Mapping[str, np.ndarray]) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, **{split: matrix for split, matrix in matrices.items()})  # type: ignore[arg-type]
+
+
+def _quieten() -> None:
+    """Silence advice of Lightning that this project has decided on; everything else comes through."""
+    for advice in (".*does not have many workers.*", ".*Checkpoint directory .* exists and is not empty.*", ".*treespec.*LeafSpec.*"):
+        warnings.filterwarnings("ignore", message=advice)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    torch.set_float32_matmul_precision("high")

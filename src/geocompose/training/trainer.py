@@ -1,0 +1,82 @@
+"""Lightning's trainer as the experiments use it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import lightning
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import Logger
+
+from geocompose.errors import UserError
+
+def build_trainer(
+    folder: Path,
+    selection: tuple[str, str],
+    loggers: Sequence[Logger],
+    callbacks: Sequence[Callback] = (),
+    max_epochs: int = 10,
+    precision: Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"] = "32-true",
+    accelerator: str = "auto",
+    devices: int | list[int] | Literal["auto"] = 1,
+    early_stopping_patience: int | None = None,
+    gradient_clip_val: float | None = 1.0,
+    accumulate_grad_batches: int = 1,
+    check_val_every_n_epoch: int = 1,
+    ema_decay: float | None = None,
+    deterministic: bool | Literal["warn"] = "warn",
+    progress_bar: bool = True,
+) -> lightning.Trainer:
+    """Return a trainer that keeps the best and the last checkpoint in `folder`.
+
+    selection: the metric and `max` or `min`, by which the best epoch is chosen. The other arguments are Lightning's;
+    early_stopping_patience counts epochs without a better selection metric, null never stops; ema_decay averages the
+    weights, which are then the ones that are validated, tested and kept.
+
+    Raises:
+        UserError: a number is out of range.
+    """
+    for name, value in (
+        ("max_epochs", max_epochs),
+        ("accumulate_grad_batches", accumulate_grad_batches),
+        ("check_val_every_n_epoch", check_val_every_n_epoch),
+    ):
+        if value < 1:
+            raise UserError(f"trainer.{name} is a whole number from 1 on; got {value}.")
+    if check_val_every_n_epoch > max_epochs:
+        raise UserError(
+            f"trainer.check_val_every_n_epoch={check_val_every_n_epoch} never comes in {max_epochs} epochs, and without "
+            "validation there is no best checkpoint."
+        )
+    if ema_decay is not None and not 0 < ema_decay < 1:
+        raise UserError(f"trainer.ema_decay is between 0 and 1, such as 0.999; got {ema_decay}.")
+    metric, mode = selection
+    kept = ModelCheckpoint(
+        dirpath=folder, filename="best", monitor=metric, mode=mode, save_top_k=1, save_last=True, enable_version_counter=False,
+        auto_insert_metric_name=False,
+    )  # fmt: skip
+    own: list[Callback] = [*callbacks, kept]
+    if early_stopping_patience is not None:
+        checks = max(1, early_stopping_patience // check_val_every_n_epoch)
+        own.append(EarlyStopping(monitor=metric, mode=mode, patience=checks, check_finite=False))
+    if ema_decay is not None:
+        own.append(EMAWeightAveraging(decay=ema_decay))
+    if progress_bar:
+        own.append(RichProgressBar(leave=False))
+    return lightning.Trainer(
+        default_root_dir=folder,
+        max_epochs=max_epochs,
+        precision=precision,
+        accelerator=accelerator,
+        devices=devices,
+        gradient_clip_val=gradient_clip_val,
+        accumulate_grad_batches=accumulate_grad_batches,
+        check_val_every_n_epoch=check_val_every_n_epoch,
+        deterministic=deterministic,
+        logger=list(loggers),
+        callbacks=own,
+        enable_progress_bar=progress_bar,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+    )
