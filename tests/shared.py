@@ -8,5 +8,9 @@ SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 PARITY = SHARED / "parity"
 CHIP = SHARED / "data" / "sen1floods11-sample"
 
-needs_parity = pytest.mark.skipif(not PARITY.is_dir(), reason=f"recorded reference outputs are not beside the checkout ({PARITY})")
-needs_chip = pytest.mark.skipif(not CHIP.is_dir(), reason=f"the Sen1Floods11 sample chip is not beside the checkout ({CHIP})")
+needs_parity = pytest.mark.skipif(
+    not PARITY.is_dir(), reason=f"recorded reference outputs are not beside the checkout ({PARITY})"
+)
+needs_chip = pytest.mark.skipif(
+    not CHIP.is_dir(), reason=f"the Sen1Floods11 sample chip is not beside the checkout ({CHIP})"
+)

@@ -55,7 +55,9 @@ def chosen_bands(config: Mapping[str, Any], available: Sequence[str]) -> list[st
     for names in (of_data, of_backbone):
         check_names(names or [], known=available)
     if of_data and of_backbone and [*map(canonical, of_data)] != [*map(canonical, of_backbone)]:
-        raise UserError(f"data.bands={of_data} and backbone.bands={of_backbone} are one list; give one of them, or the same.")
+        raise UserError(
+            f"data.bands={of_data} and backbone.bands={of_backbone} are one list; give one of them, or the same."
+        )
     if of_data or of_backbone:
         return list(of_data or of_backbone)
     trained_on = config["backbone"].get("pretrained_bands") or []
@@ -115,11 +117,17 @@ def load_trained(run: RunFolder) -> TrainedModel:
     """
     config = yaml.safe_load(run.config.read_text())
     data = run.read().data
-    config["backbone"] |= {key: value for key, value in (("pretrained", False), ("ckpt_path", None)) if key in config["backbone"]}
+    config["backbone"] |= {
+        key: value for key, value in (("pretrained", False), ("ckpt_path", None)) if key in config["backbone"]
+    }
     built = build_model(config, bands=data["bands"], num_classes=len(data["class_names"]), tile_px=data["tile_px"])
     try:
         state = torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"]
-        built.model.load_state_dict({key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")})
+        built.model.load_state_dict(
+            {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
+        )
     except (RuntimeError, KeyError, EOFError, OSError) as error:
-        raise UserError(f"{run.best} is damaged, or not of the run in its folder: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            f"{run.best} is damaged, or not of the run in its folder: {str(error).splitlines()[0]}"
+        ) from error
     return TrainedModel(built.model.eval(), config, data)

@@ -27,7 +27,9 @@ def show_summary(summary: "Summary", necks: Sequence["NeckConfig"]) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     for row in summary.parts:
         name = "\n  ".join([row.part, *row.names])
-        table.add_row(name, _shapes(row.shapes_in), _shapes(row.shapes_out), f"{row.parameters:,}", f"{row.trainable:,}")
+        table.add_row(
+            name, _shapes(row.shapes_in), _shapes(row.shapes_out), f"{row.parameters:,}", f"{row.trainable:,}"
+        )
     table.add_section()
     table.add_row("model", "", "", f"{summary.parameters:,}", f"{summary.trainable:,}")
     out = console()
@@ -42,10 +44,16 @@ def as_written(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {as_written(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(as_written, value)) + "]"
-    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool | None) else str(value)
+    return (
+        {None: "null", True: "true", False: "false"}.get(value, str(value))
+        if isinstance(value, bool | None)
+        else str(value)
+    )
 
 
-def show_result(metrics: Mapping[str, float], baselines: Sequence[Mapping[str, Any]], title: str, prefix: str = "test/") -> None:
+def show_result(
+    metrics: Mapping[str, float], baselines: Sequence[Mapping[str, Any]], title: str, prefix: str = "test/"
+) -> None:
     """Print a run's metrics of one split, beside those of the baselines without a network."""
     named = {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
     table = Table(title=escape(title), title_justify="left")

@@ -131,7 +131,9 @@ class Composition:
         if not specs:
             raise UserError(f"The backbone {self.backbone.name} returns no features.")
         needs = _needs(self.decoder)
-        necks = plan(neck_choice(self.necks), specs, needs, maps_by_default=bool(getattr(encoder, "maps_by_default", False)))
+        necks = plan(
+            neck_choice(self.necks), specs, needs, maps_by_default=bool(getattr(encoder, "maps_by_default", False))
+        )
         neck, widths = self._neck(encoder, necks)
         multiple = math.lcm(*(spec.stride for spec in specs))
         padded = _padded(size, multiple)
@@ -192,10 +194,17 @@ class Composition:
         else:
             width = getattr(decoder, "out_channels", None)
             if not isinstance(width, int):
-                raise UserError(f"The decoder {self.decoder.name} has no out_channels: the width of its output, an int.")
+                raise UserError(
+                    f"The decoder {self.decoder.name} has no out_channels: the width of its output, an int."
+                )
             head = self.head.build(width, self.num_classes)
         return PixelWiseModel(
-            encoder=encoder, neck=neck, decoder=decoder, head=head, pad_multiple=draft.pad_multiple, rescale=self.rescale
+            encoder=encoder,
+            neck=neck,
+            decoder=decoder,
+            head=head,
+            pad_multiple=draft.pad_multiple,
+            rescale=self.rescale,
         )
 
     def _encoder(self, *, with_weights: bool) -> nn.Module:
@@ -232,7 +241,7 @@ def _needs(decoder: Part) -> Needs:
 
 def _own_size(encoder: nn.Module) -> tuple[int, int]:
     size = getattr(encoder, "img_size", None) or 224
-    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))  # type: ignore[index]
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
 
 def _padded(size: tuple[int, int], multiple: int) -> tuple[int, int]:

@@ -119,7 +119,9 @@ def route(
     return routed
 
 
-def resolve(kind: str, given: Any, find: Callable[[str], Callable[..., nn.Module]] | None, arguments: dict[str, Any]) -> Part:
+def resolve(
+    kind: str, given: Any, find: Callable[[str], Callable[..., nn.Module]] | None, arguments: dict[str, Any]
+) -> Part:
     """Return the part that `given` means: a name that `find` knows, a finished module, or a constructor.
 
     Raises:
@@ -127,7 +129,9 @@ def resolve(kind: str, given: Any, find: Callable[[str], Callable[..., nn.Module
     """
     if isinstance(given, nn.Module):
         if arguments:
-            raise UserError(f"The {kind} is a finished module, so nobody takes {kind}_{next(iter(arguments))}; leave it out.")
+            raise UserError(
+                f"The {kind} is a finished module, so nobody takes {kind}_{next(iter(arguments))}; leave it out."
+            )
         return Part(kind, type(given).__name__, module=given)
     if isinstance(given, str) and find is not None:
         return Part(kind, given, constructor=find(given), arguments=arguments)
@@ -136,5 +140,3 @@ def resolve(kind: str, given: Any, find: Callable[[str], Callable[..., nn.Module
         part.name = getattr(part.target, "__name__", str(given))
         return part
     raise UserError(f"A {kind} is a name, a module or a constructor; got {type(given).__name__}.")
-
-

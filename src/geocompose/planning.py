@@ -47,13 +47,17 @@ def neck_choice(necks: object) -> NeckChoice:
         raise UserError(f"necks is null, 'auto' or a list of necks; got {necks!r}. {choices(necks, ['auto'])}")
     if isinstance(necks, Sequence):
         return NeckList(_checked(necks))
-    raise UserError(f"necks is null, 'auto' or a list of necks such as [{{name: SelectIndices, indices: [-1]}}]; got {necks!r}.")
+    raise UserError(
+        f"necks is null, 'auto' or a list of necks such as [{{name: SelectIndices, indices: [-1]}}]; got {necks!r}."
+    )
 
 
 def _checked(necks: Sequence[Any]) -> list[dict[str, object]]:
     for neck in necks:
         if not hasattr(neck, "keys") or "name" not in neck:
-            raise UserError(f"Each neck is a mapping with a name, such as {{name: ReshapeTokensToImage}}; got {neck!r}.")
+            raise UserError(
+                f"Each neck is a mapping with a name, such as {{name: ReshapeTokensToImage}}; got {neck!r}."
+            )
     return [dict(neck) for neck in necks]
 
 

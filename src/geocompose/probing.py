@@ -71,10 +71,14 @@ def backbone_specs(backbone: nn.Module, image_size: tuple[int, int]) -> list[Fea
         raise UserError(
             f"The backbone {name} has no out_channels: give it a list of its features' widths, such as [64, 128, 256, 512]."
         )
-    features = meta_forward(backbone, meta_image(input_channels(backbone), getattr(backbone, "num_frames", 1), image_size))
+    features = meta_forward(
+        backbone, meta_image(input_channels(backbone), getattr(backbone, "num_frames", 1), image_size)
+    )
     if not isinstance(features, list | tuple) or not all(isinstance(feature, Tensor) for feature in features):
         raise UserError(f"The backbone {name} returns {type(features).__name__}; a backbone returns a list of tensors.")
-    return observe(features, list(widths), image_size, part=f"the backbone {name}", patch=getattr(backbone, "patch_size", None))
+    return observe(
+        features, list(widths), image_size, part=f"the backbone {name}", patch=getattr(backbone, "patch_size", None)
+    )
 
 
 def observe(

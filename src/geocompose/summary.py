@@ -43,7 +43,9 @@ def summarize(model: nn.Module, *, image_size: tuple[int, int], num_frames: int 
     shapes: dict[str, tuple[list[tuple[int, ...]], list[tuple[int, ...]]]] = {}
     parts = {name: getattr(model, name) for name in ("encoder", "neck", "decoder", "head")}
     hooks = [
-        part.register_forward_hook(lambda _, given, returned, name=name: shapes.update({name: (_shapes(given), _shapes(returned))}))
+        part.register_forward_hook(
+            lambda _, given, returned, name=name: shapes.update({name: (_shapes(given), _shapes(returned))})
+        )
         for name, part in parts.items()
     ]
     try:

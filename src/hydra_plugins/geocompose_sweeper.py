@@ -16,7 +16,9 @@ class GeocomposeSweeperConf:
     max_batch_size: int | None = None
 
 
-ConfigStore.instance().store(group="hydra/sweeper", name="geocompose", node=GeocomposeSweeperConf, provider="geocompose")
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="geocompose", node=GeocomposeSweeperConf, provider="geocompose"
+)
 
 
 class GeocomposeSweeper(BasicSweeper):

@@ -33,7 +33,12 @@ def evaluate(experiment: Experiment) -> None:
     data.set_normalization(recorded["normalization"]["mean"], recorded["normalization"]["std"])
     data.setup()
     metrics = score(trained.model, data, action["split"])
-    result: dict[str, Any] = {"split": action["split"], "data": chosen, "described": data.describe(), "metrics": metrics}
+    result: dict[str, Any] = {
+        "split": action["split"],
+        "data": chosen,
+        "described": data.describe(),
+        "metrics": metrics,
+    }
     name = hashlib.sha256(json.dumps([action["split"], chosen], sort_keys=True).encode()).hexdigest()[:10]
     target = run.path / "evaluations" / f"{name}.json"
     target.parent.mkdir(exist_ok=True)

@@ -35,8 +35,8 @@ def fit(experiment: Experiment) -> None:
     _check_names(config)
     inputs = _input_hashes(config)
     identity = run_id(config, inputs, load_rules(experiment.conf_dir))
-    names = [str(experiment.choices.get(group) or "none") for group in ("backbone", "decoder", "peft")]
-    folder = RunFolder(OUTPUTS / config["study"] / folder_name(*names, identity))
+    backbone, decoder, peft = (str(experiment.choices.get(group)) for group in ("backbone", "decoder", "peft"))
+    folder = RunFolder(OUTPUTS / config["study"] / folder_name(backbone, decoder, peft, identity))
     if folder.status() == "completed" and not config["rerun"]:
         _show_finished(folder)
         return

@@ -44,10 +44,10 @@ def predict(experiment: Experiment) -> None:
             action["input"],
             target,
             bands=recorded["bands"],
-            band_names=action["band_names"] or recorded.get("band_names"),
+            band_names=action["band_names"] or trained.config["data"].get("band_names"),
             mean=recorded["normalization"]["mean"],
             std=recorded["normalization"]["std"],
-            nodata=action["nodata"],
+            nodata=action["nodata"] if action["nodata"] is not None else trained.config["data"].get("nodata"),
             tile_px=tile_px,
             overlap_px=overlap_px,
             batch_size=action["batch_size"],
@@ -56,8 +56,10 @@ def predict(experiment: Experiment) -> None:
             progress=lambda number, total: progress.update(bar, completed=number, total=total),
         )
     out = console()
-    out.print(f"{done['height']} x {done['width']} pixels in {done['windows']} windows; {done['nodata_pixels']} without data")
-    total = sum(done["class_pixels"].values()) or 1  # type: ignore[attr-defined]
-    for name, count in done["class_pixels"].items():  # type: ignore[attr-defined]
+    out.print(
+        f"{done['height']} x {done['width']} pixels in {done['windows']} windows; {done['nodata_pixels']} without data"
+    )
+    total = sum(done["class_pixels"].values()) or 1
+    for name, count in done["class_pixels"].items():
         out.print(f"  {name}: {count:,} pixels ({count / total:.1%})")
     out.print(f"written: {target}")

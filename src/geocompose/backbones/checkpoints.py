@@ -23,7 +23,7 @@ def download(repository: str, file: str) -> Path:
 
     try:
         return Path(hf_hub_download(repo_id=repository, filename=file))
-    except Exception as error:  # noqa: BLE001 - the hub raises network, cache and HTTP errors of several libraries
+    except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
             f"The weights {repository}/{file} can't be had from the Hugging Face hub: {reason} "
@@ -53,7 +53,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             content: object = load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - pickle, zip and safetensors each have their own errors
+    except Exception as error:
         raise UserError(f"{path} can't be read as weights: {type(error).__name__}: {error}") from error
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):

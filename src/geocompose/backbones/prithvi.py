@@ -72,7 +72,9 @@ class PrithviViT(nn.Module):
         patch_size = (1, patch_size, patch_size) if isinstance(patch_size, int) else tuple(patch_size)
         img_size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
         if len(patch_size) != 3 or patch_size[1] != patch_size[2]:
-            raise UserError(f"patch_size is (frames, pixels, pixels) with square patches, such as [1, 16, 16]; got {list(patch_size)}.")
+            raise UserError(
+                f"patch_size is (frames, pixels, pixels) with square patches, such as [1, 16, 16]; got {list(patch_size)}."
+            )
         if embed_dim % num_heads:
             raise UserError(f"embed_dim must be a multiple of num_heads; got {embed_dim} and {num_heads}.")
         if num_frames % patch_size[0]:
@@ -88,19 +90,20 @@ class PrithviViT(nn.Module):
         self.pretraining_statistics: tuple[list[float], list[float]] | None = None
 
         self.patch_embed = PatchEmbed(self.in_chans, embed_dim, patch_size)
-        self.grid = (num_frames // patch_size[0], *(max(1, size // patch_size[1]) for size in img_size))
+        rows, columns = (max(1, size // patch_size[1]) for size in img_size)
+        self.grid = (num_frames // patch_size[0], rows, columns)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
         self.register_buffer("pos_embed", grid_encoding(embed_dim, self.grid).unsqueeze(0))
         self.temporal_embed_enc = self._coordinates("time", coords_encoding, coords_scale_learn)
         self.location_embed_enc = self._coordinates("location", coords_encoding, coords_scale_learn)
         rates = [drop_path * i / max(1, depth - 1) for i in range(depth)]
         self.blocks = nn.ModuleList(
-            Block(embed_dim, num_heads, mlp_ratio, qkv_bias=True, norm_layer=nn.LayerNorm, drop_path=rate) for rate in rates
+            Block(embed_dim, num_heads, mlp_ratio, qkv_bias=True, norm_layer=nn.LayerNorm, drop_path=rate)
+            for rate in rates
         )
         self.norm = nn.LayerNorm(embed_dim)
         self._initialise()
         self.select_layers(range(depth) if out_indices is None else out_indices)
-
 
     def _coordinates(self, name: str, wanted: Sequence[str], learn_scale: bool) -> CoordinateEncoding | None:
         return CoordinateEncoding(self.embed_dim, learn_scale=learn_scale) if name in wanted else None
@@ -122,7 +125,9 @@ class PrithviViT(nn.Module):
         """
         wanted = [index + self.depth if index < 0 else index for index in indices]
         if not wanted or any(not 0 <= index < self.depth for index in wanted) or len(set(wanted)) < len(wanted):
-            raise UserError(f"This backbone has layers 0 to {self.depth - 1}, each selectable once; got {list(indices)}.")
+            raise UserError(
+                f"This backbone has layers 0 to {self.depth - 1}, each selectable once; got {list(indices)}."
+            )
         self.out_indices = wanted
         reached = max(wanted)
         for index, block in enumerate(self.blocks):
@@ -151,7 +156,7 @@ class PrithviViT(nn.Module):
         if frames == self.grid[0]:
             table = self.pos_embed
         else:
-            table = grid_encoding(self.embed_dim, (frames, *self.grid[1:])).to(self.pos_embed).unsqueeze(0)
+            table = grid_encoding(self.embed_dim, (frames, self.grid[1], self.grid[2])).to(self.pos_embed).unsqueeze(0)
         if (rows, columns) == self.grid[1:]:
             return table
         maps = table[0, 1:].reshape(frames, *self.grid[1:], self.embed_dim).permute(0, 3, 1, 2)
@@ -195,7 +200,9 @@ class PrithviViT(nn.Module):
     def _grid_of(self, image: Tensor) -> tuple[int, int, int]:
         _, channels, *size = image.shape
         if channels != self.in_chans:
-            raise UserError(f"This backbone takes {self.in_chans} bands ({', '.join(self.bands)}); the image has {channels}.")
+            raise UserError(
+                f"This backbone takes {self.in_chans} bands ({', '.join(self.bands)}); the image has {channels}."
+            )
         if any(n % patch or not n for n, patch in zip(size, self.patch_size, strict=True)):
             raise UserError(
                 f"Frames and pixels {tuple(size)} are no multiples of the patch {self.patch_size}; pad the image "

@@ -36,7 +36,9 @@ class Variant:
     statistics: tuple[tuple[float, ...], tuple[float, ...]] = V2_STATISTICS
 
 
-def _v2(size: str, embed_dim: int, depth: int, num_heads: int, *, patch: int = 16, coordinates: bool = False) -> Variant:
+def _v2(
+    size: str, embed_dim: int, depth: int, num_heads: int, *, patch: int = 16, coordinates: bool = False
+) -> Variant:
     repository = f"{HUB}/Prithvi-EO-2.0-{size.replace('_', '-')}"
     return Variant(embed_dim, depth, num_heads, patch, coordinates, repository, f"Prithvi_EO_V2_{size}.pt")
 
@@ -114,7 +116,9 @@ def build_prithvi(
         patch_size=patch_size if patch_size is not None else (1, row.patch, row.patch),
         num_frames=num_frames,
         mlp_ratio=mlp_ratio,
-        coords_encoding=coords_encoding if coords_encoding is not None else (["time", "location"] if row.coordinates else []),
+        coords_encoding=coords_encoding
+        if coords_encoding is not None
+        else (["time", "location"] if row.coordinates else []),
         coords_scale_learn=coords_scale_learn if coords_scale_learn is not None else row.coordinates,
         drop_path=drop_path,
         out_indices=out_indices,
@@ -129,7 +133,10 @@ def build_prithvi(
     else:
         path = Path(str(ckpt_path))
     load_weights(
-        model, read_state_dict(path), pretrained_bands=pretrained_bands or HLS_BANDS, allow_random_bands=allow_random_bands
+        model,
+        read_state_dict(path),
+        pretrained_bands=pretrained_bands or HLS_BANDS,
+        allow_random_bands=allow_random_bands,
     )
     model.weights = {"source": f"{row.repository}/{row.file}" if pretrained else str(path), "sha256": sha256(path)}
     return model

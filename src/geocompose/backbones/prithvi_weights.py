@@ -60,7 +60,9 @@ def load_weights(
     if missing or unknown or shapes:
         parts = [("missing", missing), ("unknown", unknown), ("of another shape", shapes)]
         lists = "; ".join(f"{len(names)} {what} ({_first(names)})" for what, names in parts if names)
-        raise UserError(f"These weights are not this backbone's: {lists}. Check backbone.variant, patch_size and depth.")
+        raise UserError(
+            f"These weights are not this backbone's: {lists}. Check backbone.variant, patch_size and depth."
+        )
     model.load_state_dict({**state, "pos_embed": own["pos_embed"]})
 
 

@@ -32,12 +32,12 @@ def check(config: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: a required value is missing, a key is no argument of its target, or a value is not of its type.
     """
-    for key in _missing(config, ""):
-        raise UserError(f"{key} is required: write {key}=VALUE.")
+    for missing in _missing(config, ""):
+        raise UserError(f"{missing} is required: write {missing}=VALUE.")
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (InterpolationKeyError, MissingMandatoryValue) as error:
-        raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{error.full_key!s}: {str(error).splitlines()[0]}") from error
     assert isinstance(plain, dict)
     checked: dict[str, Any] = {}
     for key, value in plain.items():
@@ -47,8 +47,8 @@ def check(config: DictConfig) -> dict[str, Any]:
 
 
 def _missing(config: DictConfig, path: str) -> Iterator[str]:
-    for key in config:
-        inner = f"{path}.{key}" if path else str(key)
+    for key in map(str, config):
+        inner = f"{path}.{key}" if path else key
         if OmegaConf.is_missing(config, key):
             yield inner
         elif not OmegaConf.is_interpolation(config, key) and isinstance(config[key], DictConfig):
@@ -77,7 +77,9 @@ def _node(path: str, node: dict[str, Any]) -> dict[str, Any]:
         if key in HYDRA_KEYS or known is None:
             checked[key] = value
         elif key not in known:
-            raise UserError(f"{path} has no key {key!r}. {choices(key, [k for k in node if k not in (*HYDRA_KEYS, key)])}")
+            raise UserError(
+                f"{path} has no key {key!r}. {choices(key, [k for k in node if k not in (*HYDRA_KEYS, key)])}"
+            )
         elif isinstance(value, dict) and "_target_" in value:
             checked[key] = _node(inner, value)
         else:

@@ -32,7 +32,9 @@ def diagnose(overrides: Iterable[str], conf_dir: Path) -> UserError | None:
     except HydraException as error:
         for text in overrides:
             if "=" not in text:
-                return UserError(f"{text!r} is no override; write KEY=VALUE, such as backbone=prithvi or optimizer.lr=1e-3.")
+                return UserError(
+                    f"{text!r} is no override; write KEY=VALUE, such as backbone=prithvi or optimizer.lr=1e-3."
+                )
         return UserError(f"The command line can't be read: {str(error).strip()}")
     known = groups(conf_dir)
     chosen = []
@@ -76,7 +78,9 @@ def _wrong_key(override: Override, config: DictConfig, known: list[str]) -> User
     for depth, part in enumerate(parts):
         if not isinstance(node, DictConfig) or part not in node:
             where = ".".join(parts[:depth])
-            allowed = [str(name) for name in node if not str(name).startswith("_")] if isinstance(node, DictConfig) else []
+            allowed = (
+                [str(name) for name in node if not str(name).startswith("_")] if isinstance(node, DictConfig) else []
+            )
             if not where:
                 return UserError(f"There is no group or key {part!r}. {choices(part, sorted({*known, *allowed}))}")
             return UserError(f"{where} has no key {part!r}. {choices(part, allowed)}")

@@ -123,7 +123,7 @@ def _of_class(node: ast.ClassDef, tree: ast.Module) -> dict[str, Argument] | Non
 def _argument(name: str, annotation: ast.expr | None, required: bool) -> Argument:
     text = ast.unparse(annotation).strip("'\"") if annotation else "anything"
     try:
-        kind = eval(text, {"__builtins__": {}}, _Names(_TYPES)) if annotation else Any  # noqa: S307 - text of installed source
+        kind = eval(text, {"__builtins__": {}}, _Names(_TYPES)) if annotation else Any
     except (TypeError, SyntaxError, AttributeError):
         kind = Any
     return Argument(name, kind, text, required)

@@ -64,5 +64,7 @@ def feature_at(channel_list: list[int], in_index: int, decoder: str) -> int:
     """
     count = len(channel_list)
     if not -count <= in_index < count:
-        raise UserError(f"{decoder}: in_index goes from {-count} to {count - 1} for {count} feature(s); got {in_index}.")
+        raise UserError(
+            f"{decoder}: in_index goes from {-count} to {count - 1} for {count} feature(s); got {in_index}."
+        )
     return channel_list[in_index]

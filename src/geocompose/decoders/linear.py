@@ -39,7 +39,9 @@ class LinearDecoder(nn.Module):
         super().__init__()
         width = feature_at(channel_list, in_index, "LinearDecoder")
         if upsampling_size is None and strides is None:
-            raise UserError("LinearDecoder: give upsampling_size, the stride of the feature that it reads (a ViT's patch).")
+            raise UserError(
+                "LinearDecoder: give upsampling_size, the stride of the feature that it reads (a ViT's patch)."
+            )
         size = upsampling_size if upsampling_size is not None else (strides or [])[in_index]
         self.in_index = in_index
         self.conv = nn.ConvTranspose2d(width, num_classes, kernel_size=size, stride=size)

@@ -58,7 +58,10 @@ class Architecture:
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "Unet": Architecture(
-        UnetDecoder, _unet_arguments, lambda given, _: given["decoder_channels"][-1], Needs(2, pyramid=True, input_level=True)
+        UnetDecoder,
+        _unet_arguments,
+        lambda given, _: given["decoder_channels"][-1],
+        Needs(2, pyramid=True, input_level=True),
     ),
     "UnetPlusPlus": Architecture(
         UnetPlusPlusDecoder,
@@ -66,7 +69,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         lambda given, _: given["decoder_channels"][-1],
         Needs(2, pyramid=True, input_level=True),
     ),
-    "FPN": Architecture(FPNDecoder, _fpn_arguments, lambda _, decoder: int(decoder.out_channels)),
+    "FPN": Architecture(FPNDecoder, _fpn_arguments, lambda _, decoder: decoder.out_channels),  # type: ignore[return-value,arg-type]
     "DeepLabV3Plus": Architecture(DeepLabV3PlusDecoder, _deeplab_arguments, lambda given, _: given["out_channels"]),
 }
 

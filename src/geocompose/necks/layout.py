@@ -32,7 +32,9 @@ class ReshapeTokensToImage(Neck):
         """
         super().__init__(channel_list)
         if effective_time_dim < 1:
-            raise UserError(f"ReshapeTokensToImage: effective_time_dim is a number of frames, 1 or more; got {effective_time_dim}.")
+            raise UserError(
+                f"ReshapeTokensToImage: effective_time_dim is a number of frames, 1 or more; got {effective_time_dim}."
+            )
         self.num_prefix_tokens = int(remove_cls_token) if num_prefix_tokens is None else num_prefix_tokens
         self.effective_time_dim = effective_time_dim
         self.h = h
@@ -92,7 +94,9 @@ class PermuteDims(Neck):
         """
         super().__init__(channel_list)
         if sorted(new_order) != list(range(len(new_order))):
-            raise UserError(f"PermuteDims: new_order names each dimension once, such as [0, 3, 1, 2]; got {list(new_order)}.")
+            raise UserError(
+                f"PermuteDims: new_order names each dimension once, such as [0, 3, 1, 2]; got {list(new_order)}."
+            )
         self.new_order = list(new_order)
 
     def process_channel_list(self, channel_list: list[int]) -> list[int]:

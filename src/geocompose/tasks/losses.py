@@ -14,7 +14,9 @@ class CrossEntropyLoss(nn.Module):
 
     weight: Tensor | None
 
-    def __init__(self, ignore_index: int, class_weights: list[float] | None = None, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self, ignore_index: int, class_weights: list[float] | None = None, label_smoothing: float = 0.0
+    ) -> None:
         super().__init__()
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing

@@ -70,7 +70,10 @@ class SegmentationTask(lightning.LightningModule):
         self.class_names = list(class_names)
         self.ignore_index = ignore_index
         self.confusion = nn.ModuleDict(
-            {f"{split}_confusion": TileConfusion(num_tiles[split], len(class_names), ignore_index) for split in ("val", "test")}
+            {
+                f"{split}_confusion": TileConfusion(num_tiles[split], len(class_names), ignore_index)
+                for split in ("val", "test")
+            }
         )
 
     def forward(self, image: Tensor) -> Tensor:

@@ -17,17 +17,21 @@ class MetricsCsv(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, float]] = []
+        self._lr = math.nan
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take up the rows of the epochs before a resumed one."""
         self.rows = [row for row in read_metrics(self.path) if row["epoch"] < trainer.current_epoch]
 
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Note the rate at which this epoch learns, before the scheduler changes it."""
+        self._lr = trainer.optimizers[0].param_groups[0]["lr"]
+
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the epoch's row."""
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
-        row: dict[str, float] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
-        row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        row: dict[str, float] = {"epoch": trainer.current_epoch, "step": trainer.global_step, "lr": self._lr}
         row |= {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
         self.rows.append(row)
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
@@ -43,4 +47,6 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     with path.open(newline="") as file:
-        return [{name: float(value) if value else math.nan for name, value in row.items()} for row in csv.DictReader(file)]
+        return [
+            {name: float(value) if value else math.nan for name, value in row.items()} for row in csv.DictReader(file)
+        ]

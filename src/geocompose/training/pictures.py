@@ -10,7 +10,7 @@ from geocompose.data.module import SceneData
 from geocompose.figures.confusion_matrix import confusion
 from geocompose.figures.display import display_image
 from geocompose.figures.learning_curves import learning_curves
-from geocompose.figures.sample_predictions import sample_predictions
+from geocompose.figures.sample_predictions import Sample, sample_predictions
 from geocompose.runs import RunFolder
 from geocompose.tasks.segmentation import SegmentationTask
 
@@ -37,7 +37,7 @@ def draw(
     sample_predictions(samples, data.class_names, data.ignore_index, folder.figures / "samples.png")
 
 
-def _samples(task: SegmentationTask, data: SceneData, per_tile: np.ndarray) -> list[dict[str, object]]:
+def _samples(task: SegmentationTask, data: SceneData, per_tile: np.ndarray) -> list[Sample]:
     chosen = spread(per_tile, NUM_SAMPLES)
     dataset = data.test_dataloader().dataset
     batch = default_collate([dataset[index] for index in chosen])
@@ -45,17 +45,15 @@ def _samples(task: SegmentationTask, data: SceneData, per_tile: np.ndarray) -> l
     with torch.inference_mode():
         predicted = task(batch["image"].to(task.device)).argmax(dim=1).cpu().numpy()
     mean, std = (np.asarray(values, dtype=np.float32).reshape(-1, 1, 1) for values in (data.mean, data.std))
-    samples: list[dict[str, object]] = []
+    samples: list[Sample] = []
     for place, index in enumerate(chosen):
-        scored = per_tile[index]
-        share = np.trace(scored) / max(1, scored.sum())
         raw = batch["image"][place].numpy() * std + mean
         samples.append(
             {
                 "image": display_image(raw, data.bands),
                 "label": batch["mask"][place].numpy(),
                 "prediction": predicted[place],
-                "title": f"test tile {index}: {share:.1%} right",
+                "title": f"test tile {index}",
             }
         )
     return samples

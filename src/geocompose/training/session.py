@@ -57,12 +57,16 @@ def fit_and_test(config: Mapping[str, Any], folder: RunFolder, record: Record, *
     )
     trainer.fit(task, datamodule=data, ckpt_path=folder.last if resume else None)
     if not folder.best.is_file():
-        raise UserError(f"No epoch had a {task.selection[0]}: the validation split has no labelled pixel. Check data.split.")
+        raise UserError(
+            f"No epoch had a {task.selection[0]}: the validation split has no labelled pixel. Check data.split."
+        )
     best = torch.load(folder.best, map_location="cpu", weights_only=True)
     task.load_state_dict(best["state_dict"])
     record.training |= {"epochs": trainer.current_epoch, "best_epoch": best["epoch"], "steps": trainer.global_step}
-    record.metrics |= _finite(trainer.validate(task, datamodule=data, verbose=False)[0])
-    record.metrics |= _finite(trainer.test(task, datamodule=data, verbose=False)[0])
+    for split, run_split in (("val", trainer.validate), ("test", trainer.test)):
+        logged = run_split(task, datamodule=data, verbose=False)[0]
+        exact = {f"{split}/{name}": value for name, value in task.scores(split).items()}  # Lightning logs in float32
+        record.metrics |= {**{name: float(value) for name, value in logged.items()}, **exact}
     if torch.cuda.is_available():
         record.hardware["accelerator"] = torch.cuda.get_device_name()
         record.hardware["accelerator_peak_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
@@ -84,18 +88,18 @@ def _normalize(data: SceneData, encoder: torch.nn.Module) -> None:
     data.set_normalization(*published)
 
 
-def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items()}
-
-
 def _save_matrices(path: Path, matrices: Mapping[str, np.ndarray]) -> None:
     with path.open("wb") as file:
-        np.savez_compressed(file, **{split: matrix for split, matrix in matrices.items()})  # type: ignore[arg-type]
+        np.savez_compressed(file, **matrices)  # type: ignore[arg-type]
 
 
 def _quieten() -> None:
     """Silence advice of Lightning that this project has decided on; everything else comes through."""
-    for advice in (".*does not have many workers.*", ".*Checkpoint directory .* exists and is not empty.*", ".*treespec.*LeafSpec.*"):
+    for advice in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*treespec.*LeafSpec.*",
+    ):
         warnings.filterwarnings("ignore", message=advice)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     torch.set_float32_matmul_precision("high")

@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import Logger
 
 from geocompose.errors import UserError
 
+
 def build_trainer(
     folder: Path,
     selection: tuple[str, str],

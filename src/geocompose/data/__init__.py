@@ -1,0 +1,1 @@
+"""Labelled scenes: found, split into regions, cut into tiles, handed on in batches."""

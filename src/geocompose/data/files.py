@@ -1,0 +1,225 @@
+"""Which files belong to a data set: images and labels paired by pattern, splits read from lists. Opens no raster."""
+
+import csv
+import glob
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from geocompose.data.split import SPLITS
+from geocompose.errors import UserError, choices, nearest
+
+# First cells that make a row of a split file its header, unless an image has that name.
+_HEADERS = {"image", "images", "image_path", "file", "files", "filename", "name", "id", "key", "path", "chip"}
+_SHOWN = 3
+
+
+class Pair(NamedTuple):
+    """An image and its label; `key` is the text that both names share."""
+
+    key: str
+    image: Path
+    label: Path
+
+
+class Listing(NamedTuple):
+    """What a data set reads: its pairs and its split files.
+
+    members: for each split the places of its pairs in `pairs`; None without split files.
+    """
+
+    pairs: list[Pair]
+    split_files: list[Path]
+    members: dict[str, list[int]] | None
+
+
+def list_files(
+    root: str,
+    images: str,
+    labels: str,
+    split_files: Mapping[str, str] | None = None,
+    split_rename: Mapping[str, str] | None = None,
+) -> Listing:
+    """Return the pairs under `root` sorted by key; with split files those alone that they name.
+
+    split_files: a file for each of train, val and test; relative to `root`, or else to the working directory.
+    split_rename: texts to replace in the names that split files list, such as {"S1Hand": "S2Hand"}.
+
+    Raises:
+        UserError: see `match_pairs` and `read_split`; also a split without file, or an image in two splits.
+    """
+    pairs = match_pairs(root, images, labels)
+    if split_files is None:
+        return Listing(pairs, [], None)
+    unknown = [name for name in split_files if name not in SPLITS]
+    if unknown:
+        raise UserError(f"data.split_files has no {unknown[0]!r}. {choices(unknown[0], SPLITS)}")
+    missing = [name for name in SPLITS if not split_files.get(name)]
+    if missing:
+        raise UserError(f"data.split_files lacks {', '.join(missing)}: it takes one file each for {', '.join(SPLITS)}.")
+
+    paths = {name: _split_path(Path(root).expanduser(), split_files[name], name) for name in SPLITS}
+    keys = {name: read_split(paths[name], pairs, split_rename or {}) for name in SPLITS}
+    owner: dict[str, str] = {}
+    for name in SPLITS:
+        for key in keys[name]:
+            if key in owner:
+                raise UserError(
+                    f"{key!r} is in data.split_files.{owner[key]} and in data.split_files.{name}: "
+                    "splits may not share an image; take it out of one of them."
+                )
+            owner[key] = name
+    used = [pair for pair in pairs if pair.key in owner]
+    members = {name: [i for i, pair in enumerate(used) if owner[pair.key] == name] for name in SPLITS}
+    return Listing(used, [paths[name] for name in SPLITS], members)
+
+
+def input_files(data: Mapping[str, Any]) -> list[Path]:
+    """Return every input file that a data configuration reads; none where it has no `root`.
+
+    data: the plain mapping of a `conf/data` option; `root`, `images`, `labels`, `split_files` and `split_rename` are
+    looked at.
+    """
+    if data.get("root") is None:
+        return []
+    found = list_files(data["root"], data["images"], data["labels"], data.get("split_files"), data.get("split_rename"))
+    return [path for pair in found.pairs for path in (pair.image, pair.label)] + found.split_files
+
+
+def match_pairs(root: str, images: str, labels: str) -> list[Pair]:
+    """Return the images under `root` with their labels, sorted by key.
+
+    images, labels: glob patterns relative to `root`; `**/` means any folder, none included. The text that the `*`s of
+    the file name stand for is the key (that of the folders' where the file name has none), and equal keys belong
+    together. A file that the label pattern matches is no image; a label without image is left out.
+
+    Raises:
+        UserError: no such folder; a pattern matches nothing; two files have one key; an image has no label.
+    """
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.is_file() else "does not exist"
+        raise UserError(
+            f"data.root={root} {what}. Set data.root to the folder that holds the data set's images and labels."
+        )
+    label_paths = _match(folder, labels, "data.labels")
+    masks = set(label_paths.values())
+    image_paths = _match(folder, images, "data.images", without=masks)
+
+    alone = [key for key in image_paths if key not in label_paths]
+    if alone:
+        examples = _some(image_paths[key].name for key in alone)
+        spare = [key for key in label_paths if key not in image_paths]
+        hint = f" Labels without an image: {_some(label_paths[key].name for key in spare)}." if spare else ""
+        raise UserError(
+            f"{len(alone)} of {len(image_paths)} images in {folder} have no label that data.labels={labels} matches: "
+            f"{examples}.{hint} The text matched by * must be equal in data.images={images} and data.labels."
+        )
+    return [Pair(key, image_paths[key], label_paths[key]) for key in sorted(image_paths)]
+
+
+def read_split(path: Path, pairs: Sequence[Pair], rename: Mapping[str, str]) -> list[str]:
+    """Return the keys of the images that a split file lists, in its order.
+
+    path: text or CSV, one image a row in the first column: a key, or an image's file name, with or without folder and
+    extension. Empty rows and a first row that is a header (`image`, `name`, ...) are passed over.
+    rename: texts to replace in each name before it is looked up.
+
+    Raises:
+        UserError: the file lists nothing, an image twice, or a name without image (the nearest one is named).
+    """
+    # Where one image's key is another one's file name, the file name counts.
+    known = {pair.key: pair.key for pair in pairs}
+    known |= {pair.image.stem: pair.key for pair in pairs}
+    known |= {pair.image.name: pair.key for pair in pairs}
+    with path.open(newline="", encoding="utf-8-sig") as lines:
+        names = [row[0].strip() for row in csv.reader(lines) if row and row[0].strip()]
+    if names and names[0].casefold() in _HEADERS and names[0] not in known:
+        names = names[1:]
+    if not names:
+        raise UserError(f"The split file {path} lists no image; it takes one image a row, in the first column.")
+
+    keys: list[str] = []
+    for name in names:
+        looked_up = PurePosixPath(name).name
+        for old, new in rename.items():
+            looked_up = looked_up.replace(old, new)
+        if looked_up not in known:
+            shown = repr(name) if looked_up == name else f"{name!r} (looked up as {looked_up!r})"
+            guess = nearest(looked_up, known, cutoff=0.5)
+            hint = f"The nearest name that is there: {guess!r}. " if guess else ""
+            raise UserError(
+                f"The split file {path} lists {shown}, but data.images matches no such image. {hint}"
+                "Mend the list, or say with data.split_rename={old: new} how its names differ."
+            )
+        keys.append(known[looked_up])
+    twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None) if len(set(keys)) < len(keys) else None
+    if twice is not None:
+        raise UserError(f"The split file {path} lists the image {twice!r} twice; name each image once.")
+    return keys
+
+
+def _match(root: Path, pattern: str, key_path: str, without: Iterable[Path] = ()) -> dict[str, Path]:
+    """Return the files under `root` that `pattern` matches, by key, without those of `without`."""
+    if Path(pattern).is_absolute():
+        raise UserError(f"{key_path}={pattern} is absolute; it is a pattern relative to data.root={root}.")
+    excluded = set(without)
+    every = [root / found for found in sorted(glob.glob(pattern, root_dir=root, recursive=True))]
+    every = [path for path in every if path.is_file()]
+    files = [path for path in every if path not in excluded]
+    if not files and every:
+        raise UserError(
+            f"{key_path}={pattern} matches only files that data.labels matches too: write narrower patterns."
+        )
+    if not files:
+        there = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+        holds = f"It holds {len(there)} files, such as {_some(there)}." if there else "It holds no file."
+        raise UserError(
+            f"{key_path}={pattern} matches nothing in data.root={root}. {holds} Set {key_path} to match them."
+        )
+
+    *folders, name = pattern.split("/")
+    in_name = "*" in name
+    expression = re.compile(_as_regex(name) if in_name else "/".join(map(_as_regex, folders)))
+    by_key: dict[str, Path] = {}
+    for path in files:
+        relative = path.relative_to(root)
+        matched = expression.fullmatch(relative.name if in_name else relative.parent.as_posix())
+        key = "_".join(matched.groups()) if matched and matched.groups() else ""
+        if key in by_key:
+            raise UserError(
+                f"{key_path}={pattern} matches two files for one key {key!r}: "
+                f"{by_key[key].relative_to(root)} and {relative}. The text matched by * in the file name must be "
+                f"unique; narrow {key_path}."
+            )
+        by_key[key] = path
+    return by_key
+
+
+def _as_regex(pattern: str) -> str:
+    """Return the regular expression of one level of a glob pattern, with a group for each `*`."""
+    # A set such as [0-9] or [!a] means the same in both languages but for the sign that negates it.
+    parts = re.findall(r"\*+|\?|\[!?[^\]]+\]|.", pattern)
+    special = {"*": "(.*)", "**": "(.*)", "?": "."}
+    return "".join(
+        special.get(part) or (part.replace("[!", "[^", 1) if len(part) > 1 else re.escape(part)) for part in parts
+    )
+
+
+def _split_path(root: Path, name: str, split: str) -> Path:
+    """Return the split file `name` under `root`, or else under the working directory."""
+    for path in (root / name, Path(name).expanduser()):
+        if path.is_file():
+            return path
+    raise UserError(
+        f"data.split_files.{split}={name} does not exist, neither under data.root={root} nor under the "
+        "working directory."
+    )
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return the first few of `names` and how many more there are."""
+    names = list(names)
+    rest = f", ... ({len(names)} in all)" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + rest

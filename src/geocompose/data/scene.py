@@ -1,0 +1,84 @@
+"""A scene: an image with its label, read by windows. What splits, tiles and statistics know of the data."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from affine import Affine
+
+from geocompose.data.window import Window
+
+
+class Scene(Protocol):
+    """An image with its label.
+
+    name: how errors and records call it.
+    height, width: size in pixels.
+    crs: coordinate reference system as text such as `EPSG:32633`; None where there is none.
+    transform: from (column, row) to coordinates; None where there is none.
+    band_names: the names of the image's bands, in its order.
+    """
+
+    name: str
+    height: int
+    width: int
+    crs: str | None
+    transform: Affine | None
+    band_names: list[str]
+
+    def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the image, float32 (bands, height, width), and where it is valid, bool (height, width).
+
+        A pixel is invalid where any of `bands` (places in `band_names`) is declared nodata.
+        """
+
+    def read_label(self, window: Window) -> np.ndarray:
+        """Return the classes, int64 (height, width), with the ignore index where there is no label."""
+
+
+class ArrayScene:
+    """A scene held in memory, made when it is first read.
+
+    make: returns the image (bands, height, width) and the integer label (height, width). It must return the same arrays
+    each time and be picklable, because a process that loads data may have to make them again.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        height: int,
+        width: int,
+        band_names: list[str],
+        make: Callable[[], tuple[np.ndarray, np.ndarray]],
+        crs: str | None = None,
+        transform: Affine | None = None,
+    ) -> None:
+        self.name = name
+        self.height = height
+        self.width = width
+        self.crs = crs
+        self.transform = transform
+        self.band_names = list(band_names)
+        self._make = make
+        self._made: tuple[np.ndarray, np.ndarray] | None = None
+
+    def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the image, float32 (bands, height, width), and all True (height, width)."""
+        rows, columns = window.slices
+        image = self._arrays()[0][list(bands), rows, columns].astype(np.float32)
+        return image, np.ones((window.height, window.width), dtype=bool)
+
+    def read_label(self, window: Window) -> np.ndarray:
+        """Return the classes, int64 (height, width)."""
+        return self._arrays()[1][window.slices].astype(np.int64)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_made": None}
+
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        if self._made is None:
+            image, label = self._make()
+            assert image.shape == (len(self.band_names), self.height, self.width), image.shape
+            assert label.shape == (self.height, self.width), label.shape
+            self._made = image, label
+        return self._made

@@ -1,0 +1,97 @@
+"""Which pixels are for training, validation and testing: whole scenes, or blocks of columns of a single one."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geocompose.data.window import Region, Window
+from geocompose.errors import UserError
+
+if TYPE_CHECKING:
+    from geocompose.data.scene import Scene
+
+SPLITS = ("train", "val", "test")
+DEFAULT_FRACTIONS = (0.6, 0.2, 0.2)
+
+
+def split_by_fractions(
+    scenes: "Sequence[Scene]", fractions: Sequence[float] | None, *, seed: int, buffer_px: int = 0
+) -> dict[str, list[Region]]:
+    """Return the regions of each split: whole scenes drawn by `seed`, or blocks of columns where there is one scene.
+
+    fractions: of train, val and test, three positive numbers with sum 1; None means 0.6, 0.2, 0.2. Blocks lie from west
+    to east in this order.
+    buffer_px: columns left out between neighbouring blocks. They are taken from the western block, so that the test
+    block holds the same pixels whatever the buffer.
+
+    Raises:
+        UserError: other fractions; a split would be empty; a buffer for several scenes, which have no neighbouring
+        blocks.
+    """
+    shares = _checked(DEFAULT_FRACTIONS if fractions is None else fractions)
+    if buffer_px < 0:
+        raise UserError(f"data.split_buffer_px={buffer_px} must not be negative.")
+    if len(scenes) == 1:
+        return _blocks(scenes[0], shares, buffer_px)
+    if buffer_px:
+        raise UserError(
+            f"data.split_buffer_px={buffer_px} is for a single raster, split into blocks; {len(scenes)} images are "
+            "split image by image. Set data.split_buffer_px=0."
+        )
+    counts = _counts(len(scenes), shares)
+    order = np.random.default_rng(seed).permutation(len(scenes))
+    parts = np.split(order, np.cumsum(counts)[:-1])
+    return {name: whole_scenes(scenes, sorted(map(int, part))) for name, part in zip(SPLITS, parts, strict=True)}
+
+
+def split_by_members(scenes: "Sequence[Scene]", members: Mapping[str, Sequence[int]]) -> dict[str, list[Region]]:
+    """Return the regions of each split where `members` has the places of each split's scenes."""
+    return {name: whole_scenes(scenes, members[name]) for name in SPLITS}
+
+
+def whole_scenes(scenes: "Sequence[Scene]", places: Sequence[int]) -> list[Region]:
+    """Return one region each for the scenes at `places`, all of their pixels."""
+    return [Region(i, Window(0, 0, scenes[i].height, scenes[i].width)) for i in places]
+
+
+def _checked(fractions: Sequence[float]) -> tuple[float, ...]:
+    shares = tuple(map(float, fractions))
+    if len(shares) != len(SPLITS) or not all(share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-6:
+        raise UserError(
+            f"data.split={list(fractions)} must be three positive fractions with sum 1, for train, val and test, "
+            "such as [0.6,0.2,0.2]."
+        )
+    return shares
+
+
+def _counts(num_scenes: int, shares: Sequence[float]) -> list[int]:
+    """Return how many scenes each split gets: at least one, the others by largest remainder."""
+    if num_scenes < len(SPLITS):
+        raise UserError(
+            f"{num_scenes} images can't be split into train, val and test: each split needs at least one image. "
+            "Add images, or give a single raster, which is split into blocks of columns."
+        )
+    counts = [1] * len(SPLITS)
+    for _ in range(num_scenes - len(SPLITS)):
+        owed = [share * num_scenes - count for share, count in zip(shares, counts, strict=True)]
+        counts[owed.index(max(owed))] += 1
+    return counts
+
+
+def _blocks(scene: "Scene", shares: Sequence[float], buffer_px: int) -> dict[str, list[Region]]:
+    """Return one block of columns a split, from west to east."""
+    edges = [0, *(round(scene.width * sum(shares[:i])) for i in range(1, len(shares))), scene.width]
+    # Where pixels have a negative width, the first column is the easternmost one.
+    mirrored = scene.transform is not None and scene.transform.a < 0
+    regions = {}
+    for i, name in enumerate(SPLITS):
+        first, end = edges[i], edges[i + 1] - (buffer_px if i < len(SPLITS) - 1 else 0)
+        if end <= first:
+            raise UserError(
+                f"The {name} split of {scene.name} would have no pixel: data.split={list(shares)} of {scene.width} "
+                f"columns with data.split_buffer_px={buffer_px}. Enlarge its fraction or shrink the buffer."
+            )
+        column = scene.width - end if mirrored else first
+        regions[name] = [Region(0, Window(0, column, scene.height, end - first))]
+    return regions

@@ -1,0 +1,133 @@
+"""Tiles of fixed size, normalised and augmented: what a data loader iterates over."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from geocompose.data.scene import Scene
+from geocompose.data.window import Region, Window
+
+Sample = dict[str, torch.Tensor | int]
+
+
+class TileDataset(Dataset[Sample]):
+    """The tiles of one split.
+
+    A sample has `image`, float32 (bands, tile_px, tile_px), normalised; `mask`, int64 (tile_px, tile_px); and `tile`,
+    the place of the tile in its split. Where a tile is cut off at its region's edge, or the image has no data, the
+    image is 0 (the mean) and the mask is `ignore_index`.
+
+    scenes, bands: the scenes, and for each the places of the selected bands.
+    tiles: windows of at most tile_px x tile_px.
+    regions: for each tile the region that a random crop may be taken from; None for the tiles as they are.
+    """
+
+    def __init__(
+        self,
+        scenes: Sequence[Scene],
+        bands: Sequence[Sequence[int]],
+        tiles: Sequence[Region],
+        tile_px: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        ignore_index: int,
+        regions: Sequence[Region] | None = None,
+        augment: v2.Transform | None = None,
+    ) -> None:
+        assert regions is None or len(regions) == len(tiles)
+        self.scenes = scenes
+        self.bands = bands
+        self.tiles = tiles
+        self.tile_px = tile_px
+        self.ignore_index = ignore_index
+        self.regions = regions
+        self.augment = augment
+        self._mean = np.array(mean, dtype=np.float32)[:, None, None]
+        self._scale = 1 / np.array(std, dtype=np.float32)[:, None, None]
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def __getitem__(self, item: int | tuple[int, int]) -> Sample:
+        """Return the sample of a tile; a pair (tile, seed) says which random crop and augmentation of it."""
+        if isinstance(item, int):
+            return self._sample(item)
+        index, seed = item
+        with torch.random.fork_rng(devices=[]):
+            # Not torch.manual_seed, which would also reseed every accelerator.
+            torch.default_generator.manual_seed(seed)
+            return self._sample(index)
+
+    def _sample(self, index: int) -> Sample:
+        scene = self.scenes[self.tiles[index].scene]
+        window = self.tiles[index].window if self.regions is None else self._crop(self.regions[index].window)
+        raw, valid = scene.read_image(window, self.bands[self.tiles[index].scene])
+        normalised = np.where(valid, (raw - self._mean) * self._scale, np.float32(0))
+        label = np.where(valid, scene.read_label(window), self.ignore_index)
+
+        below, right = self.tile_px - window.height, self.tile_px - window.width
+        if below or right:
+            normalised = np.pad(normalised, ((0, 0), (0, below), (0, right)))
+            label = np.pad(label, ((0, below), (0, right)), constant_values=self.ignore_index)
+        image, mask = torch.from_numpy(normalised), torch.from_numpy(label)
+        if self.augment is not None:
+            image, mask = self.augment(tv_tensors.Image(image), tv_tensors.Mask(mask))
+            image, mask = (changed.as_subclass(torch.Tensor).contiguous() for changed in (image, mask))
+        return {"image": image, "mask": mask, "tile": index}
+
+    def _crop(self, region: Window) -> Window:
+        """Return a window of a tile's size, uniformly drawn inside a region (the whole of it where it is smaller)."""
+        # The crop comes before reading, not as a transform after it: a whole region may not fit into memory.
+        height, width = min(self.tile_px, region.height), min(self.tile_px, region.width)
+        row = int(torch.randint(region.height - height + 1, ()))
+        column = int(torch.randint(region.width - width + 1, ()))
+        return Window(region.row + row, region.column + column, height, width)
+
+
+def augmentation(*, dihedral: bool, rotation_deg: float, ignore_index: int) -> v2.Transform | None:
+    """Return the random change of an image and its mask, or None for none.
+
+    dihedral: one of the eight combinations of flips and quarter turns, each as likely.
+    rotation_deg: then a turn by an angle between minus and plus this one; corners that come in are unlabelled.
+    """
+    steps: list[torch.nn.Module] = []
+    if dihedral:
+        quarter_turn = v2.RandomRotation((90, 90))
+        steps += [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(), v2.RandomApply([quarter_turn], p=0.5)]
+    if rotation_deg:
+        # Images are normalised by now, so that 0 is the mean.
+        fill = {tv_tensors.Image: 0, tv_tensors.Mask: ignore_index}
+        steps.append(v2.RandomRotation(rotation_deg, interpolation=v2.InterpolationMode.BILINEAR, fill=fill))
+    return v2.Compose(steps) if steps else None
+
+
+class ShuffledTiles(Sampler[tuple[int, int]]):
+    """Every tile once an epoch in random order, each with a seed for its crop and augmentation.
+
+    Both depend on `seed` and the epoch alone: neither the number of workers, nor what else draws random numbers, nor an
+    interruption between epochs changes what a model is trained on.
+    """
+
+    def __init__(self, num_tiles: int, seed: int) -> None:
+        self.num_tiles = num_tiles
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration is for (the trainer does); else each follows the one before."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.num_tiles
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        start = np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)[0]
+        generator = torch.Generator().manual_seed(int(start >> np.uint64(1)))
+        self.epoch += 1
+        order = torch.randperm(self.num_tiles, generator=generator).tolist()
+        seeds = torch.randint(2**62, (self.num_tiles,), generator=generator).tolist()
+        return iter(list(zip(order, seeds, strict=True)))

@@ -1,0 +1,174 @@
+"""Reading a raster for a model: bands by name, normalised, with the pixels that hold no data known."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioIOError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from geocompose.bands import canonical, positions
+from geocompose.errors import UserError, nearest
+from geocompose.inference.windows import Box
+
+
+def is_local(path: str | Path) -> bool:
+    """Return whether `path` is a file's name, rather than an address or a path into an archive that GDAL resolves."""
+    return "://" not in str(path) and not str(path).startswith("/vsi")
+
+
+def open_raster(path: str | Path) -> DatasetReader:
+    """Return the raster at `path` opened for reading.
+
+    Raises:
+        UserError: there is no such file, it is a folder, it is not a raster, or it holds several rasters and no band.
+    """
+    if is_local(path):
+        _check_is_file(Path(path))
+    try:
+        dataset = rasterio.open(path)
+    except RasterioIOError as error:
+        raise UserError(f"{path} can't be read as a raster: {error}") from error
+    if dataset.count == 0:
+        inner = ", ".join(dataset.subdatasets[:6])
+        dataset.close()
+        raise UserError(f"{path} has no bands of its own. Name one of the rasters that it holds: {inner}")
+    return dataset
+
+
+def _check_is_file(path: Path) -> None:
+    if path.is_dir():
+        raise UserError(f"{path} is a folder. Name one raster file in it.")
+    if path.exists():
+        return
+    beside = os.listdir(path.parent) if path.parent.is_dir() else []
+    guess = nearest(path.name, beside)
+    if guess:
+        raise UserError(f"There is no raster {path}. Did you mean {path.parent / guess}?")
+    there = "Its folder exists." if path.parent.is_dir() else f"Its folder {path.parent} doesn't exist either."
+    raise UserError(f"There is no raster {path}. {there}")
+
+
+class BandReader:
+    """A model's view of an open raster: the bands it was trained with, in their order and normalisation.
+
+    bands: wanted bands, in the model's order.
+    band_names: names of all bands of the raster, in file order, for a raster that doesn't name them itself.
+    mean, std: one number a wanted band, in the raster's units.
+    nodata: value that marks a pixel without data in every band (NaN allowed); None is each band's declared value.
+
+    Raises:
+        UserError: a band is missing or ambiguous, the raster's bands have no names, or its values are complex.
+    """
+
+    def __init__(
+        self,
+        dataset: DatasetReader,
+        *,
+        bands: Sequence[str],
+        band_names: Sequence[str] | None,
+        mean: Sequence[float],
+        std: Sequence[float],
+        nodata: float | None,
+    ):
+        _check_normalization(bands, mean, std)
+        self.dataset = dataset
+        self.bands = list(bands)
+        available = _available(dataset, bands, band_names)
+        self.indices = [place + 1 for place in positions(bands, available, where=dataset.name)]
+        _check_unambiguous(bands, available, dataset.name)
+        complex_types = {dataset.dtypes[i - 1] for i in self.indices if dataset.dtypes[i - 1].startswith("complex")}
+        if complex_types:
+            raise UserError(
+                f"{dataset.name} holds complex numbers ({', '.join(complex_types)}). "
+                "Write its amplitude or intensity to a raster of real numbers first."
+            )
+        self.nodata = [dataset.nodatavals[i - 1] if nodata is None else nodata for i in self.indices]
+        self._mean = np.asarray(mean, dtype=np.float32)[:, None, None]
+        self._std = np.asarray(std, dtype=np.float32)[:, None, None]
+
+    def read(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
+        """Return the normalised pixels of `box`, float32 (C, h, w), and which of them are valid, bool (h, w).
+
+        A pixel is valid where no wanted band has its nodata value. The others are 0 in every band: each band's mean.
+
+        Raises:
+            UserError: the file can't be read here, or a pixel not declared as nodata is NaN or infinite.
+        """
+        window = Window(box.col, box.row, box.width, box.height)
+        try:
+            raw = self.dataset.read(self.indices, window=window)
+        except RasterioIOError as error:
+            reason = error.__cause__ or error
+            raise UserError(f"{self.dataset.name} can't be read at {_place(box)}; is it complete? {reason}") from error
+        missing = np.zeros(raw.shape[1:], dtype=bool)
+        for values, nodata in zip(raw, self.nodata, strict=True):
+            if nodata is not None:
+                missing |= np.isnan(values) if np.isnan(nodata) else values == nodata
+        # A value beyond float32, such as a 64-bit nodata value, becomes infinite: marked as missing, or refused below.
+        with np.errstate(over="ignore"):
+            pixels = raw.astype(np.float32)
+        pixels -= self._mean
+        pixels /= self._std
+        pixels[:, missing] = 0
+        if not np.isfinite(pixels).all():
+            self._refuse(raw, pixels, box)
+        return pixels, ~missing
+
+    def _refuse(self, raw: np.ndarray, pixels: np.ndarray, box: Box) -> None:
+        band, row, col = (int(i) for i in np.argwhere(~np.isfinite(pixels))[0])
+        value = raw[band, row, col]
+        raise UserError(
+            f"{self.dataset.name} has the value {value} in band {self.bands[band]!r} at row {box.row + row}, column "
+            f"{box.col + col} (counted from 0), which is not declared as nodata. If such pixels hold no data, "
+            f"write nodata={str(value).lower()}; otherwise mend the raster."
+        )
+
+
+def _check_normalization(bands: Sequence[str], mean: Sequence[float], std: Sequence[float]) -> None:
+    if not bands or len({len(bands), len(mean), len(std)}) > 1:
+        raise UserError(
+            f"A model has one mean and one standard deviation a band: got {len(bands)} bands, {len(mean)} means and "
+            f"{len(std)} standard deviations."
+        )
+    for name, centre, spread in zip(bands, mean, std, strict=True):
+        if not (np.isfinite(centre) and np.isfinite(spread) and spread > 0):
+            raise UserError(
+                f"Band {name!r} can't be normalised with mean {centre} and standard deviation {spread}: both must be "
+                "finite, and the second above 0."
+            )
+
+
+def _available(dataset: DatasetReader, bands: Sequence[str], band_names: Sequence[str] | None) -> list[str]:
+    """Return a name for each band of the file: its own descriptions first, `band_names` where it has none."""
+    if any(dataset.descriptions):
+        return [name or f"(band {i}, unnamed)" for i, name in enumerate(dataset.descriptions, 1)]
+    wanted = f"The model wants {', '.join(bands)}."
+    if band_names is None:
+        raise UserError(
+            f"{dataset.name} has {dataset.count} bands without names. {wanted} Name all bands of the file, in its "
+            "order, with band_names=[...], or write descriptions into it."
+        )
+    if len(band_names) != dataset.count:
+        raise UserError(
+            f"{dataset.name} has {dataset.count} bands without names, and band_names has {len(band_names)}: "
+            f"{', '.join(band_names)}. {wanted} Give band_names one name for each band of the file, in file order."
+        )
+    return list(band_names)
+
+
+def _check_unambiguous(bands: Sequence[str], available: Sequence[str], name: str) -> None:
+    known = [canonical(band) for band in available]
+    for band in bands:
+        if known.count(canonical(band)) > 1:
+            places = ", ".join(str(i) for i, other in enumerate(known, 1) if other == canonical(band))
+            raise UserError(
+                f"{name} has band {band!r} more than once (bands {places}). Keep one, or rename the others."
+            )
+
+
+def _place(box: Box) -> str:
+    return f"rows {box.row}-{box.row + box.height - 1}, columns {box.col}-{box.col + box.width - 1}"
