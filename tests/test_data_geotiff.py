@@ -1,12 +1,14 @@
 import json
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from rasterio.transform import from_origin
 
-from geocompose.data.collection import choose_bands, preflight
+from geocompose.configuration.band_choice import chosen_bands
+from geocompose.data.collection import preflight
 from geocompose.data.geotiff import GeoTiffData
 from geocompose.data.window import Window
 from geocompose.errors import UserError
@@ -388,23 +390,41 @@ def preflight_config(root, **changes):
     return null | plain | {"seed": 0, "baselines": []} | arguments(root) | changes
 
 
+def chosen(config, trained_on=(), of_backbone=None):
+    """Return how `preflight` is to choose bands for this data and a backbone trained on some."""
+    whole = {"data": config, "backbone": {"bands": of_backbone, "pretrained_bands": list(trained_on)}}
+    return partial(chosen_bands, whole)
+
+
+def checked(config, trained_on=()):
+    return preflight(config, chosen(config, trained_on))
+
+
 def test_preflight_raises_what_setup_would(tmp_path):
     pair(tmp_path)
-    preflight(preflight_config(tmp_path))
+    assert checked(preflight_config(tmp_path)).class_names == list(arguments(tmp_path)["class_names"])
     pixels = image()
     pixels[4, 7, 50] = np.nan
     write(tmp_path / "e" / "a_img.tif", pixels, BANDS)
     write(tmp_path / "e" / "a_lab.tif", label())
     with pytest.raises(UserError, match="band SWIR_1"):
-        preflight(preflight_config(tmp_path / "e"))
-    preflight(preflight_config(tmp_path / "e"), backbone_bands=["RED", "GREEN"])
+        checked(preflight_config(tmp_path / "e"))
+    assert checked(preflight_config(tmp_path / "e"), ["RED", "GREEN"]).bands == ["RED", "GREEN"]
     with pytest.raises(UserError, match="Did you mean 'RED'"):
-        preflight(preflight_config(tmp_path, bands=["REDD"]))
+        checked(preflight_config(tmp_path, bands=["REDD"]))
     with pytest.raises(UserError, match=r"data\.tile_px=0"):
-        preflight(preflight_config(tmp_path, tile_px=0))
+        checked(preflight_config(tmp_path, tile_px=0))
 
 
 def test_null_bands_are_the_backbones_where_the_data_has_them_all():
-    assert choose_bands(["B2", "B3", "B4"], ["RED", "BLUE"]) == ["RED", "BLUE"]
-    assert choose_bands(["B2", "B3", "B4"], ["RED", "VV"]) == ["B2", "B3", "B4"]
-    assert choose_bands(["B2", "B3"], []) == ["B2", "B3"]
+    null = {"bands": None}
+    assert chosen(null, ["RED", "BLUE"])(["B2", "B3", "B4"]) == ["RED", "BLUE"]
+    assert chosen(null, ["RED", "VV"])(["B2", "B3", "B4"]) == ["B2", "B3", "B4"]
+    assert chosen(null)(["B2", "B3"]) == ["B2", "B3"]
+
+
+def test_bands_of_data_and_backbone_are_one_list():
+    assert chosen({"bands": ["B4"]}, of_backbone=["RED"])(["B2", "B4"]) == ["B4"]
+    assert chosen({"bands": None}, of_backbone=["RED"])(["B2", "B4"]) == ["RED"]
+    with pytest.raises(UserError, match="are one list"):
+        chosen({"bands": ["B4"]}, of_backbone=["BLUE"])(["B2", "B4"])

@@ -1,16 +1,18 @@
 """From a configuration to objects: the one place that instantiates what `_target_` names."""
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import hydra.utils
+import numpy as np
 import torch
 import yaml
 from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
-from geocompose.bands import canonical, check_names
+from geocompose.configuration.band_choice import chosen_bands
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory, Plan
 from geocompose.models.pixel_wise import PixelWiseModel
@@ -45,26 +47,11 @@ def build_data(config: Mapping[str, Any]) -> "SceneData":
     return data
 
 
-def chosen_bands(config: Mapping[str, Any], available: Sequence[str]) -> list[str]:
-    """Return the bands to read: those named, else those the backbone was trained on if all are there, else all there are.
-
-    Raises:
-        UserError: `data.bands` and `backbone.bands` name different bands, or a name is misspelt.
-    """
-    of_data, of_backbone = config["data"].get("bands"), config["backbone"].get("bands")
-    for names in (of_data, of_backbone):
-        check_names(names or [], known=available)
-    if of_data and of_backbone and [*map(canonical, of_data)] != [*map(canonical, of_backbone)]:
-        raise UserError(
-            f"data.bands={of_data} and backbone.bands={of_backbone} are one list; give one of them, or the same."
-        )
-    if of_data or of_backbone:
-        return list(of_data or of_backbone)
-    trained_on = config["backbone"].get("pretrained_bands") or []
-    there = {canonical(name): name for name in available}
-    if trained_on and all(canonical(name) in there for name in trained_on):
-        return [there[canonical(name)] for name in trained_on]
-    return list(available)
+def seed_weights(seed: int) -> None:
+    """Seed everything that draws random numbers, before a model is built."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - for libraries that still draw from numpy's global state
+    torch.manual_seed(seed)
 
 
 @dataclass(frozen=True)

@@ -74,10 +74,11 @@ def main(conf_dir: Path) -> None:
 def run_action(composed: DictConfig, conf_dir: Path) -> None:
     """Check a composed configuration and call its action."""
     config = check(composed)
-    module, _, name = config["action"]["_target_"].rpartition(".")
-    action: Callable[[Experiment], None] = getattr(importlib.import_module(module), name)
+    arguments = dict(config["action"])
+    module, _, name = arguments.pop("_target_").rpartition(".")
+    action: Callable[..., None] = getattr(importlib.import_module(module), name)
     chosen = HydraConfig.get()
-    action(Experiment(config, dict(chosen.runtime.choices), list(chosen.overrides.task), conf_dir))
+    action(Experiment(config, dict(chosen.runtime.choices), list(chosen.overrides.task), conf_dir), **arguments)
 
 
 def _first_line(error: BaseException) -> str:
@@ -91,7 +92,7 @@ def _report(error: BaseException) -> None:
         return
     notes = "".join(f"\n  ({note})" for note in getattr(error, "__notes__", []))
     if isinstance(error, UserError | HydraException | OmegaConfBaseException):
-        print(f"error: {str(error).strip()}{notes}", file=sys.stderr)
+        print(f"error: {str(error).strip()}", file=sys.stderr)
     else:
         what = f"{type(error).__name__}: {error}".strip()
         print(f"error: {what}{notes}\n  (unexpected: add debug=true for the traceback)", file=sys.stderr)

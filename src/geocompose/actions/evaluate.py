@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Literal
 
 from geocompose.cli import Experiment
 from geocompose.console import console, show_result
@@ -11,18 +11,17 @@ from geocompose.runs import find_run
 from geocompose.runs.atomic import write_json
 
 
-def evaluate(experiment: Experiment) -> None:
-    """Score the run in `action.run` on `action.split`, of other data where the command line chooses data.
+def evaluate(experiment: Experiment, run: str, split: Literal["train", "val", "test"] = "test") -> None:
+    """Score the run in the folder `run` on a split, of other data where the command line chooses data.
 
     Raises:
         UserError: the run is not there or not completed, or the data has other classes or lacks the run's bands.
     """
-    action = experiment.config["action"]
-    run = find_run(action["run"])
+    folder = find_run(run)
     from geocompose.assembly import instantiate, load_trained
     from geocompose.inference.scoring import score
 
-    trained = load_trained(run)
+    trained = load_trained(folder)
     other = any(text.lstrip("+").startswith(("data=", "data.")) for text in experiment.overrides)
     chosen = experiment.config["data"] if other else trained.config["data"]
     data = instantiate(chosen)
@@ -32,16 +31,16 @@ def evaluate(experiment: Experiment) -> None:
     data.use_bands(recorded["bands"])
     data.set_normalization(recorded["normalization"]["mean"], recorded["normalization"]["std"])
     data.setup()
-    metrics = score(trained.model, data, action["split"])
+    metrics = score(trained.model, data, split)
     result: dict[str, Any] = {
-        "split": action["split"],
+        "split": split,
         "data": chosen,
         "described": data.describe(),
         "metrics": metrics,
     }
-    name = hashlib.sha256(json.dumps([action["split"], chosen], sort_keys=True).encode()).hexdigest()[:10]
-    target = run.path / "evaluations" / f"{name}.json"
+    name = hashlib.sha256(json.dumps([split, chosen], sort_keys=True).encode()).hexdigest()[:10]
+    target = folder.path / "evaluations" / f"{name}.json"
     target.parent.mkdir(exist_ok=True)
     write_json(target, result)
-    show_result(metrics, [], title=f"{action['split']} split of {data.name}", prefix="")
+    show_result(metrics, [], title=f"{split} split of {data.name}", prefix="")
     console().print(f"written: {target}")

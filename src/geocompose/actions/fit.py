@@ -6,50 +6,60 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from geocompose.bands import check_names
 from geocompose.cli import Experiment
+from geocompose.configuration.band_choice import chosen_bands
 from geocompose.console import console, show_result
+from geocompose.data.collection import Preview, preflight
 from geocompose.data.files import input_files
 from geocompose.errors import UserError
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
 from geocompose.runs.fingerprint import fingerprint, hash_file
 
+if TYPE_CHECKING:
+    from geocompose.assembly import BuiltModel
+
 log = logging.getLogger("geocompose")
 
 OUTPUTS = Path("outputs")
 
 
-def fit(experiment: Experiment) -> None:
+def fit(experiment: Experiment, test: bool = True) -> None:
     """Compute the configured run, or print the result that it has already.
+
+    test: open the test split when the model is trained; a run without it is tested by the same command with it.
 
     Raises:
         UserError: a setting can't be, the run failed before (`retry=failed` runs it again), or another process has it.
     """
     config = experiment.config
-    _check_names(config)
+    preview = _checked(config)
     inputs = _input_hashes(config)
     identity = run_id(config, inputs, load_rules(experiment.conf_dir))
     backbone, decoder, peft = (str(experiment.choices.get(group)) for group in ("backbone", "decoder", "peft"))
     folder = RunFolder(OUTPUTS / config["study"] / folder_name(backbone, decoder, peft, identity))
-    if folder.status() == "completed" and not config["rerun"]:
+    if _is_done(folder, config, test=test):
         _show_finished(folder)
         return
     with folder.lock():
-        state = folder.status()  # it may have changed while another process held the lock
-        if state == "completed" and not config["rerun"]:
+        if _is_done(folder, config, test=test):  # by another process that held the lock until now
             _show_finished(folder)
             return
+        state = folder.status()
         if state == "failed" and not config["rerun"] and config["retry"] != "failed":
             raise UserError(
                 f"This run failed before: {folder.read().error} (log: {folder.log}). retry=failed runs it again."
             )
-        resume = state == "interrupted" and not config["rerun"] and folder.last.is_file()
+        trained = state == "completed" and not config["rerun"]  # but not tested yet
+        resume = trained or (state == "interrupted" and not config["rerun"] and folder.last.is_file())
+        earlier = folder.read() if trained else None
         record = folder.begin(
             _record(config, identity, inputs),
             config=yaml.safe_dump(config, sort_keys=False),
@@ -57,18 +67,36 @@ def fit(experiment: Experiment) -> None:
             code_diff=git_diff(source_folder()),
             resume=resume,
         )
-        if resume:
+        if earlier is not None:
+            record.training = earlier.training
+        elif resume:
             log.info("This run was interrupted; it resumes from its last checkpoint.")
         with _logged_to(folder.log):
-            _compute(config, folder, record, resume=resume)
+            _compute(config, preview, folder, record, train=not trained, resume=resume, test=test)
         _show(record, folder)
 
 
-def _compute(config: Mapping[str, Any], folder: RunFolder, record: Record, *, resume: bool) -> None:
-    from geocompose.training.session import fit_and_test
+def _is_done(folder: RunFolder, config: Mapping[str, Any], *, test: bool) -> bool:
+    if config["rerun"] or folder.status() != "completed":
+        return False
+    return not test or any(name.startswith("test/") for name in folder.read().metrics)
 
+
+def _compute(
+    config: Mapping[str, Any],
+    preview: Preview | None,
+    folder: RunFolder,
+    record: Record,
+    *,
+    train: bool,
+    resume: bool,
+    test: bool,
+) -> None:
     try:
-        fit_and_test(config, folder, record, resume=resume)
+        built = _build(config, preview)
+        from geocompose.training.session import fit_and_test
+
+        fit_and_test(config, built, folder, record, train=train, resume=resume, test=test)
     except (KeyboardInterrupt, SystemExit):
         folder.interrupt(record)
         log.info("Interrupted: the same command resumes this run.")
@@ -80,20 +108,35 @@ def _compute(config: Mapping[str, Any], folder: RunFolder, record: Record, *, re
     folder.finish(record)
 
 
-def _check_names(config: Mapping[str, Any]) -> None:
-    """Refuse what can be told to be wrong before torch is loaded."""
+def _build(config: Mapping[str, Any], preview: Preview | None) -> "BuiltModel | None":
+    """Build the model before the training loop's libraries are loaded, so that a wrong composition stops at once."""
+    from geocompose.assembly import build_model, seed_weights
+
+    if preview is None:
+        return None
+    seed_weights(config["seed"])
+    return build_model(
+        config, bands=preview.bands, num_classes=len(preview.class_names), tile_px=config["data"]["tile_px"]
+    )
+
+
+def _checked(config: Mapping[str, Any]) -> Preview | None:
+    """Refuse what can be told to be wrong before torch is loaded; return what is known of our own kinds of data."""
     if not re.fullmatch(r"[A-Za-z0-9._-]+", config["study"]) or config["study"].startswith("."):
         raise UserError(f"study is a folder's name of letters, digits, '.', '_' and '-'; got {config['study']!r}.")
     known = config["data"].get("band_names") or []
     for group in ("data", "backbone"):
         check_names(config[group].get("bands") or [], known=known)
+    if not config["data"]["_target_"].startswith("geocompose.data."):
+        return None
+    return preflight(config["data"], partial(chosen_bands, config))
 
 
 def _input_hashes(config: Mapping[str, Any]) -> dict[str, str]:
     hashes = {}
     data = config["data"]
     if data.get("root") is not None:
-        hashes["data"] = fingerprint(input_files(data), Path(data["root"]))
+        hashes["data"] = fingerprint(input_files(data), Path(data["root"]).expanduser())
     weights = config["backbone"].get("ckpt_path")
     if weights is not None:
         if not Path(weights).is_file():
@@ -125,8 +168,10 @@ def _logged_to(path: Path) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     quiet = logging.getLogger("geocompose.file")  # for what a person need not see on the terminal
     quiet.propagate = False
+    quiet.setLevel(logging.INFO)
     for logger in (log, quiet):
         logger.addHandler(handler)
+    quiet.info(shlex.join(["python", *sys.argv]))
     try:
         yield
     finally:
@@ -145,7 +190,8 @@ def _show_finished(folder: RunFolder) -> None:
 
 
 def _show(record: Record, folder: RunFolder) -> None:
-    show_result(record.metrics, record.baselines, title="test split")
+    split = "test" if any(name.startswith("test/") for name in record.metrics) else "val"
+    show_result(record.metrics, record.baselines, title=f"{split} split", prefix=f"{split}/")
     out = console()
     out.print(
         f"{record.model['parameters']:,} parameters, {record.model['trainable']:,} trainable; best epoch "

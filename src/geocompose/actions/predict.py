@@ -1,6 +1,7 @@
 """A map of a raster of any size by a recorded run's best checkpoint."""
 
 from pathlib import Path
+from typing import Literal
 
 from geocompose.cli import Experiment
 from geocompose.console import console
@@ -8,16 +9,30 @@ from geocompose.errors import UserError
 from geocompose.runs import find_run
 
 
-def predict(experiment: Experiment) -> None:
-    """Predict `action.input` with the run in `action.run` and write the GeoTIFF `action.output`.
+def predict(
+    experiment: Experiment,
+    run: str,
+    input: str,
+    output: str,
+    kind: Literal["classes", "probabilities"] = "classes",
+    overlap_px: int | None = None,
+    batch_size: int = 8,
+    nodata: float | None = None,
+    band_names: list[str] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Predict the raster `input` with the run in the folder `run` and write the GeoTIFF `output`.
+
+    kind: a class or the classes' probabilities a pixel. overlap_px: context that neighbouring windows share, a quarter
+    of the tile where null. nodata: the value of pixels without data; as in training, else what the raster declares,
+    where null. band_names: names of the raster's bands, where it carries none. overwrite: replace `output`.
 
     Raises:
         UserError: the run, the raster or the output can't be used as asked.
     """
-    action = experiment.config["action"]
-    run = find_run(action["run"])
-    target = Path(action["output"])
-    if target.exists() and not action["overwrite"]:
+    folder = find_run(run)
+    target = Path(output)
+    if target.exists() and not overwrite:
         raise UserError(f"action.output={target} exists already; action.overwrite=true replaces it.")
     import torch
     from rich.progress import Progress
@@ -26,7 +41,7 @@ def predict(experiment: Experiment) -> None:
     from geocompose.inference.device import best_device
     from geocompose.inference.raster import predict_raster
 
-    trained = load_trained(run)
+    trained = load_trained(folder)
     recorded = trained.data
     device = best_device()
     model = trained.model.to(device)
@@ -36,22 +51,21 @@ def predict(experiment: Experiment) -> None:
             return model(image.to(device)).output
 
     tile_px = recorded["tile_px"]
-    overlap_px = action["overlap_px"] if action["overlap_px"] is not None else tile_px // 4
     with Progress(transient=True) as progress:
         bar = progress.add_task("windows")
         done = predict_raster(
             logits,
-            action["input"],
+            input,
             target,
             bands=recorded["bands"],
-            band_names=action["band_names"] or trained.config["data"].get("band_names"),
+            band_names=band_names or trained.config["data"].get("band_names"),
             mean=recorded["normalization"]["mean"],
             std=recorded["normalization"]["std"],
-            nodata=action["nodata"] if action["nodata"] is not None else trained.config["data"].get("nodata"),
+            nodata=nodata if nodata is not None else trained.config["data"].get("nodata"),
             tile_px=tile_px,
-            overlap_px=overlap_px,
-            batch_size=action["batch_size"],
-            output=action["kind"],
+            overlap_px=tile_px // 4 if overlap_px is None else overlap_px,
+            batch_size=batch_size,
+            output=kind,
             class_names=recorded["class_names"],
             progress=lambda number, total: progress.update(bar, completed=number, total=total),
         )

@@ -128,7 +128,8 @@ def build_prithvi(
         log.info("Backbone %s starts from random weights (backbone.pretrained=false).", variant)
         return model
     if pretrained:
-        assert row.repository and row.file
+        assert row.repository
+        assert row.file
         path = download(row.repository, row.file)
     else:
         path = Path(str(ckpt_path))

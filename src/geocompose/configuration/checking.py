@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from geocompose.configuration.signatures import Argument, arguments, names_in
+from geocompose.configuration.signatures import Argument, UnknownType, arguments, names_in
 from geocompose.errors import UserError, choices
 
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")
@@ -97,9 +97,17 @@ def _value(path: str, argument: Argument, value: Any) -> Any:
         allowed = _literals(argument.type)
         if allowed:
             raise UserError(f"{path} has no value {value!r}. {choices(value, allowed)}") from error
-        wanted = argument.text.replace("None", "null").replace(" | ", " or ")
-        raise UserError(f"{path} takes {wanted}; got {value!r}.") from error
+        raise UserError(f"{path} takes {_in_words(argument)}; got {value!r}.") from error
     return list(checked) if isinstance(checked, tuple) else checked
+
+
+def _in_words(argument: Argument) -> str:
+    """Return the type as a person would say it, without what can't be configured."""
+    kind = argument.type
+    parts = typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
+    said = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", types.NoneType: "null"}
+    words = [said.get(part, str(part)) for part in parts if part is not UnknownType]
+    return " or ".join(words)
 
 
 def _literals(kind: Any) -> list[str]:

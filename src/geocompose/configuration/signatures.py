@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 
-class _Unknown:
+class UnknownType:
     """Stands for a type whose name means nothing here, such as torch's Tensor; no configured value is one."""
 
 
 class _Names(dict[str, Any]):
-    def __missing__(self, name: str) -> type[_Unknown]:
-        return _Unknown
+    def __missing__(self, name: str) -> type[UnknownType]:
+        return UnknownType
 
 
 _TYPES = {

@@ -1,13 +1,15 @@
 """Rasters of one folder as scenes and splits, and everything about them that can be checked without torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from geocompose import bands as vocabulary
+from geocompose.bands import HLS_BANDS
 from geocompose.data import baselines
 from geocompose.data.arguments import check_classes, check_loading
 from geocompose.data.files import list_files
+from geocompose.data.landscape import CLASS_NAMES
 from geocompose.data.raster import RasterScene
 from geocompose.data.split import split_by_fractions, split_by_members
 from geocompose.data.statistics import scan
@@ -90,31 +92,31 @@ def open_collection(
     return Collection(scenes, split_by_members(scenes, found.members))
 
 
-def preflight(data: Mapping[str, Any], backbone_bands: Sequence[str] = ()) -> None:
-    """Raise in a second or two what `GeoTiffData` or `SyntheticData` would raise after torch has been loaded.
+class Preview(NamedTuple):
+    """What a composition needs to know of data before anything is read for good."""
+
+    bands: list[str]
+    class_names: list[str]
+
+
+def preflight(data: Mapping[str, Any], choose: Callable[[Sequence[str]], list[str]]) -> Preview:
+    """Return what can be known of data in a second or two, and raise what would be raised after torch has been loaded.
 
     data: the resolved, plain mapping of a `conf/data` option. Rasters are opened, and all pixels checked where that
     takes no longer than a moment; where it would, `setup` checks them.
-    backbone_bands: read where `bands` is null and the data has them all.
+    choose: returns the bands to read, of those that there are.
 
     Raises:
         UserError: see `open_collection` and `geocompose.data.statistics.scan`.
     """
     check_loading(**{key: data[key] for key in _LOADING})
     if data.get("root") is None:
-        return
+        return Preview(choose(HLS_BANDS), list(CLASS_NAMES))
     scenes, regions = open_collection(**{key: data[key] for key in _OPENING})
     available = scenes[0].band_names
     baselines.check(data["baselines"], data["class_names"], available)
-    bands = data["bands"] or choose_bands(available, backbone_bands)
+    bands = choose(available)
     places = [vocabulary.positions(bands, scene.band_names, where=scene.name) for scene in scenes]
     if sum(scene.decoded_bytes(len(bands)) for scene in scenes) <= _MOST_SCANNED_BYTES:
         scan(scenes, places, regions, data["class_names"], data["ignore_index"])
-
-
-def choose_bands(available: Sequence[str], backbone_bands: Sequence[str]) -> list[str]:
-    """Return what `data.bands=null` means: the backbone's bands where the data has them all, else all of the data's."""
-    there = {vocabulary.canonical(name) for name in available}
-    if backbone_bands and all(vocabulary.canonical(name) in there for name in backbone_bands):
-        return list(backbone_bands)
-    return list(available)
+    return Preview(bands, list(data["class_names"]))

@@ -19,7 +19,7 @@ class MetricsCsv(Callback):
         self.rows: list[dict[str, float]] = []
         self._lr = math.nan
 
-    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take up the rows of the epochs before a resumed one."""
         self.rows = [row for row in read_metrics(self.path) if row["epoch"] < trainer.current_epoch]
 

@@ -21,25 +21,27 @@ def draw(
     folder: RunFolder,
     task: SegmentationTask,
     data: SceneData,
-    per_tile: np.ndarray,
+    per_tile: Mapping[str, np.ndarray],
     epochs: Sequence[Mapping[str, float]],
     *,
     best_epoch: int,
 ) -> None:
-    """Draw learning curves, the test split's confusion matrix and sample predictions into the run's figures.
+    """Draw learning curves, a confusion matrix and sample predictions into the run's figures.
 
-    per_tile: the test tiles' confusion matrices.
+    per_tile: each scored split's confusion matrices of its tiles; the pictures show the test split if it is there.
     """
+    split = "test" if "test" in per_tile else "val"
+    matrices = per_tile[split]
     metric, _ = task.selection
     learning_curves(epochs, folder.figures / "curves.png", best_epoch=best_epoch, selection=metric)
-    confusion(per_tile.sum(axis=0), data.class_names, folder.figures / "confusion.png", "Test split")
-    samples = _samples(task, data, per_tile)
+    confusion(matrices.sum(axis=0), data.class_names, folder.figures / "confusion.png", f"{split} split")
+    samples = _samples(task, data, split, matrices)
     sample_predictions(samples, data.class_names, data.ignore_index, folder.figures / "samples.png")
 
 
-def _samples(task: SegmentationTask, data: SceneData, per_tile: np.ndarray) -> list[Sample]:
+def _samples(task: SegmentationTask, data: SceneData, split: str, per_tile: np.ndarray) -> list[Sample]:
     chosen = spread(per_tile, NUM_SAMPLES)
-    dataset = data.test_dataloader().dataset
+    dataset = data.in_order(split).dataset
     batch = default_collate([dataset[index] for index in chosen])
     task.eval()
     with torch.inference_mode():
@@ -53,7 +55,7 @@ def _samples(task: SegmentationTask, data: SceneData, per_tile: np.ndarray) -> l
                 "image": display_image(raw, data.bands),
                 "label": batch["mask"][place].numpy(),
                 "prediction": predicted[place],
-                "title": f"test tile {index}",
+                "title": f"{split} tile {index}",
             }
         )
     return samples

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from geocompose import console
-from geocompose.assembly import build_data, build_model, instantiate
+from geocompose.assembly import BuiltModel, build_data, build_model, instantiate
 from geocompose.data.baselines import run_baselines
 from geocompose.data.module import SceneData
 from geocompose.errors import UserError
@@ -23,15 +23,27 @@ from geocompose.training.pictures import draw
 log = logging.getLogger("geocompose")
 
 
-def fit_and_test(config: Mapping[str, Any], folder: RunFolder, record: Record, *, resume: bool) -> None:
-    """Train the configured model, test its best epoch, and fill `record` and the run's folder.
+def fit_and_test(
+    config: Mapping[str, Any],
+    built: BuiltModel | None,
+    folder: RunFolder,
+    record: Record,
+    *,
+    train: bool,
+    resume: bool,
+    test: bool,
+) -> None:
+    """Train the configured model, score its best epoch, and fill `record` and the run's folder.
 
-    resume: continue from the folder's last checkpoint.
+    built: the model, where it could be built before the data; None builds it for the data.
+    train: false where the folder holds a trained model, of which only the test is wanted.
+    resume: continue from the folder's last checkpoint. test: open the test split.
     """
     _quieten()
     lightning.seed_everything(config["seed"], workers=True, verbose=False)
     data = build_data(config)
-    built = build_model(config, bands=data.bands, num_classes=data.num_classes, tile_px=data.tile_px)
+    if built is None:
+        built = build_model(config, bands=data.bands, num_classes=data.num_classes, tile_px=data.tile_px)
     _normalize(data, built.model.encoder)
     data.setup()
     record.data |= data.describe()
@@ -55,25 +67,29 @@ def fit_and_test(config: Mapping[str, Any], folder: RunFolder, record: Record, *
         loggers=instantiate(config["logger"])(folder.path),
         callbacks=[MetricsCsv(folder.metrics)],
     )
-    trainer.fit(task, datamodule=data, ckpt_path=folder.last if resume else None)
+    if train:
+        trainer.fit(task, datamodule=data, ckpt_path=folder.last if resume else None)
+        record.training |= {"epochs": trainer.current_epoch, "steps": trainer.global_step}
     if not folder.best.is_file():
         raise UserError(
             f"No epoch had a {task.selection[0]}: the validation split has no labelled pixel. Check data.split."
         )
     best = torch.load(folder.best, map_location="cpu", weights_only=True)
     task.load_state_dict(best["state_dict"])
-    record.training |= {"epochs": trainer.current_epoch, "best_epoch": best["epoch"], "steps": trainer.global_step}
-    for split, run_split in (("val", trainer.validate), ("test", trainer.test)):
+    record.training["best_epoch"] = best["epoch"]
+    runs = {"val": trainer.validate, "test": trainer.test} if test else {"val": trainer.validate}
+    for split, run_split in runs.items():
         logged = run_split(task, datamodule=data, verbose=False)[0]
         exact = {f"{split}/{name}": value for name, value in task.scores(split).items()}  # Lightning logs in float32
         record.metrics |= {**{name: float(value) for name, value in logged.items()}, **exact}
     if torch.cuda.is_available():
         record.hardware["accelerator"] = torch.cuda.get_device_name()
         record.hardware["accelerator_peak_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
-    record.baselines = run_baselines(data, data.baselines)
-    matrices = {split: task.tile_confusion(split).numpy() for split in ("val", "test")}
+    if test:
+        record.baselines = run_baselines(data, data.baselines)
+    matrices = {split: task.tile_confusion(split).numpy() for split in runs}
     _save_matrices(folder.confusion, matrices)
-    draw(folder, task, data, matrices["test"], read_metrics(folder.metrics), best_epoch=best["epoch"])
+    draw(folder, task, data, matrices, read_metrics(folder.metrics), best_epoch=best["epoch"])
 
 
 def _normalize(data: SceneData, encoder: torch.nn.Module) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import Logger
 
@@ -52,11 +53,17 @@ def build_trainer(
     if ema_decay is not None and not 0 < ema_decay < 1:
         raise UserError(f"trainer.ema_decay is between 0 and 1, such as 0.999; got {ema_decay}.")
     metric, mode = selection
-    kept = ModelCheckpoint(
-        dirpath=folder, filename="best", monitor=metric, mode=mode, save_top_k=1, save_last=True, enable_version_counter=False,
-        auto_insert_metric_name=False,
-    )  # fmt: skip
-    own: list[Callback] = [*callbacks, kept]
+    # The best epoch needs no optimizer state; only where weights are averaged does Lightning swap them in a full checkpoint.
+    best = ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor=metric,
+        mode=mode,
+        save_weights_only=ema_decay is None,
+        enable_version_counter=False,
+    )
+    last = ModelCheckpoint(dirpath=folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+    own: list[Callback] = [*callbacks, best, last]
     if early_stopping_patience is not None:
         checks = max(1, early_stopping_patience // check_val_every_n_epoch)
         own.append(EarlyStopping(monitor=metric, mode=mode, patience=checks, check_finite=False))
@@ -64,6 +71,8 @@ def build_trainer(
         own.append(EMAWeightAveraging(decay=ema_decay))
     if progress_bar:
         own.append(RichProgressBar(leave=False))
+    # Filling uninitialised memory helps to find bugs of torch's own operators, and costs a fifth of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return lightning.Trainer(
         default_root_dir=folder,
         max_epochs=max_epochs,

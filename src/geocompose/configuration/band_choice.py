@@ -1,0 +1,31 @@
+"""Which bands a run reads, from what data and backbone say."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from geocompose.bands import canonical, check_names
+from geocompose.errors import UserError
+
+
+def chosen_bands(config: Mapping[str, Any], available: Sequence[str]) -> list[str]:
+    """Return the bands to read: those named, else those the backbone was trained on if all are there, else all there are.
+
+    config: a checked configuration. available: the data's bands.
+
+    Raises:
+        UserError: `data.bands` and `backbone.bands` name different bands, or a name is misspelt.
+    """
+    of_data, of_backbone = config["data"].get("bands"), config["backbone"].get("bands")
+    for names in (of_data, of_backbone):
+        check_names(names or [], known=available)
+    if of_data and of_backbone and [*map(canonical, of_data)] != [*map(canonical, of_backbone)]:
+        raise UserError(
+            f"data.bands={of_data} and backbone.bands={of_backbone} are one list; give one of them, or the same."
+        )
+    if of_data or of_backbone:
+        return list(of_data or of_backbone)
+    trained_on = config["backbone"].get("pretrained_bands") or []
+    there = {canonical(name) for name in available}
+    if trained_on and all(canonical(name) in there for name in trained_on):
+        return list(trained_on)
+    return list(available)

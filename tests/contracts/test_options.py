@@ -1,0 +1,173 @@
+"""Every option under conf/ fits its target and composes with the others: a new part is tested before anyone tests it."""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from geocompose.configuration.checking import HYDRA_KEYS, check
+from geocompose.configuration.signatures import arguments
+from geocompose.errors import UserError
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+# At least so many options a group; a lower count means that the search for them is broken, or that an option got lost.
+LEAST = {
+    "action": 3, "backbone": 14, "data": 3, "decoder": 8, "head": 1, "hydra/help": 1, "logger": 2, "neck": 3,
+    "optimizer": 1, "peft": 1, "scheduler": 3, "task": 1, "trainer": 1,
+}  # fmt: skip
+NOT_OPTIONS = {"config", "identity"}
+WITHOUT_TARGET = {"peft/none", "hydra/help/geocompose"}
+NOT_COMPOSED = {"hydra/help/geocompose"}  # of Hydra's own node
+
+# What fills the `???` of an option.
+REQUIRED = {
+    "action/evaluate": ["action.run=outputs/a"],
+    "action/predict": ["action.run=outputs/a", "action.input=a.tif", "action.output=b.tif"],
+    "backbone/timm": ["backbone.name=test_resnet"],
+    "data/geotiff": ["data.root=.", "data.images=*_i.tif", "data.labels=*_l.tif", "data.class_names=[land,water]"],
+    "data/sen1floods11": ["data.root=."],
+    "neck/list": ["neck.necks=[{name: SelectIndices, indices: [-1]}]"],
+}
+
+# Arguments with a default that no YAML offers, each for its reason.
+NOT_OFFERED = {
+    # The factory knows them from the neighbours.
+    "geocompose.decoders.linear.LinearDecoder": {"strides"},
+    "geocompose.decoders.smp.SmpDecoder": {"strides"},
+    # The session hands them over.
+    "geocompose.training.trainer.build_trainer": {"callbacks"},
+    # How torch computes, or what belongs to another method; none changes the experiment that the option is.
+    "torch.optim.adamw.AdamW": {"amsgrad", "maximize", "foreach", "capturable", "differentiable", "fused"},
+    "torch.optim.lr_scheduler.CosineAnnealingLR": {"last_epoch"},
+    "torch.optim.lr_scheduler.ConstantLR": {"last_epoch"},
+    "torch.optim.lr_scheduler.ReduceLROnPlateau": {"threshold_mode", "eps"},
+}
+
+
+def found() -> list[str]:
+    """Return every option as `group/option`."""
+    names = (path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.rglob("*.yaml"))
+    return sorted(name for name in names if name not in NOT_OPTIONS)
+
+
+OPTIONS = found()
+EXPERIMENTS = [name for name in OPTIONS if name.startswith("experiment/")]
+WITH_TARGET = [name for name in OPTIONS if name not in WITHOUT_TARGET and name not in EXPERIMENTS]
+
+
+def raw(option: str) -> dict[str, Any]:
+    return yaml.safe_load((CONF / f"{option}.yaml").read_text())
+
+
+def group_of(option: str) -> str:
+    return option.rpartition("/")[0]
+
+
+@lru_cache(maxsize=64)
+def composed(option: str) -> DictConfig:
+    """Return the composed configuration with this option; nobody changes it."""
+    group, _, name = option.rpartition("/")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=[f"{group}={name}", *REQUIRED.get(option, [])])
+
+
+def target_of(option: str) -> tuple[str, Callable[..., Any]]:
+    content = raw(option)
+    while "_target_" not in content:
+        content = raw(f"{group_of(option)}/{content['defaults'][0]}")
+    module, _, name = content["_target_"].rpartition(".")
+    return content["_target_"], getattr(importlib.import_module(module), name)
+
+
+def test_every_group_has_at_least_the_options_it_had():
+    counts = {group: sum(group_of(option) == group for option in OPTIONS) for group in LEAST}
+    assert {group: counts[group] for group in LEAST if counts[group] < LEAST[group]} == {}
+    assert {group_of(option) for option in OPTIONS} - set(LEAST) <= {"experiment"}, "add the new group to LEAST"
+
+
+@pytest.mark.parametrize("option", [*OPTIONS, *sorted(NOT_OPTIONS)])
+def test_a_file_begins_with_a_comment_that_says_what_it_is(option):
+    first = (CONF / f"{option}.yaml").read_text().splitlines()[0]
+    assert first.startswith("# ")
+    assert len(first.split()) > 2
+
+
+@pytest.mark.parametrize("option", WITH_TARGET)
+def test_every_key_is_an_argument_of_the_target(option):
+    _, target = target_of(option)
+    signature = inspect.signature(target)
+    assert all(parameter.kind is not parameter.VAR_KEYWORD for parameter in signature.parameters.values())
+    keys = set(composed(option)[group_of(option)]) - set(HYDRA_KEYS)
+    assert keys - set(signature.parameters) == set()
+
+
+@pytest.mark.parametrize("option", WITH_TARGET)
+def test_every_argument_with_a_default_is_offered(option):
+    name, target = target_of(option)
+    parameters = inspect.signature(target).parameters.values()
+    optional = {parameter.name for parameter in parameters if parameter.default is not parameter.empty}
+    excepted = NOT_OFFERED.get(name, set())
+    assert excepted <= optional, "NOT_OFFERED names what the target does not have"
+    keys = set(composed(option)[group_of(option)])
+    assert optional - excepted - keys == set()
+    assert excepted & keys == set(), "NOT_OFFERED names what the option offers"
+
+
+@pytest.mark.parametrize("option", WITH_TARGET)
+def test_an_option_that_lacks_a_required_argument_is_partial(option):
+    _, target = target_of(option)
+    node = composed(option)[group_of(option)]
+    parameters = inspect.signature(target).parameters.values()
+    required = {parameter.name for parameter in parameters if parameter.default is parameter.empty}
+    lacking = required - set(node)
+    if group_of(option) == "action":  # called by the command line, which hands it the experiment
+        assert lacking == {"experiment"}
+    else:
+        assert not lacking or node.get("_partial_") is True, f"nobody can give {lacking}"
+
+
+@pytest.mark.parametrize("option", WITH_TARGET)
+def test_the_signature_read_from_source_is_the_real_one(option):
+    name, target = target_of(option)
+    read = arguments(name)
+    real = inspect.signature(target).parameters
+    assert read is not None
+    assert list(read) == list(real)
+    assert {key for key, argument in read.items() if argument.required} == {
+        key for key, parameter in real.items() if parameter.default is parameter.empty
+    }
+
+
+@pytest.mark.parametrize("option", [name for name in OPTIONS if name not in (*EXPERIMENTS, *NOT_COMPOSED)])
+def test_an_option_composes_with_the_others(option):
+    checked = check(composed(option))
+    assert checked["study"] == "default"
+    assert isinstance(checked[group_of(option)], dict)
+
+
+@pytest.mark.parametrize("option", WITH_TARGET)
+def test_the_values_of_an_option_are_of_the_type_that_they_stay(option):
+    """What is written is what the target gets: nothing is turned into another type by the check but 1 into 1.0."""
+    node = composed(option)
+    written = OmegaConf.to_container(node[group_of(option)], resolve=False)
+    assert isinstance(written, dict)
+    constant = {key: value for key, value in written.items() if not (isinstance(value, str) and "${" in value)}
+    checked = check(node)[group_of(option)]
+    assert {key: checked[key] for key in constant} == constant
+
+
+@pytest.mark.parametrize("option", sorted(REQUIRED))
+def test_a_required_value_that_is_missing_is_named(option):
+    group, _, name = option.rpartition("/")
+    key = REQUIRED[option][0].partition("=")[0]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=[f"{group}={name}"])
+    with pytest.raises(UserError, match=f"^{key} is required: write {key}=VALUE"):
+        check(config)

@@ -1,0 +1,295 @@
+"""fit, evaluate and predict from the command line to the files on disk."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from lightning.pytorch.callbacks import Callback
+from rasterio.transform import from_origin
+
+from geocompose.assembly import load_trained
+from geocompose.bands import HLS_BANDS
+from geocompose.errors import UserError
+from geocompose.runs import RunFolder
+from geocompose.training import session
+from geocompose.training.metrics_csv import read_metrics
+from tests.command import SMALL, only_run, run
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """A folder in which one small run of study `fitted` is finished."""
+    folder = tmp_path_factory.mktemp("fitted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run(*SMALL, "study=fitted")
+    return folder
+
+
+@pytest.fixture
+def workplace(fitted, tmp_path, monkeypatch):
+    """A working directory with a copy of the finished run."""
+    shutil.copytree(fitted / "outputs", tmp_path / "outputs")
+    monkeypatch.chdir(tmp_path)
+    return only_run("fitted")
+
+
+def record_of(folder):
+    return json.loads((folder / "record.json").read_text())
+
+
+def test_a_run_leaves_all_that_the_design_lists(workplace):
+    record = record_of(workplace)
+    assert record["status"] == "completed"
+    assert workplace.name == f"timm-fcn-none-{record['run_id']}"
+    for name in ("config.yaml", "overrides.yaml", "metrics.csv", "run.log", "confusion.npz"):
+        assert (workplace / name).is_file(), name
+    for name in ("curves", "confusion", "samples"):
+        assert (workplace / "figures" / f"{name}.png").stat().st_size > 5000
+    assert {path.name for path in (workplace / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert list((workplace / "tensorboard").glob("events*"))
+    assert record["model"]["parameters"] >= record["model"]["trainable"] > 0
+    assert record["model"]["gflops"] > 0
+    assert record["data"]["splits"]["test"]["tiles"] == 4
+    assert record["seeds"] == {"seed": 0, "data.seed": 0}
+    assert record["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert [baseline["name"] for baseline in record["baselines"]] == ["logistic"]
+
+
+def test_recorded_metrics_are_those_of_the_stored_tile_matrices(workplace):
+    from geocompose.scores import from_confusion
+
+    record = record_of(workplace)
+    with np.load(workplace / "confusion.npz") as matrices:
+        for split in ("val", "test"):
+            assert matrices[split].dtype == np.int64
+            total = matrices[split].sum(axis=0)
+            assert total.sum() == record["data"]["splits"][split]["labelled_pixels"]
+            for name, value in from_confusion(total, record["data"]["class_names"]).items():
+                recorded = record["metrics"][f"{split}/{name}"]
+                assert recorded == value or (recorded is None and np.isnan(value))
+
+
+def test_the_best_epoch_is_the_one_with_the_highest_validation_score(workplace):
+    rows = read_metrics(workplace / "metrics.csv")
+    assert [row["epoch"] for row in rows] == [0, 1]
+    best = max(rows, key=lambda row: row["val/mIoU"])
+    record = record_of(workplace)
+    assert record["training"]["best_epoch"] == best["epoch"]
+    assert record["metrics"]["val/mIoU"] == pytest.approx(best["val/mIoU"], abs=1e-6)
+    assert rows[0]["lr"] == pytest.approx(5e-4)
+
+
+def test_a_finished_run_only_prints_its_result(workplace, capsys, monkeypatch):
+    monkeypatch.setattr(session, "fit_and_test", None)
+    before = (workplace / "record.json").stat().st_mtime_ns
+    run(*SMALL, "study=fitted", "data.num_workers=1")
+    assert (workplace / "record.json").stat().st_mtime_ns == before
+    assert str(workplace) in capsys.readouterr().out
+
+
+def test_the_same_seed_gives_identical_metrics_and_another_seed_another_run(workplace):
+    run(*SMALL, "study=again")
+    again, first = record_of(only_run("again")), record_of(workplace)
+    assert again["run_id"] == first["run_id"]
+    assert again["metrics"] == first["metrics"]
+    run(*SMALL, "study=other", "seed=1")
+    other = record_of(only_run("other"))
+    assert other["run_id"] != first["run_id"]
+    assert other["metrics"] != first["metrics"]
+    assert other["data"] == first["data"]
+
+
+def test_a_typed_value_does_not_change_the_identity(workplace):
+    run(*SMALL, "study=fitted", "trainer.gradient_clip_val=1", "optimizer.weight_decay=5e-2")
+    assert only_run("fitted") == workplace
+
+
+class StopAfter(Callback):
+    """Stops a fit from outside when an epoch has ended."""
+
+    def __init__(self, epoch, error):
+        self.epoch, self.error = epoch, error
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        if trainer.current_epoch == self.epoch:
+            raise self.error
+
+
+def stopping(monkeypatch, epoch, error):
+    real = session.instantiate
+
+    def instantiate(node):
+        built = real(node)
+        if not str(node["_target_"]).endswith("build_trainer"):
+            return built
+        return lambda callbacks, **more: built(callbacks=[*callbacks, StopAfter(epoch, error)], **more)
+
+    monkeypatch.setattr(session, "instantiate", instantiate)
+
+
+def test_an_interrupted_run_resumes_and_ends_like_an_undisturbed_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = [*SMALL, "trainer.max_epochs=3"]
+    run(*small, "study=undisturbed")
+    with monkeypatch.context() as patch:
+        stopping(patch, 1, KeyboardInterrupt())
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            run(*small, "study=stopped")
+    stopped = only_run("stopped")
+    assert RunFolder(stopped).status() == "interrupted"
+    run(*small, "study=stopped")
+    record, undisturbed = record_of(stopped), record_of(only_run("undisturbed"))
+    assert record["status"] == "completed"
+    assert record["resumed"] == 1
+    assert [row["epoch"] for row in read_metrics(stopped / "metrics.csv")] == [0, 1, 2]
+    assert record["metrics"] == undisturbed["metrics"]
+
+
+def test_a_failed_run_is_recorded_and_run_again_only_when_asked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        stopping(patch, 0, RuntimeError("the disk caught fire"))
+        with pytest.raises(RuntimeError, match="caught fire"):
+            run(*SMALL, "study=failed")
+    folder = only_run("failed")
+    assert record_of(folder)["status"] == "failed"
+    assert "caught fire" in record_of(folder)["error"]
+    assert "Traceback" in (folder / "run.log").read_text()
+    with pytest.raises(UserError, match="failed before: .*caught fire.*retry=failed"):
+        run(*SMALL, "study=failed")
+    run(*SMALL, "study=failed", "retry=failed")
+    assert record_of(folder)["status"] == "completed"
+    assert record_of(folder)["error"] is None
+
+
+def test_the_test_split_stays_closed_until_it_is_asked_for(workplace):
+    run(*SMALL, "study=closed", "action.test=false")
+    folder = only_run("closed")
+    record = record_of(folder)
+    assert record["metrics"]["val/mIoU"] > 0
+    assert not any(name.startswith("test/") for name in record["metrics"])
+    with np.load(folder / "confusion.npz") as matrices:
+        assert list(matrices) == ["val"]
+    checkpoint = (folder / "checkpoints" / "best.ckpt").stat().st_mtime_ns
+    run(*SMALL, "study=closed")
+    assert (folder / "checkpoints" / "best.ckpt").stat().st_mtime_ns == checkpoint
+    assert record_of(folder)["metrics"] == record_of(workplace)["metrics"]
+    assert record_of(folder)["training"] == record_of(workplace)["training"]
+
+
+def test_evaluate_gives_the_recorded_metrics_again(workplace, capsys):
+    run("action=evaluate", f"action.run={workplace}")
+    (written,) = (workplace / "evaluations").glob("*.json")
+    evaluated = json.loads(written.read_text())
+    recorded = record_of(workplace)["metrics"]
+    assert evaluated["metrics"] == {name: recorded[f"test/{name}"] for name in evaluated["metrics"]}
+    assert str(written) in capsys.readouterr().out
+
+
+def test_evaluate_takes_other_data_with_the_runs_normalisation(workplace):
+    run("action=evaluate", f"action.run={workplace}", "data.seed=7", "data.num_scenes=4", "data.scene_px=64")
+    (written,) = (workplace / "evaluations").glob("*.json")
+    evaluated = json.loads(written.read_text())
+    normalization = evaluated["described"]["normalization"]
+    assert normalization["source"] == "given"
+    assert normalization["mean"] == record_of(workplace)["data"]["normalization"]["mean"]
+    assert evaluated["metrics"]["mIoU"] != record_of(workplace)["metrics"]["test/mIoU"]
+
+
+def test_evaluate_refuses_a_folder_that_is_no_run(workplace):
+    with pytest.raises(UserError, match="does not exist"):
+        run("action=evaluate", "action.run=outputs/fitted/timm-fcn-none-0")
+
+
+def write_scene(path, height, width, seed=3):
+    pixels = np.random.default_rng(seed).integers(200, 4000, (len(HLS_BANDS), height, width)).astype("int16")
+    profile = {"count": len(HLS_BANDS), "height": height, "width": width, "dtype": "int16"}
+    with rasterio.open(path, "w", driver="GTiff", crs="EPSG:32633", transform=from_origin(4e5, 5e6, 30, 30), **profile) as file:
+        file.write(pixels)
+        file.descriptions = HLS_BANDS
+    return pixels
+
+
+def test_predict_writes_what_the_model_says_on_the_rasters_grid(workplace):
+    pixels = write_scene("scene.tif", 32, 32)
+    run("action=predict", f"action.run={workplace}", "action.input=scene.tif", "action.output=map.tif")
+    trained = load_trained(RunFolder(workplace))
+    mean, std = (np.reshape(trained.data["normalization"][name], (-1, 1, 1)) for name in ("mean", "std"))
+    image = torch.from_numpy(((pixels - mean) / std).astype("float32"))[None]
+    with torch.inference_mode():
+        expected = trained.model(image).output.argmax(dim=1)[0].numpy()
+    with rasterio.open("map.tif") as written, rasterio.open("scene.tif") as scene:
+        assert (written.crs, written.transform, written.shape) == (scene.crs, scene.transform, scene.shape)
+        assert np.array_equal(written.read(1), expected)
+
+
+def test_predict_by_windows_writes_every_pixel_of_a_larger_raster(workplace):
+    write_scene("scene.tif", 75, 130)
+    run(
+        "action=predict",
+        f"action.run={workplace}",
+        "action.input=scene.tif",
+        "action.output=maps/map.tif",
+        "action.kind=probabilities",
+    )
+    with rasterio.open("maps/map.tif") as written:
+        shares = written.read()
+        assert written.descriptions == ("water", "vegetation", "bare", "built")
+    assert shares.shape == (4, 75, 130)
+    np.testing.assert_allclose(shares.sum(axis=0), 1, atol=1e-5)
+
+
+def test_predict_does_not_replace_a_map_unasked(workplace):
+    write_scene("scene.tif", 32, 32)
+    command = ("action=predict", f"action.run={workplace}", "action.input=scene.tif", "action.output=map.tif")
+    run(*command)
+    with pytest.raises(UserError, match=r"exists already; action\.overwrite=true"):
+        run(*command)
+    run(*command, "action.overwrite=true")
+
+
+@pytest.mark.parametrize("study", ["a/b", "..", "", "a b"])
+def test_a_study_is_a_folders_name(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="study is a folder's name"):
+        run(*SMALL, f"study='{study}'")
+    assert not list(tmp_path.iterdir())
+
+
+def test_metrics_are_one_row_an_epoch(workplace):
+    with (workplace / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2
+    assert {"epoch", "step", "lr", "train/loss", "val/loss", "val/mIoU"} <= set(rows[0])
+
+
+def test_options_of_trainer_scheduler_and_loss_train(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(*SMALL, "study=plateau", "scheduler=plateau", "task.loss={ce: 0.5, dice: 0.5}", "logger=csv")
+    run(*SMALL, "study=ema", "trainer.ema_decay=0.5", "scheduler=none", "task.loss=dice")
+    run(*SMALL, "study=early", "trainer.early_stopping_patience=1", "optimizer.lr=0", "trainer.max_epochs=6")
+    run(*SMALL, "study=bf16", "trainer.precision=bf16-mixed", "task.class_weights=[1, 2, 1, 1]")
+    run(*SMALL, "study=frozen", "task.freeze_backbone=true", "data.random_crop=true", "data.rotation_deg=10")
+    assert not (only_run("plateau") / "tensorboard").exists()
+    assert record_of(only_run("early"))["training"]["epochs"] < 6
+    for study in ("plateau", "ema", "early", "bf16", "frozen"):
+        assert record_of(only_run(study))["status"] == "completed"
+    frozen = record_of(only_run("frozen"))["model"]
+    assert frozen["trainable"] < frozen["parameters"]
+
+
+def test_averaged_weights_are_the_ones_that_are_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(*SMALL, "study=ema", "trainer.ema_decay=0.9", "scheduler=none")
+    folder = only_run("ema")
+    rows = read_metrics(folder / "metrics.csv")
+    recorded = record_of(folder)
+    best = rows[recorded["training"]["best_epoch"]]
+    assert recorded["metrics"]["val/mIoU"] == pytest.approx(best["val/mIoU"], abs=1e-6)
+    checkpoint = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    assert "current_model_state" in checkpoint or "averaging_state" in checkpoint
