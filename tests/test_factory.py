@@ -1,0 +1,369 @@
+"""The factory keeps the contract of EncoderDecoderFactory, and refuses what does not fit before anything is built."""
+
+import copy
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from geocompose.backbones.prithvi_variants import build_prithvi
+from geocompose.decoders.fcn import FCNDecoder
+from geocompose.decoders.upernet import UperNetDecoder
+from geocompose.errors import UserError
+from geocompose.factory import EncoderDecoderFactory
+from geocompose.heads import SegmentationHead
+from geocompose.models import PixelWiseModel
+
+TINY = {"embed_dim": 32, "depth": 6, "num_heads": 4, "img_size": 64}
+PYRAMID = [
+    {"name": "SelectIndices", "indices": [1, 2, 4, 5]},
+    {"name": "ReshapeTokensToImage"},
+    {"name": "LearnedInterpolateToPyramidal"},
+]
+
+
+def build(**changes: Any) -> PixelWiseModel:
+    arguments: dict[str, Any] = {
+        "task": "segmentation",
+        "backbone": "prithvi_eo_v2_300",
+        "backbone_kwargs": TINY,
+        "decoder": "FCNDecoder",
+        "decoder_kwargs": {"channels": 8},
+        "num_classes": 3,
+    }
+    return EncoderDecoderFactory((64, 64)).build_model(**{**arguments, **changes})
+
+
+def logits(model: nn.Module, rows: int = 64, columns: int = 64) -> Tensor:
+    model.eval()
+    channels = next(child for child in model.modules() if isinstance(child, nn.Conv2d | nn.Conv3d)).in_channels
+    with torch.no_grad():
+        return model(torch.randn(1, channels, rows, columns, generator=torch.Generator().manual_seed(0))).output
+
+
+class Maps(nn.Module):
+    """A stranger's backbone: two levels of maps, and nothing declared but their widths."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out_channels = [8, 16]
+        self.first, self.second = nn.Conv2d(5, 8, 4, 4), nn.Conv2d(8, 16, 2, 2)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        fine = self.first(image)
+        return [fine, self.second(fine)]
+
+
+class Tokens(nn.Module):
+    """A stranger's transformer: four layers of tokens with a class token first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out_channels = [8] * 4
+        self.embed = nn.Conv2d(5, 8, 8, 8)
+        self.first = nn.Parameter(torch.zeros(1, 1, 8))
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        tokens = self.embed(image).flatten(2).transpose(1, 2)
+        return [torch.cat([self.first.expand(len(tokens), -1, -1), tokens], dim=1)] * 4
+
+
+class ChannelsLast(Maps):
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return [feature.permute(0, 2, 3, 1) for feature in super().forward(image)]
+
+
+# Parts by name, as modules, as constructors
+
+
+def test_a_part_is_found_by_its_name_with_and_without_the_prefix_of_its_source():
+    names = [("prithvi_eo_v2_300", "FCNDecoder"), ("terratorch_prithvi_eo_v2_300", "geocompose_FCNDecoder")]
+    for backbone, decoder in names:
+        model = build(backbone=backbone, decoder=decoder)
+        assert type(model.encoder).__name__ == "PrithviViT"
+        assert isinstance(model.decoder, FCNDecoder)
+    for backbone in ("timm_test_resnet", "test_resnet"):
+        assert build(backbone=backbone, backbone_kwargs=None).encoder.out_channels[-1] == 256
+
+
+def test_modules_are_used_as_they_are():
+    backbone = build_prithvi("prithvi_eo_tiny", **TINY)
+    decoder = FCNDecoder([32] * 6, channels=8)
+    model = build(backbone=backbone, backbone_kwargs=None, decoder=decoder, decoder_kwargs=None)
+    assert model.encoder is backbone
+    assert model.decoder is decoder
+    assert next(model.encoder.parameters()).device.type == "cpu"
+
+
+def test_constructors_are_completed():
+    head = partial(SegmentationHead, channel_list=[4])
+    model = build(
+        backbone=partial(build_prithvi, **TINY), backbone_kwargs=None, decoder=partial(FCNDecoder, channels=12), decoder_kwargs=None, head=head
+    )  # fmt: skip
+    assert model.decoder.out_channels == 12
+    assert [tuple(weight.shape[:2]) for weight in model.head.parameters() if weight.ndim == 4] == [(4, 12), (3, 4)]
+
+
+def test_a_module_survives_the_trial_unchanged():
+    backbone, decoder = Maps().train(), FCNDecoder([8, 16], channels=8).train()
+    before = copy.deepcopy((backbone.state_dict(), decoder.state_dict()))
+    build(backbone=backbone, backbone_kwargs=None, decoder=decoder, decoder_kwargs=None)
+    assert all(module.training for module in (*backbone.modules(), *decoder.modules()))
+    for then, now in zip(before, (backbone.state_dict(), decoder.state_dict()), strict=True):
+        assert all(torch.equal(then[key], now[key]) for key in then)
+
+
+# Arguments
+
+
+def test_prefixed_arguments_and_mappings_reach_their_part_alike():
+    by_prefix = build(backbone_kwargs=None, decoder_kwargs=None, head_dropout=0.3, head_channel_list=[5], decoder_channels=9, **{
+        f"backbone_{key}": value for key, value in TINY.items()
+    })  # fmt: skip
+    by_mapping = build(decoder_kwargs={"channels": 9}, head_kwargs={"dropout": 0.3, "channel_list": [5]})
+    assert {k: v.shape for k, v in by_prefix.state_dict().items()} == {k: v.shape for k, v in by_mapping.state_dict().items()}
+    assert by_prefix.decoder.out_channels == 9
+    assert any(isinstance(module, nn.Dropout) and module.p == 0.3 for module in by_prefix.head.modules())
+
+
+def test_the_inner_prefix_of_a_decoder_argument_stays():
+    model = build(decoder="smp_Unet", decoder_kwargs=None, decoder_decoder_channels=[16, 8, 4], necks=PYRAMID)
+    assert model.decoder.out_channels == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"decoder_chanels": 8}, "FCNDecoder takes no argument decoder_chanels. Did you mean 'channels'"),
+        ({"backbone_pretraned": True}, "takes no argument backbone_pretraned. Did you mean 'pretrained'"),
+        ({"head_droput": 0.1}, "takes no argument head_droput. Did you mean 'dropout'"),
+        ({"rescal": False}, "build_model takes no argument 'rescal'.* Did you mean 'rescale'"),
+        ({"neck_indices": [1]}, "build_model takes no argument 'neck_indices'"),
+        ({"backbone_depth": 2}, "backbone_depth is given twice"),
+        ({"backbone": Maps(), "backbone_kwargs": None, "backbone_depth": 2}, "finished module, so nobody takes backbone_depth"),
+        ({"task": "segmentaton"}, "There is no task 'segmentaton'. Did you mean 'segmentation'"),
+        ({"backbone": "prithvi_eo_v2_30"}, "There is no backbone 'prithvi_eo_v2_30'. Did you mean 'prithvi_eo_v2_300'"),
+        ({"decoder": "FCNDecodr"}, "There is no decoder 'FCNDecodr'. Did you mean 'FCNDecoder'"),
+        ({"decoder": 3}, "A decoder is a name, a module or a constructor; got int"),
+        ({"num_classes": None}, "needs num_classes"),
+        ({"num_classes": 0}, "needs num_classes.* got 0"),
+        ({"necks": "atuo"}, "necks is null, 'auto' or a list of necks; got 'atuo'. Did you mean 'auto'"),
+        ({"necks": ["SelectIndices"]}, "Each neck is a mapping with a name"),
+        ({"necks": 3}, "necks is null, 'auto' or a list of necks such as"),
+        ({"necks": [{"name": "SelectIndexes", "indices": [0]}]}, "There is no neck 'SelectIndexes'. Did you mean 'SelectIndices'"),
+        ({"necks": [{"name": "SelectIndices", "index": [0]}]}, "takes no argument neck_index. Did you mean 'indices'"),
+        ({"necks": [{"name": "SelectIndices"}]}, "SelectIndices: missing a required argument: 'indices'"),
+        ({"aux_decoders": [1]}, "aux_decoders are not supported yet"),
+        ({"peft_config": {"method": "LORA"}}, "peft_config is not supported yet"),
+    ],
+)  # fmt: skip
+def test_what_nobody_takes_or_knows_is_a_value_error_that_names_it(changes, message):
+    with pytest.raises(ValueError, match=message):
+        build(**changes)
+
+
+def test_the_mappings_of_the_caller_stay_as_they_were():
+    given = {"backbone_kwargs": dict(TINY), "decoder_kwargs": {"channels": 8}, "head_kwargs": {"dropout": 0.1}, "necks": copy.deepcopy(PYRAMID)}
+    before = copy.deepcopy(given)
+    build(decoder="UperNetDecoder", head_channel_list=[4], **given)
+    assert given == before
+
+
+def test_an_error_inside_a_constructor_comes_through_with_the_part_in_a_note():
+    def broken(channel_list: list[int]) -> nn.Module:
+        raise KeyError("a mistake of the constructor's own")
+
+    with pytest.raises(KeyError, match="own") as caught:
+        build(decoder=broken, decoder_kwargs=None)
+    assert any("while building decoder broken" in note for note in caught.value.__notes__)
+
+
+# Decoders with their head
+
+
+class WithHead(nn.Module):
+    includes_head = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(32, 3, 1)
+        self.out_channels = 3
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        return self.conv(features[-1])
+
+
+def test_a_decoder_that_includes_its_head_gets_no_other():
+    for decoder in (WithHead(), "LinearDecoder"):
+        model = build(decoder=decoder, decoder_kwargs=None)
+        assert isinstance(model.head, nn.Identity)
+        assert logits(model).shape == (1, 3, 64, 64)
+
+
+@pytest.mark.parametrize("decoder", [WithHead(), "LinearDecoder"])
+def test_head_arguments_for_a_decoder_with_its_own_head_are_refused(decoder):
+    with pytest.raises(UserError, match="includes its head, so nobody takes head_dropout"):
+        build(decoder=decoder, decoder_kwargs=None, head_dropout=0.2)
+
+
+def test_a_decoder_without_a_width_is_refused():
+    class Widthless(nn.Module):
+        def forward(self, features: list[Tensor]) -> Tensor:
+            return features[-1]
+
+    with pytest.raises(UserError, match="The decoder Widthless has no out_channels"):
+        build(decoder=Widthless(), decoder_kwargs=None)
+
+
+# A stranger's backbone
+
+
+@pytest.mark.parametrize(("backbone", "necks"), [(Maps(), None), (Tokens(), "auto"), (ChannelsLast(), "auto")])
+@pytest.mark.parametrize("decoder", ["FCNDecoder", "UperNetDecoder"])
+def test_a_module_with_nothing_but_out_channels_is_understood(backbone, necks, decoder):
+    model = build(backbone=backbone, backbone_kwargs=None, decoder=decoder, necks=necks)
+    assert logits(model, 64, 64).shape == (1, 3, 64, 64)
+    assert logits(model, 40, 72).shape == (1, 3, 40, 72)
+
+
+class Dictionary(Maps):
+    def forward(self, image: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
+        return dict(enumerate(super().forward(image)))  # type: ignore[arg-type]
+
+
+class Anonymous(Maps):
+    def __init__(self) -> None:
+        super().__init__()
+        del self.out_channels
+
+
+class Boastful(Maps):
+    def __init__(self) -> None:
+        super().__init__()
+        self.out_channels = [8, 32]
+
+
+class Forgetful(Maps):
+    def __init__(self) -> None:
+        super().__init__()
+        self.out_channels = [8, 16, 32]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [
+        (Dictionary(), "The backbone Dictionary returns dict; a backbone returns a list of tensors"),
+        (Anonymous(), "The backbone Anonymous has no out_channels"),
+        (Boastful(), "Boastful returns a feature of shape .* declared 32 wide"),
+        (Forgetful(), r"Forgetful declares 3 features .* and returns 2"),
+        (nn.Identity(), "has no out_channels"),
+    ],
+)
+def test_a_module_that_is_no_backbone_is_refused_with_what_it_lacks(backbone, message):
+    with pytest.raises(UserError, match=message):
+        build(backbone=backbone, backbone_kwargs=None)
+
+
+# Wrong compositions
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"necks": [{"name": "SelectIndices", "indices": [1, 3]}]},
+            r"FCNDecoder reads maps .* but gets: 32 ch, 1/16, tokens.*ReshapeTokensToImage",
+        ),
+        (
+            {"decoder": "UperNetDecoder", "necks": PYRAMID[:2]},
+            r"UperNetDecoder needs a pyramid.* strides \[16, 16, 16, 16\].*LearnedInterpolateToPyramidal",
+        ),
+        ({"decoder": "UperNetDecoder", "necks": None}, "UperNetDecoder needs a pyramid"),
+        ({"necks": [{"name": "SelectIndices", "indices": [2, 6]}]}, "returns 6 features, so indices go from 0 to 5"),
+        ({"necks": PYRAMID[1:]}, "makes a pyramid of 4 levels from 4 features; got 6"),
+        ({"decoder": "UperNetDecoder", "necks": "auto", "backbone_out_indices": [1, 4]}, "the backbone returns 2"),
+        ({"decoder": "smp_FPN", "decoder_kwargs": None, "necks": PYRAMID[:2]}, "FPN needs a pyramid"),
+        ({"backbone_kwargs": {**TINY, "out_indices": [6]}}, "layers 0 to 5, each selectable once"),
+        ({"decoder_in_index": 7}, "FCNDecoder: in_index goes from -6 to 5 for 6 feature"),
+        ({"decoder": FCNDecoder([7], channels=4), "decoder_kwargs": None}, "FCNDecoder can't read these features"),
+        (
+            {"backbone": "timm_test_resnet", "backbone_kwargs": None, "necks": [{"name": "ReshapeTokensToImage"}]},
+            "takes tokens .* features that are maps already need no such neck",
+        ),
+        (
+            {"backbone": "timm_test_resnet", "backbone_kwargs": None, "decoder": "UNetDecoder", "decoder_channels": None,
+             "decoder_kwargs": {"channels": [8, 4]}},
+            "decoder_channels is given twice",
+        ),
+        (
+            {"backbone": "timm_test_resnet", "backbone_kwargs": None, "decoder": "UNetDecoder", "decoder_kwargs": {"channels": [8, 4]}},
+            "one width a feature: 5 here",
+        ),
+    ],
+)  # fmt: skip
+def test_parts_that_do_not_fit_are_refused_at_build_time(changes, message):
+    with pytest.raises(UserError, match=message):
+        build(**changes)
+
+
+# Necks
+
+
+@pytest.mark.parametrize("decoder", ["FCNDecoder", "UperNetDecoder", "UNetDecoder", "smp_Unet"])
+def test_planned_necks_are_what_one_could_have_written(decoder):
+    factory = EncoderDecoderFactory((64, 64))
+    arguments: dict[str, Any] = {
+        "task": "segmentation", "backbone": "prithvi_eo_v2_300", "backbone_kwargs": TINY, "decoder": decoder, "num_classes": 3,
+    }  # fmt: skip
+    planned = factory.build_model(**arguments, necks="auto")
+    assert factory.plan is not None
+    written = EncoderDecoderFactory((64, 64)).build_model(**arguments, necks=factory.plan.necks)
+    written.load_state_dict(planned.state_dict(), strict=True)
+    assert torch.equal(logits(written), logits(planned))
+
+
+def test_without_necks_prithvi_gives_maps_and_other_tokens_stay():
+    assert [type(neck).__name__ for neck in build(necks=None).neck] == ["ReshapeTokensToImage"]
+    with pytest.raises(UserError, match="reads maps"):
+        build(backbone=Tokens(), backbone_kwargs=None, necks=None)
+
+
+def test_selected_layers_are_pushed_into_prithvi_which_stops_after_the_last():
+    model = build(necks=[{"name": "SelectIndices", "indices": [3, 1]}, {"name": "ReshapeTokensToImage"}])
+    ran: list[int] = []
+    for index, block in enumerate(model.encoder.blocks):
+        block.register_forward_hook(lambda *_, index=index: ran.append(index))
+    logits(model)
+    assert ran == [0, 1, 2, 3]
+    assert model.encoder.out_indices == [3, 1]
+    everything = build(necks=None)
+    assert list(model.encoder.state_dict()) == list(everything.encoder.state_dict())
+    unreached = {name for name, parameter in model.encoder.named_parameters() if not parameter.requires_grad}
+    expected = {name for name in model.encoder.state_dict() if name.startswith(("blocks.4.", "blocks.5.", "norm."))}
+    assert unreached == expected
+
+
+def test_a_pushed_selection_gives_what_the_neck_alone_would_give():
+    necks = [{"name": "SelectIndices", "indices": [-2, 0]}, {"name": "ReshapeTokensToImage"}]
+    pushed = build(necks=necks, decoder_in_index=0)
+    encoder = build_prithvi("prithvi_eo_v2_300", **TINY)
+    encoder.load_state_dict(pushed.encoder.state_dict())
+    plain = build(backbone=encoder, backbone_kwargs=None, necks=necks, decoder_in_index=0)
+    plain.load_state_dict(pushed.state_dict())
+    assert plain.encoder.out_indices == list(range(6))
+    assert torch.equal(logits(plain), logits(pushed))
+
+
+def test_the_coarsest_stride_after_the_necks_decides_the_padding():
+    assert build(necks=None).pad_multiple == 16
+    assert build(decoder="UperNetDecoder", necks=PYRAMID).pad_multiple == 32
+
+
+def test_random_numbers_before_and_after_building_do_not_depend_on_the_trial():
+    torch.manual_seed(3)
+    first = build(decoder=partial(UperNetDecoder, channels=8), decoder_kwargs=None, necks="auto")
+    torch.manual_seed(3)
+    second = build(decoder="UperNetDecoder", necks="auto")
+    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True))
