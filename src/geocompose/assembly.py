@@ -63,10 +63,10 @@ class BuiltModel:
 
 
 def build_model(config: Mapping[str, Any], *, bands: Sequence[str], num_classes: int, tile_px: int) -> BuiltModel:
-    """Return the model that a configuration composes for tiles of these bands and this size.
+    """Return the model that a configuration composes for tiles of these bands and this size, one frame each.
 
     Raises:
-        UserError: the parts don't fit together.
+        UserError: the parts don't fit together, or the backbone wants several frames.
     """
     backbone = {**config["backbone"], "bands": list(bands)}
     if "img_size" in backbone and backbone["img_size"] is None:
@@ -81,6 +81,10 @@ def build_model(config: Mapping[str, Any], *, bands: Sequence[str], num_classes:
         num_classes=num_classes,
     )
     assert factory.plan is not None
+    if factory.plan.num_frames != 1:
+        raise UserError(
+            f"backbone.num_frames={factory.plan.num_frames}, but the data has one frame an image; write backbone.num_frames=1."
+        )
     return BuiltModel(model, factory.plan)
 
 

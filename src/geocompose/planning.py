@@ -99,9 +99,24 @@ def _automatic(specs: list[FeatureSpec], needs: Needs) -> list[NeckConfig]:
         necks.append({"name": "PermuteDims", "new_order": [0, 3, 1, 2]})
     if one_scale and needs.pyramid:
         necks.append({"name": "LearnedInterpolateToPyramidal"})
-    if needs.input_level:
+    if needs.input_level or _joins_better_with_input_level(_planned_strides(specs, needs), needs):
         necks.append({"name": "AddInputLevel"})
     return necks
+
+
+def _planned_strides(specs: list[FeatureSpec], needs: Needs) -> list[int]:
+    strides = [spec.stride for spec in specs]
+    if needs.pyramid and len(set(strides)) == 1:
+        return [max(1, strides[0] // 4), max(1, strides[0] // 2), strides[0], strides[0] * 2]
+    return strides
+
+
+def _joins_better_with_input_level(strides: list[int], needs: Needs) -> bool:
+    """Return whether a level put first moves the right feature to the third place."""
+    ratio = needs.third_to_last
+    if ratio is None or len(strides) < 3 or strides[2] * ratio == strides[-1]:
+        return False
+    return strides[1] * ratio == strides[-1]
 
 
 def _reshape(spec: FeatureSpec) -> NeckConfig:

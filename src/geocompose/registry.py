@@ -13,6 +13,8 @@ from geocompose.errors import UserError, choices
 Builder = Callable[..., Any]
 B = TypeVar("B", bound=Builder)
 
+OWN_PREFIXES = ("geocompose", "terratorch")  # the second, so that TerraTorch's prefixed names mean our parts
+
 
 class Registry(Mapping[str, Builder]):
     """Parts by name. Decorate a class or function with `register` to add it under its own name."""
@@ -73,75 +75,25 @@ class Registry(Mapping[str, Builder]):
         return self[name](*args, **kwargs)
 
 
-class TimmSource(Mapping[str, Builder]):
-    """Every model of timm by its name; imported when first asked."""
-
-    def __getitem__(self, name: str) -> Builder:
-        from functools import partial
-
-        from geocompose.backbones.timm import build_timm
-
-        return partial(build_timm, name)
-
-    def __contains__(self, name: object) -> bool:
-        import timm
-
-        return isinstance(name, str) and timm.is_model(name)
-
-    def __iter__(self) -> Iterator[str]:
-        import timm
-
-        return iter(timm.list_models())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-class SmpSource(Mapping[str, Builder]):
-    """The decoders of segmentation_models.pytorch by their architecture's name; imported when first asked."""
-
-    def _architectures(self) -> Mapping[str, Any]:
-        from geocompose.decoders.smp import ARCHITECTURES
-
-        return ARCHITECTURES
-
-    def __getitem__(self, name: str) -> Builder:
-        from functools import partial
-
-        from geocompose.decoders.smp import SmpDecoder
-
-        return partial(SmpDecoder, arch=name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._architectures()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._architectures())
-
-    def __len__(self) -> int:
-        return len(self._architectures())
-
-
 class MultiSourceRegistry:
-    """Several sources under one roof: `timm_resnet50` asks timm; a bare name asks the sources in their order."""
+    """Several sources under one roof: `timm_resnet50` asks timm; a bare name asks ours, then the others in their order.
 
-    def __init__(self, kind: str, **sources: Mapping[str, Builder]) -> None:
-        """Take the sources by prefix, in the order in which bare names are searched."""
+    Modules of `package` register our own parts, and sources of others, when the registry is first asked.
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        """Name the `kind` of part and the package that fills the registry."""
         self.kind = kind
-        self.sources: dict[str, Mapping[str, Builder]] = dict(sources)
-        self._aliases = {"terratorch": "geocompose"}
+        self._own = Registry(kind, package)
+        self._others: dict[str, Mapping[str, Builder]] = {}
 
     def register(self, part: B) -> B:
         """Add a part to our own source; for use as a decorator."""
-        own = self.sources["geocompose"]
-        assert isinstance(own, Registry)
-        return own.register(part)
+        return self._own.register(part)
 
     def register_as(self, name: str, builder: Builder) -> None:
         """Add a builder to our own source under a name of its own."""
-        own = self.sources["geocompose"]
-        assert isinstance(own, Registry)
-        own.register_as(name, builder)
+        self._own.register_as(name, builder)
 
     def register_source(self, prefix: str, source: Mapping[str, Builder]) -> None:
         """Add a source that answers to `prefix_NAME`, and to bare names after those that are there.
@@ -149,9 +101,15 @@ class MultiSourceRegistry:
         Raises:
             ValueError: the prefix is taken.
         """
-        if prefix in self.sources:
+        if prefix in (*OWN_PREFIXES, *self._others):
             raise ValueError(f"There is a source {prefix!r} of {self.kind}s already.")
-        self.sources[prefix] = source
+        self._others[prefix] = source
+
+    @property
+    def sources(self) -> Mapping[str, Mapping[str, Builder]]:
+        """The sources by prefix, in the order in which bare names are searched."""
+        len(self._own)  # loads the package, whose modules register the others
+        return {OWN_PREFIXES[0]: self._own, **self._others}
 
     def find(self, name: str) -> Builder:
         """Return the builder of `name`, with or without a source's prefix.
@@ -159,36 +117,34 @@ class MultiSourceRegistry:
         Raises:
             UserError: no source has it; names the nearest.
         """
-        prefix, _, rest = name.partition("_")
-        source = self.sources.get(self._aliases.get(prefix, prefix))
-        if source is not None and rest in source:
-            return source[rest]
+        source, bare = self._by_prefix(name)
+        if source is not None:
+            return source[bare]
         for source in self.sources.values():
             if name in source:
                 return source[name]
         raise UserError(f"There is no {self.kind} {name!r}. {choices(name, self)}")
 
+    def _by_prefix(self, name: str) -> tuple[Mapping[str, Builder] | None, str]:
+        prefix, _, bare = name.partition("_")
+        source = self.sources.get(OWN_PREFIXES[0] if prefix in OWN_PREFIXES else prefix)
+        return (source, bare) if source is not None and bare in source else (None, name)
+
     def __contains__(self, name: str) -> bool:
-        prefix, _, rest = name.partition("_")
-        source = self.sources.get(self._aliases.get(prefix, prefix))
-        return (source is not None and rest in source) or any(name in source for source in self.sources.values())
+        return self._by_prefix(name)[0] is not None or any(name in source for source in self.sources.values())
 
     def __iter__(self) -> Iterator[str]:
         """Yield our own names bare and those of other sources with their prefix."""
         for prefix, source in self.sources.items():
             for name in source:
-                yield name if prefix == "geocompose" else f"{prefix}_{name}"
+                yield name if prefix in OWN_PREFIXES else f"{prefix}_{name}"
 
     def build(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Build the part `name`; an error of its constructor comes through as it is."""
         return self.find(name)(*args, **kwargs)
 
 
-BACKBONE_REGISTRY = MultiSourceRegistry(
-    "backbone", geocompose=Registry("backbone", "geocompose.backbones"), timm=TimmSource()
-)
+BACKBONE_REGISTRY = MultiSourceRegistry("backbone", "geocompose.backbones")
 NECK_REGISTRY = Registry("neck", "geocompose.necks")
-DECODER_REGISTRY = MultiSourceRegistry(
-    "decoder", geocompose=Registry("decoder", "geocompose.decoders"), smp=SmpSource()
-)
-FULL_MODEL_REGISTRY = MultiSourceRegistry("model", geocompose=Registry("model", "geocompose.models"))
+DECODER_REGISTRY = MultiSourceRegistry("decoder", "geocompose.decoders")
+FULL_MODEL_REGISTRY = MultiSourceRegistry("model", "geocompose.models")

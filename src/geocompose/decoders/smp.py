@@ -1,8 +1,9 @@
 """Decoders of segmentation_models.pytorch behind one adapter."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3PlusDecoder
@@ -11,9 +12,11 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from segmentation_models_pytorch.decoders.unetplusplus.decoder import UnetPlusPlusDecoder
 from torch import Tensor, nn
 
+from geocompose.decoders.batch_norm import accept_single_values
 from geocompose.decoders.needs import Needs
 from geocompose.decoders.unet import halved
 from geocompose.errors import UserError, choices
+from geocompose.registry import DECODER_REGISTRY
 
 Arguments = dict[str, Any]
 OUR_ARGUMENTS = ("encoder_channels", "encoder_depth", "n_blocks")  # follow from the features; nobody gives them
@@ -30,9 +33,10 @@ def _fpn_arguments(widths: list[int], strides: list[int] | None, given: Argument
 
 
 def _deeplab_arguments(widths: list[int], strides: list[int] | None, given: Arguments) -> Arguments:
+    fits_8 = strides is not None and strides[2] * 2 == strides[-1]
     arguments = {
-        "out_channels": 256, "atrous_rates": (12, 24, 36), "output_stride": 16, "aspp_separable": True, "aspp_dropout": 0.5,
-        **given, "encoder_depth": 5,
+        "out_channels": 256, "atrous_rates": (12, 24, 36), "output_stride": 8 if fits_8 else 16, "aspp_separable": True,
+        "aspp_dropout": 0.5, **given, "encoder_depth": 5,
     }  # fmt: skip
     factor = {16: 4, 8: 2}.get(arguments["output_stride"])
     if factor is None:
@@ -40,8 +44,7 @@ def _deeplab_arguments(widths: list[int], strides: list[int] | None, given: Argu
     if strides is not None and strides[2] * factor != strides[-1]:
         raise UserError(
             f"smp DeepLabV3Plus joins its last feature, enlarged {factor} times, to its third: the third must be {factor} times "
-            f"as fine as the last; the features have strides {strides}. Select features so that this holds"
-            + (", or write output_stride: 8." if strides[2] * 2 == strides[-1] else ".")
+            f"as fine as the last; the features have strides {strides}. Select features so that this holds."
         )
     return arguments
 
@@ -70,7 +73,12 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         Needs(2, pyramid=True, input_level=True),
     ),
     "FPN": Architecture(FPNDecoder, _fpn_arguments, lambda _, decoder: decoder.out_channels),  # type: ignore[return-value,arg-type]
-    "DeepLabV3Plus": Architecture(DeepLabV3PlusDecoder, _deeplab_arguments, lambda given, _: given["out_channels"]),
+    "DeepLabV3Plus": Architecture(
+        DeepLabV3PlusDecoder,
+        _deeplab_arguments,
+        lambda given, _: given["out_channels"],
+        Needs(levels=3, pyramid=True, third_to_last=4),
+    ),
 }
 
 
@@ -108,6 +116,7 @@ class SmpDecoder(nn.Module):
             )
         arguments = row.arguments(list(channel_list), strides, given)
         self._smp_decoder = row.decoder(encoder_channels=list(channel_list), **arguments)
+        accept_single_values(self._smp_decoder)  # pooling to 1 x 1 and a batch of one image
         self.out_channels = row.width(arguments, self._smp_decoder)
 
     @staticmethod
@@ -129,3 +138,21 @@ def architecture(arch: str) -> Architecture:
     if arch not in ARCHITECTURES:
         raise UserError(f"There is no smp decoder {arch!r} here. {choices(arch, ARCHITECTURES)}")
     return ARCHITECTURES[arch]
+
+
+class SmpSource(Mapping[str, Callable[..., SmpDecoder]]):
+    """The decoders of segmentation_models.pytorch by their architecture's name, such as `Unet`."""
+
+    def __getitem__(self, name: str) -> Callable[..., SmpDecoder]:
+        if name not in ARCHITECTURES:
+            raise KeyError(name)
+        return partial(SmpDecoder, arch=name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ARCHITECTURES)
+
+    def __len__(self) -> int:
+        return len(ARCHITECTURES)
+
+
+DECODER_REGISTRY.register_source("smp", SmpSource())

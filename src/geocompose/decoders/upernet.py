@@ -9,19 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from geocompose.decoders.batch_norm import BatchNorm
 from geocompose.decoders.needs import Needs
 from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
-
-
-class BatchNorm(nn.BatchNorm2d):
-    """Batch norm that takes its running statistics where a batch has one value a channel, which has no variance."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the normalised map (B, C, H, W)."""
-        if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
-        return super().forward(x)
 
 
 class ConvNormRelu(nn.Module):

@@ -1,1 +1,0 @@
-"""Parameter-efficient fine-tuning; for now everything learns (`peft=none`)."""

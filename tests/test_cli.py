@@ -1,0 +1,71 @@
+"""Mistakes on the command line: one message with the nearest right name, quickly, and nothing left behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).resolve().parents[1] / "run.py"
+
+# Runs the program as it is and says at its end whether torch was imported.
+WATCHED = """
+import atexit, runpy, sys
+atexit.register(lambda: print("torch" if "torch" in sys.modules else "no torch"))
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WATCHED, str(RUN), *arguments]
+    quiet = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False, env=quiet)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ("bakbone=prithvi", "error: There is no group or key 'bakbone'. Did you mean 'backbone'?"),
+        ("backbone=pritvi", "error: backbone has no option 'pritvi'. Did you mean 'prithvi'?"),
+        ("backbone.pretraned=true", "error: backbone has no key 'pretraned'. Did you mean 'pretrained'?"),
+        ("optimizer.lr=abc", "error: optimizer.lr takes a number; got 'abc'."),
+        ("backbone.bands=[RED,GREN]", "error: Unknown band 'GREN'. Did you mean 'GREEN'?"),
+    ],
+)
+def test_a_mistake_is_one_message_and_leaves_nothing(mistake, message, tmp_path):
+    done = run(tmp_path, mistake)
+    assert done.returncode == 1
+    assert done.stderr.startswith(message)
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout.split() == ["no", "torch"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_traceback_is_shown_where_it_is_asked_for(tmp_path):
+    done = run(tmp_path, "optimizer.lr=abc", "debug=true")
+    assert done.returncode == 1
+    assert "Traceback (most recent call last)" in done.stderr
+    assert "optimizer.lr takes a number; got 'abc'" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_goes_on_after_a_mistake_and_names_it_at_its_end(tmp_path):
+    done = run(tmp_path, "-m", "optimizer.lr=abc,def", "seed=1")
+    assert done.returncode == 1
+    assert "2 of the sweep's runs failed:" in done.stderr
+    for value in ("abc", "def"):
+        assert f"optimizer.lr takes a number; got '{value}'" in done.stderr
+        assert f"optimizer.lr={value} seed=1: optimizer.lr takes" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("question", ["--help", "--cfg=job"])
+def test_help_and_the_composed_configuration_need_no_torch(question, tmp_path):
+    done = run(tmp_path, *question.split("="))
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "backbone" in done.stdout
+    assert done.stdout.endswith("no torch\n")
+    assert list(tmp_path.iterdir()) == []
