@@ -59,6 +59,9 @@ def main(conf_dir: Path) -> None:
 
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir), config_name="config")(job)()
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
     except (HydraException, OmegaConfBaseException) as error:
         _report(diagnose(get_args_parser().parse_args().overrides, conf_dir) or error)
         sys.exit(1)

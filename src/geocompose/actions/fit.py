@@ -99,8 +99,8 @@ def _compute(
         fit_and_test(config, built, folder, record, train=train, resume=resume, test=test)
     except (KeyboardInterrupt, SystemExit):
         folder.interrupt(record)
-        log.info("Interrupted: the same command resumes this run.")
-        raise
+        log.info("The same command resumes this run.")
+        raise KeyboardInterrupt from None  # Lightning turns it into an exit
     except BaseException as error:
         logging.getLogger("geocompose.file").error("The run failed.", exc_info=error)
         folder.fail(record, error)
