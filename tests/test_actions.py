@@ -160,7 +160,7 @@ def test_a_failed_run_is_recorded_and_run_again_only_when_asked(tmp_path, monkey
     assert record_of(folder)["status"] == "failed"
     assert "caught fire" in record_of(folder)["error"]
     assert "Traceback" in (folder / "run.log").read_text()
-    with pytest.raises(UserError, match="failed before: .*caught fire.*retry=failed"):
+    with pytest.raises(UserError, match=r"failed before: .*caught fire.*retry=failed"):
         run(*SMALL, "study=failed")
     run(*SMALL, "study=failed", "retry=failed")
     assert record_of(folder)["status"] == "completed"
@@ -209,7 +209,9 @@ def test_evaluate_refuses_a_folder_that_is_no_run(workplace):
 def write_scene(path, height, width, seed=3):
     pixels = np.random.default_rng(seed).integers(200, 4000, (len(HLS_BANDS), height, width)).astype("int16")
     profile = {"count": len(HLS_BANDS), "height": height, "width": width, "dtype": "int16"}
-    with rasterio.open(path, "w", driver="GTiff", crs="EPSG:32633", transform=from_origin(4e5, 5e6, 30, 30), **profile) as file:
+    with rasterio.open(
+        path, "w", driver="GTiff", crs="EPSG:32633", transform=from_origin(4e5, 5e6, 30, 30), **profile
+    ) as file:
         file.write(pixels)
         file.descriptions = HLS_BANDS
     return pixels

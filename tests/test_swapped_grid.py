@@ -50,7 +50,9 @@ def test_rows_and_columns_come_out_where_they_went_in(model, tmp_path, height, w
     rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
     image = np.stack([rows, columns]).astype("float32") / 40
     profile = {"count": 2, "height": height, "width": width, "dtype": "float32", "crs": "EPSG:32633"}
-    with rasterio.open(tmp_path / "in.tif", "w", driver="GTiff", transform=from_origin(0, 0, 10, 10), **profile) as file:
+    with rasterio.open(
+        tmp_path / "in.tif", "w", driver="GTiff", transform=from_origin(0, 0, 10, 10), **profile
+    ) as file:
         file.write(image)
         file.descriptions = ("ROW", "COLUMN")
 

@@ -15,6 +15,16 @@ def nearest(name: str, allowed: Iterable[str], *, cutoff: float = 0.6) -> str | 
     return by_folded[found[0]] if found else None
 
 
+def at_least(name: str, value: float, least: float) -> None:
+    """Refuse a number below what makes sense.
+
+    Raises:
+        UserError: names the argument, what it got and the least.
+    """
+    if not value >= least:
+        raise UserError(f"{name} is {least} or more; got {value}.")
+
+
 def choices(name: object, allowed: Iterable[str], *, most: int = 24) -> str:
     """Return the tail of an error about a wrong name: the nearest right one first, then what is allowed."""
     allowed = list(allowed)

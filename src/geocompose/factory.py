@@ -6,9 +6,8 @@ image size without memory or weights, then for real.
 
 import inspect
 import logging
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,13 +15,21 @@ from torch import nn
 
 from geocompose.decoders.needs import Needs
 from geocompose.errors import UserError, choices
-from geocompose.features import FeatureSpec
+from geocompose.features import FeatureSpec, common_multiple
 from geocompose.heads import HEADS
 from geocompose.models.pixel_wise import PixelWiseModel
 from geocompose.necks.base import NeckSequence
 from geocompose.parts import Part, building, resolve, route
 from geocompose.planning import NeckConfig, check_needs, neck_choice, plan
-from geocompose.probing import backbone_specs, input_channels, meta_forward, meta_image, observe
+from geocompose.probing import (
+    backbone_specs,
+    features_like,
+    input_channels,
+    meta_forward,
+    meta_image,
+    observe,
+    unreached_parameters,
+)
 from geocompose.registry import BACKBONE_REGISTRY, DECODER_REGISTRY, NECK_REGISTRY
 
 log = logging.getLogger("geocompose")
@@ -30,7 +37,7 @@ log = logging.getLogger("geocompose")
 
 @dataclass
 class Plan:
-    """What the dry run found: the necks, the features at each joint and the multiple to pad to."""
+    """What the dry run found: the necks, the features at each joint, the multiple to pad to, and what is never used."""
 
     necks: list[NeckConfig]
     backbone_features: list[FeatureSpec]
@@ -38,6 +45,7 @@ class Plan:
     pad_multiple: int
     image_size: tuple[int, int]
     num_frames: int
+    unreached: list[str] = field(default_factory=list)
 
 
 class EncoderDecoderFactory:
@@ -94,7 +102,15 @@ class EncoderDecoderFactory:
             rescale=rescale,
         )
         self.plan = composition.dry_run(self.image_size)
-        return composition.assemble(self.plan, with_weights=True)
+        model = composition.assemble(self.plan, with_weights=True)
+        # What no output depends on must not wait for a gradient: distributed training would stop at its second step.
+        unreached = [name for name in self.plan.unreached if model.get_parameter(name).requires_grad]
+        for name in unreached:
+            model.get_parameter(name).requires_grad_(False)
+        if unreached:
+            shown = ", ".join(unreached[:3]) + (", ..." if len(unreached) > 3 else "")
+            log.info("%d parameter tensors are not used by this composition and don't learn: %s", len(unreached), shown)
+        return model
 
 
 @dataclass
@@ -135,13 +151,11 @@ class Composition:
             neck_choice(self.necks), specs, needs, maps_by_default=bool(getattr(encoder, "maps_by_default", False))
         )
         neck, widths = self._neck(encoder, necks)
-        multiple = math.lcm(*(spec.stride for spec in specs))
+        if neck.in_backbone:
+            specs = backbone_specs(encoder, size)
+        after = self._neck_specs(neck, specs, widths)
+        multiple = common_multiple([*specs, *after])
         padded = _padded(size, multiple)
-        after = self._neck_specs(encoder, neck, widths, padded, frames)
-        coarsest = math.lcm(multiple, *(spec.stride for spec in after))
-        if coarsest != multiple:
-            padded = _padded(size, coarsest)
-            after = self._neck_specs(encoder, neck, widths, padded, frames)
         if getattr(encoder, "fixed_size", False) and padded != _own_size(encoder):
             own = _own_size(encoder)
             raise UserError(
@@ -150,25 +164,28 @@ class Composition:
                 f"Write data.tile_px={own[0]}, or use another backbone."
             )
         check_needs(self.decoder.name, needs, after)
-        draft = Plan(necks, specs, after, coarsest, size, frames)
-        self._try(self.assemble(draft, with_weights=False), draft)
-        return draft
+        draft = Plan(necks, specs, after, multiple, size, frames)
+        return replace(draft, unreached=self._try(self.assemble(draft, with_weights=False), draft))
 
-    def _neck_specs(
-        self, encoder: nn.Module, neck: NeckSequence, widths: list[int], size: tuple[int, int], frames: int
-    ) -> list[FeatureSpec]:
-        with building("backbone", self.backbone.name):
-            features = meta_forward(encoder, meta_image(input_channels(encoder), frames, size))
+    def _neck_specs(self, neck: NeckSequence, specs: list[FeatureSpec], widths: list[int]) -> list[FeatureSpec]:
+        # Tried on an image that every level divides, whatever the data's size: strides are then exact.
+        multiple = common_multiple(specs)
+        size = (16 * multiple, 24 * multiple)
         with building("neck", ", ".join(type(step).__name__ for step in neck) or "none"):
-            features = meta_forward(neck, list(features), size)
+            features = meta_forward(neck, features_like(specs, size), size)
             if not isinstance(features, list | tuple):
                 raise UserError(f"The necks return {type(features).__name__}; a neck returns a list of tensors.")
-            return observe(features, widths, size, part="the necks", patch=getattr(encoder, "patch_size", None))
+            return observe(features, widths, size, part="the necks")
 
-    def _try(self, model: PixelWiseModel, draft: Plan) -> None:
+    def _try(self, model: PixelWiseModel, draft: Plan) -> list[str]:
+        """Return the parameters that the composition never uses.
+
+        Raises:
+            UserError: the parts don't fit together at the data's image size.
+        """
         image = meta_image(input_channels(model.encoder), draft.num_frames, draft.image_size)
         try:
-            meta_forward(model, image)
+            return unreached_parameters(model, image)
         except RuntimeError as error:
             features = "; ".join(map(str, draft.decoder_features))
             raise UserError(

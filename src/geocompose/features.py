@@ -1,7 +1,9 @@
 """What travels from part to part beside the tensors: a description of each feature map."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 Layout = Literal["tokens", "NCHW", "NHWC"]
@@ -12,14 +14,14 @@ class FeatureSpec:
     """One feature map as a part returns it.
 
     channels: width of the feature.
-    stride: input pixels per cell of the map, the same in both directions.
+    stride: input pixels per cell of the map, the same in both directions; a fraction where a patch of 14 is quartered.
     layout: `tokens` (B, prefix + frames * rows * columns, channels), `NCHW` or `NHWC`.
     num_prefix_tokens: class and register tokens before the patch tokens (tokens only).
     num_frames: time steps held apart in the token sequence (tokens only).
     """
 
     channels: int
-    stride: int
+    stride: int | Fraction
     layout: Layout = "NCHW"
     num_prefix_tokens: int = 0
     num_frames: int = 1
@@ -27,7 +29,7 @@ class FeatureSpec:
     def __str__(self) -> str:
         """Return the short form that summaries and errors show, such as `256 ch, 1/16, tokens`."""
         frames = f", {self.num_frames} frames" if self.num_frames > 1 else ""
-        return f"{self.channels} ch, 1/{self.stride}, {self.layout}{frames}"
+        return f"{self.channels} ch, 1/{float(self.stride):g}, {self.layout}{frames}"
 
 
 def channels(specs: Sequence[FeatureSpec]) -> list[int]:
@@ -35,6 +37,12 @@ def channels(specs: Sequence[FeatureSpec]) -> list[int]:
     return [spec.channels for spec in specs]
 
 
-def strides(specs: Sequence[FeatureSpec]) -> list[int]:
+def strides(specs: Sequence[FeatureSpec]) -> list[int | Fraction]:
     """Return the strides of `specs`, finest first where they form a pyramid."""
     return [spec.stride for spec in specs]
+
+
+def common_multiple(specs: Sequence[FeatureSpec]) -> int:
+    """Return the least number of pixels that is a whole number of cells of every feature."""
+    strides = [Fraction(spec.stride) for spec in specs]
+    return math.lcm(*(s.numerator for s in strides)) // math.gcd(*(s.denominator for s in strides))

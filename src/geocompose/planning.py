@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from geocompose.decoders.needs import Needs
@@ -104,14 +105,14 @@ def _automatic(specs: list[FeatureSpec], needs: Needs) -> list[NeckConfig]:
     return necks
 
 
-def _planned_strides(specs: list[FeatureSpec], needs: Needs) -> list[int]:
-    strides = [spec.stride for spec in specs]
+def _planned_strides(specs: list[FeatureSpec], needs: Needs) -> list[Fraction]:
+    strides = [Fraction(spec.stride) for spec in specs]
     if needs.pyramid and len(set(strides)) == 1:
-        return [max(1, strides[0] // 4), max(1, strides[0] // 2), strides[0], strides[0] * 2]
+        return [strides[0] / 4, strides[0] / 2, strides[0], strides[0] * 2]
     return strides
 
 
-def _joins_better_with_input_level(strides: list[int], needs: Needs) -> bool:
+def _joins_better_with_input_level(strides: list[Fraction], needs: Needs) -> bool:
     """Return whether a level put first moves the right feature to the third place."""
     ratio = needs.third_to_last
     if ratio is None or len(strides) < 3 or strides[2] * ratio == strides[-1]:
@@ -145,6 +146,6 @@ def check_needs(decoder: str, needs: Needs, specs: list[FeatureSpec]) -> None:
     strides = [spec.stride for spec in specs]
     if needs.pyramid and (strides != sorted(strides) or strides[0] == strides[-1]):
         raise UserError(
-            f"{decoder} needs a pyramid, finest level first, but gets levels at strides {strides}: it would run at the wrong "
+            f"{decoder} needs a pyramid, finest level first, but gets levels at strides {[float(s) if s % 1 else int(s) for s in strides]}: it would run at the wrong "
             f"scale. {advice} (LearnedInterpolateToPyramidal after four selected layers)."
         )

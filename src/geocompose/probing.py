@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from geocompose.errors import UserError
 from geocompose.features import FeatureSpec
@@ -118,10 +120,70 @@ def _spec(shape: tuple[int, ...], width: int, image_size: tuple[int, int], part:
     )
 
 
-def _stride(cells: tuple[int, ...], image_size: tuple[int, int]) -> int | None:
-    """Return the stride that explains a map's rows and columns, or None where the two directions disagree."""
+def _stride(cells: tuple[int, ...], image_size: tuple[int, int]) -> int | Fraction | None:
+    """Return the stride that explains a map's rows and columns, or None where the two directions disagree.
+
+    It is exact where both directions agree exactly; convolutions that lose a border are rounded.
+    """
     if not all(cells):
         return None
-    by_row, by_column = (pixels / count for pixels, count in zip(image_size, cells, strict=True))
-    ratio = by_row / by_column
-    return max(1, round(by_column)) if 0.6 < ratio < 1.67 else None
+    by_row, by_column = (Fraction(pixels, count) for pixels, count in zip(image_size, cells, strict=True))
+    if by_row == by_column:
+        return int(by_row) if by_row.denominator == 1 else by_row
+    return max(1, round(by_column)) if 0.6 < by_row / by_column < 1.67 else None
+
+
+def features_like(specs: Sequence[FeatureSpec], image_size: tuple[int, int]) -> list[Tensor]:
+    """Return shape-only features as `specs` describe them, for one image of a size that every stride divides."""
+    return [torch.empty(_shape(spec, image_size), device="meta") for spec in specs]
+
+
+def _shape(spec: FeatureSpec, image_size: tuple[int, int]) -> tuple[int, ...]:
+    rows, columns = (int(pixels / Fraction(spec.stride)) for pixels in image_size)
+    if spec.layout == "tokens":
+        return (1, spec.num_prefix_tokens + spec.num_frames * rows * columns, spec.channels)
+    return (1, spec.channels, rows, columns) if spec.layout == "NCHW" else (1, rows, columns, spec.channels)
+
+
+def unreached_parameters(module: nn.Module, *args: Any) -> list[str]:
+    """Return the names of the parameters on which the module's output does not depend, from a forward on the meta device.
+
+    The module returns a `ModelOutput`; widths are checked at every convolution, since torch checks few on that device.
+
+    Raises:
+        RuntimeError: shapes don't fit.
+    """
+    weights = {name: torch.empty_like(value, device="meta") for name, value in module.named_parameters()}
+    for value in weights.values():
+        value.requires_grad_(value.is_floating_point())
+    buffers = {name: torch.empty_like(value, device="meta") for name, value in module.named_buffers()}
+    hooks = [part.register_forward_pre_hook(_check_width) for part in module.modules() if isinstance(part, _ConvNd)]
+    try:
+        with torch.enable_grad(), torch.device("meta"), _evaluating(module):
+            output = torch.func.functional_call(module, {**weights, **buffers}, args).output
+    finally:
+        for hook in hooks:
+            hook.remove()
+    reached = _leaves(output.grad_fn)
+    return [name for name, value in weights.items() if id(value) not in reached]
+
+
+def _check_width(module: nn.Module, args: tuple[Any, ...]) -> None:
+    assert isinstance(module, _ConvNd)
+    given = args[0].shape[1]
+    if given != module.in_channels:
+        raise RuntimeError(f"{type(module).__name__} takes {module.in_channels} channels and gets {given}.")
+
+
+def _leaves(node: Any) -> set[int]:
+    """Return the ids of the tensors at the leaves of an autograd graph."""
+    found, seen, waiting = set(), set(), [node]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.add(id(node.variable))
+        waiting.extend(parent for parent, _ in node.next_functions)
+    return found

@@ -24,7 +24,10 @@ def download(repository: str, file: str) -> Path:
     try:
         return Path(hf_hub_download(repo_id=repository, filename=file))
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        cause: BaseException = error
+        while cause.__cause__ or cause.__context__:
+            cause = cause.__cause__ or cause.__context__  # type: ignore[assignment]
+        reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
         raise UserError(
             f"The weights {repository}/{file} can't be had from the Hugging Face hub: {reason} "
             "Download the file elsewhere and give its path as backbone.ckpt_path, or use backbone.pretrained=false."

@@ -6,6 +6,8 @@ Source: the masked autoencoder paper (arXiv 2111.06377) for positions, Prithvi-E
 import torch
 from torch import Tensor, nn
 
+from geocompose.errors import UserError
+
 
 def sine_cosine(positions: Tensor, dim: int) -> Tensor:
     """Return (..., dim) float32: the sines, then the cosines of `positions` times 1 / 10000^(i / (dim / 2)).
@@ -24,10 +26,10 @@ def grid_encoding(dim: int, grid: tuple[int, int, int]) -> Tensor:
     The width is split 6 : 6 : 4 between column, row and frame.
 
     Raises:
-        ValueError: `dim` is no multiple of 16.
+        UserError: `dim` is no multiple of 16.
     """
     if dim % 16:
-        raise ValueError(f"The embedding width must be a multiple of 16 for a 3-D position encoding; got {dim}.")
+        raise UserError(f"embed_dim must be a multiple of 16, for the encoding of column, row and frame; got {dim}.")
     frames, rows, columns = grid
     t, h, w = torch.meshgrid(*(torch.arange(n) for n in (frames, rows, columns)), indexing="ij")
     space, time = dim // 16 * 6, dim // 16 * 4

@@ -12,7 +12,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from geocompose.backbones.encodings import CoordinateEncoding, grid_encoding
-from geocompose.errors import UserError, choices
+from geocompose.errors import UserError, at_least, choices
 from geocompose.features import FeatureSpec
 
 COORDINATES = ("time", "location")
@@ -71,6 +71,15 @@ class PrithviViT(nn.Module):
         super().__init__()
         patch_size = (1, patch_size, patch_size) if isinstance(patch_size, int) else tuple(patch_size)
         img_size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
+        for name, value in (
+            ("embed_dim", embed_dim),
+            ("depth", depth),
+            ("num_heads", num_heads),
+            ("num_frames", num_frames),
+        ):
+            at_least(name, value, 1)
+        if len(img_size) != 2 or min(img_size) < 1:
+            raise UserError(f"img_size is one number of pixels, or [rows, columns]; got {list(img_size)}.")
         if len(patch_size) != 3 or patch_size[1] != patch_size[2]:
             raise UserError(
                 f"patch_size is (frames, pixels, pixels) with square patches, such as [1, 16, 16]; got {list(patch_size)}."

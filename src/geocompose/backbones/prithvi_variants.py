@@ -109,9 +109,9 @@ def build_prithvi(
         raise UserError(f"backbone.bands names each band once, and at least one; got {names}.")
     model = PrithviViT(
         bands=names,
-        embed_dim=embed_dim or row.embed_dim,
-        depth=depth or row.depth,
-        num_heads=num_heads or row.num_heads,
+        embed_dim=row.embed_dim if embed_dim is None else embed_dim,
+        depth=row.depth if depth is None else depth,
+        num_heads=row.num_heads if num_heads is None else num_heads,
         img_size=img_size,
         patch_size=patch_size if patch_size is not None else (1, row.patch, row.patch),
         num_frames=num_frames,

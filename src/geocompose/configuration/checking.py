@@ -90,6 +90,8 @@ def _node(path: str, node: dict[str, Any]) -> dict[str, Any]:
 def _value(path: str, argument: Argument, value: Any) -> Any:
     if argument.type is Any:
         return value
+    if isinstance(value, bool) and not _takes_bool(argument.type):
+        raise UserError(f"{path} takes {_in_words(argument)}; got {str(value).lower()}.")
     settings = ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=True)
     try:
         checked = TypeAdapter(argument.type, config=settings).validate_python(value)
@@ -99,6 +101,10 @@ def _value(path: str, argument: Argument, value: Any) -> Any:
             raise UserError(f"{path} has no value {value!r}. {choices(value, allowed)}") from error
         raise UserError(f"{path} takes {_in_words(argument)}; got {value!r}.") from error
     return list(checked) if isinstance(checked, tuple) else checked
+
+
+def _takes_bool(kind: Any) -> bool:
+    return kind in (bool, object) or any(part in (bool, object) for part in typing.get_args(kind))
 
 
 def _in_words(argument: Argument) -> str:

@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from geocompose.decoders.needs import Needs
-from geocompose.errors import UserError
+from geocompose.errors import UserError, at_least
 from geocompose.registry import DECODER_REGISTRY
 
 
@@ -36,6 +36,8 @@ class FCNDecoder(nn.Module):
         """
         super().__init__()
         width = feature_at(channel_list, in_index, "FCNDecoder")
+        at_least("FCNDecoder: channels", channels, 1)
+        at_least("FCNDecoder: num_convs", num_convs, 0)
         self.in_index = in_index
         stages = []
         for _ in range(num_convs):

@@ -1,12 +1,13 @@
 """A linear decoder: each cell of one feature map predicts the pixels that it covers."""
 
+from fractions import Fraction
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from geocompose.decoders.fcn import feature_at
 from geocompose.decoders.needs import Needs
-from geocompose.errors import UserError
+from geocompose.errors import UserError, at_least
 from geocompose.registry import DECODER_REGISTRY
 
 
@@ -26,7 +27,7 @@ class LinearDecoder(nn.Module):
         num_classes: int,
         upsampling_size: int | None = None,
         in_index: int = -1,
-        strides: list[int] | None = None,
+        strides: list[int | Fraction] | None = None,
     ) -> None:
         """Take the incoming widths and the number of outputs.
 
@@ -43,6 +44,12 @@ class LinearDecoder(nn.Module):
                 "LinearDecoder: give upsampling_size, the stride of the feature that it reads (a ViT's patch)."
             )
         size = upsampling_size if upsampling_size is not None else (strides or [])[in_index]
+        if size % 1:
+            raise UserError(
+                f"LinearDecoder: the feature's stride is {float(size):g} pixels; give upsampling_size, a whole number."
+            )
+        size = int(size)
+        at_least("LinearDecoder: upsampling_size", size, 1)
         self.in_index = in_index
         self.conv = nn.ConvTranspose2d(width, num_classes, kernel_size=size, stride=size)
         self.out_channels = num_classes

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import partial
 from typing import Any, ClassVar
 
@@ -22,17 +23,17 @@ Arguments = dict[str, Any]
 OUR_ARGUMENTS = ("encoder_channels", "encoder_depth", "n_blocks")  # follow from the features; nobody gives them
 
 
-def _unet_arguments(widths: list[int], strides: list[int] | None, given: Arguments) -> Arguments:
+def _unet_arguments(widths: list[int], strides: list[int | Fraction] | None, given: Arguments) -> Arguments:
     # The first feature is skipped, each of the others is a stage.
     channels = given.get("decoder_channels") or halved(len(widths) - 1)
     return {**given, "decoder_channels": list(channels), "n_blocks": len(channels)}
 
 
-def _fpn_arguments(widths: list[int], strides: list[int] | None, given: Arguments) -> Arguments:
+def _fpn_arguments(widths: list[int], strides: list[int | Fraction] | None, given: Arguments) -> Arguments:
     return {"encoder_depth": len(widths), **given}
 
 
-def _deeplab_arguments(widths: list[int], strides: list[int] | None, given: Arguments) -> Arguments:
+def _deeplab_arguments(widths: list[int], strides: list[int | Fraction] | None, given: Arguments) -> Arguments:
     fits_8 = strides is not None and strides[2] * 2 == strides[-1]
     arguments = {
         "out_channels": 256, "atrous_rates": (12, 24, 36), "output_stride": 8 if fits_8 else 16, "aspp_separable": True,
@@ -54,7 +55,7 @@ class Architecture:
     """How one smp decoder is built from feature widths, and what it needs of the features."""
 
     decoder: type[nn.Module]
-    arguments: Callable[[list[int], list[int] | None, Arguments], Arguments]
+    arguments: Callable[[list[int], list[int | Fraction] | None, Arguments], Arguments]
     width: Callable[[Arguments, nn.Module], int]
     needs: Needs = field(default=Needs(levels=4, pyramid=True))
 
@@ -92,7 +93,7 @@ class SmpDecoder(nn.Module):
         channel_list: list[int],
         arch: str,
         kwargs: dict[str, object] | None = None,
-        strides: list[int] | None = None,
+        strides: list[int | Fraction] | None = None,
     ) -> None:
         """Take the incoming widths.
 

@@ -6,7 +6,7 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
 from geocompose.decoders.needs import Needs
-from geocompose.errors import UserError
+from geocompose.errors import UserError, at_least
 from geocompose.registry import DECODER_REGISTRY
 
 
@@ -47,6 +47,10 @@ class UNetDecoder(nn.Module):
                 f"UNetDecoder: decoder.channels has one width a feature: {len(channel_list)} here, got {widths}. "
                 f"Write for example {halved(len(channel_list))}, or null."
             )
+        for width in widths:
+            at_least("UNetDecoder: a width of channels", width, 1)
+        if attention_type not in (None, "scse"):
+            raise UserError(f"UNetDecoder: attention_type is null or scse; got {attention_type!r}.")
         # smp's decoder skips its first feature; given twice, none of the real ones is lost.
         self.decoder = UnetDecoder(
             encoder_channels=[channel_list[0], *channel_list],

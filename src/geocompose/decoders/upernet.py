@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from geocompose.decoders.batch_norm import BatchNorm
 from geocompose.decoders.needs import Needs
-from geocompose.errors import UserError
+from geocompose.errors import UserError, at_least
 from geocompose.registry import DECODER_REGISTRY
 
 
@@ -49,11 +49,14 @@ class UperNetDecoder(nn.Module):
         align_corners: how the resizes sample.
 
         Raises:
-            UserError: there are fewer than two features.
+            UserError: there are fewer than two features, or a number is too small.
         """
         super().__init__()
         if len(channel_list) < 2:
             raise UserError(f"UperNetDecoder reads a pyramid of two levels or more; got {len(channel_list)} feature.")
+        at_least("UperNetDecoder: channels", channels, 1)
+        if not pool_scales or any(scale < 1 for scale in pool_scales):
+            raise UserError(f"UperNetDecoder: pool_scales are one or more whole numbers from 1 on; got {pool_scales}.")
         *finer, coarsest = channel_list
         self.align_corners = align_corners
         self.psp_modules = nn.ModuleList(

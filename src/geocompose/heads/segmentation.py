@@ -4,6 +4,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from geocompose.errors import UserError
+
 
 class SegmentationHead(nn.Module):
     """Optional 3 x 3 convolutions with ReLU, dropout, and a 1 x 1 convolution to the classes' logits."""
@@ -13,9 +15,14 @@ class SegmentationHead(nn.Module):
     ) -> None:
         """Take the decoder's width and the number of classes.
 
-        channel_list: widths of 3 x 3 convolutions before the last; none where null. dropout: before the last, 0 to 1.
+        channel_list: widths of 3 x 3 convolutions before the last; none where null. dropout: before the last, 0 to below 1.
+
+        Raises:
+            UserError: dropout is out of range.
         """
         super().__init__()
+        if not 0 <= dropout < 1:
+            raise UserError(f"head.dropout is from 0 to below 1; got {dropout}.")
         widths = [in_channels, *(channel_list or [])]
         layers = [nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.ReLU()) for a, b in pairwise(widths)]
         self.head = nn.Sequential(

@@ -34,6 +34,11 @@ class NeckSequence(nn.Sequential):
         super().__init__(*necks)
         self._wants_size = ["image_size" in inspect.signature(neck.forward).parameters for neck in self]
 
+    @property
+    def in_backbone(self) -> bool:
+        """Whether the backbone already does what the first neck asks for."""
+        return len(self) > 0 and bool(getattr(self[0], "in_backbone", False))
+
     def forward(self, features: list[Tensor], image_size: tuple[int, int]) -> list[Tensor]:  # type: ignore[override]
         """Return the features after the last neck; `image_size` is the padded image's (rows, columns)."""
         for neck, wants_size in zip(self, self._wants_size, strict=True):

@@ -84,6 +84,8 @@ def build_loss(
     """
     if class_weights is not None and len(class_weights) != num_classes:
         raise UserError(f"task.class_weights has one factor a class: {num_classes} here, got {len(class_weights)}.")
+    if any(not factor >= 0 for factor in class_weights or []) or (class_weights and not sum(class_weights) > 0):
+        raise UserError(f"task.class_weights are 0 or more, and not all 0; got {class_weights}.")
     if not 0 <= label_smoothing < 1:
         raise UserError(f"task.label_smoothing is from 0 to below 1; got {label_smoothing}.")
     builders: Mapping[str, Callable[[], nn.Module]] = {
