@@ -266,7 +266,6 @@ def test_a_file_that_is_no_raster_is_named(tmp_path):
         ({"class_names": ["land"]}, "two or more different names"),
         ({"class_names": ["land", "macro"]}, "macro and micro are taken"),
         ({"ignore_index": 1}, "is also the class 'water'"),
-        ({"allow_mismatch": ["units"]}, "no 'units'. Did you mean 'unit'"),
         ({"baselines": ["mdnwi"]}, "no 'mdnwi'. Did you mean 'mndwi'"),
         ({"split": [0.6, 0.2, 0.2], "split_files": {"train": "a", "val": "b", "test": "c"}}, "exclude each other"),
         ({"split_buffer_px": 4, "split_files": {"train": "a", "val": "b", "test": "c"}}, "split_buffer_px=4 is for"),

@@ -1,5 +1,6 @@
 """From a configuration to objects: the one place that instantiates what `_target_` names."""
 
+import logging
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,8 +71,8 @@ def build_model(config: Mapping[str, Any], *, bands: Sequence[str], num_classes:
     """
     backbone = {**config["backbone"], "bands": list(bands)}
     if "img_size" in backbone and backbone["img_size"] is None:
-        backbone["img_size"] = tile_px
-    factory = EncoderDecoderFactory(image_size=(tile_px, tile_px))
+        backbone["img_size"] = tile_px + -tile_px % 32  # as it will be padded, for nearly all
+    factory = EncoderDecoderFactory(image_size=(tile_px, tile_px), coordinates=False)
     model = factory.build_model(
         task=instantiate(config["task"]).func.kind,
         backbone=instantiate(backbone),
@@ -111,7 +112,13 @@ def load_trained(run: RunFolder) -> TrainedModel:
     config["backbone"] |= {
         key: value for key, value in (("pretrained", False), ("ckpt_path", None)) if key in config["backbone"]
     }
-    built = build_model(config, bands=data["bands"], num_classes=len(data["class_names"]), tile_px=data["tile_px"])
+    log = logging.getLogger("geocompose")
+    level = log.level
+    log.setLevel(logging.WARNING)  # that it starts from random weights is no news of a trained model
+    try:
+        built = build_model(config, bands=data["bands"], num_classes=len(data["class_names"]), tile_px=data["tile_px"])
+    finally:
+        log.setLevel(level)
     try:
         state = torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"]
         built.model.load_state_dict(

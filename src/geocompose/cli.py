@@ -19,8 +19,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from geocompose.configuration.checking import check
-from geocompose.configuration.diagnosis import diagnose
-from geocompose.errors import UserError
+from geocompose.configuration.diagnosis import diagnose, groups
 
 log = logging.getLogger("geocompose")
 
@@ -62,6 +61,9 @@ def main(conf_dir: Path) -> None:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone
+        sys.exit(1)
     except (HydraException, OmegaConfBaseException) as error:
         _report(diagnose(get_args_parser().parse_args().overrides, conf_dir) or error)
         sys.exit(1)
@@ -76,12 +78,16 @@ def main(conf_dir: Path) -> None:
 
 def run_action(composed: DictConfig, conf_dir: Path) -> None:
     """Check a composed configuration and call its action."""
-    config = check(composed)
+    config = check(composed, groups(conf_dir))
     arguments = dict(config["action"])
     module, _, name = arguments.pop("_target_").rpartition(".")
     action: Callable[..., None] = getattr(importlib.import_module(module), name)
     chosen = HydraConfig.get()
     action(Experiment(config, dict(chosen.runtime.choices), list(chosen.overrides.task), conf_dir), **arguments)
+
+
+def _is_misconfiguration(error: BaseException) -> bool:
+    return type(error).__name__ == "MisconfigurationException"
 
 
 def _first_line(error: BaseException) -> str:
@@ -94,7 +100,8 @@ def _report(error: BaseException) -> None:
         traceback.print_exception(error)
         return
     notes = "".join(f"\n  ({note})" for note in getattr(error, "__notes__", []))
-    if isinstance(error, UserError | HydraException | OmegaConfBaseException):
+    # A ValueError is about a value that somebody gave, whoever raises it; so is what Lightning calls misconfiguration.
+    if isinstance(error, ValueError | HydraException | OmegaConfBaseException) or _is_misconfiguration(error):
         print(f"error: {str(error).strip()}", file=sys.stderr)
     else:
         what = f"{type(error).__name__}: {error}".strip()

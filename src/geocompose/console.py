@@ -78,7 +78,7 @@ def _number(value: float | None) -> str:
 
 
 def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:
-    lines = [" x ".join(map(str, shape)) for shape in shapes]
+    lines = ["x".join(map(str, shape)) for shape in shapes]
     if len(set(lines)) == 1 and len(lines) > 1:
         return f"{len(lines)} of {lines[0]}"
     return "\n".join(lines)

@@ -25,6 +25,7 @@ from geocompose.probing import (
     backbone_specs,
     features_like,
     input_channels,
+    meta_coordinates,
     meta_forward,
     meta_image,
     observe,
@@ -51,9 +52,15 @@ class Plan:
 class EncoderDecoderFactory:
     """Builds models from a backbone, necks, a decoder and a head."""
 
-    def __init__(self, image_size: tuple[int, int] | None = None) -> None:
-        """Take the image size (rows, columns) at which compositions are tried; the backbone's own, or 224, where null."""
+    def __init__(self, image_size: tuple[int, int] | None = None, *, coordinates: bool = True) -> None:
+        """Say what compositions will be given.
+
+        image_size: rows and columns at which they are tried; the backbone's own, or 224, where null.
+        coordinates: whether dates and places will be given to backbones that take them; what only they use doesn't
+            learn otherwise.
+        """
         self.image_size = image_size
+        self.coordinates = coordinates
         self.plan: Plan | None = None  # of the last model built
 
     def build_model(
@@ -100,6 +107,7 @@ class EncoderDecoderFactory:
             necks=necks,
             num_classes=num_classes,
             rescale=rescale,
+            coordinates=self.coordinates,
         )
         self.plan = composition.dry_run(self.image_size)
         model = composition.assemble(self.plan, with_weights=True)
@@ -123,6 +131,7 @@ class Composition:
     necks: object
     num_classes: int
     rescale: bool
+    coordinates: bool
 
     def dry_run(self, image_size: tuple[int, int] | None) -> Plan:
         """Plan the necks and try the whole composition on the meta device.
@@ -155,14 +164,14 @@ class Composition:
             specs = backbone_specs(encoder, size)
         after = self._neck_specs(neck, specs, widths)
         multiple = common_multiple([*specs, *after])
-        padded = _padded(size, multiple)
-        if getattr(encoder, "fixed_size", False) and padded != _own_size(encoder):
+        if getattr(encoder, "fixed_size", False):
             own = _own_size(encoder)
-            raise UserError(
-                f"The backbone {self.backbone.name} takes images of {own[0]} x {own[1]} pixels only; here they are "
-                f"{size[0]} x {size[1]}{f', padded to {padded[0]} x {padded[1]}' if padded != size else ''}. "
-                f"Write data.tile_px={own[0]}, or use another backbone."
-            )
+            multiple = own[0]  # smaller images are padded to the one size it takes
+            if own[0] != own[1] or max(size) > own[0]:
+                raise UserError(
+                    f"The backbone {self.backbone.name} takes images of {own[0]} x {own[1]} pixels only; here they are "
+                    f"{size[0]} x {size[1]}. Write data.tile_px={own[0]}, or use another backbone."
+                )
         check_needs(self.decoder.name, needs, after)
         draft = Plan(necks, specs, after, multiple, size, frames)
         return replace(draft, unreached=self._try(self.assemble(draft, with_weights=False), draft))
@@ -184,8 +193,9 @@ class Composition:
             UserError: the parts don't fit together at the data's image size.
         """
         image = meta_image(input_channels(model.encoder), draft.num_frames, draft.image_size)
+        coordinates = meta_coordinates(model.encoder, draft.num_frames) if self.coordinates else {}
         try:
-            return unreached_parameters(model, image)
+            return unreached_parameters(model, image, **coordinates)
         except RuntimeError as error:
             features = "; ".join(map(str, draft.decoder_features))
             raise UserError(
@@ -259,7 +269,3 @@ def _needs(decoder: Part) -> Needs:
 def _own_size(encoder: nn.Module) -> tuple[int, int]:
     size = getattr(encoder, "img_size", None) or 224
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-
-
-def _padded(size: tuple[int, int], multiple: int) -> tuple[int, int]:
-    return size[0] + -size[0] % multiple, size[1] + -size[1] % multiple

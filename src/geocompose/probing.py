@@ -14,10 +14,10 @@ from geocompose.features import FeatureSpec
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    # Batch norm refuses single values in training mode, and a probe must leave every submodule's mode as it was.
+def _mode(module: nn.Module, training: bool) -> Iterator[None]:
+    # A probe must leave every submodule's mode as it was.
     modes = [(child, child.training) for child in module.modules()]
-    module.eval()
+    module.train(training)
     try:
         yield
     finally:
@@ -25,13 +25,13 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
             child.training = mode
 
 
-def meta_forward(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+def meta_forward(module: nn.Module, *args: Any, training: bool = False, **kwargs: Any) -> Any:
     """Return what `module` returns for meta tensors; its own weights are neither read nor copied nor changed."""
     weights = {
         name: torch.empty_like(value, device="meta")
         for name, value in (*module.named_parameters(), *module.named_buffers())
     }
-    with torch.no_grad(), torch.device("meta"), _evaluating(module):
+    with torch.no_grad(), torch.device("meta"), _mode(module, training):
         return torch.func.functional_call(module, weights, args, kwargs)
 
 
@@ -145,7 +145,7 @@ def _shape(spec: FeatureSpec, image_size: tuple[int, int]) -> tuple[int, ...]:
     return (1, spec.channels, rows, columns) if spec.layout == "NCHW" else (1, rows, columns, spec.channels)
 
 
-def unreached_parameters(module: nn.Module, *args: Any) -> list[str]:
+def unreached_parameters(module: nn.Module, *args: Any, **kwargs: Any) -> list[str]:
     """Return the names of the parameters on which the module's output does not depend, from a forward on the meta device.
 
     The module returns a `ModelOutput`; widths are checked at every convolution, since torch checks few on that device.
@@ -159,13 +159,36 @@ def unreached_parameters(module: nn.Module, *args: Any) -> list[str]:
     buffers = {name: torch.empty_like(value, device="meta") for name, value in module.named_buffers()}
     hooks = [part.register_forward_pre_hook(_check_width) for part in module.modules() if isinstance(part, _ConvNd)]
     try:
-        with torch.enable_grad(), torch.device("meta"), _evaluating(module):
-            output = torch.func.functional_call(module, {**weights, **buffers}, args).output
+        with torch.enable_grad(), torch.device("meta"), _mode(module, False):
+            output = torch.func.functional_call(module, {**weights, **buffers}, args, kwargs).output
     finally:
         for hook in hooks:
             hook.remove()
     reached = _leaves(output.grad_fn)
     return [name for name, value in weights.items() if id(value) not in reached]
+
+
+def meta_coordinates(encoder: nn.Module, num_frames: int) -> dict[str, Tensor]:
+    """Return shape-only coordinates of one image, those that the encoder says it takes (`coords_encoding`)."""
+    shapes = {"time": ("temporal_coords", (1, num_frames, 2)), "location": ("location_coords", (1, 2))}
+    wanted = [shapes[name] for name in getattr(encoder, "coords_encoding", ())]
+    return {name: torch.empty(shape, device="meta") for name, shape in wanted}
+
+
+def check_training_batch(model: nn.Module, *, image_size: tuple[int, int], num_frames: int) -> None:
+    """Refuse batches of one image where the model's batch norm then has a single value a channel.
+
+    Raises:
+        UserError: says which settings help.
+    """
+    image = meta_image(input_channels(model.encoder), num_frames, image_size)  # type: ignore[arg-type]
+    try:
+        meta_forward(model, image, training=True)
+    except ValueError as error:
+        raise UserError(
+            f"Batches of one image of {image_size[0]} x {image_size[1]} pixels leave batch norm a single value a channel, "
+            f"which has no variance ({error}). Use data.batch_size=2 or more, or a larger data.tile_px."
+        ) from error
 
 
 def _check_width(module: nn.Module, args: tuple[Any, ...]) -> None:

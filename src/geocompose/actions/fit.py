@@ -18,13 +18,13 @@ from geocompose.configuration.band_choice import chosen_bands
 from geocompose.console import console, show_result
 from geocompose.data.collection import Preview, preflight
 from geocompose.data.files import input_files
-from geocompose.errors import UserError
+from geocompose.errors import UserError, at_least
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
 from geocompose.runs.fingerprint import fingerprint, hash_file
 
 if TYPE_CHECKING:
-    from geocompose.assembly import BuiltModel
+    from geocompose.training.session import Session
 
 log = logging.getLogger("geocompose")
 
@@ -40,40 +40,50 @@ def fit(experiment: Experiment, test: bool = True) -> None:
         UserError: a setting can't be, the run failed before (`retry=failed` runs it again), or another process has it.
     """
     config = experiment.config
-    preview = _checked(config)
+    _check_names(config)
     inputs = _input_hashes(config)
-    identity = run_id(config, inputs, load_rules(experiment.conf_dir))
-    backbone, decoder, peft = (str(experiment.choices.get(group)) for group in ("backbone", "decoder", "peft"))
-    folder = RunFolder(OUTPUTS / config["study"] / folder_name(backbone, decoder, peft, identity))
+    folder = _folder(experiment, run_id(config, inputs, load_rules(experiment.conf_dir)))
     if _is_done(folder, config, test=test):
         _show_finished(folder)
         return
+    preview = _preview(config)
     with folder.lock():
         if _is_done(folder, config, test=test):  # by another process that held the lock until now
             _show_finished(folder)
             return
-        state = folder.status()
-        if state == "failed" and not config["rerun"] and config["retry"] != "failed":
+        state = "absent" if config["rerun"] else folder.status()
+        if state == "failed" and config["retry"] != "failed":
             raise UserError(
                 f"This run failed before: {folder.read().error} (log: {folder.log}). retry=failed runs it again."
             )
-        trained = state == "completed" and not config["rerun"]  # but not tested yet
-        resume = trained or (state == "interrupted" and not config["rerun"] and folder.last.is_file())
-        earlier = folder.read() if trained else None
+        # Nothing is written, and no earlier result touched, before all that can be wrong has been tried.
+        session = _prepare(config, preview, folder)
+        earlier = folder.read() if state in ("completed", "interrupted") else None
+        trained = earlier is not None and bool(earlier.training.get("finished"))  # and only scores are wanted
+        resume = trained or (state == "interrupted" and folder.last.is_file())
         record = folder.begin(
-            _record(config, identity, inputs),
+            _record(config, folder, inputs),
             config=yaml.safe_dump(config, sort_keys=False),
             overrides=experiment.overrides,
             code_diff=git_diff(source_folder()),
             resume=resume,
         )
-        if earlier is not None:
+        if earlier is not None and trained:
             record.training = earlier.training
         elif resume:
             log.info("This run was interrupted; it resumes from its last checkpoint.")
         with _logged_to(folder.log):
-            _compute(config, preview, folder, record, train=not trained, resume=resume, test=test)
+            _compute(session, folder, record, train=not trained, resume=resume, test=test)
         _show(record, folder)
+
+
+def _folder(experiment: Experiment, identity: str) -> RunFolder:
+    """Return the run's folder; one that is there already under another name of the same parts stays the run's."""
+    study = OUTPUTS / experiment.config["study"]
+    for there in sorted(study.glob(f"*-{identity}")):
+        return RunFolder(there)
+    backbone, decoder, peft = (str(experiment.choices.get(group)) for group in ("backbone", "decoder", "peft"))
+    return RunFolder(study / folder_name(backbone, decoder, peft, identity))
 
 
 def _is_done(folder: RunFolder, config: Mapping[str, Any], *, test: bool) -> bool:
@@ -82,21 +92,26 @@ def _is_done(folder: RunFolder, config: Mapping[str, Any], *, test: bool) -> boo
     return not test or any(name.startswith("test/") for name in folder.read().metrics)
 
 
-def _compute(
-    config: Mapping[str, Any],
-    preview: Preview | None,
-    folder: RunFolder,
-    record: Record,
-    *,
-    train: bool,
-    resume: bool,
-    test: bool,
-) -> None:
-    try:
-        built = _build(config, preview)
-        from geocompose.training.session import fit_and_test
+def _prepare(config: Mapping[str, Any], preview: Preview | None, folder: RunFolder) -> "Session":
+    """Build and check everything; the model first, before the training loop's libraries are loaded."""
+    from geocompose.assembly import build_model, seed_weights
 
-        fit_and_test(config, built, folder, record, train=train, resume=resume, test=test)
+    built = None
+    if preview is not None:
+        seed_weights(config["seed"])
+        built = build_model(
+            config, bands=preview.bands, num_classes=len(preview.class_names), tile_px=config["data"]["tile_px"]
+        )
+    from geocompose.training.session import prepare
+
+    return prepare(config, built, folder)
+
+
+def _compute(session: "Session", folder: RunFolder, record: Record, *, train: bool, resume: bool, test: bool) -> None:
+    from geocompose.training.session import compute
+
+    try:
+        compute(session, folder, record, train=train, resume=resume, test=test)
     except (KeyboardInterrupt, SystemExit):
         folder.interrupt(record)
         log.info("The same command resumes this run.")
@@ -108,25 +123,18 @@ def _compute(
     folder.finish(record)
 
 
-def _build(config: Mapping[str, Any], preview: Preview | None) -> "BuiltModel | None":
-    """Build the model before the training loop's libraries are loaded, so that a wrong composition stops at once."""
-    from geocompose.assembly import build_model, seed_weights
-
-    if preview is None:
-        return None
-    seed_weights(config["seed"])
-    return build_model(
-        config, bands=preview.bands, num_classes=len(preview.class_names), tile_px=config["data"]["tile_px"]
-    )
-
-
-def _checked(config: Mapping[str, Any]) -> Preview | None:
-    """Refuse what can be told to be wrong before torch is loaded; return what is known of our own kinds of data."""
+def _check_names(config: Mapping[str, Any]) -> None:
+    """Refuse names that can't be, before any file is looked at."""
     if not re.fullmatch(r"[A-Za-z0-9._-]+", config["study"]) or config["study"].startswith("."):
         raise UserError(f"study is a folder's name of letters, digits, '.', '_' and '-'; got {config['study']!r}.")
+    at_least("seed", config["seed"], 0)
     known = config["data"].get("band_names") or []
     for group in ("data", "backbone"):
         check_names(config[group].get("bands") or [], known=known)
+
+
+def _preview(config: Mapping[str, Any]) -> Preview | None:
+    """Check our own kinds of data before torch is loaded, and return what a model needs to know of them."""
     if not config["data"]["_target_"].startswith("geocompose.data."):
         return None
     return preflight(config["data"], partial(chosen_bands, config))
@@ -145,9 +153,9 @@ def _input_hashes(config: Mapping[str, Any]) -> dict[str, str]:
     return hashes
 
 
-def _record(config: Mapping[str, Any], identity: str, inputs: Mapping[str, str]) -> Record:
+def _record(config: Mapping[str, Any], folder: RunFolder, inputs: Mapping[str, str]) -> Record:
     record = Record(
-        run_id=identity,
+        run_id=folder.path.name.rpartition("-")[2],
         command=shlex.join(["python", *sys.argv]),
         seeds={"seed": config["seed"], "data.seed": config["data"].get("seed", 0)},
         versions=versions(),

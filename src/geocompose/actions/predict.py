@@ -25,7 +25,8 @@ def predict(
 
     kind: a class or the classes' probabilities a pixel. overlap_px: context that neighbouring windows share, a quarter
     of the tile where null. nodata: the value of pixels without data; as in training, else what the raster declares,
-    where null. band_names: names of the raster's bands, where it carries none. overwrite: replace `output`.
+    where null. band_names: names of the raster's bands; the
+    training data's where null and their number fits, else those that it carries. overwrite: replace `output`.
 
     Raises:
         UserError: the run, the raster or the output can't be used as asked.
@@ -58,7 +59,8 @@ def predict(
             input,
             target,
             bands=recorded["bands"],
-            band_names=band_names or trained.config["data"].get("band_names"),
+            band_names=band_names,
+            training_names=trained.config["data"].get("band_names"),
             mean=recorded["normalization"]["mean"],
             std=recorded["normalization"]["std"],
             nodata=nodata if nodata is not None else trained.config["data"].get("nodata"),

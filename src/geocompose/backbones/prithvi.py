@@ -98,6 +98,7 @@ class PrithviViT(nn.Module):
         self.weights: dict[str, str] | None = None
         self.pretraining_statistics: tuple[list[float], list[float]] | None = None
 
+        self.coords_encoding = list(coords_encoding)
         self.patch_embed = PatchEmbed(self.in_chans, embed_dim, patch_size)
         rows, columns = (max(1, size // patch_size[1]) for size in img_size)
         self.grid = (num_frames // patch_size[0], rows, columns)

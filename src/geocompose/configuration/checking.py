@@ -2,7 +2,8 @@
 
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
@@ -26,14 +27,19 @@ ROOT: Mapping[str, Argument] = {
 }
 
 
-def check(config: DictConfig) -> dict[str, Any]:
+def check(config: DictConfig, groups: Sequence[str]) -> dict[str, Any]:
     """Return the configuration as plain, resolved, typed values: `lr: 1` of a float argument is 1.0.
+
+    groups: the names of the config groups; beside them there are the root keys alone.
 
     Raises:
         UserError: a required value is missing, a key is no argument of its target, or a value is not of its type.
     """
-    for missing in _missing(config, ""):
-        raise UserError(f"{missing} is required: write {missing}=VALUE.")
+    _check_root_folder(config)
+    missing = list(_missing(config, ""))
+    if missing:
+        are = "is" if len(missing) == 1 else "are"
+        raise UserError(f"{', '.join(missing)} {are} required: write {' '.join(f'{key}=VALUE' for key in missing)}.")
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (InterpolationKeyError, MissingMandatoryValue) as error:
@@ -42,8 +48,21 @@ def check(config: DictConfig) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for key, value in plain.items():
         name = str(key)
-        checked[name] = _node(name, value) if isinstance(value, dict) else _root(name, value)
+        if name not in ROOT and name not in groups:
+            raise UserError(f"There is no group or key {name!r}. {choices(name, [*groups, *ROOT])}")
+        checked[name] = check_node(name, value) if isinstance(value, dict) else _root(name, value)
     return checked
+
+
+def _check_root_folder(config: DictConfig) -> None:
+    """Refuse a data folder that is not there, whatever else may be missing."""
+    data = config.get("data")
+    if isinstance(data, DictConfig) and "root" in data.keys() and not OmegaConf.is_missing(data, "root"):  # noqa: SIM118
+        root = data.root
+        if isinstance(root, str) and not Path(root).expanduser().is_dir():
+            raise UserError(
+                f"data.root={root} does not exist, or is no folder. Set it to the folder that holds the data."
+            )
 
 
 def _missing(config: DictConfig, path: str) -> Iterator[str]:
@@ -56,14 +75,21 @@ def _missing(config: DictConfig, path: str) -> Iterator[str]:
 
 
 def _root(name: str, value: Any) -> Any:
-    if name not in ROOT:
+    if name not in ROOT:  # a group without an option, such as experiment=null
         return value
     return _value(name, ROOT[name], value)
 
 
-def _node(path: str, node: dict[str, Any]) -> dict[str, Any]:
+def check_node(path: str, node: dict[str, Any]) -> dict[str, Any]:
+    """Return one node of a configuration, its values typed by the signature of its `_target_`.
+
+    Raises:
+        UserError: a key is no argument of the target, or a value is not of its type.
+    """
     if "_target_" not in node:
-        return {key: _node(f"{path}.{key}", value) if isinstance(value, dict) else value for key, value in node.items()}
+        return {
+            key: check_node(f"{path}.{key}", value) if isinstance(value, dict) else value for key, value in node.items()
+        }
     target = node["_target_"]
     try:
         known = arguments(target)
@@ -81,7 +107,7 @@ def _node(path: str, node: dict[str, Any]) -> dict[str, Any]:
                 f"{path} has no key {key!r}. {choices(key, [k for k in node if k not in (*HYDRA_KEYS, key)])}"
             )
         elif isinstance(value, dict) and "_target_" in value:
-            checked[key] = _node(inner, value)
+            checked[key] = check_node(inner, value)
         else:
             checked[key] = _value(inner, known[key], value)
     return checked

@@ -76,7 +76,7 @@ def _wrong_key(override: Override, config: DictConfig, known: list[str]) -> User
         return None
     node: object = config
     for depth, part in enumerate(parts):
-        if not isinstance(node, DictConfig) or part not in node:
+        if not isinstance(node, DictConfig) or part not in node.keys():  # noqa: SIM118 - `in` denies keys whose value is required
             where = ".".join(parts[:depth])
             allowed = (
                 [str(name) for name in node if not str(name).startswith("_")] if isinstance(node, DictConfig) else []

@@ -61,12 +61,13 @@ def _logistic(data: "SceneData", max_pixels: int) -> dict[str, Any]:
             f"All labelled training pixels are {only!r}, so that the baseline logistic has nothing to tell apart. "
             "Split in another way (data.split, data.seed), or set data.baselines=[]."
         )
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=1000))
-    model.fit(values, classes)
+    # In float64 and to this tolerance the result does not depend on the number of threads.
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000, tol=1e-6))
+    model.fit(values.astype(np.float64), classes)
     matrix = np.zeros((data.num_classes, data.num_classes), dtype=np.int64)
     for block, truth in data.pixel_blocks("test"):
         if len(truth):
-            matrix += scores.confusion_matrix(truth, model.predict(block), data.num_classes)
+            matrix += scores.confusion_matrix(truth, model.predict(block.astype(np.float64)), data.num_classes)
     detail = f"per-pixel logistic regression on {len(data.bands)} bands, fitted to {len(classes)} training pixels"
     return {"name": "logistic", "detail": detail, "metrics": scores.from_confusion(matrix, data.class_names)}
 

@@ -5,9 +5,6 @@ from typing import Literal
 from geocompose.data.arguments import check_at_least
 from geocompose.data.collection import open_collection
 from geocompose.data.module import SceneData
-from geocompose.errors import UserError, choices
-
-MISMATCHES = ("level", "unit", "band")
 
 
 class GeoTiffData(SceneData):
@@ -25,7 +22,6 @@ class GeoTiffData(SceneData):
         their names.
     cache_mb: decoded pixels are kept in memory while all of them fit into this; else they are read anew by windows.
     seed: chooses which images belong to which split.
-    allow_mismatch: mismatches to pretrained weights that are consented to: level, unit, band.
     name, ignore_index, tile_px, batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg, baselines: see
         `SceneData`.
 
@@ -59,11 +55,7 @@ class GeoTiffData(SceneData):
         cache_mb: int = 1024,
         seed: int = 0,
         baselines: list[str] = ["logistic"],  # noqa: B006 - never changed; schemas read a plain default
-        allow_mismatch: list[str] = [],  # noqa: B006 - as above
     ) -> None:
-        unknown = [mismatch for mismatch in allow_mismatch if mismatch not in MISMATCHES]
-        if unknown:
-            raise UserError(f"data.allow_mismatch has no {unknown[0]!r}. {choices(unknown[0], MISMATCHES)}")
         check_at_least("cache_mb", cache_mb, 0)
         opened = open_collection(
             root=root,
@@ -96,7 +88,6 @@ class GeoTiffData(SceneData):
             rotation_deg=rotation_deg,
             baselines=baselines,
         )
-        self.allow_mismatch = list(allow_mismatch)
         self._rasters = opened.scenes
         self._cache_bytes = cache_mb * 2**20
 

@@ -46,6 +46,7 @@ def predict_raster(
     *,
     bands: Sequence[str],
     band_names: Sequence[str] | None,
+    training_names: Sequence[str] | None = None,
     mean: Sequence[float],
     std: Sequence[float],
     nodata: float | None,
@@ -64,7 +65,9 @@ def predict_raster(
     logits: takes normalised pixels, float32 (B, bands, h, w) on the CPU, and returns (B, classes, h, w), on any device.
         h and w are `tile_px`, or the raster's size where that is smaller.
     bands, mean, std: what the model was trained with, one a band, in its order.
-    band_names: names of all bands of the file, in file order; read only if the file doesn't name its bands.
+    band_names: names of all bands of the file, in file order, whatever it says itself.
+    training_names: those that the training images were given, taken where their number is the file's; without either,
+        the file's own.
     nodata: value that marks pixels without data; None is what the file declares. Where any of `bands` has it, the model
         gets the mean of every band, and the output has no data: 255 (65535 from 256 classes on) or NaN.
     overlap_px: pixels that neighbouring windows share; half of them, next to a window's border, are never written.
@@ -79,7 +82,15 @@ def predict_raster(
         raise UserError(f"batch_size={batch_size}: write how many windows to predict at a time, 1 or more.")
     counts = np.zeros(len(class_names), dtype=np.int64)
     with rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES), open_raster(source) as dataset:
-        reader = BandReader(dataset, bands=bands, band_names=band_names, mean=mean, std=std, nodata=nodata)
+        reader = BandReader(
+            dataset,
+            bands=bands,
+            band_names=band_names,
+            training_names=training_names,
+            mean=mean,
+            std=std,
+            nodata=nodata,
+        )
         plan = plan_windows(dataset.height, dataset.width, tile_px, overlap_px)
         check_target(target, source)
         with replacing(target) as partial:

@@ -1,5 +1,6 @@
 """Reading a raster for a model: bands by name, normalised, with the pixels that hold no data known."""
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from rasterio.windows import Window
 from geocompose.bands import canonical, positions
 from geocompose.errors import UserError, nearest
 from geocompose.inference.windows import Box
+
+log = logging.getLogger("geocompose")
 
 
 def is_local(path: str | Path) -> bool:
@@ -56,7 +59,8 @@ class BandReader:
     """A model's view of an open raster: the bands it was trained with, in their order and normalisation.
 
     bands: wanted bands, in the model's order.
-    band_names: names of all bands of the raster, in file order, for a raster that doesn't name them itself.
+    band_names: names of all bands of the raster, in file order, whatever it says itself.
+    training_names: those that the training images were given, taken where their number is the raster's.
     mean, std: one number a wanted band, in the raster's units.
     nodata: value that marks a pixel without data in every band (NaN allowed); None is each band's declared value.
 
@@ -70,6 +74,7 @@ class BandReader:
         *,
         bands: Sequence[str],
         band_names: Sequence[str] | None,
+        training_names: Sequence[str] | None,
         mean: Sequence[float],
         std: Sequence[float],
         nodata: float | None,
@@ -77,7 +82,7 @@ class BandReader:
         _check_normalization(bands, mean, std)
         self.dataset = dataset
         self.bands = list(bands)
-        available = _available(dataset, bands, band_names)
+        available = _available(dataset, bands, band_names, training_names)
         self.indices = [place + 1 for place in positions(bands, available, where=dataset.name)]
         _check_unambiguous(bands, available, dataset.name)
         complex_types = {dataset.dtypes[i - 1] for i in self.indices if dataset.dtypes[i - 1].startswith("complex")}
@@ -142,22 +147,34 @@ def _check_normalization(bands: Sequence[str], mean: Sequence[float], std: Seque
             )
 
 
-def _available(dataset: DatasetReader, bands: Sequence[str], band_names: Sequence[str] | None) -> list[str]:
-    """Return a name for each band of the file: its own descriptions first, `band_names` where it has none."""
-    if any(dataset.descriptions):
-        return [name or f"(band {i}, unnamed)" for i, name in enumerate(dataset.descriptions, 1)]
+def _available(
+    dataset: DatasetReader,
+    bands: Sequence[str],
+    band_names: Sequence[str] | None,
+    training_names: Sequence[str] | None,
+) -> list[str]:
+    """Return a name for each band of the file: those given, else the training's if their number fits, else its own."""
+    described = [name or f"(band {i}, unnamed)" for i, name in enumerate(dataset.descriptions, 1)]
     wanted = f"The model wants {', '.join(bands)}."
-    if band_names is None:
+    if band_names is not None and len(band_names) != dataset.count:
         raise UserError(
-            f"{dataset.name} has {dataset.count} bands without names. {wanted} Name all bands of the file, in its "
-            "order, with band_names=[...], or write descriptions into it."
-        )
-    if len(band_names) != dataset.count:
-        raise UserError(
-            f"{dataset.name} has {dataset.count} bands without names, and band_names has {len(band_names)}: "
+            f"{dataset.name} has {dataset.count} bands, and band_names has {len(band_names)}: "
             f"{', '.join(band_names)}. {wanted} Give band_names one name for each band of the file, in file order."
         )
-    return list(band_names)
+    chosen = band_names
+    if chosen is None and training_names is not None and len(training_names) == dataset.count:
+        chosen = training_names
+    if chosen is None:
+        if not any(dataset.descriptions):
+            raise UserError(
+                f"{dataset.name} has {dataset.count} bands without names. {wanted} Name all bands of the file, in its "
+                "order, with band_names=[...], or write descriptions into it."
+            )
+        return described
+    for name, own in zip(chosen, dataset.descriptions, strict=True):
+        if own and canonical(own) != canonical(name):
+            log.warning("%s calls a band %s, which is taken for %s.", dataset.name, own, name)
+    return list(chosen)
 
 
 def _check_unambiguous(bands: Sequence[str], available: Sequence[str], name: str) -> None:

@@ -1,5 +1,6 @@
 """On what a run was computed: versions, the code's commit, hardware, memory."""
 
+import contextlib
 import logging
 import os
 import platform
@@ -111,6 +112,12 @@ def peak_memory_mb() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def reset_peak_memory() -> None:
+    """Begin to count `peak_memory_mb` anew where the system can (Linux): a sweep's runs share a process."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def _cpu_model() -> str:

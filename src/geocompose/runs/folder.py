@@ -11,7 +11,7 @@ from typing import Literal
 from geocompose.errors import UserError
 from geocompose.runs import lock
 from geocompose.runs.atomic import explained, sync_folder, sync_tree, write_text
-from geocompose.runs.environment import peak_memory_mb, utc_now
+from geocompose.runs.environment import peak_memory_mb, reset_peak_memory, utc_now
 from geocompose.runs.record import Record, Status
 
 State = Literal["absent", "running", "completed", "failed", "interrupted"]
@@ -134,6 +134,7 @@ class RunFolder:
             with explained(self.code_diff):
                 self.code_diff.unlink(missing_ok=True)  # of the part that is resumed; this part's code is committed
         self._began_s = time.monotonic()
+        reset_peak_memory()
         self._write(record, "running")
         return record
 

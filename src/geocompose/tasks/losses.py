@@ -100,8 +100,10 @@ def build_loss(
             raise UserError(f"task.loss weights are above 0; got {weight} for {name}.")
     if not weights:
         raise UserError("task.loss names no loss; write ce, dice, or weights of both.")
-    if class_weights is not None and "ce" not in weights:
+    if "ce" not in weights and class_weights is not None:
         raise UserError("task.class_weights belong to the loss ce; name it in task.loss, or leave the weights null.")
+    if "ce" not in weights and label_smoothing:
+        raise UserError("task.label_smoothing belongs to the loss ce; name it in task.loss, or leave it 0.")
     losses = {name: builders[name]() for name in weights}
     if isinstance(spec, str):
         return losses[spec]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import lightning
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from geocompose.errors import UserError
 from geocompose.models.pixel_wise import PixelWiseModel
@@ -149,5 +150,7 @@ class SegmentationTask(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return optimizer and scheduler; the optimizer holds only what learns."""
         optimizer = self._optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
-        scheduler = self._scheduler(optimizer)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": self.selection[0]}}
+        scheduler: dict[str, Any] = {"scheduler": self._scheduler(optimizer), "monitor": self.selection[0]}
+        if isinstance(scheduler["scheduler"], ReduceLROnPlateau) and self._trainer is not None:
+            scheduler["frequency"] = self.trainer.check_val_every_n_epoch  # it needs a validation's metric
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}

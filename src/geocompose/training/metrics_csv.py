@@ -18,6 +18,7 @@ class MetricsCsv(Callback):
         self.path = path
         self.rows: list[dict[str, float]] = []
         self._lr = math.nan
+        self._validated = False
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take up the rows of the epochs before a resumed one."""
@@ -26,13 +27,20 @@ class MetricsCsv(Callback):
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Note the rate at which this epoch learns, before the scheduler changes it."""
         self._lr = trainer.optimizers[0].param_groups[0]["lr"]
+        self._validated = False
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Note that this epoch has validation metrics of its own."""
+        self._validated = True
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the epoch's row."""
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         row: dict[str, float] = {"epoch": trainer.current_epoch, "step": trainer.global_step, "lr": self._lr}
-        row |= {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        # Lightning keeps the metrics of the last validation; an epoch without one must not repeat them.
+        named = sorted(trainer.callback_metrics.items())
+        row |= {name: float(value) for name, value in named if self._validated or not name.startswith("val/")}
         self.rows.append(row)
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         text = io.StringIO()

@@ -45,7 +45,8 @@ def _samples(task: SegmentationTask, data: SceneData, split: str, per_tile: np.n
     batch = default_collate([dataset[index] for index in chosen])
     task.eval()
     with torch.inference_mode():
-        predicted = task(batch["image"].to(task.device)).argmax(dim=1).cpu().numpy()
+        images = batch["image"].to(task.device, next(task.parameters()).dtype)  # trainer.precision=bf16-true
+        predicted = task(images).argmax(dim=1).cpu().numpy()
     mean, std = (np.asarray(values, dtype=np.float32).reshape(-1, 1, 1) for values in (data.mean, data.std))
     samples: list[Sample] = []
     for place, index in enumerate(chosen):

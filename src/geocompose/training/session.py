@@ -1,43 +1,51 @@
-"""One run from data to record: train, choose the best epoch, test it once, draw its pictures."""
+"""One run from data to record: prepare all that can be wrong, then train, choose the best epoch, test it once, draw."""
 
 import logging
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import WeightAveraging
 
 from geocompose import console
 from geocompose.assembly import BuiltModel, build_data, build_model, instantiate
 from geocompose.data.baselines import run_baselines
 from geocompose.data.module import SceneData
 from geocompose.errors import UserError
+from geocompose.probing import check_training_batch
 from geocompose.runs import Record, RunFolder
-from geocompose.summary import summarize
+from geocompose.summary import Summary, summarize
+from geocompose.tasks.segmentation import SegmentationTask
+from geocompose.training.epoch_seed import EpochSeed
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.pictures import draw
 
 log = logging.getLogger("geocompose")
 
 
-def fit_and_test(
-    config: Mapping[str, Any],
-    built: BuiltModel | None,
-    folder: RunFolder,
-    record: Record,
-    *,
-    train: bool,
-    resume: bool,
-    test: bool,
-) -> None:
-    """Train the configured model, score its best epoch, and fill `record` and the run's folder.
+@dataclass
+class Session:
+    """All that a run needs, checked; nothing of it is written yet."""
+
+    data: SceneData
+    built: BuiltModel
+    task: SegmentationTask
+    trainer: lightning.Trainer
+    summary: Summary
+
+
+def prepare(config: Mapping[str, Any], built: BuiltModel | None, folder: RunFolder) -> Session:
+    """Return the session of a configuration.
 
     built: the model, where it could be built before the data; None builds it for the data.
-    train: false where the folder holds a trained model, of which only the test is wanted.
-    resume: continue from the folder's last checkpoint. test: open the test split.
+
+    Raises:
+        UserError: data, task, optimizer or trainer can't be as configured.
     """
     _quieten()
     lightning.seed_everything(config["seed"], workers=True, verbose=False)
@@ -46,8 +54,6 @@ def fit_and_test(
         built = build_model(config, bands=data.bands, num_classes=data.num_classes, tile_px=data.tile_px)
     _normalize(data, built.model.encoder)
     data.setup()
-    record.data |= data.describe()
-    record.weights |= getattr(built.model.encoder, "weights", None) or {}
     task = instantiate(config["task"])(
         model=built.model,
         optimizer=instantiate(config["optimizer"]),
@@ -56,20 +62,38 @@ def fit_and_test(
         ignore_index=data.ignore_index,
         num_tiles={split: data.num_tiles(split) for split in ("val", "test")},
     )
-    summary = summarize(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
-    record.model |= summary.as_record()
-    console.show_summary(summary, built.plan.necks)
-    folder.save(record)
-
+    task.configure_optimizers()  # a rate or factor that can't be stops here, not after the first checkpoint
+    if min(data.batch_size, data.num_tiles("train")) == 1:
+        check_training_batch(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     trainer = instantiate(config["trainer"])(
         folder=folder.checkpoints,
         selection=task.selection,
         loggers=instantiate(config["logger"])(folder.path),
-        callbacks=[MetricsCsv(folder.metrics)],
+        callbacks=[MetricsCsv(folder.metrics), EpochSeed(config["seed"])],
     )
+    summary = summarize(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
+    return Session(data, built, task, trainer, summary)
+
+
+def compute(session: Session, folder: RunFolder, record: Record, *, train: bool, resume: bool, test: bool) -> None:
+    """Train, score the best epoch, and fill `record` and the run's folder.
+
+    train: false where the folder holds a trained model, of which only the scores are wanted.
+    resume: continue from the folder's last checkpoint. test: open the test split.
+    """
+    data, task, trainer = session.data, session.task, session.trainer
+    record.data |= data.describe()
+    record.weights |= getattr(session.built.model.encoder, "weights", None) or {}
+    record.model |= session.summary.as_record()
+    console.show_summary(session.summary, session.built.plan.necks)
+    folder.save(record)
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
     if train:
         trainer.fit(task, datamodule=data, ckpt_path=folder.last if resume else None)
-        record.training |= {"epochs": trainer.current_epoch, "steps": trainer.global_step}
+        record.training |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "finished": True}
+        folder.save(record)
     if not folder.best.is_file():
         raise UserError(
             f"No epoch had a {task.selection[0]}: the validation split has no labelled pixel. Check data.split."
@@ -77,6 +101,8 @@ def fit_and_test(
     best = torch.load(folder.best, map_location="cpu", weights_only=True)
     task.load_state_dict(best["state_dict"])
     record.training["best_epoch"] = best["epoch"]
+    # The averaging callback would put the last epoch's average in place of the best one.
+    trainer.callbacks = [callback for callback in trainer.callbacks if not isinstance(callback, WeightAveraging)]  # type: ignore[attr-defined]
     runs = {"val": trainer.validate, "test": trainer.test} if test else {"val": trainer.validate}
     for split, run_split in runs.items():
         logged = run_split(task, datamodule=data, verbose=False)[0]

@@ -6,10 +6,12 @@ from typing import Literal
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, RichProgressBar
 from lightning.pytorch.loggers import Logger
 
 from geocompose.errors import UserError
+from geocompose.training.checkpoints import MovableCheckpoint
 
 
 def build_trainer(
@@ -20,7 +22,7 @@ def build_trainer(
     max_epochs: int = 10,
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"] = "32-true",
     accelerator: str = "auto",
-    devices: int | list[int] | Literal["auto"] = 1,
+    devices: int | list[int] = 1,
     early_stopping_patience: int | None = None,
     gradient_clip_val: float | None = 1.0,
     accumulate_grad_batches: int = 1,
@@ -50,11 +52,19 @@ def build_trainer(
             f"trainer.check_val_every_n_epoch={check_val_every_n_epoch} never comes in {max_epochs} epochs, and without "
             "validation there is no best checkpoint."
         )
+    if early_stopping_patience is not None and early_stopping_patience < 1:
+        raise UserError(
+            f"trainer.early_stopping_patience counts epochs from 1 on, or is null; got {early_stopping_patience}."
+        )
+    if devices != 1 and not (isinstance(devices, list) and len(devices) == 1):
+        raise UserError(
+            f"A run is one process on one device for now: trainer.devices is 1, or [NUMBER]; got {devices}."
+        )
     if ema_decay is not None and not 0 < ema_decay < 1:
         raise UserError(f"trainer.ema_decay is between 0 and 1, such as 0.999; got {ema_decay}.")
     metric, mode = selection
     # The best epoch needs no optimizer state; only where weights are averaged does Lightning swap them in a full checkpoint.
-    best = ModelCheckpoint(
+    best = MovableCheckpoint(
         dirpath=folder,
         filename="best",
         monitor=metric,
@@ -62,7 +72,9 @@ def build_trainer(
         save_weights_only=ema_decay is None,
         enable_version_counter=False,
     )
-    last = ModelCheckpoint(dirpath=folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+    last = MovableCheckpoint(
+        dirpath=folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+    )
     own: list[Callback] = [*callbacks, best, last]
     if early_stopping_patience is not None:
         checks = max(1, early_stopping_patience // check_val_every_n_epoch)
@@ -73,7 +85,7 @@ def build_trainer(
         own.append(RichProgressBar(leave=False))
     # Filling uninitialised memory helps to find bugs of torch's own operators, and costs a fifth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    return lightning.Trainer(
+    trainer = lightning.Trainer(
         default_root_dir=folder,
         max_epochs=max_epochs,
         precision=precision,
@@ -90,3 +102,8 @@ def build_trainer(
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
+    if precision.startswith("16") and isinstance(trainer.accelerator, CPUAccelerator):
+        raise UserError(
+            f"trainer.precision={precision} needs an accelerator; use bf16-mixed or 32-true on this processor."
+        )
+    return trainer
