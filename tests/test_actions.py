@@ -85,7 +85,7 @@ def test_the_best_epoch_is_the_one_with_the_highest_validation_score(workplace):
 
 
 def test_a_finished_run_only_prints_its_result(workplace, capsys, monkeypatch):
-    monkeypatch.setattr(session, "fit_and_test", None)
+    monkeypatch.setattr(session, "compute", None)
     before = (workplace / "record.json").stat().st_mtime_ns
     run(*SMALL, "study=fitted", "data.num_workers=1")
     assert (workplace / "record.json").stat().st_mtime_ns == before
@@ -192,13 +192,28 @@ def test_evaluate_gives_the_recorded_metrics_again(workplace, capsys):
 
 
 def test_evaluate_takes_other_data_with_the_runs_normalisation(workplace):
-    run("action=evaluate", f"action.run={workplace}", "data.seed=7", "data.num_scenes=4", "data.scene_px=64")
+    other = ("data=synthetic", "data.seed=7", "data.num_scenes=4", "data.scene_px=64")
+    run("action=evaluate", f"action.run={workplace}", *other)
     (written,) = (workplace / "evaluations").glob("*.json")
     evaluated = json.loads(written.read_text())
     normalization = evaluated["described"]["normalization"]
     assert normalization["source"] == "given"
     assert normalization["mean"] == record_of(workplace)["data"]["normalization"]["mean"]
+    assert evaluated["described"]["tile_px"] == 32
     assert evaluated["metrics"]["mIoU"] != record_of(workplace)["metrics"]["test/mIoU"]
+
+
+def test_evaluate_lays_changes_over_the_runs_own_data(workplace):
+    run("action=evaluate", f"action.run={workplace}", "action.data={batch_size: 1}")
+    (written,) = (workplace / "evaluations").glob("*.json")
+    evaluated = json.loads(written.read_text())
+    assert evaluated["data"]["num_scenes"] == 4
+    assert evaluated["data"]["batch_size"] == 1
+    assert evaluated["metrics"]["mIoU"] == record_of(workplace)["metrics"]["test/mIoU"]
+    with pytest.raises(UserError, match=r"data\.batch_size=1: evaluate takes the run's own data.*action\.data="):
+        run("action=evaluate", f"action.run={workplace}", "data.batch_size=1")
+    with pytest.raises(UserError, match=r"no key 'batchsize'\. Did you mean 'batch_size'"):
+        run("action=evaluate", f"action.run={workplace}", "action.data={batchsize: 1}")
 
 
 def test_evaluate_refuses_a_folder_that_is_no_run(workplace):
@@ -295,3 +310,105 @@ def test_averaged_weights_are_the_ones_that_are_kept(tmp_path, monkeypatch):
     assert recorded["metrics"]["val/mIoU"] == pytest.approx(best["val/mIoU"], abs=1e-6)
     checkpoint = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
     assert "current_model_state" in checkpoint or "averaging_state" in checkpoint
+
+
+def test_the_scores_of_averaged_weights_are_those_of_the_best_epoch_not_the_last(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    unsteady = ("optimizer.lr=0.05", "trainer.max_epochs=5", "scheduler=none", "seed=3")
+    run(*SMALL, "study=ema", "trainer.ema_decay=0.5", *unsteady)
+    folder = only_run("ema")
+    rows = {row["epoch"]: row["val/mIoU"] for row in read_metrics(folder / "metrics.csv")}
+    best = record_of(folder)["training"]["best_epoch"]
+    assert rows[best] == max(rows.values())
+    assert rows[4] < rows[best], "the last epoch has to be worse for this test to see anything"
+    assert record_of(folder)["metrics"]["val/mIoU"] == pytest.approx(rows[best], abs=1e-6)
+
+
+def test_the_best_checkpoint_survives_the_move_of_an_interrupted_run(tmp_path, monkeypatch):
+    unsteady = ("optimizer.lr=0.05", "trainer.max_epochs=5", "scheduler=none", "seed=3", "study=moved")
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    monkeypatch.chdir(first)
+    with monkeypatch.context() as patch:
+        stopping(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            run(*SMALL, *unsteady)
+    shutil.copytree(first, second)
+    run(*SMALL, *unsteady)
+    stayed = record_of(only_run("moved"))
+    monkeypatch.chdir(second)
+    run(*SMALL, *unsteady)
+    moved = record_of(only_run("moved"))
+    assert moved["training"] == stayed["training"]
+    assert moved["metrics"] == stayed["metrics"]
+
+
+def test_dropout_of_a_resumed_run_is_that_of_an_undisturbed_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = [*SMALL, "trainer.max_epochs=3", "head.dropout=0.5"]
+    run(*small, "study=undisturbed")
+    with monkeypatch.context() as patch:
+        stopping(patch, 1, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            run(*small, "study=stopped")
+    run(*small, "study=stopped")
+    losses = [
+        [row["train/loss"] for row in read_metrics(only_run(s) / "metrics.csv")] for s in ("undisturbed", "stopped")
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_an_epoch_without_validation_repeats_no_validation(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(*SMALL, "study=every", "trainer.max_epochs=4", "trainer.check_val_every_n_epoch=2", "scheduler=plateau")
+    rows = read_metrics(only_run("every") / "metrics.csv")
+    assert [np.isnan(row["val/mIoU"]) for row in rows] == [True, False, True, False]
+
+
+def test_a_wrong_setting_leaves_an_earlier_result_alone(workplace):
+    before = record_of(workplace)
+    for wrong in ("optimizer.lr=-1", "trainer.accelerator=cda", "trainer.devices=2", "head.dropout=1.5"):
+        with pytest.raises(Exception, match=r"."):
+            run(*SMALL, "study=fitted", "rerun=true", wrong)
+        assert record_of(workplace) == before
+        assert (workplace / "checkpoints" / "best.ckpt").is_file()
+    assert [path.name for path in workplace.parent.iterdir()] == [workplace.name]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.max_epochs=0", r"trainer\.max_epochs is a whole number from 1 on; got 0"),
+        ("trainer.check_val_every_n_epoch=9", "never comes in 2 epochs"),
+        ("trainer.early_stopping_patience=0", "counts epochs from 1 on, or is null; got 0"),
+        ("trainer.devices=2", "one process on one device for now"),
+        ("trainer.precision=16-mixed", "needs an accelerator; use bf16-mixed or 32-true"),
+        ("trainer.ema_decay=1", "between 0 and 1"),
+        ("data.normalize=pretraining", "needs the backbone's published statistics"),
+        ("data.batch_size=1", r"single value a channel.*data\.batch_size=2 or more"),
+        ("seed=-1", "seed is 0 or more; got -1"),
+        ("task.label_smoothing=0.1 task.loss=dice", "belongs to the loss ce"),
+    ],
+)
+def test_a_wrong_setting_is_told_and_writes_nothing(override, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message):
+        run(*SMALL, *override.split())
+    assert not list(tmp_path.rglob("record.json"))
+
+
+def test_one_run_has_one_folder_whatever_its_option_is_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny = [*SMALL[2:], "trainer.max_epochs=1", "backbone.depth=2", "decoder.num_convs=1", "decoder=fcn"]
+    run("backbone=prithvi", *tiny)
+    run("backbone=prithvi_eo_v2_tiny_tl", *tiny)
+    assert only_run("default").name.startswith("prithvi-fcn-none-")
+
+
+def test_pretraining_statistics_are_used_and_recorded(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny = [*SMALL[2:], "trainer.max_epochs=1", "backbone.depth=2", "decoder=fcn", "data.normalize=pretraining"]
+    run("backbone=prithvi", *tiny)
+    normalization = record_of(only_run("default"))["data"]["normalization"]
+    assert normalization["mean"] == [1087.0, 1342.0, 1433.0, 2734.0, 1958.0, 1363.0]
+    assert normalization["source"] == "given"

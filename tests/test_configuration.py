@@ -56,8 +56,11 @@ def source(tmp_path, monkeypatch, request):
     return f"{package.name}.inner"
 
 
+GROUPS = ("data", "head")
+
+
 def checked(target: str, **values: Any) -> dict[str, Any]:
-    return check(OmegaConf.create({"part": {"_target_": target, **values}}))["part"]
+    return check(OmegaConf.create({"part": {"_target_": target, **values}}), ["part"])["part"]
 
 
 # Signatures
@@ -167,11 +170,11 @@ def test_a_target_that_cannot_be_found_is_told_with_the_nearest(source):
 )
 def test_root_keys_required_values_and_interpolations_are_checked(config, message):
     with pytest.raises(UserError, match=message):
-        check(OmegaConf.create(config))
+        check(OmegaConf.create(config), GROUPS)
 
 
 def test_interpolations_are_resolved_and_plain_containers_returned():
-    config = check(OmegaConf.create({"seed": 3, "data": {"seed": "${seed}", "bands": ["RED"]}, "study": 7}))
+    config = check(OmegaConf.create({"seed": 3, "data": {"seed": "${seed}", "bands": ["RED"]}, "study": 7}), GROUPS)
     assert config == {"seed": 3, "data": {"seed": 3, "bands": ["RED"]}, "study": "7"}
     assert type(config["data"]) is dict
     assert type(config["data"]["bands"]) is list

@@ -11,8 +11,8 @@ from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 
 
-def build(size, backbone="prithvi_eo_tiny", decoder="UperNetDecoder", **arguments):
-    factory = EncoderDecoderFactory(image_size=(size, size))
+def build(size, backbone="prithvi_eo_tiny", decoder="UperNetDecoder", coordinates=True, **arguments):
+    factory = EncoderDecoderFactory(image_size=(size, size), coordinates=coordinates)
     model = factory.build_model("segmentation", backbone, decoder, num_classes=3, necks="auto", **arguments)
     assert factory.plan is not None
     return model, factory.plan
@@ -51,7 +51,7 @@ def test_models_built_for_different_tiles_say_the_same():
 )
 def test_what_no_output_depends_on_does_not_wait_for_a_gradient(backbone, decoder, arguments):
     # DistributedDataParallel stops at its second step where a trainable parameter got no gradient.
-    model, plan = build(64, backbone, decoder, **arguments)
+    model, plan = build(64, backbone, decoder, coordinates=False, **arguments)
     assert plan.unreached
     model.train()(torch.randn(2, 6 if "prithvi" in backbone else 3, 64, 64)).output.sum().backward()
     without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
@@ -91,3 +91,11 @@ def test_probing_leaves_the_callers_module_as_it_was():
     EncoderDecoderFactory((32, 32)).build_model("segmentation", backbone, "FCNDecoder", num_classes=2)
     assert backbone.training
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
+
+
+def test_scales_of_coordinates_learn_where_coordinates_are_given():
+    model, _ = build(64, "prithvi_eo_v2_tiny_tl")
+    coordinates = {"temporal_coords": torch.tensor([[[2018.0, 26.0]]]), "location_coords": torch.tensor([[41.0, -5.8]])}
+    model(torch.randn(1, 6, 64, 64), **coordinates).output.sum().backward()
+    assert model.encoder.temporal_embed_enc.scale.grad is not None
+    assert model.encoder.location_embed_enc.scale.grad is not None

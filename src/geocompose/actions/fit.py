@@ -46,18 +46,18 @@ def fit(experiment: Experiment, test: bool = True) -> None:
     if _is_done(folder, config, test=test):
         _show_finished(folder)
         return
-    preview = _preview(config)
+    _refuse_failed(folder, config)
+    if folder.status() == "running":
+        with folder.lock():  # says who computes it
+            pass
+    # Nothing is written, and no earlier result touched, before all that can be wrong has been tried.
+    session = _prepare(config, folder)
     with folder.lock():
         if _is_done(folder, config, test=test):  # by another process that held the lock until now
             _show_finished(folder)
             return
+        _refuse_failed(folder, config)
         state = "absent" if config["rerun"] else folder.status()
-        if state == "failed" and config["retry"] != "failed":
-            raise UserError(
-                f"This run failed before: {folder.read().error} (log: {folder.log}). retry=failed runs it again."
-            )
-        # Nothing is written, and no earlier result touched, before all that can be wrong has been tried.
-        session = _prepare(config, preview, folder)
         earlier = folder.read() if state in ("completed", "interrupted") else None
         trained = earlier is not None and bool(earlier.training.get("finished"))  # and only scores are wanted
         resume = trained or (state == "interrupted" and folder.last.is_file())
@@ -92,8 +92,16 @@ def _is_done(folder: RunFolder, config: Mapping[str, Any], *, test: bool) -> boo
     return not test or any(name.startswith("test/") for name in folder.read().metrics)
 
 
-def _prepare(config: Mapping[str, Any], preview: Preview | None, folder: RunFolder) -> "Session":
+def _refuse_failed(folder: RunFolder, config: Mapping[str, Any]) -> None:
+    if folder.status() == "failed" and not config["rerun"] and config["retry"] != "failed":
+        raise UserError(
+            f"This run failed before: {folder.read().error} (log: {folder.log}). retry=failed runs it again."
+        )
+
+
+def _prepare(config: Mapping[str, Any], folder: RunFolder) -> "Session":
     """Build and check everything; the model first, before the training loop's libraries are loaded."""
+    preview = _preview(config)
     from geocompose.assembly import build_model, seed_weights
 
     built = None

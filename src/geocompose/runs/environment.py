@@ -24,7 +24,6 @@ PACKAGES = (
     "hydra-core",
     "omegaconf",
     "pydantic",
-    "einops",
     "safetensors",
     "huggingface_hub",
     "rasterio",
@@ -33,6 +32,7 @@ PACKAGES = (
     "matplotlib",
     "rich",
     "filelock",
+    "pyyaml",
     "tensorboard",
 )
 _GIT_TIMEOUT_S = 20

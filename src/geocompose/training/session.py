@@ -21,9 +21,9 @@ from geocompose.probing import check_training_batch
 from geocompose.runs import Record, RunFolder
 from geocompose.summary import Summary, summarize
 from geocompose.tasks.segmentation import SegmentationTask
-from geocompose.training.epoch_seed import EpochSeed
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.pictures import draw
+from geocompose.training.step_seed import StepSeed
 
 log = logging.getLogger("geocompose")
 
@@ -69,7 +69,7 @@ def prepare(config: Mapping[str, Any], built: BuiltModel | None, folder: RunFold
         folder=folder.checkpoints,
         selection=task.selection,
         loggers=instantiate(config["logger"])(folder.path),
-        callbacks=[MetricsCsv(folder.metrics), EpochSeed(config["seed"])],
+        callbacks=[MetricsCsv(folder.metrics), StepSeed(config["seed"])],
     )
     summary = summarize(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     return Session(data, built, task, trainer, summary)
