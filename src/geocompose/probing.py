@@ -1,6 +1,6 @@
 """Finding out what modules return without computing anything: forwards on the meta device, shapes only."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
@@ -164,8 +164,7 @@ def unreached_parameters(module: nn.Module, *args: Any, **kwargs: Any) -> list[s
     finally:
         for hook in hooks:
             hook.remove()
-    reached = _leaves(output.grad_fn)
-    return [name for name, value in weights.items() if id(value) not in reached]
+    return unused([output], weights)
 
 
 def meta_coordinates(encoder: nn.Module, num_frames: int) -> dict[str, Tensor]:
@@ -198,15 +197,17 @@ def _check_width(module: nn.Module, args: tuple[Any, ...]) -> None:
         raise RuntimeError(f"{type(module).__name__} takes {module.in_channels} channels and gets {given}.")
 
 
-def _leaves(node: Any) -> set[int]:
-    """Return the ids of the tensors at the leaves of an autograd graph."""
-    found, seen, waiting = set(), set(), [node]
+def unused(outputs: Iterable[Tensor], parameters: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of the parameters that the outputs' autograd graph does not reach."""
+    reached: set[int] = set()
+    seen: set[Any] = set()
+    waiting: list[Any] = [output.grad_fn for output in outputs]
     while waiting:
         node = waiting.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
         if hasattr(node, "variable"):
-            found.add(id(node.variable))
-        waiting.extend(parent for parent, _ in node.next_functions)
-    return found
+            reached.add(id(node.variable))
+        waiting.extend(before for before, _ in node.next_functions)
+    return [name for name, parameter in parameters.items() if id(parameter) not in reached]

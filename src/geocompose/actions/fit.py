@@ -211,6 +211,6 @@ def _show(record: Record, folder: RunFolder) -> None:
     out = console()
     out.print(
         f"{record.model['parameters']:,} parameters, {record.model['trainable']:,} trainable; best epoch "
-        f"{record.training['best_epoch'] + 1} of {record.training['epochs']}; {record.seconds:.0f} s"
+        f"{record.training['best_epoch']} of 0 to {record.training['epochs'] - 1}; {record.seconds:.0f} s"
     )
     out.print(f"run: {folder.path}")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from geocompose.errors import UserError
 from geocompose.features import FeatureSpec, Layout
+from geocompose.probing import unused
 
 LAYOUTS: dict[Format, Layout] = {Format.NCHW: "NCHW", Format.NHWC: "NHWC", Format.NLC: "tokens"}
 # What timm's constructors and forwards raise where an argument or a size doesn't suit them.
@@ -142,7 +143,7 @@ def probe(
         except FOREIGN_ERRORS as error:
             raise UserError(_unfit(name, architecture, channels, size, error)) from error
         specs = _specs(module, features)
-        idle = _idle_parameters(module, features)
+        idle = unused(features, dict(module.named_parameters()))
         num_blocks = _num_blocks(module, idle)
         if num_blocks is not None:
             _cut_blocks(module, num_blocks)
@@ -224,30 +225,14 @@ def _num_blocks(module: nn.Module, idle: list[str]) -> int | None:
     blocks = _blocks(module)
     if blocks is None:
         return None
-    unused = set(idle)
+    without = set(idle)
     needed = [
         number
         for number, (block_name, block) in enumerate(blocks.named_children(), start=1)
-        if any(f"blocks.{block_name}.{name}" not in unused for name, _ in block.named_parameters())
+        if any(f"blocks.{block_name}.{name}" not in without for name, _ in block.named_parameters())
     ]
     count = max(needed, default=0)
     return None if count == len(blocks) else count
-
-
-def _idle_parameters(module: nn.Module, features: list[Tensor]) -> list[str]:
-    """Return the names of the parameters that the features don't depend on: those their graph doesn't reach."""
-    reached: set[int] = set()
-    seen: set[Any] = set()
-    ahead: list[Any] = [feature.grad_fn for feature in features]
-    while ahead:
-        node = ahead.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if hasattr(node, "variable"):
-            reached.add(id(node.variable))
-        ahead.extend(before for before, _ in node.next_functions)
-    return [name for name, parameter in module.named_parameters() if id(parameter) not in reached]
 
 
 def _follows(module: nn.Module, larger: Tensor, features: list[Tensor]) -> bool:
