@@ -23,15 +23,15 @@ def show_summary(summary: "Summary", necks: Sequence["NeckConfig"]) -> None:
     table = Table(title="model", title_justify="left")
     for column in ("part", "in", "out"):
         table.add_column(column, no_wrap=True)
-    for column in ("parameters", "trainable"):
+    for column in ("parameters", "learn"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in summary.parts:
-        name = "\n  ".join([row.part, *row.names])
-        table.add_row(
-            name, _shapes(row.shapes_in), _shapes(row.shapes_out), f"{row.parameters:,}", f"{row.trainable:,}"
-        )
+        # Several necks are written out below; all has to fit into 80 columns.
+        name = f"{row.part}\n  {row.names[0]}" if len(row.names) == 1 else row.part
+        shapes = _shapes(row.shapes_in), _shapes(row.shapes_out)
+        table.add_row(name, *shapes, f"{row.parameters:,}", _share(row.trainable, row.parameters))
     table.add_section()
-    table.add_row("model", "", "", f"{summary.parameters:,}", f"{summary.trainable:,}")
+    table.add_row("model", "", "", f"{summary.parameters:,}", _share(summary.trainable, summary.parameters))
     out = console()
     out.print(table)
     out.print(f"{summary.gflops:.2f} GFLOPs an image (forward, 2 a multiply-add)")
@@ -69,6 +69,10 @@ def show_result(
     out.print(table)
     for baseline in baselines:
         out.print(f"  {baseline['name']}: {escape(str(baseline['detail']))}")
+
+
+def _share(some: int, all_of_them: int) -> str:
+    return f"{some / all_of_them:.0%}" if all_of_them else "-"
 
 
 def _number(value: float | None) -> str:
