@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from geocompose.assembly import task_kind
 from geocompose.errors import UserError
 from geocompose.models import PixelWiseModel
 from geocompose.necks import NeckSequence
@@ -276,3 +277,7 @@ def test_freezing_everything_is_refused():
 def test_the_state_dict_of_a_task_is_that_of_its_model():
     weighted = task(class_weights=[1.0, 2.0, 3.0])
     assert set(weighted.state_dict()) == {f"model.{name}" for name in weighted.model.state_dict()}
+
+
+def test_our_tasks_are_of_the_kind_that_their_modules_are_named_after():
+    assert task_kind("geocompose.tasks.segmentation.SegmentationTask") == SegmentationTask.kind

@@ -74,7 +74,7 @@ def build_model(config: Mapping[str, Any], *, bands: Sequence[str], num_classes:
         backbone["img_size"] = tile_px + -tile_px % 32  # as it will be padded, for nearly all
     factory = EncoderDecoderFactory(image_size=(tile_px, tile_px), coordinates=False)
     model = factory.build_model(
-        task=instantiate(config["task"]).func.kind,
+        task=task_kind(config["task"]["_target_"]),
         backbone=instantiate(backbone),
         necks=instantiate(config["neck"]),
         decoder=instantiate(config["decoder"]),
@@ -87,6 +87,17 @@ def build_model(config: Mapping[str, Any], *, bands: Sequence[str], num_classes:
             f"backbone.num_frames={factory.plan.num_frames}, but the data has one frame an image; write backbone.num_frames=1."
         )
     return BuiltModel(model, factory.plan)
+
+
+def task_kind(target: str) -> str:
+    """Return the kind of task, such as `segmentation`, that a task's class is for.
+
+    Our own modules are named after it: so the training loop's libraries need not be loaded to build a model.
+    """
+    package, _, module = target.rpartition(".")[0].rpartition(".")
+    if package == "geocompose.tasks":
+        return module
+    return str(hydra.utils.get_class(target).kind)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
