@@ -412,3 +412,25 @@ def test_pretraining_statistics_are_used_and_recorded(tmp_path, monkeypatch):
     normalization = record_of(only_run("default"))["data"]["normalization"]
     assert normalization["mean"] == [1087.0, 1342.0, 1433.0, 2734.0, 1958.0, 1363.0]
     assert normalization["source"] == "given"
+
+
+def test_evaluate_refuses_data_of_other_classes(workplace):
+    config = workplace / "record.json"
+    record = record_of(workplace)
+    record["data"]["class_names"] = ["water", "land", "bare", "built"]
+    config.write_text(json.dumps(record))
+    with pytest.raises(UserError, match=r"The run knows the classes .*land.*; this data has .*vegetation"):
+        run("action=evaluate", f"action.run={workplace}")
+
+
+def test_a_damaged_checkpoint_is_named(workplace):
+    best = workplace / "checkpoints" / "best.ckpt"
+    best.write_bytes(best.read_bytes()[:2000])
+    with pytest.raises(UserError, match=r"best\.ckpt is damaged, or not of the run in its folder"):
+        run("action=evaluate", f"action.run={workplace}")
+
+
+def test_a_size_that_a_fixed_backbone_does_not_take_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"takes images of 224 x 224 pixels only; here they are 256 x 256"):
+        run(*SMALL, "backbone.name=levit_128s", "backbone.img_size=224", "data.scene_px=256", "data.tile_px=256")

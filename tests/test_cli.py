@@ -1,11 +1,14 @@
 """Mistakes on the command line: one message with the nearest right name, quickly, and nothing left behind."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.command import SMALL
 
 RUN = Path(__file__).resolve().parents[1] / "run.py"
 
@@ -68,4 +71,34 @@ def test_help_and_the_composed_configuration_need_no_torch(question, tmp_path):
     assert done.stderr == ""
     assert "backbone" in done.stdout
     assert done.stdout.endswith("no torch\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_with_one_impossible_cell_computes_the_others_and_leaves_only_runs(tmp_path):
+    done = run(tmp_path, "-m", *SMALL[2:], "backbone=timm", "backbone.name=test_resnet,test_resnett", "decoder=fcn")
+    assert done.returncode == 1
+    assert "1 of the sweep's runs failed:" in done.stderr
+    assert "Did you mean 'test_resnet'" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
+    (folder,) = (tmp_path / "outputs" / "default").iterdir()
+    assert json.loads((folder / "record.json").read_text())["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        (("data=geotiff", "data.root=/nowhere"), "error: data.root=/nowhere does not exist"),
+        (
+            ("backbone=timm", "backbone.name=resnet18", "optimizer.lrr=1"),
+            "error: optimizer has no key 'lrr'. Did you mean 'lr'",
+        ),
+        (("+foo=1",), "error: There is no group or key 'foo'"),
+        (("optimizer.lr=true",), "error: optimizer.lr takes a number; got true."),
+        (("data=geotiff",), "error: data.root, data.images, data.labels, data.class_names are required"),
+    ],
+)
+def test_more_mistakes_are_told_by_what_was_wrong(mistake, message, tmp_path):
+    done = run(tmp_path, *mistake)
+    assert done.returncode == 1
+    assert done.stderr.startswith(message)
     assert list(tmp_path.iterdir()) == []
