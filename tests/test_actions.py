@@ -434,3 +434,46 @@ def test_a_size_that_a_fixed_backbone_does_not_take_is_refused(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"takes images of 224 x 224 pixels only; here they are 256 x 256"):
         run(*SMALL, "backbone.name=levit_128s", "backbone.img_size=224", "data.scene_px=256", "data.tile_px=256")
+
+
+def test_overrides_that_would_change_nothing_are_refused(workplace):
+    for wrong in ("backbone=resnet50", "seed=5", "task.loss=dice", "trainer.max_epochs=3"):
+        with pytest.raises(UserError, match=f"{wrong} would change nothing: the recorded run"):
+            run("action=evaluate", f"action.run={workplace}", wrong)
+    write_scene("scene.tif", 32, 32)
+    command = ("action=predict", f"action.run={workplace}", "action.input=scene.tif", "action.output=map.tif")
+    with pytest.raises(UserError, match=r"data\.tile_px=8 would change nothing"):
+        run(*command, "data.tile_px=8")
+    with pytest.raises(UserError, match=r"is a folder\. Name the file"):
+        run(*command[:3], "action.output=outputs")
+    with pytest.raises(UserError, match="there is no such raster"):
+        run(*command[:2], "action.input=scen.tif", "action.output=map.tif")
+
+
+def test_a_class_without_training_label_and_tiles_larger_than_scenes_are_mentioned(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("geocompose.training.session.log.propagate", True)
+    run(*SMALL, "study=large", "data.tile_px=128", "trainer.max_epochs=1")
+    assert "data.tile_px=128 is more than any scene has" in caplog.text
+
+
+def test_a_width_too_few_for_smps_unet_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"one width a feature after the first: 5 here, got \[256, 128\]"):
+        run(*SMALL[:2], *SMALL[5:], "decoder=smp_unet", "decoder.kwargs.decoder_channels=[256,128]")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.max_epochs=ten", r"^trainer\.max_epochs takes a whole number; got 'ten'"),
+        ("optimizer.betas=0.9", r"^optimizer\.betas takes a list, such as \[a, b\]; got 0\.9"),
+        ("retry=true", "^retry takes one of failed or null; got true"),
+        ("optimizer.lr=-1", "^optimizer or scheduler: Invalid learning rate"),
+        ("trainer.accelerator=cda", r"^trainer: .*trainer\.accelerator \(auto, cpu, gpu\)"),
+    ],
+)
+def test_a_wrong_value_is_told_where_it_was_written(override, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message):
+        run(*SMALL, override)

@@ -195,7 +195,7 @@ def test_interpolations_are_resolved_and_plain_containers_returned():
         (["sed=1"], "There is no group or key 'sed'. Did you mean 'seed'"),
         (["optimizer.lr.first=1"], "optimizer.lr has no key 'first'"),
         (["prithvi"], "'prithvi' is no override; write KEY=VALUE"),
-        (["backbone=[a"], "The command line can't be read"),
+        (["backbone=[a"], "is cut off: put a value with spaces, brackets or braces into single quotes"),
     ],
 )
 def test_the_wrong_part_of_an_override_is_named_with_the_nearest_right_one(overrides, message):

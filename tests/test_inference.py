@@ -514,7 +514,7 @@ def test_bands_without_names_are_never_guessed(tmp_path):
     source = write(tmp_path / "s.tif", np.ones((2, 4, 4), dtype="uint8"))
     with pytest.raises(UserError, match=r"has 2 bands without names. The model wants RED. .*band_names=\[\.\.\.\]"):
         predict(above_zero, source, tmp_path / "o.tif")
-    with pytest.raises(UserError, match=r"2 bands, and band_names has 3: B2, B3, B4. The model wants RED"):
+    with pytest.raises(UserError, match=r"2 bands, and action.band_names has 3: B2, B3, B4. The model wants RED"):
         predict(above_zero, source, tmp_path / "o.tif", band_names=["B2", "B3", "B4"])
 
 

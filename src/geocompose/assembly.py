@@ -137,6 +137,7 @@ def load_trained(run: RunFolder) -> TrainedModel:
         )
     except (RuntimeError, KeyError, EOFError, OSError) as error:
         raise UserError(
-            f"{run.best} is damaged, or not of the run in its folder: {str(error).splitlines()[0]}"
+            f"{run.best} is damaged, or not of the run in its folder ({type(error).__name__}). Put it back, or compute the "
+            "run again with rerun=true."
         ) from error
     return TrainedModel(built.model.eval(), config, data)

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import diagnose, groups
+from geocompose.errors import UserError
 
 log = logging.getLogger("geocompose")
 
@@ -86,6 +87,23 @@ def run_action(composed: DictConfig, conf_dir: Path) -> None:
     action(Experiment(config, dict(chosen.runtime.choices), list(chosen.overrides.task), conf_dir), **arguments)
 
 
+def refuse_other_overrides(experiment: Experiment, groups: Sequence[str]) -> None:
+    """Refuse overrides of groups that an action on a recorded run does not look at.
+
+    groups: those that it looks at, beside its own arguments.
+
+    Raises:
+        UserError: names the override, which would change nothing.
+    """
+    allowed = ("action", "debug", "hydra", *groups)
+    for text in experiment.overrides:
+        key = text.lstrip("+~").partition("=")[0]
+        if key.partition(".")[0].partition("@")[0].partition("/")[0] not in allowed:
+            raise UserError(
+                f"{text} would change nothing: the recorded run in action.run brings its own {key.partition('.')[0]}. Leave it out."
+            )
+
+
 def _is_misconfiguration(error: BaseException) -> bool:
     return type(error).__name__ == "MisconfigurationException"
 
@@ -96,7 +114,7 @@ def _first_line(error: BaseException) -> str:
 
 def _report(error: BaseException) -> None:
     """Print one clear message; the traceback only where it was asked for."""
-    if any(text.lstrip("+") == "debug=true" for text in sys.argv[1:]):
+    if any(text.lstrip("+").lower() in ("debug=true", "debug=1") for text in sys.argv[1:]):
         traceback.print_exception(error)
         return
     notes = "".join(f"\n  ({note})" for note in getattr(error, "__notes__", []))

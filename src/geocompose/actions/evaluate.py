@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
-from geocompose.cli import Experiment
+from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.configuration.checking import check_node
 from geocompose.console import console, show_result
 from geocompose.data.files import input_files
@@ -35,6 +35,7 @@ def evaluate(
     Raises:
         UserError: the run is not there or not completed, or the data has other classes or lacks the run's bands.
     """
+    refuse_other_overrides(experiment, ["data", "experiment"])
     folder = find_run(run)
     config = yaml.safe_load(folder.config.read_text())
     record = folder.read()

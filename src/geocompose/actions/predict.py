@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from geocompose.cli import Experiment
+from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
 from geocompose.errors import UserError
 from geocompose.runs import find_run
@@ -31,8 +31,15 @@ def predict(
     Raises:
         UserError: the run, the raster or the output can't be used as asked.
     """
+    refuse_other_overrides(experiment, [])
     folder = find_run(run)
     target = Path(output)
+    if target.is_dir():
+        raise UserError(
+            f"action.output={target} is a folder. Name the file to write in it, such as {target / 'map.tif'}."
+        )
+    if not Path(input).exists() and "://" not in input and not input.startswith("/vsi"):
+        raise UserError(f"action.input={input}: there is no such raster.")
     if target.exists() and not overwrite:
         raise UserError(f"action.output={target} exists already; action.overwrite=true replaces it.")
     import torch

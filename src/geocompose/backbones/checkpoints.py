@@ -57,7 +57,11 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise UserError(f"{path} can't be read as weights: {type(error).__name__}: {error}") from error
+        reason = str(error).partition("\n")[0].partition(". ")[0]
+        raise UserError(
+            f"{path} can't be read as weights ({type(error).__name__}: {reason}). Give a state dict saved by torch.save or "
+            "safetensors; files that would execute code are not opened."
+        ) from error
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

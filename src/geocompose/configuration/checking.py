@@ -46,12 +46,20 @@ def check(config: DictConfig, groups: Sequence[str]) -> dict[str, Any]:
         raise UserError(f"{error.full_key!s}: {str(error).splitlines()[0]}") from error
     assert isinstance(plain, dict)
     checked: dict[str, Any] = {}
-    for key, value in plain.items():
+    # What takes a value from elsewhere comes last, so that a wrong value is told where it was written.
+    for key, value in sorted(plain.items(), key=lambda item: _has_interpolation(config, str(item[0]))):
         name = str(key)
         if name not in ROOT and name not in groups:
             raise UserError(f"There is no group or key {name!r}. {choices(name, [*groups, *ROOT])}")
         checked[name] = check_node(name, value) if isinstance(value, dict) else _root(name, value)
-    return checked
+    return {str(key): checked[str(key)] for key in plain}
+
+
+def _has_interpolation(config: DictConfig, key: str) -> bool:
+    if OmegaConf.is_interpolation(config, key):
+        return True
+    node = config._get_node(key)
+    return isinstance(node, DictConfig) and any(_has_interpolation(node, str(inner)) for inner in node)
 
 
 def _check_root_folder(config: DictConfig) -> None:
@@ -137,9 +145,26 @@ def _in_words(argument: Argument) -> str:
     """Return the type as a person would say it, without what can't be configured."""
     kind = argument.type
     parts = typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
-    said = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", types.NoneType: "null"}
+    parts = tuple(typing.get_origin(part) or part for part in parts)
+    said = {
+        list: "a list, such as [a, b]",
+        tuple: "a list, such as [a, b]",
+        dict: "a mapping, such as {a: b}",
+        Literal: "one of " + ", ".join(map(str, _literal_values(kind))),
+        int: "a whole number",
+        float: "a number",
+        str: "a text",
+        bool: "true or false",
+        types.NoneType: "null",
+    }
     words = [said.get(part, str(part)) for part in parts if part is not UnknownType]
     return " or ".join(words)
+
+
+def _literal_values(kind: Any) -> list[Any]:
+    if typing.get_origin(kind) is Literal:
+        return list(typing.get_args(kind))
+    return [value for part in typing.get_args(kind) for value in _literal_values(part)]
 
 
 def _literals(kind: Any) -> list[str]:

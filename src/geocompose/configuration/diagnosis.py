@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -31,6 +32,10 @@ def diagnose(overrides: Iterable[str], conf_dir: Path) -> UserError | None:
         parsed = OverridesParser.create().parse_overrides(overrides)
     except HydraException as error:
         for text in overrides:
+            if any(text.count(left) != text.count(right) for left, right in ("[]", "{}", "()")):
+                return UserError(
+                    f"{text!r} is cut off: put a value with spaces, brackets or braces into single quotes."
+                )
             if "=" not in text:
                 return UserError(
                     f"{text!r} is no override; write KEY=VALUE, such as backbone=prithvi or optimizer.lr=1e-3."
@@ -52,7 +57,7 @@ def diagnose(overrides: Iterable[str], conf_dir: Path) -> UserError | None:
         return None  # the options don't compose by themselves: Hydra's own message says why
     for override in parsed:
         if override.key_or_group not in known and not override.is_add():
-            fault = _wrong_key(override, config, known)
+            fault = _wrong_key(override, config, known, conf_dir)
             if fault:
                 return fault
     return None
@@ -69,7 +74,7 @@ def _wrong_option(override: Override, conf_dir: Path) -> UserError | None:
     return None
 
 
-def _wrong_key(override: Override, config: DictConfig, known: list[str]) -> UserError | None:
+def _wrong_key(override: Override, config: DictConfig, known: list[str], conf_dir: Path) -> UserError | None:
     key = override.key_or_group
     parts = key.split(".")
     if parts[0] == "hydra" or override.package is not None:
@@ -83,6 +88,15 @@ def _wrong_key(override: Override, config: DictConfig, known: list[str]) -> User
             )
             if not where:
                 return UserError(f"There is no group or key {part!r}. {choices(part, sorted({*known, *allowed}))}")
-            return UserError(f"{where} has no key {part!r}. {choices(part, allowed)}")
+            elsewhere = [name for name in options(conf_dir, where) if _has_key(conf_dir / where / f"{name}.yaml", part)]
+            hint = f"It is a key of {where}={' and '.join(elsewhere[:3])}. " if elsewhere else ""
+            if where == "data" and "evaluate" in str(config.action._target_):
+                hint = "To change a recorded run's own data, write action.data={KEY: VALUE}. "
+            return UserError(f"{where} has no key {part!r}. {hint}{choices(part, allowed)}")
         node = None if OmegaConf.is_missing(node, part) else node[part]
     return None
+
+
+def _has_key(option: Path, key: str) -> bool:
+    content = yaml.safe_load(option.read_text(encoding="utf-8"))
+    return isinstance(content, dict) and key in content

@@ -26,6 +26,11 @@ OUR_ARGUMENTS = ("encoder_channels", "encoder_depth", "n_blocks")  # follow from
 def _unet_arguments(widths: list[int], strides: list[int | Fraction] | None, given: Arguments) -> Arguments:
     # The first feature is skipped, each of the others is a stage.
     channels = given.get("decoder_channels") or halved(len(widths) - 1)
+    if not isinstance(channels, list | tuple) or len(channels) != len(widths) - 1:
+        raise UserError(
+            f"smp: decoder_channels has one width a feature after the first: {len(widths) - 1} here, got {channels}. "
+            f"Write for example {halved(len(widths) - 1)}, or null."
+        )
     return {**given, "decoder_channels": list(channels), "n_blocks": len(channels)}
 
 

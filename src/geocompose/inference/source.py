@@ -158,8 +158,8 @@ def _available(
     wanted = f"The model wants {', '.join(bands)}."
     if band_names is not None and len(band_names) != dataset.count:
         raise UserError(
-            f"{dataset.name} has {dataset.count} bands, and band_names has {len(band_names)}: "
-            f"{', '.join(band_names)}. {wanted} Give band_names one name for each band of the file, in file order."
+            f"{dataset.name} has {dataset.count} bands, and action.band_names has {len(band_names)}: "
+            f"{', '.join(band_names)}. {wanted} Give action.band_names one name for each band of the file, in file order."
         )
     chosen = band_names
     if chosen is None and training_names is not None and len(training_names) == dataset.count:
@@ -168,7 +168,7 @@ def _available(
         if not any(dataset.descriptions):
             raise UserError(
                 f"{dataset.name} has {dataset.count} bands without names. {wanted} Name all bands of the file, in its "
-                "order, with band_names=[...], or write descriptions into it."
+                "order, with action.band_names=[...], or write descriptions into it."
             )
         return described
     for name, own in zip(chosen, dataset.descriptions, strict=True):

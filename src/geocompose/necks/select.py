@@ -22,6 +22,8 @@ class SelectIndices(Neck):
         """
         super().__init__(channel_list)
         count = len(channel_list)
+        if not isinstance(indices, list | tuple):
+            raise UserError(f"SelectIndices: indices is a list, such as [-1]; got {indices!r}.")
         if not indices or any(not -count <= index < count for index in indices):
             raise UserError(
                 f"SelectIndices: the backbone returns {count} features, so indices go from 0 to {count - 1} "

@@ -11,6 +11,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from geocompose import console
 from geocompose.assembly import BuiltModel, build_data, build_model, instantiate
@@ -54,6 +55,7 @@ def prepare(config: Mapping[str, Any], built: BuiltModel | None, folder: RunFold
         built = build_model(config, bands=data.bands, num_classes=data.num_classes, tile_px=data.tile_px)
     _normalize(data, built.model.encoder)
     data.setup()
+    _warn_of_odd_data(data)
     task = instantiate(config["task"])(
         model=built.model,
         optimizer=instantiate(config["optimizer"]),
@@ -62,15 +64,25 @@ def prepare(config: Mapping[str, Any], built: BuiltModel | None, folder: RunFold
         ignore_index=data.ignore_index,
         num_tiles={split: data.num_tiles(split) for split in ("val", "test")},
     )
-    task.configure_optimizers()  # a rate or factor that can't be stops here, not after the first checkpoint
+    try:
+        task.configure_optimizers()  # a rate or factor that can't be stops here, not after the first checkpoint
+    except ValueError as error:
+        raise UserError(f"optimizer or scheduler: {error}") from error
     if min(data.batch_size, data.num_tiles("train")) == 1:
         check_training_batch(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
-    trainer = instantiate(config["trainer"])(
-        folder=folder.checkpoints,
-        selection=task.selection,
-        loggers=instantiate(config["logger"])(folder.path),
-        callbacks=[MetricsCsv(folder.metrics), StepSeed(config["seed"])],
-    )
+    try:
+        trainer = instantiate(config["trainer"])(
+            folder=folder.checkpoints,
+            selection=task.selection,
+            loggers=instantiate(config["logger"])(folder.path),
+            callbacks=[MetricsCsv(folder.metrics), StepSeed(config["seed"])],
+        )
+    except UserError:
+        raise
+    except (MisconfigurationException, ValueError) as error:
+        raise UserError(
+            f"trainer: {error} Check trainer.accelerator (auto, cpu, gpu) and trainer.precision."
+        ) from error
     summary = summarize(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     return Session(data, built, task, trainer, summary)
 
@@ -116,6 +128,24 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
     matrices = {split: task.tile_confusion(split).numpy() for split in runs}
     _save_matrices(folder.confusion, matrices)
     draw(folder, task, data, matrices, read_metrics(folder.metrics), best_epoch=best["epoch"])
+
+
+def _warn_of_odd_data(data: SceneData) -> None:
+    absent = [
+        name for name, count in zip(data.class_names, data.statistics.class_counts["train"], strict=True) if not count
+    ]
+    if absent:
+        log.warning(
+            "No training label has the class %s: is data.class_names in the order of the label's values?",
+            ", ".join(absent),
+        )
+    largest = max(
+        max(region.window.height, region.window.width) for regions in data.regions.values() for region in regions
+    )
+    if data.tile_px > largest:
+        log.warning(
+            "data.tile_px=%d is more than any scene has; tiles are padded, and the padding is ignored.", data.tile_px
+        )
 
 
 def _normalize(data: SceneData, encoder: torch.nn.Module) -> None:

@@ -14,6 +14,18 @@ from geocompose.errors import UserError
 from geocompose.training.checkpoints import MovableCheckpoint
 
 
+class ProgressBar(RichProgressBar):
+    """Lightning's, without the logger's version."""
+
+    def get_metrics(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Return what stands beside the bar."""
+        shown = super().get_metrics(trainer, pl_module)
+        shown.pop("v_num", None)
+        return shown
+
+
 def build_trainer(
     folder: Path,
     selection: tuple[str, str],
@@ -82,7 +94,7 @@ def build_trainer(
     if ema_decay is not None:
         own.append(EMAWeightAveraging(decay=ema_decay))
     if progress_bar:
-        own.append(RichProgressBar(leave=False))
+        own.append(ProgressBar(leave=False))
     # Filling uninitialised memory helps to find bugs of torch's own operators, and costs a fifth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     trainer = lightning.Trainer(
