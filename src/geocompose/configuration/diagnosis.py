@@ -88,8 +88,7 @@ def _wrong_key(override: Override, config: DictConfig, known: list[str], conf_di
             )
             if not where:
                 return UserError(f"There is no group or key {part!r}. {choices(part, sorted({*known, *allowed}))}")
-            elsewhere = [name for name in options(conf_dir, where) if _has_key(conf_dir / where / f"{name}.yaml", part)]
-            hint = f"It is a key of {where}={' and '.join(elsewhere[:3])}. " if elsewhere else ""
+            hint = _elsewhere(where, part, conf_dir)
             if where == "data" and "evaluate" in str(config.action._target_):
                 hint = "To change a recorded run's own data, write action.data={KEY: VALUE}. "
             return UserError(f"{where} has no key {part!r}. {hint}{choices(part, allowed)}")
@@ -97,6 +96,12 @@ def _wrong_key(override: Override, config: DictConfig, known: list[str], conf_di
     return None
 
 
-def _has_key(option: Path, key: str) -> bool:
-    content = yaml.safe_load(option.read_text(encoding="utf-8"))
-    return isinstance(content, dict) and key in content
+def _elsewhere(group: str, key: str, conf_dir: Path) -> str:
+    """Return which other options of a group have the key, those first that ask for a value of it; "" for none."""
+    found = {}
+    for name in options(conf_dir, group):
+        content = yaml.safe_load((conf_dir / group / f"{name}.yaml").read_text(encoding="utf-8"))
+        if isinstance(content, dict) and key in content:
+            found[name] = content[key]
+    names = sorted(found, key=lambda name: found[name] != "???")
+    return f"It is a key of {group}={', '.join(names[:3])}. " if names else ""
