@@ -1,6 +1,8 @@
 """The command line without a new process: compose as Hydra does, then run the action in the working directory."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
@@ -41,3 +43,8 @@ def only_run(study: str) -> Path:
     """Return the folder of the one run of a study."""
     (folder,) = (Path("outputs") / study).iterdir()
     return folder
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    """Return what a run's record.json holds."""
+    return json.loads((folder / "record.json").read_text())

@@ -17,7 +17,7 @@ from geocompose.errors import UserError
 from geocompose.runs import RunFolder
 from geocompose.training import session
 from geocompose.training.metrics_csv import read_metrics
-from tests.command import SMALL, only_run, run
+from tests.command import SMALL, only_run, record_of, run
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +36,6 @@ def workplace(fitted, tmp_path, monkeypatch):
     shutil.copytree(fitted / "outputs", tmp_path / "outputs")
     monkeypatch.chdir(tmp_path)
     return only_run("fitted")
-
-
-def record_of(folder):
-    return json.loads((folder / "record.json").read_text())
 
 
 def test_a_run_leaves_all_that_the_design_lists(workplace):
@@ -270,58 +266,11 @@ def test_predict_does_not_replace_a_map_unasked(workplace):
     run(*command, "action.overwrite=true")
 
 
-@pytest.mark.parametrize("study", ["a/b", "..", "", "a b"])
-def test_a_study_is_a_folders_name(study, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="study is a folder's name"):
-        run(*SMALL, f"study='{study}'")
-    assert not list(tmp_path.iterdir())
-
-
 def test_metrics_are_one_row_an_epoch(workplace):
     with (workplace / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2
     assert {"epoch", "step", "lr", "train/loss", "val/loss", "val/mIoU"} <= set(rows[0])
-
-
-def test_options_of_trainer_scheduler_and_loss_train(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run(*SMALL, "study=plateau", "scheduler=plateau", "task.loss={ce: 0.5, dice: 0.5}", "logger=csv")
-    run(*SMALL, "study=ema", "trainer.ema_decay=0.5", "scheduler=none", "task.loss=dice")
-    run(*SMALL, "study=early", "trainer.early_stopping_patience=1", "optimizer.lr=0", "trainer.max_epochs=6")
-    run(*SMALL, "study=bf16", "trainer.precision=bf16-mixed", "task.class_weights=[1, 2, 1, 1]")
-    run(*SMALL, "study=frozen", "task.freeze_backbone=true", "data.random_crop=true", "data.rotation_deg=10")
-    assert not (only_run("plateau") / "tensorboard").exists()
-    assert record_of(only_run("early"))["training"]["epochs"] < 6
-    for study in ("plateau", "ema", "early", "bf16", "frozen"):
-        assert record_of(only_run(study))["status"] == "completed"
-    frozen = record_of(only_run("frozen"))["model"]
-    assert frozen["trainable"] < frozen["parameters"]
-
-
-def test_averaged_weights_are_the_ones_that_are_kept(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run(*SMALL, "study=ema", "trainer.ema_decay=0.9", "scheduler=none")
-    folder = only_run("ema")
-    rows = read_metrics(folder / "metrics.csv")
-    recorded = record_of(folder)
-    best = rows[recorded["training"]["best_epoch"]]
-    assert recorded["metrics"]["val/mIoU"] == pytest.approx(best["val/mIoU"], abs=1e-6)
-    checkpoint = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
-    assert "current_model_state" in checkpoint or "averaging_state" in checkpoint
-
-
-def test_the_scores_of_averaged_weights_are_those_of_the_best_epoch_not_the_last(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    unsteady = ("optimizer.lr=0.05", "trainer.max_epochs=5", "scheduler=none", "seed=3")
-    run(*SMALL, "study=ema", "trainer.ema_decay=0.5", *unsteady)
-    folder = only_run("ema")
-    rows = {row["epoch"]: row["val/mIoU"] for row in read_metrics(folder / "metrics.csv")}
-    best = record_of(folder)["training"]["best_epoch"]
-    assert rows[best] == max(rows.values())
-    assert rows[4] < rows[best], "the last epoch has to be worse for this test to see anything"
-    assert record_of(folder)["metrics"]["val/mIoU"] == pytest.approx(rows[best], abs=1e-6)
 
 
 def test_the_best_checkpoint_survives_the_move_of_an_interrupted_run(tmp_path, monkeypatch):
@@ -358,13 +307,6 @@ def test_dropout_of_a_resumed_run_is_that_of_an_undisturbed_one(tmp_path, monkey
     assert losses[0] == losses[1]
 
 
-def test_an_epoch_without_validation_repeats_no_validation(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run(*SMALL, "study=every", "trainer.max_epochs=4", "trainer.check_val_every_n_epoch=2", "scheduler=plateau")
-    rows = read_metrics(only_run("every") / "metrics.csv")
-    assert [np.isnan(row["val/mIoU"]) for row in rows] == [True, False, True, False]
-
-
 def test_a_wrong_setting_leaves_an_earlier_result_alone(workplace):
     before = record_of(workplace)
     for wrong in ("optimizer.lr=-1", "trainer.accelerator=cda", "trainer.devices=2", "head.dropout=1.5"):
@@ -373,45 +315,6 @@ def test_a_wrong_setting_leaves_an_earlier_result_alone(workplace):
         assert record_of(workplace) == before
         assert (workplace / "checkpoints" / "best.ckpt").is_file()
     assert [path.name for path in workplace.parent.iterdir()] == [workplace.name]
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("trainer.max_epochs=0", r"trainer\.max_epochs is a whole number from 1 on; got 0"),
-        ("trainer.check_val_every_n_epoch=9", "never comes in 2 epochs"),
-        ("trainer.early_stopping_patience=0", "counts epochs from 1 on, or is null; got 0"),
-        ("trainer.devices=2", "one process on one device for now"),
-        ("trainer.precision=16-mixed", "needs an accelerator; use bf16-mixed or 32-true"),
-        ("trainer.ema_decay=1", "between 0 and 1"),
-        ("data.normalize=pretraining", "needs the backbone's published statistics"),
-        ("data.batch_size=1", r"single value a channel.*data\.batch_size=2 or more"),
-        ("seed=-1", "seed is 0 or more; got -1"),
-        ("task.label_smoothing=0.1 task.loss=dice", "belongs to the loss ce"),
-    ],
-)
-def test_a_wrong_setting_is_told_and_writes_nothing(override, message, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=message):
-        run(*SMALL, *override.split())
-    assert not list(tmp_path.rglob("record.json"))
-
-
-def test_one_run_has_one_folder_whatever_its_option_is_called(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    tiny = [*SMALL[2:], "trainer.max_epochs=1", "backbone.depth=2", "decoder.num_convs=1", "decoder=fcn"]
-    run("backbone=prithvi", *tiny)
-    run("backbone=prithvi_eo_v2_tiny_tl", *tiny)
-    assert only_run("default").name.startswith("prithvi-fcn-none-")
-
-
-def test_pretraining_statistics_are_used_and_recorded(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    tiny = [*SMALL[2:], "trainer.max_epochs=1", "backbone.depth=2", "decoder=fcn", "data.normalize=pretraining"]
-    run("backbone=prithvi", *tiny)
-    normalization = record_of(only_run("default"))["data"]["normalization"]
-    assert normalization["mean"] == [1087.0, 1342.0, 1433.0, 2734.0, 1958.0, 1363.0]
-    assert normalization["source"] == "given"
 
 
 def test_evaluate_refuses_data_of_other_classes(workplace):
@@ -430,12 +333,6 @@ def test_a_damaged_checkpoint_is_named(workplace):
         run("action=evaluate", f"action.run={workplace}")
 
 
-def test_a_size_that_a_fixed_backbone_does_not_take_is_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"takes images of 224 x 224 pixels only; here they are 256 x 256"):
-        run(*SMALL, "backbone.name=levit_128s", "backbone.img_size=224", "data.scene_px=256", "data.tile_px=256")
-
-
 def test_overrides_that_would_change_nothing_are_refused(workplace):
     for wrong in ("backbone=resnet50", "seed=5", "task.loss=dice", "trainer.max_epochs=3"):
         with pytest.raises(UserError, match=f"{wrong} would change nothing: the recorded run"):
@@ -448,32 +345,3 @@ def test_overrides_that_would_change_nothing_are_refused(workplace):
         run(*command[:3], "action.output=outputs")
     with pytest.raises(UserError, match="there is no such raster"):
         run(*command[:2], "action.input=scen.tif", "action.output=map.tif")
-
-
-def test_a_class_without_training_label_and_tiles_larger_than_scenes_are_mentioned(tmp_path, monkeypatch, caplog):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("geocompose.training.session.log.propagate", True)
-    run(*SMALL, "study=large", "data.tile_px=128", "trainer.max_epochs=1")
-    assert "data.tile_px=128 is more than any scene has" in caplog.text
-
-
-def test_a_width_too_few_for_smps_unet_is_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"one width a feature after the first: 5 here, got \[256, 128\]"):
-        run(*SMALL[:2], *SMALL[5:], "decoder=smp_unet", "decoder.kwargs.decoder_channels=[256,128]")
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("trainer.max_epochs=ten", r"^trainer\.max_epochs takes a whole number; got 'ten'"),
-        ("optimizer.betas=0.9", r"^optimizer\.betas takes a list, such as \[a, b\]; got 0\.9"),
-        ("retry=true", "^retry takes one of failed or null; got true"),
-        ("optimizer.lr=-1", "^optimizer or scheduler: Invalid learning rate"),
-        ("trainer.accelerator=cda", r"^trainer: .*trainer\.accelerator \(auto, cpu, gpu\)"),
-    ],
-)
-def test_a_wrong_value_is_told_where_it_was_written(override, message, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=message):
-        run(*SMALL, override)
