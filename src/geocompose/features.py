@@ -32,16 +32,6 @@ class FeatureSpec:
         return f"{self.channels} ch, 1/{float(self.stride):g}, {self.layout}{frames}"
 
 
-def channels(specs: Sequence[FeatureSpec]) -> list[int]:
-    """Return the widths of `specs`, the list that decoders and necks take first."""
-    return [spec.channels for spec in specs]
-
-
-def strides(specs: Sequence[FeatureSpec]) -> list[int | Fraction]:
-    """Return the strides of `specs`, finest first where they form a pyramid."""
-    return [spec.stride for spec in specs]
-
-
 def common_multiple(specs: Sequence[FeatureSpec]) -> int:
     """Return the least number of pixels that is a whole number of cells of every feature."""
     strides = [Fraction(spec.stride) for spec in specs]
