@@ -7,8 +7,11 @@ import torch
 from rasterio.transform import from_origin
 from torch import nn
 
+from geocompose.data.target import Target
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.inference.raster import predict_raster
+from geocompose.necks import NeckSequence
+from geocompose.registry import NECK_REGISTRY
 
 PATCH = 4
 
@@ -72,8 +75,8 @@ def test_rows_and_columns_come_out_where_they_went_in(model, tmp_path, height, w
         tile_px=tile_px,
         overlap_px=overlap_px,
         batch_size=3,
-        output="probabilities",
-        class_names=["row", "column", "neither"],
+        content="probabilities",
+        target=Target("segmentation", ("row", "column", "neither")),
     )
     with rasterio.open(tmp_path / "out.tif") as file:
         row, column, neither = np.log(file.read().astype("float64"))
@@ -82,3 +85,71 @@ def test_rows_and_columns_come_out_where_they_went_in(model, tmp_path, height, w
     inside = (slice(None), slice(PATCH, -PATCH), slice(PATCH, -PATCH))
     np.testing.assert_allclose(found[inside] * 40, image[inside] * 40, atol=PATCH / 2 + 0.1)
     assert np.abs(found * 40 - image * 40).max() < 1.5 * PATCH
+
+
+# Lists of necks, whether they take tokens or maps (channels last: `last`), and how many cells of a level one cell may
+# reach beyond those that cover it: convolutions of a feature pyramid network reach their neighbours.
+PATHS = {
+    "AddBottleneckLayer": ([{"name": "AddBottleneckLayer"}], "maps", 0),
+    "AddInputLevel": ([{"name": "AddInputLevel"}], "maps", 0),
+    "FeaturePyramidNetworkNeck": ([{"name": "FeaturePyramidNetworkNeck", "out_channel": 6}], "maps", 1),
+    "InterpolateToPyramidal": ([{"name": "InterpolateToPyramidal"}], "maps", 0),
+    "LearnedInterpolateToPyramidal": ([{"name": "LearnedInterpolateToPyramidal"}], "maps", 0),
+    "MaxpoolToPyramidal": ([{"name": "MaxpoolToPyramidal"}], "maps", 0),
+    "PermuteDims": ([{"name": "PermuteDims", "new_order": [0, 3, 1, 2]}], "last", 0),
+    "ReshapeTokensToImage": ([{"name": "ReshapeTokensToImage"}], "tokens", 0),
+    "SelectIndices": ([{"name": "SelectIndices", "indices": [3, 0]}], "maps", 0),
+    "tokens to a pyramid of 5": (
+        [{"name": "SelectIndices", "indices": [0, 1, 1, 2, 3]}, {"name": "ReshapeTokensToImage"}, {"name": "LearnedInterpolateToPyramidal"}],
+        "tokens",
+        0,
+    ),
+    "tokens to smp's levels": (
+        [{"name": "ReshapeTokensToImage"}, {"name": "MaxpoolToPyramidal"}, {"name": "AddBottleneckLayer"}, {"name": "AddInputLevel"}],
+        "tokens",
+        0,
+    ),
+}  # fmt: skip
+WITHOUT_PLACES = {"AggregateTokens"}  # its vectors have no rows and columns
+
+
+def test_every_neck_that_keeps_places_has_a_path():
+    assert {neck["name"] for necks, _, _ in PATHS.values() for neck in necks} == set(NECK_REGISTRY) - WITHOUT_PLACES
+
+
+@pytest.mark.parametrize("grid", [(8, 8), (8, 24), (24, 8)])
+@pytest.mark.parametrize("path", PATHS)
+def test_a_cell_comes_out_of_every_neck_at_its_own_place(path, grid):
+    configs, layout, reach = PATHS[path]
+    rows, columns = grid
+    torch.manual_seed(0)
+    widths, necks = [16] * 4, []
+    for config in configs:
+        arguments = {key: value for key, value in config.items() if key != "name"}
+        necks.append(NECK_REGISTRY.build(config["name"], widths, **arguments))
+        widths = necks[-1].process_channel_list(widths)
+    neck = NeckSequence(necks).eval()
+
+    def outgoing(maps):
+        tokens = [torch.cat([torch.zeros(1, 1, 16), x.flatten(2).transpose(1, 2)], dim=1) for x in maps]
+        given = {"maps": maps, "last": [x.permute(0, 2, 3, 1) for x in maps], "tokens": tokens}[layout]
+        with torch.no_grad():
+            return neck(given, (16 * rows, 16 * columns))
+
+    maps = [torch.randn(1, 16, rows, columns) for _ in range(4)]
+    still = outgoing(maps)
+    for row, column in ((0, columns - 1), (rows - 1, 0), (3, 5)):
+        changed = [x.clone() for x in maps]
+        for x in changed:
+            x[:, :, row, column] += 10
+        levels = list(zip(outgoing(changed), still, strict=True))
+        for level, before in levels[configs[-1]["name"] == "AddInputLevel" :]:
+            moved = (level - before).abs().amax(dim=(0, 1)) > 1e-6
+            scale = moved.shape[0] / rows
+            assert moved.shape[1] == columns * scale
+            covering = torch.zeros_like(moved)
+            top, left = int(row * scale), int(column * scale)
+            size = max(1, int(scale))
+            covering[max(0, top - reach) : top + size + reach, max(0, left - reach) : left + size + reach] = True
+            assert moved.any()
+            assert not (moved & ~covering).any()

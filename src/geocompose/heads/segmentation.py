@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from geocompose.errors import UserError
+from geocompose.arguments import dropout_rate, whole_number, whole_numbers
 
 
 class SegmentationHead(nn.Module):
@@ -18,12 +18,12 @@ class SegmentationHead(nn.Module):
         channel_list: widths of 3 x 3 convolutions before the last; none where null. dropout: before the last, 0 to below 1.
 
         Raises:
-            UserError: dropout is out of range.
+            UserError: a width, the number of classes or the dropout is out of range.
         """
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise UserError(f"head.dropout is from 0 to below 1; got {dropout}.")
-        widths = [in_channels, *(channel_list or [])]
+        whole_number("SegmentationHead: num_classes", num_classes, 1)
+        dropout = dropout_rate("head.dropout", dropout)
+        widths = [in_channels, *whole_numbers("head.channel_list", channel_list or [], 1)]
         layers = [nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.ReLU()) for a, b in pairwise(widths)]
         self.head = nn.Sequential(
             nn.Sequential(*layers) if layers else nn.Identity(),
@@ -32,5 +32,5 @@ class SegmentationHead(nn.Module):
         )
 
     def forward(self, decoded: Tensor) -> Tensor:
-        """Return logits (B, num_classes, h, w)."""
+        """Return logits (B, num_classes, h, w) of a map (B, in_channels, h, w)."""
         return self.head(decoded)

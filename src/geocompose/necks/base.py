@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
+from geocompose.errors import UserError
+
 
 class Neck(nn.Module):
     """Changes a list of features; says beforehand how it changes their widths.
@@ -28,7 +30,10 @@ class Neck(nn.Module):
 
 
 class NeckSequence(nn.Sequential):
-    """Necks in their order, the model's `neck`; an empty one hands the features on."""
+    """Necks in their order, the model's `neck`; an empty one hands the features on.
+
+    Features go through as they are, without copies, and an error of a neck comes through as it is.
+    """
 
     def __init__(self, necks: Iterable[nn.Module] = ()) -> None:
         super().__init__(*necks)
@@ -40,7 +45,15 @@ class NeckSequence(nn.Sequential):
         return len(self) > 0 and bool(getattr(self[0], "in_backbone", False))
 
     def forward(self, features: list[Tensor], image_size: tuple[int, int]) -> list[Tensor]:  # type: ignore[override]
-        """Return the features after the last neck; `image_size` is the padded image's (rows, columns)."""
+        """Return the features after the last neck; `image_size` is the padded image's (rows, columns).
+
+        Raises:
+            UserError: a neck returns something else than a list.
+        """
         for neck, wants_size in zip(self, self._wants_size, strict=True):
             features = neck(features, image_size=image_size) if wants_size else neck(features)
+            if not isinstance(features, list | tuple):
+                raise UserError(
+                    f"The neck {type(neck).__name__} returns {type(features).__name__}; a neck returns a list of tensors."
+                )
         return features

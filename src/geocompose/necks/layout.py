@@ -4,6 +4,7 @@ import math
 
 from torch import Tensor
 
+from geocompose.arguments import whole_number, whole_numbers
 from geocompose.errors import UserError
 from geocompose.necks.base import Neck
 from geocompose.registry import NECK_REGISTRY
@@ -13,7 +14,7 @@ from geocompose.registry import NECK_REGISTRY
 class ReshapeTokensToImage(Neck):
     """Tokens (B, prefix + T * h * w, C) become maps (B, T * C, h, w), frames before channels.
 
-    The rows and columns follow from the image's size, so that a wide image stays wide.
+    The rows and columns follow from the image's size, so that a wide image stays wide. Features that are maps stay as they are.
     """
 
     def __init__(
@@ -27,17 +28,27 @@ class ReshapeTokensToImage(Neck):
         """Take the incoming widths and the token layout.
 
         remove_cls_token: whether one class token stands first. num_prefix_tokens: class and register tokens, where there
-        are more than one. effective_time_dim: frames that the tokens hold apart. h: rows of the grid, where no image
-        size is known.
+            are more than one; null: as `remove_cls_token` says.
+        effective_time_dim: frames that the tokens hold apart (the image's frames by the tubelet).
+        h: rows of the grid where the neck is called without an image's size, a square where null; in a model, rows
+            follow from the image's size.
+
+        Raises:
+            UserError: a number is out of range, or prefix tokens are both kept and counted.
         """
         super().__init__(channel_list)
-        if effective_time_dim < 1:
-            raise UserError(
-                f"ReshapeTokensToImage: effective_time_dim is a number of frames, 1 or more; got {effective_time_dim}."
-            )
-        self.num_prefix_tokens = int(remove_cls_token) if num_prefix_tokens is None else num_prefix_tokens
-        self.effective_time_dim = effective_time_dim
-        self.h = h
+        self.effective_time_dim = whole_number(
+            "ReshapeTokensToImage: effective_time_dim, the frames,", effective_time_dim, 1
+        )
+        self.h = None if h is None else whole_number("ReshapeTokensToImage: h, the rows of the grid,", h, 1)
+        self.num_prefix_tokens = int(remove_cls_token)
+        if num_prefix_tokens is not None:
+            self.num_prefix_tokens = whole_number("ReshapeTokensToImage: num_prefix_tokens", num_prefix_tokens, 0)
+            if num_prefix_tokens and not remove_cls_token:
+                raise UserError(
+                    f"ReshapeTokensToImage: remove_cls_token=false says that no token stands before the grid's, "
+                    f"num_prefix_tokens={num_prefix_tokens} that some do. Leave one of them out."
+                )
 
     def process_channel_list(self, channel_list: list[int]) -> list[int]:
         """Return the widths times the frames."""
@@ -52,10 +63,12 @@ class ReshapeTokensToImage(Neck):
         return [self._reshape(feature, image_size) for feature in features]
 
     def _reshape(self, tokens_bnd: Tensor, image_size: tuple[int, int] | None) -> Tensor:
+        if tokens_bnd.ndim == 4 and self.effective_time_dim == 1:
+            return tokens_bnd  # a map already; lists of necks that are shared by several backbones have this neck too
         if tokens_bnd.ndim != 3:
             raise UserError(
                 f"ReshapeTokensToImage takes tokens (batch, tokens, channels), got a feature of shape {tuple(tokens_bnd.shape)}; "
-                "features that are maps already need no such neck."
+                "features that are maps already have no frames to put together: leave effective_time_dim=1."
             )
         patches = tokens_bnd[:, self.num_prefix_tokens :]
         batch, count, width = patches.shape
@@ -65,19 +78,21 @@ class ReshapeTokensToImage(Neck):
 
     def _grid(self, count: int, image_size: tuple[int, int] | None) -> tuple[int, int]:
         a_frame, rest = divmod(count, self.effective_time_dim)
-        if self.h is not None:
-            rows = self.h
-        elif image_size is not None:
+        if image_size is not None:
             rows = round(math.sqrt(a_frame * image_size[0] / image_size[1]))
         else:
-            rows = math.isqrt(a_frame)
+            rows = self.h or math.isqrt(a_frame)
         columns = a_frame // rows if rows else 0
-        square = image_size is None or rows * image_size[1] == columns * image_size[0] or self.h is not None
-        if rest or not rows or rows * columns != a_frame or not square:
-            of = f"an image of {image_size[0]} x {image_size[1]} pixels" if image_size else "a square image"
+        # Cells are square: where rows and columns don't have the image's proportions, the map would be scrambled. An image
+        # of unknown size is square, unless h says otherwise.
+        height, width = image_size or ((1, 1) if self.h is None else (rows, columns))
+        in_shape = rows * width == columns * height
+        if rest or not rows or rows * columns != a_frame or not in_shape:
+            of = "a square image" if self.h is None else f"{self.h} rows (h)"
+            of = f"an image of {image_size[0]} x {image_size[1]} pixels" if image_size else of
             raise UserError(
-                f"ReshapeTokensToImage: {count} tokens in {self.effective_time_dim} frame(s) form no grid of {of}. "
-                f"Check effective_time_dim (the backbone's frames) and the prefix tokens (now {self.num_prefix_tokens}), or give h."
+                f"ReshapeTokensToImage: {count} tokens in {self.effective_time_dim} frame(s) form no grid of {of}. Check "
+                f"effective_time_dim (the backbone's frames), the prefix tokens (now {self.num_prefix_tokens}) and, without an image's size, h."
             )
         return rows, columns
 
@@ -93,16 +108,26 @@ class PermuteDims(Neck):
             UserError: `new_order` is no permutation.
         """
         super().__init__(channel_list)
-        if sorted(new_order) != list(range(len(new_order))):
+        self.new_order = whole_numbers("PermuteDims: new_order", new_order, example="[0, 3, 1, 2]")
+        if not self.new_order or sorted(self.new_order) != list(range(len(self.new_order))):
             raise UserError(
-                f"PermuteDims: new_order names each dimension once, such as [0, 3, 1, 2]; got {list(new_order)}."
+                f"PermuteDims: new_order names each dimension once, such as [0, 3, 1, 2]; got {self.new_order}."
             )
-        self.new_order = list(new_order)
 
     def process_channel_list(self, channel_list: list[int]) -> list[int]:
         """Return the widths as they are."""
         return list(channel_list)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Return the features with their dimensions reordered."""
+        """Return the features with their dimensions reordered.
+
+        Raises:
+            UserError: a feature has another number of dimensions.
+        """
+        for feature in features:
+            if feature.ndim != len(self.new_order):
+                raise UserError(
+                    f"PermuteDims: new_order={self.new_order} is for features of {len(self.new_order)} dimensions; got one of "
+                    f"shape {tuple(feature.shape)}."
+                )
         return [feature.permute(*self.new_order).contiguous() for feature in features]

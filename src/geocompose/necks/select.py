@@ -2,16 +2,32 @@
 
 from torch import Tensor, nn
 
+from geocompose.arguments import whole_numbers
 from geocompose.errors import UserError
 from geocompose.necks.base import Neck
 from geocompose.registry import NECK_REGISTRY
 
 
+def layer_indices(neck: str, indices: object, count: int) -> list[int]:
+    """Return the indices, written by a user, of some of `count` features as a list; negative ones stay negative.
+
+    Raises:
+        UserError: they are no list of whole numbers, there is none, or one is out of range.
+    """
+    chosen = whole_numbers(f"{neck}: indices", indices, example="[-1]")
+    if not chosen or any(not -count <= index < count for index in chosen):
+        raise UserError(
+            f"{neck}: the backbone returns {count} features, so indices go from 0 to {count - 1} "
+            f"(or -{count} to -1); got {chosen}."
+        )
+    return chosen
+
+
 @NECK_REGISTRY.register
 class SelectIndices(Neck):
-    """Hands on the features at `indices`, in that order; negative indices count from the end.
+    """Hands on the features at `indices`, in that order; negative indices count from the end, one may stand twice.
 
-    Where the backbone can return just these layers, the factory lets it (`in_backbone`), and this neck hands all on.
+    Where the backbone can return just these layers, the factory lets it (`in_backbone`).
     """
 
     def __init__(self, channel_list: list[int], indices: list[int]) -> None:
@@ -21,27 +37,24 @@ class SelectIndices(Neck):
             UserError: an index is out of range, or there is none.
         """
         super().__init__(channel_list)
-        count = len(channel_list)
-        if not isinstance(indices, list | tuple):
-            raise UserError(f"SelectIndices: indices is a list, such as [-1]; got {indices!r}.")
-        if not indices or any(not -count <= index < count for index in indices):
-            raise UserError(
-                f"SelectIndices: the backbone returns {count} features, so indices go from 0 to {count - 1} "
-                f"(or -{count} to -1); got {list(indices)}."
-            )
-        self.indices = list(indices)
+        self.indices = layer_indices("SelectIndices", indices, len(channel_list))
         self.in_backbone = False
+        self._places = list(self.indices)  # among the features that come
 
     def push_into(self, backbone: nn.Module) -> None:
         """Let a backbone that can (`select_layers`) return just these layers and compute nothing after the last."""
         if hasattr(backbone, "select_layers"):
-            backbone.select_layers([backbone.out_indices[index] for index in self.indices])  # type: ignore[operator,index]
+            count = len(self.channel_list)
+            wanted = [index % count for index in self.indices]
+            layers = list(dict.fromkeys(wanted))  # a backbone returns each layer once
+            backbone.select_layers([backbone.out_indices[layer] for layer in layers])  # type: ignore[operator,index]
             self.in_backbone = True
+            self._places = [layers.index(layer) for layer in wanted]
 
     def process_channel_list(self, channel_list: list[int]) -> list[int]:
-        """Return the widths of the selected features."""
-        return list(channel_list) if self.in_backbone else [channel_list[index] for index in self.indices]
+        """Return the widths of the selected features; of those that the backbone returns now, where it selects."""
+        return [channel_list[place] for place in self._places]
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Return the selected features."""
-        return list(features) if self.in_backbone else [features[index] for index in self.indices]
+        return [features[place] for place in self._places]
