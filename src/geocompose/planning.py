@@ -1,15 +1,19 @@
 """Neck planning: which necks lead from a backbone's features to what a decoder reads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from geocompose.decoders.needs import Needs
 from geocompose.errors import UserError, choices
-from geocompose.features import FeatureSpec
+from geocompose.features import FeatureSpec, common_multiple
 
 NeckConfig = dict[str, Any]
+
+LEVELS = 4  # of a pyramid made of layers of one scale
+FIRST_READ_AFTER_TWO = 4  # stride of the first feature that is read by a decoder that skips two (smp's habit)
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,13 @@ def neck_choice(necks: object) -> NeckChoice:
     )
 
 
-def _checked(necks: Sequence[Any]) -> list[dict[str, object]]:
+def _checked(necks: Sequence[Any]) -> list[Any]:
     for neck in necks:
-        if not hasattr(neck, "keys") or "name" not in neck:
+        if not callable(neck) and (not hasattr(neck, "keys") or "name" not in neck):
             raise UserError(
-                f"Each neck is a mapping with a name, such as {{name: ReshapeTokensToImage}}; got {neck!r}."
+                f"Each neck is a mapping with a name, such as {{name: ReshapeTokensToImage}}, a module or a constructor; got {neck!r}."
             )
-    return [dict(neck) for neck in necks]
+    return [neck if callable(neck) else dict(neck) for neck in necks]
 
 
 def plan(choice: NeckChoice, specs: list[FeatureSpec], needs: Needs, *, maps_by_default: bool) -> list[NeckConfig]:
@@ -71,7 +75,7 @@ def plan(choice: NeckChoice, specs: list[FeatureSpec], needs: Needs, *, maps_by_
         UserError: no plan fits; says what the decoder needs and what the backbone gives.
     """
     if isinstance(choice, NeckList):
-        return [dict(neck) for neck in choice.necks]
+        return _checked(choice.necks)
     if isinstance(choice, NoNecks):
         return [_reshape(specs[0])] if maps_by_default else []
     return _automatic(specs, needs)
@@ -86,23 +90,36 @@ def _automatic(specs: list[FeatureSpec], needs: Needs) -> list[NeckConfig]:
     necks: list[NeckConfig] = []
     first = specs[0]
     one_scale = len({spec.stride for spec in specs}) == 1
-    wanted = 4 if needs.pyramid else 1
-    if one_scale and (needs.pyramid or needs.reads_one) and len(specs) != wanted:
-        if len(specs) < wanted:
+    if one_scale:
+        if needs.pyramid and len(specs) < LEVELS:
             raise UserError(
-                f"The decoder needs a pyramid, planned from {wanted} layers; the backbone returns {len(specs)}. "
+                f"The decoder needs a pyramid, planned from {LEVELS} layers; the backbone returns {len(specs)}. "
                 "Use a deeper backbone, leave backbone.out_indices null, or a decoder that reads one map, such as decoder=fcn."
             )
-        necks.append({"name": "SelectIndices", "indices": evenly_spaced(len(specs), wanted)})
+        wanted = LEVELS if needs.pyramid else 1 if needs.reads_one else needs.layers
+        if wanted is not None and wanted < len(specs):
+            necks.append({"name": "SelectIndices", "indices": evenly_spaced(len(specs), wanted)})
     if first.layout == "tokens":
         necks.append(_reshape(first))
     elif first.layout == "NHWC":
         necks.append({"name": "PermuteDims", "new_order": [0, 3, 1, 2]})
     if one_scale and needs.pyramid:
         necks.append({"name": "LearnedInterpolateToPyramidal"})
-    if needs.input_level or _joins_better_with_input_level(_planned_strides(specs, needs), needs):
-        necks.append({"name": "AddInputLevel"})
-    return necks
+    levels = _input_levels(specs, needs, planned=one_scale)
+    return necks + [{"name": "AddInputLevel"} for _ in range(levels)]
+
+
+def _input_levels(specs: list[FeatureSpec], needs: Needs, *, planned: bool) -> int:
+    """Return how many levels of the input's resolution stand before the features, for a decoder to skip.
+
+    planned: whether the features become a pyramid by plan; then each is meant to be read.
+    """
+    if not needs.skips:
+        return int(_joins_better_with_input_level(_planned_strides(specs, needs), needs))
+    # A decoder that skips two expects the input's resolution and half of it: a backbone's own fine levels are these.
+    finer = 0 if planned or needs.skips < 2 else sum(spec.stride < FIRST_READ_AFTER_TWO for spec in specs)
+    too_few = needs.levels + needs.skips - len(specs)
+    return min(needs.skips, max(needs.skips - finer, too_few))
 
 
 def _planned_strides(specs: list[FeatureSpec], needs: Needs) -> list[Fraction]:
@@ -129,6 +146,15 @@ def _reshape(spec: FeatureSpec) -> NeckConfig:
     return neck
 
 
+def padding_multiple(before: list[FeatureSpec], after: list[FeatureSpec], needs: Needs) -> int:
+    """Return the multiple of pixels that an image is padded to, given the features before and after the necks.
+
+    It is a whole number of cells of every feature, and of every map inside a decoder that goes on to coarser ones.
+    """
+    inside = [replace(spec, stride=Fraction(spec.stride) * needs.coarser) for spec in after if spec.layout != "vector"]
+    return common_multiple([*before, *after, *inside])
+
+
 def check_needs(decoder: str, needs: Needs, specs: list[FeatureSpec]) -> None:
     """Refuse features that a decoder can't read, or would read at the wrong scale without a word.
 
@@ -137,15 +163,33 @@ def check_needs(decoder: str, needs: Needs, specs: list[FeatureSpec]) -> None:
     """
     given = "; ".join(map(str, specs))
     advice = "Use neck=auto, or end the list of necks accordingly"
-    if any(spec.layout != "NCHW" for spec in specs):
-        neck = "ReshapeTokensToImage" if specs[0].layout == "tokens" else "PermuteDims with new_order [0, 3, 1, 2]"
-        raise UserError(f"{decoder} reads maps (B, channels, rows, columns), but gets: {given}. {advice} ({neck}).")
-    least = needs.levels + needs.input_level
+    for spec in specs:
+        if spec.layout not in needs.layouts:
+            neck = {
+                "tokens": "ReshapeTokensToImage",
+                "NHWC": "PermuteDims with new_order [0, 3, 1, 2]",
+                "vector": "no AggregateTokens",
+            }[spec.layout]
+            raise UserError(f"{decoder} reads maps (B, channels, rows, columns), but gets: {given}. {advice} ({neck}).")
+    least = needs.levels + needs.skips
     if len(specs) < least:
         raise UserError(f"{decoder} needs {least} features or more, but gets {len(specs)}: {given}. {advice}.")
     strides = [spec.stride for spec in specs]
+    shown = [float(stride) if stride % 1 else int(stride) for stride in strides]
     if needs.pyramid and (strides != sorted(strides) or strides[0] == strides[-1]):
         raise UserError(
-            f"{decoder} needs a pyramid, finest level first, but gets levels at strides {[float(s) if s % 1 else int(s) for s in strides]}: it would run at the wrong "
+            f"{decoder} needs a pyramid, finest level first, but gets levels at strides {shown}: it would run at the wrong "
             f"scale. {advice} (LearnedInterpolateToPyramidal after four selected layers)."
+        )
+    if needs.one_scale and len(set(strides)) > 1:
+        raise UserError(
+            f"{decoder} scales its features itself: they must have one resolution, but the levels are at strides {shown}. "
+            f"Leave decoder.scale_modules out for a pyramid, or hand on layers of one scale."
+        )
+    read = strides[needs.skips :]
+    if needs.doubling and any(2 * fine != coarse for fine, coarse in pairwise(read)):
+        raise UserError(
+            f"{decoder} doubles its way from the last feature to the finest: each must be half as fine as the one before"
+            f"{' (but for the first, which it skips)' if needs.skips else ''}; the levels are at strides {shown}. Select "
+            "others, or use a decoder that resizes, such as decoder=upernet."
         )

@@ -4,8 +4,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from geocompose.arguments import whole_number
 from geocompose.decoders.needs import Needs
-from geocompose.errors import UserError, at_least
+from geocompose.decoders.reading import feature_at
 from geocompose.registry import DECODER_REGISTRY
 
 
@@ -36,8 +37,8 @@ class FCNDecoder(nn.Module):
         """
         super().__init__()
         width = feature_at(channel_list, in_index, "FCNDecoder")
-        at_least("FCNDecoder: channels", channels, 1)
-        at_least("FCNDecoder: num_convs", num_convs, 0)
+        channels = whole_number("FCNDecoder: channels", channels, 1)
+        num_convs = whole_number("FCNDecoder: num_convs", num_convs, 0)
         self.in_index = in_index
         stages = []
         for _ in range(num_convs):
@@ -56,17 +57,3 @@ class FCNDecoder(nn.Module):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return a map 2^num_convs times as fine as the feature read."""
         return self.convs(features[self.in_index])
-
-
-def feature_at(channel_list: list[int], in_index: int, decoder: str) -> int:
-    """Return the width of the feature that a decoder reads.
-
-    Raises:
-        UserError: there is no such feature.
-    """
-    count = len(channel_list)
-    if not -count <= in_index < count:
-        raise UserError(
-            f"{decoder}: in_index goes from {-count} to {count - 1} for {count} feature(s); got {in_index}."
-        )
-    return channel_list[in_index]

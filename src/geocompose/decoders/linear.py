@@ -5,9 +5,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from geocompose.decoders.fcn import feature_at
+from geocompose.arguments import whole_number
 from geocompose.decoders.needs import Needs
-from geocompose.errors import UserError, at_least
+from geocompose.decoders.reading import feature_at
+from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
 
 
@@ -48,8 +49,7 @@ class LinearDecoder(nn.Module):
             raise UserError(
                 f"LinearDecoder: the feature's stride is {float(size):g} pixels; give upsampling_size, a whole number."
             )
-        size = int(size)
-        at_least("LinearDecoder: upsampling_size", size, 1)
+        size = whole_number("LinearDecoder: upsampling_size", int(size), 1)
         self.in_index = in_index
         self.conv = nn.ConvTranspose2d(width, num_classes, kernel_size=size, stride=size)
         self.out_channels = num_classes

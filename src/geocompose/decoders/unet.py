@@ -5,14 +5,25 @@ from typing import ClassVar, Literal
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
+from geocompose.arguments import whole_numbers
 from geocompose.decoders.needs import Needs
-from geocompose.errors import UserError, at_least
+from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
 
 
 def halved(levels: int, first: int = 256) -> list[int]:
     """Return the usual widths of a U-Net: `first`, halved a level, for any number of levels."""
     return [max(1, first >> level) for level in range(levels)]
+
+
+def check_attention(name: str, widths: list[int]) -> None:
+    """Refuse widths that squeeze and excitation, which works on a sixteenth of them, would leave nothing of.
+
+    Raises:
+        UserError: a width is below 16.
+    """
+    if min(widths) < 16:
+        raise UserError(f"{name} are 16 or more each with attention_type=scse; got {widths}.")
 
 
 @DECODER_REGISTRY.register
@@ -41,16 +52,18 @@ class UNetDecoder(nn.Module):
             UserError: `channels` has another length than the features.
         """
         super().__init__()
-        widths = list(channels) if channels is not None else halved(len(channel_list))
+        widths = (
+            whole_numbers("UNetDecoder: channels", channels, 1) if channels is not None else halved(len(channel_list))
+        )
         if len(widths) != len(channel_list):
             raise UserError(
                 f"UNetDecoder: decoder.channels has one width a feature: {len(channel_list)} here, got {widths}. "
                 f"Write for example {halved(len(channel_list))}, or null."
             )
-        for width in widths:
-            at_least("UNetDecoder: a width of channels", width, 1)
         if attention_type not in (None, "scse"):
             raise UserError(f"UNetDecoder: attention_type is null or scse; got {attention_type!r}.")
+        if attention_type:
+            check_attention("UNetDecoder: the widths of channels", widths)
         # smp's decoder skips its first feature; given twice, none of the real ones is lost.
         self.decoder = UnetDecoder(
             encoder_channels=[channel_list[0], *channel_list],

@@ -3,37 +3,26 @@
 Source: arXiv 1807.10221.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from geocompose.decoders.batch_norm import BatchNorm
+from geocompose.arguments import whole_number, whole_numbers
+from geocompose.decoders.conv_norm_relu import ConvNormRelu
 from geocompose.decoders.needs import Needs
-from geocompose.errors import UserError, at_least
+from geocompose.errors import UserError
+from geocompose.necks.pyramid import LearnedInterpolateToPyramidal
 from geocompose.registry import DECODER_REGISTRY
-
-
-class ConvNormRelu(nn.Module):
-    """Convolution without bias, batch norm, ReLU; the size is kept."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
-        self.norm = BatchNorm(out_channels)
-        self.act = nn.ReLU(inplace=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return a map (B, out_channels, H, W)."""
-        return self.act(self.norm(self.conv(x)))
 
 
 @DECODER_REGISTRY.register
 class UperNetDecoder(nn.Module):
-    """UPerNet's decoder. Its output has the resolution of the finest feature."""
+    """UPerNet's decoder. Its output has the resolution of the finest level of the pyramid."""
 
-    needs: ClassVar[Needs] = Needs(levels=2, pyramid=True)
+    needs: Needs
     includes_head: ClassVar[bool] = False
 
     def __init__(
@@ -42,21 +31,37 @@ class UperNetDecoder(nn.Module):
         channels: int = 256,
         pool_scales: list[int] = [1, 2, 3, 6],  # noqa: B006 - read only
         align_corners: bool = True,
+        scale_modules: bool = False,
     ) -> None:
         """Take the incoming widths, finest feature first.
 
         channels: width of every part and of the output. pool_scales: rows and columns of the pooled maps.
-        align_corners: how the resizes sample.
+        align_corners: how the resizes sample. scale_modules: the features are four maps of one resolution, and the decoder
+        makes the pyramid itself, where a LearnedInterpolateToPyramidal among the necks is the way now: for weights that
+        have it in the decoder.
 
         Raises:
             UserError: there are fewer than two features, or a number is too small.
         """
         super().__init__()
+        self.needs = self.needs_given({"scale_modules": scale_modules})
+        self.scale_modules = scale_modules
+        if scale_modules:
+            if len(channel_list) != 4:
+                raise UserError(
+                    f"UperNetDecoder: with scale_modules it makes its pyramid of four features; got {len(channel_list)}. "
+                    "Select four, such as {name: SelectIndices, indices: [2, 5, 8, 11]}."
+                )
+            pyramid = LearnedInterpolateToPyramidal(channel_list)
+            channel_list = pyramid.process_channel_list(channel_list)
+            for name, level in pyramid.named_children():
+                self.add_module(name, level)
         if len(channel_list) < 2:
             raise UserError(f"UperNetDecoder reads a pyramid of two levels or more; got {len(channel_list)} feature.")
-        at_least("UperNetDecoder: channels", channels, 1)
-        if not pool_scales or any(scale < 1 for scale in pool_scales):
-            raise UserError(f"UperNetDecoder: pool_scales are one or more whole numbers from 1 on; got {pool_scales}.")
+        channels = whole_number("UperNetDecoder: channels", channels, 1)
+        pool_scales = whole_numbers("UperNetDecoder: pool_scales", pool_scales, 1)
+        if not pool_scales:
+            raise UserError("UperNetDecoder: pool_scales is a list of one or more, such as [1, 2, 3, 6]; got [].")
         *finer, coarsest = channel_list
         self.align_corners = align_corners
         self.psp_modules = nn.ModuleList(
@@ -68,11 +73,20 @@ class UperNetDecoder(nn.Module):
         self.fpn_bottleneck = ConvNormRelu(len(channel_list) * channels, channels, 3)
         self.out_channels = channels
 
+    @staticmethod
+    def needs_given(arguments: Mapping[str, Any]) -> Needs:
+        """Return what the decoder needs when it is built with these arguments."""
+        if arguments.get("scale_modules"):
+            return Needs(levels=4, one_scale=True, layers=4, coarser=2)
+        return Needs(levels=2, pyramid=True)
+
     def _resize(self, x: Tensor, like: Tensor) -> Tensor:
         return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=self.align_corners)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Return a map (B, channels, h, w) as fine as the first feature."""
+        """Return a map (B, channels, h, w) as fine as the first feature; 4 times as fine with `scale_modules`."""
+        if self.scale_modules:
+            features = [getattr(self, f"fpn{level}")(feature) for level, feature in enumerate(features, start=1)]
         *finer, coarsest = features
         pooled = [self._resize(branch(coarsest), coarsest) for branch in self.psp_modules]
         levels = [self.bottleneck(torch.cat([coarsest, *pooled], dim=1))]

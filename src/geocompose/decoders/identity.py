@@ -1,0 +1,33 @@
+"""The decoder that hands a feature on: the head reads the backbone."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from geocompose.decoders.needs import ANY_FEATURE, Needs
+from geocompose.decoders.reading import feature_at
+from geocompose.registry import DECODER_REGISTRY
+
+
+@DECODER_REGISTRY.register
+class IdentityDecoder(nn.Module):
+    """Hands on one feature as it is: a map (B, C, h, w), tokens (B, N, C) or a pooled vector (B, C)."""
+
+    needs: ClassVar[Needs] = Needs(reads_one=True, layouts=ANY_FEATURE)
+    includes_head: ClassVar[bool] = False
+
+    def __init__(self, channel_list: list[int], out_index: int = -1) -> None:
+        """Take the incoming widths.
+
+        out_index: the feature that is handed on.
+
+        Raises:
+            UserError: there is no such feature.
+        """
+        super().__init__()
+        self.out_index = out_index
+        self.out_channels = feature_at(channel_list, out_index, "IdentityDecoder", "out_index")
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Return the feature at `out_index`."""
+        return features[self.out_index]
