@@ -1,21 +1,19 @@
-"""The Prithvi encoder by its published definition, and its weights in every layout in which they are published."""
+"""The Prithvi encoder by its published definition: sizes, positions, coordinates, layers, prompts."""
 
-import hashlib
-import logging
-from pathlib import Path
+import copy
+import pickle
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from geocompose.backbones import prithvi_variants
 from geocompose.backbones.encodings import CoordinateEncoding
 from geocompose.backbones.prithvi import PrithviViT
 from geocompose.backbones.prithvi_variants import VARIANTS, build_prithvi
-from geocompose.bands import HLS_BANDS
 from geocompose.errors import UserError
+from geocompose.factory import EncoderDecoderFactory
 from tests.shared import PARITY, needs_parity
 
 SMALL = {"embed_dim": 32, "depth": 3, "num_heads": 4, "img_size": 64}
@@ -213,7 +211,22 @@ def test_layers_come_in_the_order_asked_for_and_only_the_last_block_is_normalise
         ({"bands": ["RED", "GREN"]}, "Unknown band 'GREN'. Did you mean 'GREEN'"),
         ({"bands": ["RED", "B4"]}, "names each band once"),
         ({"bands": []}, "at least one"),
-        ({"pretrained": True, "ckpt_path": "a.pt"}, "each name the weights; give one of them"),
+        ({"bands": "RED,GREEN"}, "backbone.bands is a list of band names"),
+        ({"bands": [0, 1, 2]}, "backbone.bands takes names of bands.* got 0. A number or a range does not say"),
+        ({"bands": [[0, 5]]}, r"backbone.bands takes names of bands.* got \[0, 5\]"),
+        ({"pretrained_bands": ["RED", "GREN"]}, "Unknown band 'GREN'. Did you mean 'GREEN'"),
+        ({"pretrained_bands": ["RED", "RED"]}, "backbone.pretrained_bands names each band once"),
+        ({"in_chans": 4}, r"backbone.in_chans=4, but the backbone's bands are 6: \['BLUE'"),
+        ({"vit_adapter": True}, "vit_adapter is not supported. For a pyramid .* neck=auto"),
+        ({"encoder_only": False}, "The masked autoencoder is the full model prithvi_eo_v2_300_mae"),
+        ({"patch_size": 0}, "square patches"),
+        ({"img_size": [64, 64, 64]}, "img_size is one number of pixels"),
+        ({"drop_path": 1.5}, "drop_path is a share from 0 to below 1; got 1.5"),
+        ({"vpt": True}, "vpt=true needs vpt_n_tokens"),
+        ({"vpt": True, "vpt_n_tokens": 0}, "vpt_n_tokens is 1 or more; got 0"),
+        ({"vpt": True, "vpt_n_tokens": 2, "vpt_dropout": -0.1}, "vpt_dropout is a share"),
+        ({"vpt_n_tokens": 5}, "vpt_n_tokens=5 counts only with vpt=true"),
+        ({"vpt_dropout": 0.1}, "vpt_dropout=0.1 counts only with vpt=true"),
         ({"variant": "prithvi_eo_tiny", "pretrained": True}, "prithvi_eo_tiny has no published weights"),
         ({"ckpt_path": "/nowhere/a.pt"}, "There is no weight file at /nowhere/a.pt"),
     ],
@@ -235,151 +248,128 @@ def test_an_image_that_does_not_fit_is_refused(given, message):
         small()(given)
 
 
-# Weights
+def test_what_only_confirms_the_encoder_is_accepted():
+    assert small(in_chans=6, encoder_only=True, vit_adapter=False).in_chans == 6
 
 
-def published(layout: str) -> tuple[PrithviViT, dict[str, Tensor]]:
-    """Return a small random model and its weights as the published files lay them out, with a decoder's beside them."""
-    torch.manual_seed(5)
+def test_out_channels_count_the_returned_layers_and_are_not_multiplied_by_frames():
+    model = small(num_frames=3, out_indices=[0, 2])
+    features = model(image(frames=3))
+    assert model.out_channels == [feature.shape[-1] for feature in features] == [32, 32]
+    assert [spec.num_frames for spec in model.feature_specs] == [3, 3]
+
+
+def test_blocks_after_the_last_selected_layer_never_run_and_never_learn():
+    model = small(out_indices=[1], vpt=True, vpt_n_tokens=2).train()
+    ran: list[int] = []
+    for index, block in enumerate(model.blocks):
+        block.register_forward_hook(lambda *_, index=index: ran.append(index))
+    model(image())[0].sum().backward()
+    assert ran == [0, 1]
+    still = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    assert still == {name for name in dict(model.named_parameters()) if ".2" in name or name.startswith("norm.")}
+    assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)
+
+
+def test_a_selection_of_layers_never_lets_learn_what_was_frozen():
     model = small()
-    own = model.state_dict()
-    if layout == "v1":
-        return model, {**own, "decoder_embed.weight": torch.zeros(2), "mask_token": torch.zeros(1)}
-    state = {f"encoder.{key}": value for key, value in own.items()}
-    state |= {"decoder.mask_token": torch.zeros(1), "decoder.decoder_blocks.0.norm1.weight": torch.zeros(2)}
-    return model, {f"_timm_module.{key}": value for key, value in state.items()} if layout == "old" else state
+    model.blocks.requires_grad_(False)
+    model.norm.requires_grad_(False)
+    model.select_layers([-1, 0])
+    assert not any(parameter.requires_grad for parameter in (*model.blocks.parameters(), *model.norm.parameters()))
 
 
-def stored(folder: Path, state: dict[str, Tensor], name: str = "weights.pt") -> Path:
-    path = folder / name
-    if path.suffix == ".safetensors":
-        save_file({key: value.contiguous() for key, value in state.items()}, path)
-    else:
-        torch.save(state, path)
-    return path
+def test_a_layer_that_was_given_up_cannot_be_selected_again():
+    model = small(out_indices=[0])
+    with pytest.raises(UserError, match=r"Layer 2 was given up when the layers up to 0 were selected.*out_indices"):
+        model.select_layers([0, 2])
+    assert model.out_indices == [0]
 
 
-@pytest.mark.parametrize("layout", ["v2", "v1", "old"])
-def test_each_published_layout_is_loaded_from_the_hub(layout, tmp_path, monkeypatch):
-    source, state = published(layout)
-    path = stored(tmp_path, state)
-    asked = []
-
-    def download(repository: str, file: str) -> Path:
-        asked.append(f"{repository}/{file}")
-        return path
-
-    monkeypatch.setattr(prithvi_variants, "download", download)
-    model = small(pretrained=True)
-    assert asked == ["ibm-nasa-geospatial/Prithvi-EO-2.0-300M/Prithvi_EO_V2_300M.pt"]
-    assert model.weights == {"source": asked[0], "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    for mine, theirs in zip(model(image()), source(image()), strict=True):
-        assert torch.equal(mine, theirs)
+def test_drop_path_is_the_same_rate_for_each_block():
+    model = small(drop_path=0.3)
+    assert [block.drop_path1.drop_prob for block in model.blocks] == [0.3] * 3
 
 
-@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors", "weights.ckpt"])
-def test_a_local_file_is_loaded_and_its_hash_recorded(name, tmp_path):
-    source, state = published("v2")
-    path = stored(tmp_path, state, name)
-    model = small(ckpt_path=str(path))
-    assert model.weights == {"source": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    assert torch.equal(model(image())[-1], source(image())[-1])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_runs_its_own_weights(copied):
+    model = small(vpt=True, vpt_n_tokens=2)
+    other, before = copied(model), model(image())[-1]
+    assert torch.equal(other(image())[-1], before)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(0.1)
+    assert not torch.equal(other(image())[-1], before)
+    assert torch.equal(model(image())[-1], before)
 
 
-def test_a_wrapped_state_dict_is_unwrapped(tmp_path):
-    source, state = published("v1")
-    path = tmp_path / "wrapped.pt"
-    torch.save({"model": state, "epoch": 3}, path)
-    assert torch.equal(small(ckpt_path=str(path))(image())[-1], source(image())[-1])
+@pytest.mark.parametrize("prompts", [{}, {"vpt": True, "vpt_n_tokens": 2}])
+def test_the_encoder_exports_for_any_batch_size(prompts):
+    model = small(num_frames=2, coords_encoding=["time", "location"], **prompts)
+    given = (image(frames=2), torch.tensor([[[2018.0, 10.0], [2019.0, 200.0]]] * 2), torch.tensor([[47.0, 8.0]] * 2))
+    batch = torch.export.Dim("batch", min=1, max=64)
+    exported = torch.export.export(model, given, dynamic_shapes=({0: batch}, {0: batch}, {0: batch})).module()
+    more = tuple(torch.cat([tensor, tensor]) for tensor in given)
+    for mine, theirs in zip(exported(*more), model(*more), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
 
 
-def test_the_model_keeps_positions_of_its_own_size(tmp_path):
-    path = stored(tmp_path, published("v2")[1])
-    model = small(ckpt_path=str(path), img_size=32, num_frames=2)
-    assert torch.equal(model.pos_embed, small(img_size=32, num_frames=2).pos_embed)
+# Prompts
 
 
-def test_weights_of_a_coordinate_encoding_that_is_off_are_dropped_and_missing_ones_start_anew(
-    tmp_path, caplog, monkeypatch
-):
-    monkeypatch.setattr(logging.getLogger("geocompose"), "propagate", True)
-    source, state = published("v2")
-    with_time = stored(tmp_path, {**state, "encoder.temporal_embed_enc.scale": torch.tensor([0.7])})
-    assert torch.equal(small(ckpt_path=str(with_time))(image())[-1], source(image())[-1])
-    model = small(ckpt_path=str(with_time), coords_encoding=["time"], coords_scale_learn=True)
-    assert model.temporal_embed_enc is not None
-    assert model.temporal_embed_enc.scale.item() == pytest.approx(0.7)
-    with caplog.at_level(logging.WARNING, "geocompose"):
-        small(ckpt_path=str(stored(tmp_path, state)), coords_encoding=["location"], coords_scale_learn=True)
-    assert "no location_embed_enc" in caplog.text
+def test_prompts_stand_after_the_class_token_in_each_block_and_are_gone_behind_it():
+    model = small(vpt=True, vpt_n_tokens=5)
+    prompts = model.vpt_prompt_embeddings
+    assert prompts is not None
+    seen: list[Tensor] = []
+    for block in model.blocks:
+        block.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    features = model(image())
+    assert [feature.shape for feature in features] == [(2, 17, 32)] * 3
+    assert {name for name in model.state_dict() if name.startswith("vpt")} == {
+        f"vpt_prompt_embeddings.{n}" for n in range(3)
+    }
+    for index, tokens in enumerate(seen):
+        assert tokens.shape == (2, 22, 32)
+        assert torch.equal(tokens[:, 1:6], prompts[index].expand(2, -1, -1))
+    # The class token stands before them, the patches behind, both as the block before left them.
+    assert torch.equal(seen[1][:, 0], features[0][:, 0])
+    assert torch.equal(seen[1][:, 6:], features[0][:, 1:])
 
 
-def test_bands_take_their_own_slices_in_any_choice_and_order(tmp_path):
-    source, state = published("v2")
-    chosen = ["SWIR_2", "B2", "NIR_NARROW"]
-    model = small(ckpt_path=str(stored(tmp_path, state)), bands=chosen)
-    places = [HLS_BANDS.index(name) for name in ("SWIR_2", "BLUE", "NIR_NARROW")]
-    assert torch.equal(model.patch_embed.proj.weight, source.patch_embed.proj.weight[:, places])
-    whole = torch.zeros(2, 6, 64, 64)
-    whole[:, places] = image(3)
-    torch.testing.assert_close(model(image(3))[-1], source(whole)[-1], atol=1e-5, rtol=1e-5)
+def test_prompts_start_within_the_bound_of_the_paper():
+    model = small(vpt=True, vpt_n_tokens=50)
+    bound = (6 / (3 * 16 * 16 + 32)) ** 0.5
+    assert model.vpt_prompt_embeddings is not None
+    for prompts in model.vpt_prompt_embeddings:
+        assert 0.9 * bound < prompts.abs().max() <= bound
 
 
-def test_weights_of_other_bands_are_matched_by_the_names_given(tmp_path):
-    source, state = published("v2")
-    order = ["SWIR_2", "SWIR_1", "NIR_NARROW", "RED", "GREEN", "BLUE"]
-    model = small(ckpt_path=str(stored(tmp_path, state)), pretrained_bands=order)
-    assert torch.equal(model.patch_embed.proj.weight, source.patch_embed.proj.weight.flip(1))
-    with pytest.raises(UserError, match="have 6 input bands, but pretrained_bands names 2"):
-        small(ckpt_path=str(tmp_path / "weights.pt"), pretrained_bands=["RED", "GREEN"])
+def test_prompts_leave_the_other_random_weights_as_they_were():
+    torch.manual_seed(3)
+    without = small().state_dict()
+    torch.manual_seed(3)
+    with_prompts = small(vpt=True, vpt_n_tokens=2).state_dict()
+    assert all(torch.equal(with_prompts[key], value) for key, value in without.items())
 
 
-def test_a_band_without_weights_needs_consent_and_is_announced(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("geocompose"), "propagate", True)
-    source, state = published("v2")
-    path = str(stored(tmp_path, state))
-    with pytest.raises(UserError, match=r"have no band NIR_BROAD; .*backbone.allow_random_bands=true"):
-        small(ckpt_path=path, bands=["RED", "NIR_BROAD"])
-    with caplog.at_level(logging.WARNING, "geocompose"):
-        model = small(ckpt_path=path, bands=["NIR_BROAD", "RED"], allow_random_bands=True)
-    assert "No pretrained weights for NIR_BROAD" in caplog.text
-    weight = model.patch_embed.proj.weight
-    assert torch.equal(weight[:, 1], source.patch_embed.proj.weight[:, HLS_BANDS.index("RED")])
-    assert all(not torch.equal(weight[:, 0], source.patch_embed.proj.weight[:, band]) for band in range(6))
-
-
-def test_a_random_backbone_says_so(caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("geocompose"), "propagate", True)
-    with caplog.at_level(logging.INFO, "geocompose"):
-        small()
-    assert "prithvi_eo_v2_300 starts from random weights" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"depth": 4}, r"not this backbone's: 12 missing \(blocks.3"),
-        ({"depth": 2}, r"12 unknown \(blocks.2"),
-        ({"embed_dim": 48}, r"of another shape \(blocks.0.attn.proj.bias: \(32,\) in the file, \(48,\) in the model"),
-        ({"patch_size": 8}, r"1 of another shape \(patch_embed.proj.weight"),
-    ],
-)
-def test_weights_of_another_model_are_refused(changes, message, tmp_path):
-    with pytest.raises(UserError, match=message):
-        small(ckpt_path=str(stored(tmp_path, published("v2")[1])), **changes)
-
-
-def test_a_file_that_holds_no_weights_is_refused(tmp_path):
-    broken, foreign = tmp_path / "broken.pt", tmp_path / "foreign.pt"
-    broken.write_bytes(b"no weights")
-    torch.save([1, 2], foreign)
-    with pytest.raises(UserError, match=r"broken.pt can't be read as weights"):
-        small(ckpt_path=str(broken))
-    with pytest.raises(UserError, match=r"foreign.pt holds no state dict .*, but list"):
-        small(ckpt_path=str(foreign))
-
-
-def test_published_statistics_follow_the_bands():
-    assert small(bands=["SWIR_2", "BLUE"]).pretraining_statistics == ([1363.0, 1087.0], [1049.0, 2248.0])
-    assert small(variant="prithvi_eo_v1_100", bands=["GREEN"]).pretraining_statistics == ([1081.0], [1270.0])
-    assert small(bands=["RED", "VV"]).pretraining_statistics is None
+@pytest.mark.parametrize(("task", "decoder"), [("segmentation", "FCNDecoder"), ("classification", "IdentityDecoder")])
+def test_prompts_go_on_learning_when_the_backbone_is_frozen(task, decoder):
+    model = EncoderDecoderFactory(image_size=(64, 64)).build_model(
+        task=task,
+        backbone="prithvi_eo_v2_300",
+        backbone_kwargs={**SMALL, "vpt": True, "vpt_n_tokens": 2, "vpt_dropout": 0.5},
+        decoder=decoder,
+        num_classes=3,
+        necks="auto",
+    )
+    model.freeze_encoder()
+    model.train()
+    model(image()).output.sum().backward()
+    learning = {name for name, parameter in model.encoder.named_parameters() if parameter.requires_grad}
+    assert learning == {f"vpt_prompt_embeddings.{n}" for n in range(3)}
+    assert all(model.encoder.get_parameter(name).grad.abs().sum() > 0 for name in learning)
+    assert model.encoder.vpt_dropout.training
+    assert not torch.equal(model(image()).output, model(image()).output)
+    model.eval()
+    assert torch.equal(model(image()).output, model(image()).output)

@@ -12,6 +12,8 @@ from geocompose.errors import UserError
 
 log = logging.getLogger("geocompose")
 
+OLD_WRAPPER = "_timm_module."  # around the encoder in checkpoints of early TerraTorch and Prithvi versions
+
 
 def download(repository: str, file: str) -> Path:
     """Return the local path of a file of the Hugging Face hub, downloaded once and kept in the hub's cache.
@@ -68,3 +70,18 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise UserError(f"{path} holds no state dict (a mapping of names to tensors), but {type(content).__name__}.")
     return dict(content)
+
+
+def without_timm_module(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors under today's names: old ones with `_timm_module.` somewhere in them lose it.
+
+    Raises:
+        UserError: two tensors would have one name.
+    """
+    renamed: dict[str, Tensor] = {}
+    for key, value in state_dict.items():
+        name = key.replace(OLD_WRAPPER, "")
+        if name in renamed:
+            raise UserError(f"These weights hold {name} twice, with and without {OLD_WRAPPER!r}. Keep one of them.")
+        renamed[name] = value
+    return renamed

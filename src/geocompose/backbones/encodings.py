@@ -4,9 +4,12 @@ Source: the masked autoencoder paper (arXiv 2111.06377) for positions, Prithvi-E
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geocompose.errors import UserError
+
+Grid = tuple[int, int, int]  # frames, rows, columns of tokens
 
 
 def sine_cosine(positions: Tensor, dim: int) -> Tensor:
@@ -20,7 +23,7 @@ def sine_cosine(positions: Tensor, dim: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=-1).to(torch.float32)
 
 
-def grid_encoding(dim: int, grid: tuple[int, int, int]) -> Tensor:
+def grid_encoding(dim: int, grid: Grid) -> Tensor:
     """Return (1 + frames * rows * columns, dim): positions of a token grid, zeros for the class token first.
 
     The width is split 6 : 6 : 4 between column, row and frame.
@@ -36,6 +39,22 @@ def grid_encoding(dim: int, grid: tuple[int, int, int]) -> Tensor:
     parts = [sine_cosine(w.flatten(), space), sine_cosine(h.flatten(), space), sine_cosine(t.flatten(), time)]
     patches = torch.cat(parts, dim=1)
     return torch.cat([patches.new_zeros(1, dim), patches])
+
+
+def positions_for(table: Tensor, own: Grid, grid: Grid) -> Tensor:
+    """Return the encoding (1, 1 + tokens, dim) of `grid`, given that of the `own` grid, class token first.
+
+    Another number of frames is computed anew; other rows or columns are interpolated bicubically (aligned corners).
+    """
+    frames, rows, columns = grid
+    dim = table.shape[-1]
+    if frames != own[0]:
+        table = grid_encoding(dim, (frames, own[1], own[2])).to(table).unsqueeze(0)
+    if (rows, columns) == own[1:]:
+        return table
+    maps = table[0, 1:].reshape(frames, own[1], own[2], dim).permute(0, 3, 1, 2)
+    maps = F.interpolate(maps, size=(rows, columns), mode="bicubic", align_corners=True)
+    return torch.cat([table[:, :1], maps.permute(0, 2, 3, 1).reshape(1, -1, dim)], dim=1)
 
 
 class CoordinateEncoding(nn.Module):
@@ -56,3 +75,35 @@ class CoordinateEncoding(nn.Module):
         half = self.dim // 2
         first, second = coordinates.unbind(-1)
         return self.scale * torch.cat([sine_cosine(first, half), sine_cosine(second, half)], dim=-1)
+
+
+def with_coordinates(
+    tokens: Tensor,
+    grid: Grid,
+    *,
+    time: CoordinateEncoding | None,
+    location: CoordinateEncoding | None,
+    temporal_coords: Tensor | None,
+    location_coords: Tensor | None,
+) -> Tensor:
+    """Return patch tokens (B, frames * rows * columns, dim) with the encodings of the given coordinates added.
+
+    temporal_coords: (B, frames, 2), added to each frame's tokens. location_coords: (B, 2), added to all.
+
+    Raises:
+        UserError: coordinates are given that are not encoded, or dates of another number of frames.
+    """
+    frames, rows, columns = grid
+    if temporal_coords is not None:
+        if time is None:
+            raise UserError("temporal_coords are given, but coords_encoding of this backbone lacks 'time'.")
+        if temporal_coords.shape[1:] != (frames, 2):
+            raise UserError(
+                f"temporal_coords are (B, {frames}, 2) for {frames} frames of tokens; got {tuple(temporal_coords.shape)}."
+            )
+        tokens = tokens + time(temporal_coords).repeat_interleave(rows * columns, dim=1).to(tokens.dtype)
+    if location_coords is not None:
+        if location is None:
+            raise UserError("location_coords are given, but coords_encoding of this backbone lacks 'location'.")
+        tokens = tokens + location(location_coords).unsqueeze(1).to(tokens.dtype)
+    return tokens
