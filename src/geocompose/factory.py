@@ -6,47 +6,26 @@ image size without memory or weights, then for real.
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
-from geocompose.decoders.needs import Needs
+from geocompose.backbones.temporal import split_temporal
+from geocompose.composition import Branch, Composition, Outputs, Plan
 from geocompose.errors import UserError, choices
-from geocompose.features import FeatureSpec, common_multiple
 from geocompose.heads import HEADS
-from geocompose.models.pixel_wise import PixelWiseModel
-from geocompose.necks.base import NeckSequence
-from geocompose.parts import Part, building, resolve, route
-from geocompose.planning import NeckConfig, check_needs, neck_choice, plan
-from geocompose.probing import (
-    backbone_specs,
-    features_like,
-    input_channels,
-    meta_coordinates,
-    meta_forward,
-    meta_image,
-    observe,
-    unreached_parameters,
-)
-from geocompose.registry import BACKBONE_REGISTRY, DECODER_REGISTRY, NECK_REGISTRY
+from geocompose.models.auxiliary import AuxiliaryHead, auxiliary_heads
+from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.models.padding import PADDING_MODES, PaddingMode
+from geocompose.parts import resolve, route
+from geocompose.peft.methods import peft_method
+from geocompose.registry import BACKBONE_REGISTRY, DECODER_REGISTRY
 
 log = logging.getLogger("geocompose")
 
-
-@dataclass
-class Plan:
-    """What the dry run found: the necks, the features at each joint, the multiple to pad to, and what is never used."""
-
-    necks: list[NeckConfig]
-    backbone_features: list[FeatureSpec]
-    decoder_features: list[FeatureSpec]
-    pad_multiple: int
-    image_size: tuple[int, int]
-    num_frames: int
-    unreached: list[str] = field(default_factory=list)
+PIXEL_WISE = ("segmentation", "regression")
+OF_VALUES = ("regression", "scalar_regression")
 
 
 class EncoderDecoderFactory:
@@ -75,38 +54,52 @@ class EncoderDecoderFactory:
         necks: object = None,
         aux_decoders: object = None,
         rescale: bool = True,
-        peft_config: Mapping[str, Any] | None = None,
-        head: Callable[..., nn.Module] | None = None,
+        peft_config: object = None,
+        head: str | nn.Module | Callable[..., nn.Module] | None = None,
+        num_outputs: int | None = None,
+        image_size_out: Sequence[int] | None = None,
         **kwargs: Any,
-    ) -> PixelWiseModel:
-        """Return the model, checked for shapes at the image size before it is given memory or weights.
+    ) -> EncoderDecoderModel:
+        """Return a `PixelWiseModel` or, for tasks of whole images, a `ScalarOutputModel`.
 
-        task: `segmentation`. backbone, decoder: a registered name (with or without its source's prefix), a module, or a
-        constructor (a Hydra partial) that the factory completes. head: a constructor; the task's own where null.
-        backbone_kwargs, decoder_kwargs, head_kwargs, and `kwargs` with the prefixes backbone_, decoder_ and head_: arguments of
-        the parts. num_classes: outputs a pixel. necks: null (as they are; Prithvi's tokens become maps), `auto` (planned),
-        or a list of mappings with a `name`. rescale: whether logits are resized to the image.
+        Its shapes are checked at the image size before it is given memory or weights.
+
+        task: `segmentation`, `regression` (numbers a pixel), `classification`, `multilabel`, `scalar_regression` (numbers
+            an image).
+        backbone, decoder: a registered name (with or without its source's prefix), a module, or a constructor (a Hydra
+            partial) that the factory completes. head: likewise; the task's own where null.
+        backbone_kwargs, decoder_kwargs, head_kwargs, and `kwargs` with the prefixes backbone_, decoder_ and head_:
+            arguments of the parts. The factory's own among them: backbone_padding (`reflect`, `replicate`, `constant`,
+            `circular`, or null for none) and backbone_use_temporal with backbone_temporal_*.
+        num_classes: outputs of classes. num_outputs: variables of a regression; 1 where null.
+        necks: null (as they are; Prithvi's tokens become maps), `auto` (planned), or a list of mappings with a `name`.
+        aux_decoders: null, or a list of `AuxiliaryHead`.
+        rescale: whether the output is resized to the image. image_size_out: rows and columns of its centre to keep.
+        peft_config: null; a mapping with `method`, `replace_qkv` and `peft_config_kwargs`; or an option of `geocompose.peft`.
 
         Raises:
             UserError: a ValueError: an unknown part, an argument that nobody takes, or parts that don't fit together.
         """
         if task not in HEADS:
-            raise UserError(f"There is no task {task!r}. {choices(task, HEADS)}")
-        if aux_decoders:
-            raise UserError("aux_decoders are not supported yet; leave them null.")
-        if peft_config:
-            raise UserError("peft_config is not supported yet; leave it null.")
-        if num_classes is None or num_classes < 1:
-            raise UserError(f"segmentation needs num_classes, a whole number from 1 on; got {num_classes}.")
-        given = {"backbone": backbone_kwargs, "decoder": decoder_kwargs, "head": head_kwargs}
-        routed = route(kwargs, given, own=list(inspect.signature(self.build_model).parameters)[:-1])
+            raise UserError(f"There is no task {task!r}. {choices(str(task), HEADS)}")
+        outputs = _outputs(task, num_classes, num_outputs, rescale, image_size_out)
+        routed = route(
+            kwargs,
+            {"backbone": backbone_kwargs, "decoder": decoder_kwargs, "head": head_kwargs},
+            own=list(inspect.signature(self.build_model).parameters)[:-1],
+        )
+        arguments, temporal = split_temporal(routed["backbone"])
+        padding = _padding(arguments.pop("padding", "reflect"))
+        own_head = HEADS[task] if head is None else head
         composition = Composition(
-            backbone=resolve("backbone", backbone, BACKBONE_REGISTRY.find, routed["backbone"]),
-            decoder=resolve("decoder", decoder, DECODER_REGISTRY.find, routed["decoder"]),
-            head=resolve("head", head or HEADS[task], None, routed["head"]),
+            backbone=resolve("backbone", backbone, BACKBONE_REGISTRY.find, arguments),
+            temporal=temporal,
+            main=_branch(decoder, own_head, routed["decoder"], routed["head"]),
+            auxiliary={aux.name: _auxiliary(aux, HEADS[task]) for aux in auxiliary_heads(aux_decoders)},
             necks=necks,
-            num_classes=num_classes,
-            rescale=rescale,
+            peft=peft_method(peft_config),
+            outputs=outputs,
+            padding=padding,
             coordinates=self.coordinates,
         )
         self.plan = composition.dry_run(self.image_size)
@@ -121,151 +114,85 @@ class EncoderDecoderFactory:
         return model
 
 
-@dataclass
-class Composition:
-    """Resolved parts and the one way in which they become a model."""
+def _outputs(task: str, num_classes: object, num_outputs: object, rescale: object, image_size_out: object) -> Outputs:
+    """Return what the model gives, checked.
 
-    backbone: Part
-    decoder: Part
-    head: Part
-    necks: object
-    num_classes: int
-    rescale: bool
-    coordinates: bool
-
-    def dry_run(self, image_size: tuple[int, int] | None) -> Plan:
-        """Plan the necks and try the whole composition on the meta device.
-
-        Raises:
-            UserError: the parts don't fit together.
-        """
-        level = log.level
-        log.setLevel(logging.ERROR)  # what a part says of its weights is said once, when it is built for real
-        try:
-            with torch.device("meta"), torch.random.fork_rng(devices=[]):
-                return self._plan(image_size)
-        finally:
-            log.setLevel(level)
-
-    def _plan(self, image_size: tuple[int, int] | None) -> Plan:
-        encoder = self._encoder(with_weights=False)
-        size = image_size or _own_size(encoder)
-        frames = int(getattr(encoder, "num_frames", 1))
-        with building("backbone", self.backbone.name):
-            specs = backbone_specs(encoder, size)
-        if not specs:
-            raise UserError(f"The backbone {self.backbone.name} returns no features.")
-        needs = _needs(self.decoder)
-        necks = plan(
-            neck_choice(self.necks), specs, needs, maps_by_default=bool(getattr(encoder, "maps_by_default", False))
+    Raises:
+        UserError: a count that the task does not have or needs, or a size that is none.
+    """
+    name, count, other, given = ("num_classes", num_classes, "num_outputs", num_outputs)
+    if task in OF_VALUES:
+        name, count, other, given = (
+            "num_outputs",
+            1 if num_outputs is None else num_outputs,
+            "num_classes",
+            num_classes,
         )
-        neck, widths = self._neck(encoder, necks)
-        if neck.in_backbone:
-            specs = backbone_specs(encoder, size)
-        after = self._neck_specs(neck, specs, widths)
-        multiple = common_multiple([*specs, *after])
-        if getattr(encoder, "fixed_size", False):
-            own = _own_size(encoder)
-            multiple = own[0]  # smaller images are padded to the one size it takes
-            if own[0] != own[1] or max(size) > own[0]:
-                raise UserError(
-                    f"The backbone {self.backbone.name} takes images of {own[0]} x {own[1]} pixels only; here they are "
-                    f"{size[0]} x {size[1]}. Write data.tile_px={own[0]}, or use another backbone."
-                )
-        check_needs(self.decoder.name, needs, after)
-        draft = Plan(necks, specs, after, multiple, size, frames)
-        return replace(draft, unreached=self._try(self.assemble(draft, with_weights=False), draft))
-
-    def _neck_specs(self, neck: NeckSequence, specs: list[FeatureSpec], widths: list[int]) -> list[FeatureSpec]:
-        # Tried on an image that every level divides, whatever the data's size: strides are then exact.
-        multiple = common_multiple(specs)
-        size = (16 * multiple, 24 * multiple)
-        with building("neck", ", ".join(type(step).__name__ for step in neck) or "none"):
-            features = meta_forward(neck, features_like(specs, size), size)
-            if not isinstance(features, list | tuple):
-                raise UserError(f"The necks return {type(features).__name__}; a neck returns a list of tensors.")
-            return observe(features, widths, size, part="the necks")
-
-    def _try(self, model: PixelWiseModel, draft: Plan) -> list[str]:
-        """Return the parameters that the composition never uses.
-
-        Raises:
-            UserError: the parts don't fit together at the data's image size.
-        """
-        image = meta_image(input_channels(model.encoder), draft.num_frames, draft.image_size)
-        coordinates = meta_coordinates(model.encoder, draft.num_frames) if self.coordinates else {}
-        try:
-            return unreached_parameters(model, image, **coordinates)
-        except RuntimeError as error:
-            features = "; ".join(map(str, draft.decoder_features))
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise UserError(f"{task} needs {name}, a whole number from 1 on; got {count!r}.")
+    if given is not None:
+        raise UserError(f"{task} has {name}, not {other}; got {other}={given!r}. Leave it out.")
+    if not isinstance(rescale, bool):
+        raise UserError(f"rescale is true or false; got {rescale!r}.")
+    per_pixel = task in PIXEL_WISE
+    size = None
+    if image_size_out is not None:
+        if not per_pixel:
             raise UserError(
-                f"{self.decoder.name} can't read these features: {features}. It stopped with: {str(error).splitlines()[0]} "
-                "Use neck=auto, or necks that give it what it reads."
-            ) from error
-
-    def assemble(self, draft: Plan, *, with_weights: bool) -> PixelWiseModel:
-        """Build the parts and wire them."""
-        encoder = self._encoder(with_weights=with_weights)
-        neck, widths = self._neck(encoder, draft.necks)
-        fill: dict[str, Any] = {}
-        if self.decoder.takes("strides"):
-            fill["strides"] = [spec.stride for spec in draft.decoder_features]
-        includes_head = bool(getattr(self.decoder.target, "includes_head", False))
-        if includes_head and self.decoder.takes("num_classes"):
-            fill["num_classes"] = self.num_classes
-        decoder = self.decoder.build(widths, **fill)
-        if includes_head:
-            for name in self.head.changed():
-                raise UserError(f"{self.decoder.name} includes its head, so nobody takes head_{name}; leave it out.")
-            head = None
-        else:
-            width = getattr(decoder, "out_channels", None)
-            if not isinstance(width, int):
-                raise UserError(
-                    f"The decoder {self.decoder.name} has no out_channels: the width of its output, an int."
-                )
-            head = self.head.build(width, self.num_classes)
-        return PixelWiseModel(
-            encoder=encoder,
-            neck=neck,
-            decoder=decoder,
-            head=head,
-            pad_multiple=draft.pad_multiple,
-            rescale=self.rescale,
-        )
-
-    def _encoder(self, *, with_weights: bool) -> nn.Module:
-        if with_weights or self.backbone.module is not None:
-            return self.backbone.build()
-        without = {"pretrained": False, "ckpt_path": None}
-        arguments = {**self.backbone.arguments, **{k: v for k, v in without.items() if self.backbone.takes(k)}}
-        return Part("backbone", self.backbone.name, constructor=self.backbone.constructor, arguments=arguments).build()
-
-    def _neck(self, encoder: nn.Module, configs: list[NeckConfig]) -> tuple[NeckSequence, list[int]]:
-        widths = list(encoder.out_channels)  # type: ignore[arg-type]
-        necks = []
-        for position, config in enumerate(configs):
-            arguments = {key: value for key, value in config.items() if key != "name"}
-            name = str(config["name"])
-            neck: Any = Part("neck", name, constructor=NECK_REGISTRY[name], arguments=arguments).build(widths)
-            if position == 0 and self.backbone.module is None and hasattr(neck, "push_into"):
-                neck.push_into(encoder)
-                widths = list(encoder.out_channels)  # type: ignore[arg-type]
-            widths = neck.process_channel_list(widths)
-            necks.append(neck)
-        return NeckSequence(necks), widths
+                f"image_size_out is for tasks with an output a pixel; {task} has one for the image. Leave it out."
+            )
+        if (
+            not isinstance(image_size_out, Sequence)
+            or len(image_size_out) != 2
+            or not all(isinstance(pixels, int) and pixels > 0 for pixels in image_size_out)
+        ):
+            raise UserError(
+                f"image_size_out is rows and columns in pixels, such as [224, 224]; got {image_size_out!r}."
+            )
+        size = (image_size_out[0], image_size_out[1])
+    return Outputs(per_pixel, count, task in OF_VALUES and count == 1, rescale, size)
 
 
-def _needs(decoder: Part) -> Needs:
-    declared = getattr(decoder.target, "needs", None)
-    if isinstance(declared, Needs):
-        return declared
-    if callable(declared):
-        given = {**getattr(decoder.constructor, "keywords", {}), **decoder.arguments}
-        return declared(given["arch"])
-    return Needs()
+def _padding(given: object) -> PaddingMode | None:
+    if given is None or given in PADDING_MODES:
+        return given  # type: ignore[return-value]
+    raise UserError(f"backbone_padding has no {given!r}. {choices(str(given), [*PADDING_MODES, 'null'])}")
 
 
-def _own_size(encoder: nn.Module) -> tuple[int, int]:
-    size = getattr(encoder, "img_size", None) or 224
-    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+def _branch(decoder: Any, head: Any, decoder_arguments: dict[str, Any], head_arguments: dict[str, Any]) -> Branch:
+    part = resolve("decoder", decoder, DECODER_REGISTRY.find, decoder_arguments)
+    part.includes_head = (
+        DECODER_REGISTRY.includes_head(decoder)
+        if isinstance(decoder, str)
+        else bool(getattr(part.target, "includes_head", False))
+    )
+    return Branch(part, resolve("head", head, _find_head, head_arguments))
+
+
+def _find_head(name: str) -> type[nn.Module]:
+    """Return a task's head by the name of the task, or of the head's class.
+
+    Raises:
+        UserError: there is none; names the nearest.
+    """
+    by_name = {**HEADS, **{head.__name__: head for head in HEADS.values()}}
+    if name not in by_name:
+        raise UserError(f"There is no head {name!r}. {choices(name, by_name)}")
+    return by_name[name]
+
+
+def _auxiliary(aux: AuxiliaryHead, head: type[nn.Module]) -> Branch:
+    """Return the parts of an auxiliary output, with its own arguments.
+
+    Raises:
+        UserError: an argument without the prefix decoder_ or head_.
+    """
+    given = {"backbone": None, "decoder": None, "head": None}
+    for key in aux.decoder_args or {}:
+        if not str(key).startswith(("decoder_", "head_")):
+            raise UserError(
+                f"The auxiliary decoder {aux.name} has the argument {key!r}; arguments begin with decoder_ or head_, such as "
+                f"decoder_{key}."
+            )
+    routed = route(aux.decoder_args or {}, given, own=[])
+    return _branch(aux.decoder, head, routed["decoder"], routed["head"])

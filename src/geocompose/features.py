@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-Layout = Literal["tokens", "NCHW", "NHWC"]
+Layout = Literal["tokens", "NCHW", "NHWC", "vector"]
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,9 @@ class FeatureSpec:
     """One feature map as a part returns it.
 
     channels: width of the feature.
-    stride: input pixels per cell of the map, the same in both directions; a fraction where a patch of 14 is quartered.
-    layout: `tokens` (B, prefix + frames * rows * columns, channels), `NCHW` or `NHWC`.
+    stride: input pixels per cell of the map, the same in both directions; a fraction where a patch of 14 is quartered, 1
+        for vectors, which have no cells.
+    layout: `tokens` (B, prefix + frames * rows * columns, channels), `NCHW`, `NHWC`, or `vector` (B, channels).
     num_prefix_tokens: class and register tokens before the patch tokens (tokens only).
     num_frames: time steps held apart in the token sequence (tokens only).
     """
@@ -29,7 +30,8 @@ class FeatureSpec:
     def __str__(self) -> str:
         """Return the short form that summaries and errors show, such as `256 ch, 1/16, tokens`."""
         frames = f", {self.num_frames} frames" if self.num_frames > 1 else ""
-        return f"{self.channels} ch, 1/{float(self.stride):g}, {self.layout}{frames}"
+        place = "" if self.layout == "vector" else f", 1/{float(self.stride):g}"
+        return f"{self.channels} ch{place}, {self.layout}{frames}"
 
 
 def common_multiple(specs: Sequence[FeatureSpec]) -> int:

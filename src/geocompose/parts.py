@@ -16,13 +16,17 @@ PREFIXES = ("backbone", "decoder", "head")
 
 @dataclass
 class Part:
-    """A part of a composition: a finished module, or a constructor and its arguments."""
+    """A part of a composition: a finished module, or a constructor and its arguments.
+
+    includes_head: a decoder that returns what a head would.
+    """
 
     kind: str
     name: str
     module: nn.Module | None = None
     constructor: Callable[..., nn.Module] | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
+    includes_head: bool = False
 
     @property
     def target(self) -> Any:
@@ -119,9 +123,7 @@ def route(
     return routed
 
 
-def resolve(
-    kind: str, given: Any, find: Callable[[str], Callable[..., nn.Module]] | None, arguments: dict[str, Any]
-) -> Part:
+def resolve(kind: str, given: Any, find: Callable[[str], Callable[..., nn.Module]], arguments: dict[str, Any]) -> Part:
     """Return the part that `given` means: a name that `find` knows, a finished module, or a constructor.
 
     Raises:
@@ -133,7 +135,7 @@ def resolve(
                 f"The {kind} is a finished module, so nobody takes {kind}_{next(iter(arguments))}; leave it out."
             )
         return Part(kind, type(given).__name__, module=given)
-    if isinstance(given, str) and find is not None:
+    if isinstance(given, str):
         return Part(kind, given, constructor=find(given), arguments=arguments)
     if callable(given):
         part = Part(kind, "", constructor=given, arguments=arguments)

@@ -1,5 +1,6 @@
 """Finding out what modules return without computing anything: forwards on the meta device, shapes only."""
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -33,6 +34,16 @@ def meta_forward(module: nn.Module, *args: Any, training: bool = False, **kwargs
     }
     with torch.no_grad(), torch.device("meta"), _mode(module, training):
         return torch.func.functional_call(module, weights, args, kwargs)
+
+
+def on_meta(module: nn.Module) -> nn.Module:
+    """Return a copy of `module` without its numbers, on the meta device; the module itself is left alone."""
+    shells: dict[int, Any] = {}
+    for parameter in module.parameters():
+        shells[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="meta"), parameter.requires_grad)
+    for buffer in module.buffers():
+        shells[id(buffer)] = torch.empty_like(buffer, device="meta")
+    return copy.deepcopy(module, shells)
 
 
 def meta_image(channels: int, num_frames: int, size: tuple[int, int]) -> Tensor:
@@ -107,6 +118,8 @@ def _spec(shape: tuple[int, ...], width: int, image_size: tuple[int, int], part:
             return FeatureSpec(width, strides_first, "NCHW")
         if strides_last is not None:
             return FeatureSpec(width, strides_last, "NHWC")
+    if len(shape) == 2 and shape[1] == width:
+        return FeatureSpec(width, 1, "vector")
     if len(shape) == 3 and shape[2] == width:
         sizes = [patch[-1] if isinstance(patch, list | tuple) else patch] if patch else range(1, min(image_size) + 1)
         for size in sizes:
@@ -116,7 +129,8 @@ def _spec(shape: tuple[int, ...], width: int, image_size: tuple[int, int], part:
                     return FeatureSpec(width, size, "tokens", num_prefix_tokens=prefix)
     raise UserError(
         f"{part} returns a feature of shape {shape} for an image of {image_size[0]} x {image_size[1]} pixels, declared {width} wide: "
-        "neither tokens (B, prefix + rows * columns, width) nor a map (B, width, rows, columns) or (B, rows, columns, width)."
+        "neither tokens (B, prefix + rows * columns, width), nor a map (B, width, rows, columns) or (B, rows, columns, width), nor "
+        "a vector (B, width)."
     )
 
 
@@ -140,6 +154,8 @@ def features_like(specs: Sequence[FeatureSpec], image_size: tuple[int, int]) -> 
 
 def _shape(spec: FeatureSpec, image_size: tuple[int, int]) -> tuple[int, ...]:
     rows, columns = (int(pixels / Fraction(spec.stride)) for pixels in image_size)
+    if spec.layout == "vector":
+        return (1, spec.channels)
     if spec.layout == "tokens":
         return (1, spec.num_prefix_tokens + spec.num_frames * rows * columns, spec.channels)
     return (1, spec.channels, rows, columns) if spec.layout == "NCHW" else (1, rows, columns, spec.channels)
@@ -160,11 +176,11 @@ def unreached_parameters(module: nn.Module, *args: Any, **kwargs: Any) -> list[s
     hooks = [part.register_forward_pre_hook(_check_width) for part in module.modules() if isinstance(part, _ConvNd)]
     try:
         with torch.enable_grad(), torch.device("meta"), _mode(module, False):
-            output = torch.func.functional_call(module, {**weights, **buffers}, args, kwargs).output
+            returned = torch.func.functional_call(module, {**weights, **buffers}, args, kwargs)
     finally:
         for hook in hooks:
             hook.remove()
-    return unused([output], weights)
+    return unused([returned.output, *returned.auxiliary_heads.values()], weights)
 
 
 def meta_coordinates(encoder: nn.Module, num_frames: int) -> dict[str, Tensor]:

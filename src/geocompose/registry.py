@@ -6,6 +6,7 @@ A registry imports the modules that fill it when it is first asked, so that impo
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from geocompose.errors import UserError, choices
@@ -45,9 +46,13 @@ class Registry(Mapping[str, Builder]):
 
     def _load(self) -> dict[str, Builder]:
         if self._package:
-            package, self._package = importlib.import_module(self._package), None
-            for module in pkgutil.iter_modules(package.__path__):
-                importlib.import_module(f"{package.__name__}.{module.name}")
+            name, self._package = self._package, None  # a module that is being loaded may ask for a part already
+            try:
+                for module in pkgutil.iter_modules(importlib.import_module(name).__path__):
+                    importlib.import_module(f"{name}.{module.name}")
+            except BaseException:
+                self._package = name  # else the parts of the modules that follow would be missing without a word
+                raise
         return self._parts
 
     def __getitem__(self, name: str) -> Builder:
@@ -117,12 +122,28 @@ class MultiSourceRegistry:
         Raises:
             UserError: no source has it; names the nearest.
         """
+        source, bare = self._locate(name)
+        return source[bare]
+
+    def includes_head(self, name: str) -> bool:
+        """Return whether the part `name` brings its head: as it says itself, else as its source says of all its parts.
+
+        Raises:
+            UserError: no source has it; names the nearest.
+        """
+        source, bare = self._locate(name)
+        target: Any = source[bare]
+        while isinstance(target, partial):
+            target = target.func
+        return bool(getattr(target, "includes_head", getattr(source, "includes_head", False)))
+
+    def _locate(self, name: str) -> tuple[Mapping[str, Builder], str]:
         source, bare = self._by_prefix(name)
         if source is not None:
-            return source[bare]
+            return source, bare
         for source in self.sources.values():
             if name in source:
-                return source[name]
+                return source, name
         raise UserError(f"There is no {self.kind} {name!r}. {choices(name, self)}")
 
     def _by_prefix(self, name: str) -> tuple[Mapping[str, Builder] | None, str]:

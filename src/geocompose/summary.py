@@ -36,12 +36,13 @@ class Summary:
 
 
 def summarize(model: nn.Module, *, image_size: tuple[int, int], num_frames: int = 1) -> Summary:
-    """Return the summary of a model with parts encoder, neck, decoder and head, for one image of this size.
+    """Return the summary of a model of encoder, neck, decoder, head and auxiliary heads, for one image of this size.
 
     Nothing is computed: the forward runs on the meta device.
     """
     shapes: dict[str, tuple[list[tuple[int, ...]], list[tuple[int, ...]]]] = {}
     parts = {name: getattr(model, name) for name in ("encoder", "neck", "decoder", "head")}
+    parts |= {f"auxiliary {name}": part for name, part in model.aux_heads.items()}  # type: ignore[union-attr,operator]
     hooks = [
         part.register_forward_hook(
             lambda _, given, returned, name=name: shapes.update({name: (_shapes(given), _shapes(returned))})
@@ -65,7 +66,13 @@ def _shapes(value: Any) -> list[tuple[int, ...]]:
 
 
 def _names(part: nn.Module) -> list[str]:
-    return [type(step).__name__ for step in part] if isinstance(part, nn.Sequential) else [type(part).__name__]
+    if isinstance(part, nn.Sequential):
+        return [type(step).__name__ for step in part]
+    adapters = getattr(part, "peft_config", None)  # a backbone within PEFT's model
+    if adapters:
+        methods = ", ".join(str(config.peft_type.value) for config in adapters.values())
+        return [f"{type(part.get_base_model()).__name__}, {methods}"]  # type: ignore[operator]
+    return [type(part).__name__]
 
 
 def _count(module: nn.Module) -> tuple[int, int]:

@@ -1,53 +1,46 @@
-"""The same arguments, names and numbers as TerraTorch 1.2.11, for every recorded case whose parts exist here."""
+"""The same arguments, names and numbers as TerraTorch 1.2.11, for every recorded case."""
 
 import json
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from geocompose.factory import EncoderDecoderFactory
+from geocompose.models import AuxiliaryHead
 from tests.shared import PARITY, needs_parity
 
-# Parts that later work brings; a case leaves this table when its parts are there.
-NOT_YET = {
-    "reg_upernet": "task regression",
-    "reg_fcn": "task regression",
-    "cls_identity": "task classification",
-    "cls_mlp": "task classification",
-    "cls_tokens_cls": "task classification",
-    "cls_multi_temporal": "task classification",
-    "seg_interp_pyramid_fpn_neck": "neck FeaturePyramidNetworkNeck",
-    "seg_maxpool_pyramid": "neck MaxpoolToPyramidal",
-    "seg_lora_qkv": "peft_config",
-    "seg_aux_heads": "aux_decoders",
-    "seg_vpt": "deep VPT",
-    "seg_smp_segformer_timm": "decoder smp_Segformer",
-}
 CASES = json.loads((PARITY / "index.json").read_text()) if PARITY.is_dir() else {}
 
 
 @needs_parity
 def test_the_index_of_references_is_whole():
     assert len(CASES) == 26
-    assert set(NOT_YET) < set(CASES)
 
 
 @needs_parity
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_a_recorded_model_loads_strictly_and_gives_the_recorded_output(name):
-    if name in NOT_YET:
-        pytest.skip(f"{NOT_YET[name]} is not built yet")
     recorded = load_file(PARITY / f"{name}.safetensors")
-    model = EncoderDecoderFactory().build_model(**CASES[name]["build_model"]).eval()
-    weights = {key.removeprefix("model."): value for key, value in recorded.items() if key.startswith("model.")}
-    model.load_state_dict(weights, strict=True)
-    coordinates = {
-        key.removeprefix("input."): value
-        for key, value in recorded.items()
-        if key.startswith("input.") and key != "input.image"
-    }
+    arguments = dict(CASES[name]["build_model"])
+    if "aux_decoders" in arguments:
+        arguments["aux_decoders"] = [AuxiliaryHead(*row) for row in arguments["aux_decoders"]]
+    model = EncoderDecoderFactory().build_model(**arguments).eval()
+    model.load_state_dict(of("model", recorded), strict=True)
+    inputs = of("input", recorded)
     with torch.no_grad():
-        output = model(recorded["input.image"], **coordinates).output
-    assert list(output.shape) == CASES[name]["output_shape"]
-    torch.testing.assert_close(output, recorded["output.output"], atol=1e-4, rtol=0)
+        returned = model(inputs.pop("image"), **inputs)
+    outputs = of("output", recorded)
+    assert returned.output.shape == tuple(CASES[name]["output_shape"])
+    torch.testing.assert_close(returned.output, outputs.pop("output"), atol=1e-4, rtol=0)
+    auxiliary = {f"aux.{key}": value for key, value in returned.auxiliary_heads.items()}
+    assert set(auxiliary) == set(outputs)
+    for key, value in outputs.items():
+        torch.testing.assert_close(auxiliary[key], value, atol=1e-4, rtol=0)
+
+
+def of(prefix: str, recorded: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return what was recorded under `prefix.`, without it."""
+    start = f"{prefix}."
+    return {key.removeprefix(start): value for key, value in recorded.items() if key.startswith(start)}

@@ -1,13 +1,19 @@
 """Padding an image to the multiple that a model needs, and cropping its output back."""
 
+from typing import Literal, get_args
+
 from torch import Tensor
 from torch.nn import functional as F
 
+PaddingMode = Literal["reflect", "replicate", "constant", "circular"]
+PADDING_MODES: tuple[str, ...] = get_args(PaddingMode)
 
-def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+
+def pad_to_multiple(image: Tensor, multiple: int, padding: PaddingMode = "reflect") -> Tensor:
     """Return (..., H', W') with H' and W' the next multiples; split evenly, the odd pixel right and below.
 
-    Mirrored without repeating the border pixel where the image is large enough, else the border is repeated.
+    padding: `reflect` mirrors without repeating the border pixel, and `circular` goes on at the other side, where the
+    image is large enough; else, and with `replicate`, the border is repeated. `constant` is 0.
     """
     for dim in (-1, -2):
         size = image.shape[dim]
@@ -15,8 +21,8 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
         if not missing:
             continue
         before, after = missing // 2, missing - missing // 2
-        mode = "reflect" if after < size else "replicate"
-        image = _pad(image, dim, before, after, mode)
+        too_small = (padding == "reflect" and after >= size) or (padding == "circular" and after > size)
+        image = _pad(image, dim, before, after, "replicate" if too_small else padding)
     return image
 
 

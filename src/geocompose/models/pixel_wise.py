@@ -1,17 +1,16 @@
 """The model of tasks with an output for each pixel."""
 
-from typing import Self
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from geocompose.models.output import ModelOutput
-from geocompose.models.padding import crop_centre, pad_to_multiple
+from geocompose.errors import UserError
+from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.models.padding import PaddingMode, crop_centre
 from geocompose.necks.base import NeckSequence
 
 
-class PixelWiseModel(nn.Module):
-    """Wires ready parts: pads the image, runs encoder, necks, decoder and head, and brings the output back to the image."""
+class PixelWiseModel(EncoderDecoderModel):
+    """Brings the decoder's output back to the image: logits (B, classes, H, W), or values (B, outputs, H, W)."""
 
     def __init__(
         self,
@@ -21,62 +20,43 @@ class PixelWiseModel(nn.Module):
         decoder: nn.Module,
         head: nn.Module | None,
         pad_multiple: int,
+        padding: PaddingMode | None = "reflect",
+        aux_heads: dict[str, tuple[nn.Module, nn.Module | None]] | None = None,
+        single_output: bool = False,
         rescale: bool = True,
+        image_size_out: tuple[int, int] | None = None,
     ) -> None:
-        """Take the parts.
+        """Take the parts; see `EncoderDecoderModel` for those that are not named here.
 
-        head: None for a decoder that includes it. pad_multiple: height and width are padded to a multiple of it.
-        rescale: resize the output bilinearly to the padded image and crop it; if false, the output stays as it is.
+        single_output: the output is (B, H, W). rescale: resize the output bilinearly to the padded image and crop it; if
+        false, it stays as it is. image_size_out: rows and columns to keep of the image's centre; all where None.
         """
-        super().__init__()
-        self.encoder = encoder
-        self.neck = neck
-        self.decoder = decoder
-        self.head = head if head is not None else nn.Identity()
-        self.pad_multiple = pad_multiple
+        super().__init__(
+            encoder=encoder,
+            neck=neck,
+            decoder=decoder,
+            head=head,
+            pad_multiple=pad_multiple,
+            padding=padding,
+            aux_heads=aux_heads,
+            single_output=single_output,
+        )
         self.rescale = rescale
-        self._frozen: list[str] = []
+        self.image_size_out = image_size_out
 
-    def forward(
-        self, image: Tensor, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
-    ) -> ModelOutput:
-        """Return logits (B, classes, H, W) for an image (B, C, H, W) or (B, C, T, H, W) of any size.
-
-        Coordinates go to the encoder as they are, where they are given.
-        """
-        given = {"temporal_coords": temporal_coords, "location_coords": location_coords}
-        coordinates = {name: value for name, value in given.items() if value is not None}
-        padded = pad_to_multiple(image, self.pad_multiple)
-        image_size = (padded.shape[-2], padded.shape[-1])
-        features = self.neck(self.encoder(padded, **coordinates), image_size)
-        logits = self.head(self.decoder(features))
+    def _finish(self, output: Tensor, padded_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
         if self.rescale:
-            if logits.shape[-2:] != image_size:
-                logits = F.interpolate(logits, size=image_size, mode="bilinear", align_corners=False)
-            logits = crop_centre(logits, (image.shape[-2], image.shape[-1]))
-        return ModelOutput(output=logits)
+            if output.shape[-2:] != padded_size:
+                output = F.interpolate(output, size=padded_size, mode="bilinear", align_corners=False)
+            output = crop_centre(output, self._kept(image_size))
+        return output[:, 0] if self.single_output else output
 
-    def _freeze(self, part: str) -> None:
-        getattr(self, part).requires_grad_(False)
-        if part not in self._frozen:
-            self._frozen.append(part)
-        self.train(self.training)
-
-    def freeze_encoder(self) -> None:
-        """Stop the encoder from learning, batch-norm statistics included."""
-        self._freeze("encoder")
-
-    def freeze_decoder(self) -> None:
-        """Stop the decoder from learning, batch-norm statistics included."""
-        self._freeze("decoder")
-
-    def freeze_head(self) -> None:
-        """Stop the head from learning."""
-        self._freeze("head")
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode of what learns; frozen parts stay in evaluation mode."""
-        super().train(mode)
-        for part in self._frozen:
-            getattr(self, part).eval()
-        return self
+    def _kept(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        if self.image_size_out is None:
+            return image_size
+        if self.image_size_out[0] > image_size[0] or self.image_size_out[1] > image_size[1]:
+            raise UserError(
+                f"image_size_out={list(self.image_size_out)} keeps the centre of the output, so it can't be larger than the "
+                f"image, which has {image_size[0]} x {image_size[1]} pixels. Leave it null, or make it smaller."
+            )
+        return self.image_size_out

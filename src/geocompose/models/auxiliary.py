@@ -1,0 +1,67 @@
+"""Decoders beside the main one, whose losses help to train the backbone."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from geocompose.errors import UserError, choices
+
+
+@dataclass(frozen=True)
+class AuxiliaryHead:
+    """An auxiliary decoder with its head, as a caller describes it.
+
+    name: how outputs and losses call it. decoder: a registered name, a module or a constructor. decoder_args: arguments of
+    its decoder and of its head, with the prefixes decoder_ and head_; the main head's arguments are not its own.
+    """
+
+    name: str
+    decoder: Any
+    decoder_args: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class AuxiliaryDecoders:
+    """Auxiliary decoders as a configuration lists them: mappings with the fields of `AuxiliaryHead`."""
+
+    decoders: list[dict[str, object]] = field(default_factory=list)
+
+
+def auxiliary_heads(given: object) -> list[AuxiliaryHead]:
+    """Return what `build_model(aux_decoders=...)` means: null, or a list of `AuxiliaryHead` or of mappings with its fields.
+
+    Raises:
+        UserError: it is neither, a field is unknown or missing, or two have one name.
+    """
+    if given is None:
+        return []
+    listed = given.decoders if isinstance(given, AuxiliaryDecoders) else given
+    if isinstance(listed, str | Mapping) or not isinstance(listed, Iterable):
+        raise UserError(
+            f"aux_decoders is a list of AuxiliaryHead(name, decoder, decoder_args), or null; got {given!r}."
+        )
+    heads = [item if isinstance(item, AuxiliaryHead) else _from_mapping(item) for item in listed]
+    names = [head.name for head in heads]
+    for name in names:
+        if not isinstance(name, str) or not name or "." in name:
+            raise UserError(f"An auxiliary decoder's name is a text without dots; got {name!r}.")
+        if names.count(name) > 1:
+            raise UserError(f"Two auxiliary decoders are called {name!r}; give each its own name.")
+    return heads
+
+
+def _from_mapping(item: object) -> AuxiliaryHead:
+    fields = ("name", "decoder", "decoder_args")
+    if not isinstance(item, Mapping):
+        raise UserError(
+            f"An auxiliary decoder is an AuxiliaryHead, or a mapping such as {{name: aux, decoder: FCNDecoder}}; got {item!r}."
+        )
+    for key in item:
+        if key not in fields:
+            raise UserError(f"An auxiliary decoder has no field {key!r}. {choices(str(key), fields)}")
+    for key in fields[:2]:
+        if key not in item:
+            raise UserError(
+                f"The auxiliary decoder {dict(item)!r} has no {key}; write {{name: aux, decoder: FCNDecoder}}."
+            )
+    return AuxiliaryHead(item["name"], item["decoder"], item.get("decoder_args"))

@@ -1,0 +1,217 @@
+"""Every argument of build_model, wrong once: what a colleague would answer."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
+
+from geocompose.errors import UserError
+from geocompose.factory import EncoderDecoderFactory
+from geocompose.heads import HEADS
+from geocompose.models import AuxiliaryHead
+from geocompose.necks import Neck
+
+PRITHVI = {"embed_dim": 32, "depth": 4, "num_heads": 4, "img_size": 64}
+RIGHT: dict[str, Any] = {
+    "task": "segmentation",
+    "backbone": "prithvi_eo_v2_300",
+    "backbone_kwargs": PRITHVI,
+    "decoder": "FCNDecoder",
+    "decoder_kwargs": {"channels": 8},
+    "num_classes": 3,
+}
+REGRESSION = {"task": "regression", "num_classes": None}
+
+
+def build(**changes: Any) -> nn.Module:
+    arguments = {key: value for key, value in {**RIGHT, **changes}.items() if value is not ...}
+    return EncoderDecoderFactory((64, 64)).build_model(**arguments)
+
+
+def aux(*names: str, **arguments: Any) -> dict[str, Any]:
+    return {"aux_decoders": [AuxiliaryHead(name, "FCNDecoder", arguments) for name in names]}
+
+
+WRONG = {
+    "task": ({"task": "segmentaton"}, r"There is no task 'segmentaton'. Did you mean 'segmentation'\? Allowed: .*regression"),
+    "task that is no text": ({"task": None}, r"There is no task None"),
+    "backbone": ({"backbone": "prithvi_eo_v2_30"}, r"There is no backbone 'prithvi_eo_v2_30'. Did you mean 'prithvi_eo_v2_300'\?"),
+    "backbone that is a number": ({"backbone": 3}, r"A backbone is a name, a module or a constructor; got int"),
+    "decoder": ({"decoder": "UpernetDecodr"}, r"There is no decoder 'UpernetDecodr'. Did you mean 'UperNetDecoder'\?"),
+    "decoder of a source": ({"decoder": "smp_Unett"}, r"There is no decoder 'smp_Unett'. Did you mean 'smp_Unet'\?"),
+    "backbone_kwargs": ({"backbone_kwargs": {"embed_dm": 32}}, r"takes no argument backbone_embed_dm. Did you mean 'embed_dim'\?"),
+    "backbone argument": ({"backbone_drop_pth": 0.1}, r"takes no argument backbone_drop_pth. Did you mean 'drop_path'\?"),
+    "decoder_kwargs": ({"decoder_kwargs": {"chanels": 8}}, r"FCNDecoder takes no argument decoder_chanels. Did you mean 'channels'\?"),
+    "head_kwargs": ({"head_kwargs": {"droput": 0.1}}, r"takes no argument head_droput. Did you mean 'dropout'\?"),
+    "argument given twice": ({"decoder_channels": 4}, r"decoder_channels is given twice: by itself and in decoder_kwargs"),
+    "argument without a prefix": ({"chanels": 4}, r"build_model takes no argument 'chanels'.*prefix backbone_, decoder_ or head_"),
+    "argument of the factory": ({"num_clases": 4}, r"build_model takes no argument 'num_clases'.*Did you mean 'num_classes'\?"),
+    "num_classes missing": ({"num_classes": None}, r"segmentation needs num_classes, a whole number from 1 on; got None"),
+    "num_classes": ({"num_classes": "3"}, r"segmentation needs num_classes, a whole number from 1 on; got '3'"),
+    "num_classes of a regression": ({"task": "regression"}, r"regression has num_outputs, not num_classes; got num_classes=3. Leave it out"),
+    "num_outputs of a segmentation": ({"num_outputs": 2}, r"segmentation has num_classes, not num_outputs; got num_outputs=2"),
+    "num_outputs": ({**REGRESSION, "num_outputs": 0}, r"regression needs num_outputs, a whole number from 1 on; got 0"),
+    "necks": ({"necks": "pyramid"}, r"necks is null, 'auto' or a list of necks"),
+    "necks misspelt": ({"necks": "atuo"}, r"got 'atuo'. Did you mean 'auto'\?"),
+    "necks that are a number": ({"necks": 3}, r"necks is null, 'auto' or a list of necks such as"),
+    "neck that is a text": ({"necks": ["SelectIndices"]}, r"Each neck is a mapping with a name"),
+    "neck without its argument": ({"necks": [{"name": "SelectIndices"}]}, r"SelectIndices: missing a required argument: 'indices'"),
+    "necks by a prefix": ({"neck_indices": [1]}, r"build_model takes no argument 'neck_indices'"),
+    "neck without a name": ({"necks": [{"indices": [0]}]}, r"Each neck is a mapping with a name"),
+    "unknown neck": ({"necks": [{"name": "SelectIndexes", "indices": [0]}]}, r"There is no neck 'SelectIndexes'. Did you mean 'SelectIndices'\?"),
+    "neck argument": ({"necks": [{"name": "SelectIndices", "index": [0]}]}, r"SelectIndices takes no argument neck_index. Did you mean 'indices'\?"),
+    "layers beyond the depth": ({"necks": [{"name": "SelectIndices", "indices": [2, 5]}]}, r"returns 4 features, so indices go from 0 to 3"),
+    "tokens for a decoder of maps": ({"necks": [{"name": "SelectIndices", "indices": [0, 1, 2, 3]}]}, r"FCNDecoder reads maps.*ReshapeTokensToImage"),
+    "one scale for a pyramid": ({"decoder": "UperNetDecoder", "decoder_kwargs": {"channels": 8}}, r"UperNetDecoder needs a pyramid.*LearnedInterpolateToPyramidal"),
+    "aux_decoders": ({"aux_decoders": "FCNDecoder"}, r"aux_decoders is a list of AuxiliaryHead"),
+    "one auxiliary head outside a list": ({"aux_decoders": AuxiliaryHead("a", "FCNDecoder")}, r"aux_decoders is a list of AuxiliaryHead"),
+    "auxiliary head that is a number": ({"aux_decoders": [3]}, r"An auxiliary decoder is an AuxiliaryHead, or a mapping.*got 3"),
+    "auxiliary head with an unknown field": ({"aux_decoders": [{"name": "a", "decodr": "FCNDecoder"}]}, r"An auxiliary decoder has no field 'decodr'. Did you mean 'decoder'\?"),
+    "auxiliary head without a decoder": ({"aux_decoders": [{"name": "a"}]}, r"has no decoder; write"),
+    "auxiliary head without a prefix": (aux("a", channels=4), r"auxiliary decoder a has the argument 'channels'.*such as decoder_channels"),
+    "auxiliary head argument": (aux("a", decoder_chanels=4), r"FCNDecoder takes no argument decoder_chanels. Did you mean 'channels'\?"),
+    "two auxiliary heads of one name": (aux("a", "a"), r"Two auxiliary decoders are called 'a'"),
+    "auxiliary head's name": (aux("a.b"), r"name is a text without dots; got 'a.b'"),
+    "auxiliary decoder": ({"aux_decoders": [AuxiliaryHead("a", "FCNDecodr")]}, r"There is no decoder 'FCNDecodr'. Did you mean 'FCNDecoder'\?"),
+    "rescale": ({"rescale": "yes"}, r"rescale is true or false; got 'yes'"),
+    "head": ({"head": "SegmentationHed"}, r"There is no head 'SegmentationHed'. Did you mean 'SegmentationHead'\?"),
+    "head that is a number": ({"head": 3}, r"A head is a name, a module or a constructor; got int"),
+    "head argument for a decoder with a head": ({"decoder": "LinearDecoder", "decoder_kwargs": None, "head_dropout": 0.1}, r"LinearDecoder includes its head, so nobody takes head_dropout; leave it out"),
+    "head for a decoder with a head": ({"decoder": "LinearDecoder", "decoder_kwargs": None, "head": nn.Identity()}, r"LinearDecoder includes its head, so nobody takes Identity; leave it out"),
+    "image_size_out": ({"image_size_out": 32}, r"image_size_out is rows and columns in pixels, such as \[224, 224\]; got 32"),
+    "image_size_out beyond the image": ({"image_size_out": [96, 64]}, r"can't be larger than the image, which has 64 x 64 pixels"),
+    "image_size_out of a scalar": ({"task": "classification", "image_size_out": [32, 32]}, r"image_size_out is for tasks with an output a pixel"),
+    "backbone_padding": ({"backbone_padding": "mirror"}, r"backbone_padding has no 'mirror'. Allowed: reflect, replicate, constant, circular, null"),
+    "backbone_use_temporal": ({"backbone_use_temporal": True, "backbone_temporal_poling": "mean"}, r"temporal_poling.*Did you mean '(backbone_)?temporal_pooling'\?"),
+    "backbone argument for a finished backbone": ({"backbone": nn.Identity(), "backbone_kwargs": {"depth": 3}}, r"The backbone is a finished module, so nobody takes backbone_depth"),
+    "backbone without widths": ({"backbone": nn.Identity(), "backbone_kwargs": None}, r"has no out_channels"),
+    "widths of a decoder": ({"decoder": "UNetDecoder", "decoder_kwargs": {"channels": [8]}, "necks": "auto"}, r"decoder.channels has one width a feature: 4 here, got \[8\]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_argument_is_answered_with_what_it_got_what_is_allowed_and_what_to_do(case):
+    changes, message = WRONG[case]
+    with pytest.raises(UserError, match=f"(?s){message}"):
+        build(**changes)
+
+
+def test_all_arguments_of_build_model_are_wrong_once():
+    import inspect
+
+    named = set(inspect.signature(EncoderDecoderFactory.build_model).parameters) - {
+        "self",
+        "kwargs",
+        "peft_config",
+    }  # test_peft.py
+    assert {name for name in named if not any(name in changes for changes, _ in WRONG.values())} == set()
+
+
+@pytest.mark.parametrize("task", HEADS)
+def test_every_task_takes_auxiliary_decoders_with_arguments_of_their_own(task):
+    counts = {"num_classes": 3} if "regression" not in task else {"num_classes": None}
+    shape = {"segmentation": (2, 3, 64, 64), "regression": (2, 64, 64), "scalar_regression": (2,)}.get(task, (2, 3))
+    model = build(
+        task=task,
+        **counts,
+        aux_decoders=[
+            AuxiliaryHead("narrow", "FCNDecoder", {"decoder_channels": 4, "decoder_num_convs": 1, "head_dropout": 0.5}),
+            {"name": "plain", "decoder": "FCNDecoder", "decoder_args": {"decoder_channels": 6}},
+        ],
+    )
+    returned = model(torch.randn(2, 6, 64, 64))
+    assert returned.output.shape == shape
+    assert {name: tuple(value.shape) for name, value in returned.auxiliary_heads.items()} == {
+        "narrow": shape,
+        "plain": shape,
+    }
+    dropouts = {
+        name: [m.p for m in head.modules() if isinstance(m, _DropoutNd)] for name, head in model.aux_heads.items()
+    }
+    assert 0.5 in dropouts["narrow"]
+    assert 0.5 not in dropouts["plain"]
+    assert model.aux_heads["narrow"][0].out_channels == 4
+    assert model.decoder.out_channels == 8
+
+
+def test_auxiliary_heads_do_not_get_the_main_heads_arguments():
+    model = build(head_dropout=0.3, **aux("a", decoder_channels=4))
+    assert any(isinstance(part, _DropoutNd) and part.p == 0.3 for part in model.head.modules())
+    assert not any(isinstance(part, _DropoutNd) and part.p == 0.3 for part in model.aux_heads.modules())
+
+
+def test_features_are_not_cloned_for_a_decoder_or_an_auxiliary_head():
+    seen: list[int] = []
+
+    class Watching(nn.Module):
+        out_channels = 32
+
+        def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
+            seen.append(features[0].data_ptr())
+            return features[0]
+
+    model = build(decoder=Watching(), decoder_kwargs=None, aux_decoders=[AuxiliaryHead("a", Watching())])
+    seen.clear()
+    model(torch.randn(1, 6, 64, 64))
+    assert len(seen) == 2
+    assert len(set(seen)) == 1
+
+
+def test_one_output_of_a_regression_has_no_dimension_of_its_own_and_several_have():
+    assert build(**REGRESSION)(torch.randn(2, 6, 64, 64)).output.shape == (2, 64, 64)
+    assert build(**REGRESSION, num_outputs=2)(torch.randn(2, 6, 64, 64)).output.shape == (2, 2, 64, 64)
+    scalar = {"task": "scalar_regression", "num_classes": None}
+    assert build(**scalar)(torch.randn(2, 6, 64, 64)).output.shape == (2,)
+    assert build(**scalar, num_outputs=2)(torch.randn(2, 6, 64, 64)).output.shape == (2, 2)
+
+
+def test_one_class_of_a_segmentation_keeps_its_dimension():
+    assert build(num_classes=1)(torch.randn(1, 6, 64, 64)).output.shape == (1, 1, 64, 64)
+
+
+def test_image_size_out_keeps_the_centre():
+    torch.manual_seed(0)
+    whole = build().eval()
+    torch.manual_seed(0)
+    centre = build(image_size_out=[32, 16]).eval()
+    x = torch.randn(1, 6, 64, 64)
+    torch.testing.assert_close(centre(x).output, whole(x).output[..., 16:48, 24:40])
+
+
+@pytest.mark.parametrize("padding", ["reflect", "replicate", "constant", "circular"])
+def test_every_padding_gives_logits_of_the_image(padding):
+    assert build(backbone_padding=padding)(torch.randn(1, 6, 50, 37)).output.shape == (1, 3, 50, 37)
+
+
+def test_without_padding_an_image_that_the_patch_does_not_divide_is_refused():
+    model = build(backbone_padding=None)
+    assert model(torch.randn(1, 6, 64, 64)).output.shape == (1, 3, 64, 64)
+    with pytest.raises(UserError, match="no multiples of the patch"):
+        model(torch.randn(1, 6, 50, 37))
+
+
+class Halving(Neck):
+    """A user's own neck, given as a module or a constructor."""
+
+    def process_channel_list(self, channel_list: list[int]) -> list[int]:
+        return list(channel_list)
+
+    def forward(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [feature[..., ::2, ::2] for feature in features]
+
+
+@pytest.mark.parametrize("neck", [Halving([32] * 4), Halving, partial(Halving)])
+def test_necks_may_be_modules_or_constructors(neck):
+    model = build(necks=[{"name": "ReshapeTokensToImage"}, neck])
+    assert model(torch.randn(1, 6, 64, 64)).output.shape == (1, 3, 64, 64)
+    assert any(isinstance(part, Halving) for part in model.neck)
+
+
+@pytest.mark.parametrize(
+    "head", [partial(HEADS["segmentation"], dropout=0.1), "SegmentationHead", "segmentation", nn.Conv2d(8, 3, 1)]
+)
+def test_a_head_may_be_a_name_a_module_or_a_constructor(head):
+    assert build(head=head)(torch.randn(1, 6, 64, 64)).output.shape == (1, 3, 64, 64)
