@@ -10,6 +10,7 @@ from rasterio.transform import from_origin
 from geocompose.configuration.band_choice import chosen_bands
 from geocompose.data.collection import preflight
 from geocompose.data.geotiff import GeoTiffData
+from geocompose.data.target import Target
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 from tests.data_rasters import BANDS, arguments, image, label, pair, write
@@ -266,7 +267,7 @@ def test_a_file_that_is_no_raster_is_named(tmp_path):
         ({"class_names": ["land"]}, "two or more different names"),
         ({"class_names": ["land", "macro"]}, "macro and micro are taken"),
         ({"ignore_index": 1}, "is also the class 'water'"),
-        ({"baselines": ["mdnwi"]}, "no 'mdnwi'. Did you mean 'mndwi'"),
+        ({"baselines": ["mdnwi"]}, "no 'mdnwi' for segmentation. Did you mean 'mndwi'"),
         ({"split": [0.6, 0.2, 0.2], "split_files": {"train": "a", "val": "b", "test": "c"}}, "exclude each other"),
         ({"split_buffer_px": 4, "split_files": {"train": "a", "val": "b", "test": "c"}}, "split_buffer_px=4 is for"),
         ({"root": "/nowhere"}, r"data\.root=/nowhere does not exist"),
@@ -275,6 +276,12 @@ def test_a_file_that_is_no_raster_is_named(tmp_path):
 def test_wrong_arguments_are_refused(tmp_path, change, message):
     with pytest.raises(UserError, match=message):
         GeoTiffData(**(arguments(pair(tmp_path)) | change))
+
+
+def test_a_file_that_was_replaced_since_is_read_anew(tmp_path):
+    before = loaded(pair(tmp_path)).mean
+    write(tmp_path / "a_img.tif", image(seed=8) * 2, BANDS)
+    assert loaded(tmp_path).mean != before
 
 
 def test_split_files_choose_scenes(tmp_path):
@@ -356,6 +363,14 @@ def test_description_is_json(tmp_path):
     assert text["splits"]["train"]["labelled_pixels"] == 36 * 40
     assert sum(text["splits"]["test"]["class_pixels"].values()) == 12 * 40
     assert text["bands"] == BANDS
+    assert text["target"] == {
+        "kind": "segmentation",
+        "names": ["land", "water"],
+        "ignore_index": -1,
+        "mean": None,
+        "std": None,
+    }
+    assert Target.from_record(text["target"]) == loaded(tmp_path).target
 
 
 def test_pixels_are_raw_labelled_and_drawn_by_seed(tmp_path):
@@ -386,6 +401,7 @@ def preflight_config(root, **changes):
     """What conf/data/geotiff.yaml gives, for a folder made by `pair`."""
     null = dict.fromkeys(("band_names", "bands", "nodata", "label_nodata", "split", "split_files", "split_rename"))
     plain = {"ignore_index": -1, "split_buffer_px": 0, "num_workers": 0, "normalize": "dataset", "rotation_deg": 0.0}
+    plain |= {"_target_": "geocompose.data.geotiff.GeoTiffData", "random_crop": False}
     return null | plain | {"seed": 0, "baselines": []} | arguments(root) | changes
 
 
@@ -401,7 +417,7 @@ def checked(config, trained_on=()):
 
 def test_preflight_raises_what_setup_would(tmp_path):
     pair(tmp_path)
-    assert checked(preflight_config(tmp_path)).class_names == list(arguments(tmp_path)["class_names"])
+    assert checked(preflight_config(tmp_path)).target == Target("segmentation", ("land", "water"), -1)
     pixels = image()
     pixels[4, 7, 50] = np.nan
     write(tmp_path / "e" / "a_img.tif", pixels, BANDS)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from geocompose.data.labels.segmentation import SegmentationLabels
 from geocompose.data.scene import ArrayScene
 from geocompose.data.tiles import ShuffledTiles, TileDataset, augmentation
 from geocompose.data.window import Region, Window, grid
@@ -24,6 +25,7 @@ class HalfMissing(ArrayScene):
 
 
 REGION = Window(4, 6, 36, 40)
+LABELS = SegmentationLabels(["even", "odd"], -1)
 
 
 def dataset(kind=ArrayScene, region=REGION, tile_px=16, crop=False, augment=None):
@@ -31,7 +33,7 @@ def dataset(kind=ArrayScene, region=REGION, tile_px=16, crop=False, augment=None
     cells = grid(whole, tile_px)
     regions = [whole] * len(cells) if crop else None
     scene = kind("s", 40, 50, ["A", "B"], made)
-    return TileDataset([scene], [[0, 1]], cells, tile_px, [2.0, 3.0], [2.0, 4.0], -1, regions, augment)
+    return TileDataset([scene], [[0, 1]], cells, tile_px, [2.0, 3.0], [2.0, 4.0], LABELS, regions, augment)
 
 
 def test_tiles_have_shape_type_and_normalised_values():
@@ -93,7 +95,7 @@ def test_random_crops_of_a_region_smaller_than_a_tile_are_padded():
 
 
 def test_dihedral_changes_are_the_eight_exact_ones_and_keep_image_and_mask_together():
-    data = dataset(augment=augmentation(dihedral=True, rotation_deg=0, ignore_index=-1))
+    data = dataset(augment=augmentation(dihedral=True, rotation_deg=0, no_label=-1))
     plain = dataset()[0]["image"]
     expected = [torch.rot90(turned, k, (1, 2)) for turned in (plain, plain.flip(2)) for k in range(4)]
     counts = [0] * 8
@@ -106,7 +108,7 @@ def test_dihedral_changes_are_the_eight_exact_ones_and_keep_image_and_mask_toget
 
 
 def test_rotation_fills_corners_with_zero_and_the_ignore_index():
-    data = dataset(augment=augmentation(dihedral=False, rotation_deg=45, ignore_index=-1))
+    data = dataset(augment=augmentation(dihedral=False, rotation_deg=45, no_label=-1))
     samples = [data[0, seed] for seed in range(40)]
     # Next to the border the image fades; further out there is nothing left of it.
     outside = [sample for sample in samples if sample["mask"][1, 1] == -1]
@@ -116,11 +118,11 @@ def test_rotation_fills_corners_with_zero_and_the_ignore_index():
 
 
 def test_no_augmentation_is_none():
-    assert augmentation(dihedral=False, rotation_deg=0.0, ignore_index=-1) is None
+    assert augmentation(dihedral=False, rotation_deg=0.0, no_label=-1) is None
 
 
 def test_a_seed_decides_a_sample_and_leaves_the_global_generator_alone():
-    data = dataset(crop=True, augment=augmentation(dihedral=True, rotation_deg=10, ignore_index=-1))
+    data = dataset(crop=True, augment=augmentation(dihedral=True, rotation_deg=10, no_label=-1))
     before = torch.get_rng_state()
     first = data[2, 11]
     assert torch.equal(before, torch.get_rng_state())

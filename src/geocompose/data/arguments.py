@@ -1,24 +1,42 @@
 """What numbers and names a data configuration may hold; needs no data and no torch."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from geocompose.errors import UserError, choices
 
 NORMALIZATIONS = ("dataset", "pretraining", "none")
 
 
-def check_loading(tile_px: int, batch_size: int, num_workers: int, normalize: str, rotation_deg: float) -> None:
-    """Refuse what tiles can't be loaded with.
+@dataclass(frozen=True)
+class Loading:
+    """How samples become batches.
+
+    batch_size: samples a batch. num_workers: processes that load.
+    normalize: `dataset` subtracts the training split's mean and divides by its standard deviation, band by band;
+        `pretraining` does so with numbers that `SceneData.set_normalization` brings; `none` leaves values as they are.
+    random_crop: draw training samples anywhere in their region instead of on the grid, as many an epoch.
+    dihedral: flip and turn training samples by quarters. rotation_deg: turn them further, by up to this angle.
 
     Raises:
         UserError: names the key, what it got and what is allowed.
     """
-    for key, value, least in (("tile_px", tile_px, 1), ("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
-        check_at_least(key, value, least)
-    if normalize not in NORMALIZATIONS:
-        raise UserError(f"data.normalize has no {normalize!r}. {choices(normalize, NORMALIZATIONS)}")
-    if not 0 <= rotation_deg <= 180:
-        raise UserError(f"data.rotation_deg={rotation_deg} must be between 0 (off) and 180 degrees.")
+
+    batch_size: int
+    num_workers: int
+    normalize: Literal["dataset", "pretraining", "none"]
+    random_crop: bool
+    dihedral: bool
+    rotation_deg: float
+
+    def __post_init__(self) -> None:
+        check_at_least("batch_size", self.batch_size, 1)
+        check_at_least("num_workers", self.num_workers, 0)
+        if self.normalize not in NORMALIZATIONS:
+            raise UserError(f"data.normalize has no {self.normalize!r}. {choices(self.normalize, NORMALIZATIONS)}")
+        if not 0 <= self.rotation_deg <= 180:
+            raise UserError(f"data.rotation_deg={self.rotation_deg} must be between 0 (off) and 180 degrees.")
 
 
 def check_classes(class_names: Sequence[str], ignore_index: int) -> None:
@@ -37,6 +55,19 @@ def check_classes(class_names: Sequence[str], ignore_index: int) -> None:
         raise UserError(
             f"data.ignore_index={ignore_index} is also the class {names[ignore_index]!r}. "
             f"Use a number that is no class, such as -1 or {max(255, len(names))}."
+        )
+
+
+def check_variables(variables: Sequence[str]) -> None:
+    """Refuse names of numbers that labels and scores can't be told apart with.
+
+    Raises:
+        UserError: no name, or one twice.
+    """
+    names = list(variables)
+    if not names or len(set(names)) < len(names) or not all(names):
+        raise UserError(
+            f"data.variables={names} must be one or more different names, in the order of the label's numbers."
         )
 
 

@@ -1,18 +1,14 @@
 """Which files belong to a data set: images and labels paired by pattern, splits read from lists. Opens no raster."""
 
-import csv
-import glob
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from geocompose.data.file_names import data_folder, listed_names, match_files, renamed, some, split_paths
+from geocompose.data.image_files import list_images
 from geocompose.data.split import SPLITS
-from geocompose.errors import UserError, choices, nearest
-
-# First cells that make a row of a split file its header, unless an image has that name.
-_HEADERS = {"image", "images", "image_path", "file", "files", "filename", "name", "id", "key", "path", "chip"}
-_SHOWN = 3
+from geocompose.errors import UserError, nearest
 
 
 class Pair(NamedTuple):
@@ -52,14 +48,7 @@ def list_files(
     pairs = match_pairs(root, images, labels)
     if split_files is None:
         return Listing(pairs, [], None)
-    unknown = [name for name in split_files if name not in SPLITS]
-    if unknown:
-        raise UserError(f"data.split_files has no {unknown[0]!r}. {choices(unknown[0], SPLITS)}")
-    missing = [name for name in SPLITS if not split_files.get(name)]
-    if missing:
-        raise UserError(f"data.split_files lacks {', '.join(missing)}: it takes one file each for {', '.join(SPLITS)}.")
-
-    paths = {name: _split_path(Path(root).expanduser(), split_files[name], name) for name in SPLITS}
+    paths = split_paths(Path(root).expanduser(), split_files)
     keys = {name: read_split(paths[name], pairs, split_rename or {}) for name in SPLITS}
     owner: dict[str, str] = {}
     for name in SPLITS:
@@ -78,11 +67,15 @@ def list_files(
 def input_files(data: Mapping[str, Any]) -> list[Path]:
     """Return every input file that a data configuration reads; none where it has no `root`.
 
-    data: the plain mapping of a `conf/data` option; `root`, `images`, `labels`, `split_files` and `split_rename` are
-    looked at.
+    data: the plain mapping of a `conf/data` option; `root`, `images`, `labels` or `table`, `split_files` and
+    `split_rename` are looked at.
     """
     if data.get("root") is None:
         return []
+    if "labels" not in data:
+        keys = ("root", "images", "table", "file_column", "split", "split_files", "split_rename")
+        listed = list_images(**{key: data[key] for key in keys})
+        return [image.path for image in listed.images] + listed.lists
     found = list_files(data["root"], data["images"], data["labels"], data.get("split_files"), data.get("split_rename"))
     return [path for pair in found.pairs for path in (pair.image, pair.label)] + found.split_files
 
@@ -97,21 +90,16 @@ def match_pairs(root: str, images: str, labels: str) -> list[Pair]:
     Raises:
         UserError: no such folder; a pattern matches nothing; two files have one key; an image has no label.
     """
-    folder = Path(root).expanduser()
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.is_file() else "does not exist"
-        raise UserError(
-            f"data.root={root} {what}. Set data.root to the folder that holds the data set's images and labels."
-        )
+    folder = data_folder(root)
     label_paths = _match(folder, labels, "data.labels")
     masks = set(label_paths.values())
     image_paths = _match(folder, images, "data.images", without=masks)
 
     alone = [key for key in image_paths if key not in label_paths]
     if alone:
-        examples = _some(image_paths[key].name for key in alone)
+        examples = some(image_paths[key].name for key in alone)
         spare = [key for key in label_paths if key not in image_paths]
-        hint = f" Labels without an image: {_some(label_paths[key].name for key in spare)}." if spare else ""
+        hint = f" Labels without an image: {some(label_paths[key].name for key in spare)}." if spare else ""
         raise UserError(
             f"{len(alone)} of {len(image_paths)} images in {folder} have no label that data.labels={labels} matches: "
             f"{examples}.{hint} The text matched by * must be equal in data.images={images} and data.labels."
@@ -133,18 +121,10 @@ def read_split(path: Path, pairs: Sequence[Pair], rename: Mapping[str, str]) -> 
     known = {pair.key: pair.key for pair in pairs}
     known |= {pair.image.stem: pair.key for pair in pairs}
     known |= {pair.image.name: pair.key for pair in pairs}
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        names = [row[0].strip() for row in csv.reader(lines) if row and row[0].strip()]
-    if names and names[0].casefold() in _HEADERS and names[0] not in known:
-        names = names[1:]
-    if not names:
-        raise UserError(f"The split file {path} lists no image; it takes one image a row, in the first column.")
-
+    names = listed_names(path, known)
     keys: list[str] = []
     for name in names:
-        looked_up = PurePosixPath(name).name
-        for old, new in rename.items():
-            looked_up = looked_up.replace(old, new)
+        looked_up = renamed(PurePosixPath(name).name, rename)
         if looked_up not in known:
             shown = repr(name) if looked_up == name else f"{name!r} (looked up as {looked_up!r})"
             guess = nearest(looked_up, known, cutoff=0.5)
@@ -162,23 +142,7 @@ def read_split(path: Path, pairs: Sequence[Pair], rename: Mapping[str, str]) -> 
 
 def _match(root: Path, pattern: str, key_path: str, without: Iterable[Path] = ()) -> dict[str, Path]:
     """Return the files under `root` that `pattern` matches, by key, without those of `without`."""
-    if Path(pattern).is_absolute():
-        raise UserError(f"{key_path}={pattern} is absolute; it is a pattern relative to data.root={root}.")
-    excluded = set(without)
-    every = [root / found for found in sorted(glob.glob(pattern, root_dir=root, recursive=True))]
-    every = [path for path in every if path.is_file()]
-    files = [path for path in every if path not in excluded]
-    if not files and every:
-        raise UserError(
-            f"{key_path}={pattern} matches only files that data.labels matches too: write narrower patterns."
-        )
-    if not files:
-        there = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-        holds = f"It holds {len(there)} files, such as {_some(there)}." if there else "It holds no file."
-        raise UserError(
-            f"{key_path}={pattern} matches nothing in data.root={root}. {holds} Set {key_path} to match them."
-        )
-
+    files = match_files(root, pattern, key_path, without)
     *folders, name = pattern.split("/")
     in_name = "*" in name
     expression = re.compile(_as_regex(name) if in_name else "/".join(map(_as_regex, folders)))
@@ -205,21 +169,3 @@ def _as_regex(pattern: str) -> str:
     return "".join(
         special.get(part) or (part.replace("[!", "[^", 1) if len(part) > 1 else re.escape(part)) for part in parts
     )
-
-
-def _split_path(root: Path, name: str, split: str) -> Path:
-    """Return the split file `name` under `root`, or else under the working directory."""
-    for path in (root / name, Path(name).expanduser()):
-        if path.is_file():
-            return path
-    raise UserError(
-        f"data.split_files.{split}={name} does not exist, neither under data.root={root} nor under the "
-        "working directory."
-    )
-
-
-def _some(names: Iterable[str]) -> str:
-    """Return the first few of `names` and how many more there are."""
-    names = list(names)
-    rest = f", ... ({len(names)} in all)" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + rest

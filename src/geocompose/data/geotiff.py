@@ -1,13 +1,13 @@
-"""Images and labels that are rasters on disk."""
+"""Images and labels that are rasters on disk: a class for each pixel."""
 
 from typing import Literal
 
-from geocompose.data.arguments import check_at_least
-from geocompose.data.collection import open_collection
-from geocompose.data.module import SceneData
+from geocompose.data.arguments import Loading
+from geocompose.data.raster_data import RasterData
+from geocompose.data.rasters import open_class_rasters
 
 
-class GeoTiffData(SceneData):
+class GeoTiffData(RasterData):
     """Batches of labelled rasters under a folder; construction reads the headers alone.
 
     root, images, labels: a folder, and patterns in it; what `*` matches in the names pairs an image with its label.
@@ -22,11 +22,12 @@ class GeoTiffData(SceneData):
         their names.
     cache_mb: decoded pixels are kept in memory while all of them fit into this; else they are read anew by windows.
     seed: chooses which images belong to which split.
-    name, ignore_index, tile_px, batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg, baselines: see
-        `SceneData`.
+    tile_px: height and width of a sample, a cell of a grid over each region.
+    name: how records call the data set.
+    batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg: see `Loading`. baselines: see `SceneData`.
 
     Raises:
-        UserError: files, rasters, splits or arguments don't fit; the message says which and what to write.
+        UserError: files, rasters, lists, splits or arguments don't fit; the message says which and what to write.
     """
 
     def __init__(
@@ -56,44 +57,26 @@ class GeoTiffData(SceneData):
         seed: int = 0,
         baselines: list[str] = ["logistic"],  # noqa: B006 - never changed; schemas read a plain default
     ) -> None:
-        check_at_least("cache_mb", cache_mb, 0)
-        opened = open_collection(
-            root=root,
-            images=images,
-            labels=labels,
-            class_names=class_names,
-            band_names=band_names,
-            nodata=nodata,
-            label_nodata=label_nodata,
-            ignore_index=ignore_index,
-            split=split,
-            split_files=split_files,
-            split_rename=split_rename,
-            split_buffer_px=split_buffer_px,
-            seed=seed,
-        )
         super().__init__(
             name=name,
-            scenes=opened.scenes,
-            regions=opened.regions,
-            class_names=class_names,
+            collection=open_class_rasters(
+                root=root,
+                images=images,
+                labels=labels,
+                class_names=class_names,
+                band_names=band_names,
+                nodata=nodata,
+                label_nodata=label_nodata,
+                ignore_index=ignore_index,
+                split=split,
+                split_files=split_files,
+                split_rename=split_rename,
+                split_buffer_px=split_buffer_px,
+                tile_px=tile_px,
+                seed=seed,
+            ),
             bands=bands,
-            ignore_index=ignore_index,
-            tile_px=tile_px,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            normalize=normalize,
-            random_crop=random_crop,
-            dihedral=dihedral,
-            rotation_deg=rotation_deg,
+            loading=Loading(batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg),
             baselines=baselines,
+            cache_mb=cache_mb,
         )
-        self._rasters = opened.scenes
-        self._cache_bytes = cache_mb * 2**20
-
-    def setup(self, stage: str | None = None) -> None:
-        """Decide whether pixels are kept decoded, then read and check all of them; see `SceneData.setup`."""
-        fits = sum(raster.decoded_bytes(len(self.bands)) for raster in self._rasters) <= self._cache_bytes
-        for raster in self._rasters:
-            raster.keep_decoded = fits
-        super().setup(stage)

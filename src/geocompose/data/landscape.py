@@ -1,5 +1,7 @@
 """A made-up landscape: rivers and lakes, vegetation, bare ground and towns as six HLS bands see them."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 CLASS_NAMES = ("water", "vegetation", "bare", "built")
@@ -21,11 +23,53 @@ _NOISE = np.array([70, 75, 85, 160, 140, 120])
 _UNLABELLED_SHARE = 0.01
 
 
+class Landscape(NamedTuple):
+    """A made-up landscape of size x size pixels.
+
+    image: uint16 (6, size, size). label: the class of each pixel, int8 (size, size). unknown: where nobody knows it,
+    bool (size, size), about 1 % of the pixels, in patches.
+    shares: how much of each class a pixel shows (4, size, size). textures: each class's own pattern, of mean 0 and
+    deviation 1 (4, size, size). dryness: how dry vegetation is, 0 to 1 (size, size).
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    unknown: np.ndarray
+    shares: np.ndarray
+    textures: np.ndarray
+    dryness: np.ndarray
+
+
 def make_landscape(seed: int, index: int, size_px: int, ignore_index: int) -> tuple[np.ndarray, np.ndarray]:
     """Return image, uint16 (6, size, size), and label, int8 (size, size), of landscape number `index` of a seed.
 
+    About 1 % of the pixels, in patches, are labelled `ignore_index`.
+    """
+    land = compose_landscape(seed, index, size_px)
+    land.label[land.unknown] = ignore_index
+    return land.image, land.label
+
+
+def make_biomass(seed: int, index: int, size_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same image, and the above-ground biomass in t/ha, float32 (1, size, size), NaN where it is unknown.
+
+    Vegetation carries biomass, the more the denser (and so the darker) it is, the less the drier; gardens in towns carry
+    some. A tenth of it is noise that no image shows.
+    """
+    land = compose_landscape(seed, index, size_px)
+    density = np.exp(-0.45 * land.textures[_VEGETATION]) * (1 - 0.6 * land.dryness)
+    biomass = 140 * land.shares[_VEGETATION] * density + 20 * land.shares[_BUILT]
+    noise = np.random.default_rng([seed, index, 1]).standard_normal(biomass.shape)
+    biomass = (biomass * np.exp(0.1 * noise)).astype(np.float32)
+    biomass[land.unknown] = np.nan
+    return land.image, biomass[None]
+
+
+def compose_landscape(seed: int, index: int, size_px: int) -> Landscape:
+    """Return landscape number `index` of a seed.
+
     Brightness, haze and mixed pixels make the classes' spectra overlap, so that a pixel alone does not tell its class,
-    but its surroundings say more. About 1 % of the pixels, in patches, are labelled `ignore_index`.
+    but its surroundings say more.
     """
     random = np.random.default_rng([seed, index])
     label = _classes(random, size_px)
@@ -50,8 +94,14 @@ def make_landscape(seed: int, index: int, size_px: int, ignore_index: int) -> tu
     image = image * illumination + _HAZE[:, None, None] * haze + noise
 
     unknown = _field(random, size_px, size_px / 24)
-    label[unknown > np.quantile(unknown, 1 - _UNLABELLED_SHARE)] = ignore_index
-    return np.clip(np.rint(image), 1, 12000).astype(np.uint16), label
+    return Landscape(
+        np.clip(np.rint(image), 1, 12000).astype(np.uint16),
+        label,
+        unknown > np.quantile(unknown, 1 - _UNLABELLED_SHARE),
+        shares,
+        textures,
+        blend[1],
+    )
 
 
 def _classes(random: np.random.Generator, size_px: int) -> np.ndarray:

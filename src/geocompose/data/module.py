@@ -1,6 +1,6 @@
 """Scenes as training, validation and test batches: what every data set has in common."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import lightning
@@ -8,78 +8,77 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from geocompose import bands as vocabulary
 from geocompose.data import baselines as baseline_rules
 from geocompose.data import tiles
-from geocompose.data.arguments import check_loading
-from geocompose.data.scene import Scene
+from geocompose.data.arguments import Loading
+from geocompose.data.moments import is_constant
+from geocompose.data.opened import Collection
 from geocompose.data.split import SPLITS
 from geocompose.data.statistics import CELL_PX, Statistics, scan
+from geocompose.data.tiling import ImageTiling
 from geocompose.data.window import Region, grid
 from geocompose.errors import UserError
 
 
 class SceneData(lightning.LightningDataModule):
-    """Tiles of scenes in batches; construction reads no pixel, `setup` reads and checks all of them once.
+    """Samples of scenes in batches; construction reads no pixel, `setup` reads and checks all of them once.
 
     name: how records call the data set.
-    scenes, regions: the scenes, and which regions of them each of train, val and test holds.
-    class_names: the label's values are places in this list.
+    collection: the scenes, their splits and samples, and the kind of their labels.
     bands: names of the bands to read, in this order; None means all. `use_bands` may still change it.
-    ignore_index: the label of pixels without label.
-    tile_px: height and width of a tile. batch_size: tiles a batch. num_workers: processes that load.
-    normalize: `dataset` subtracts the training split's mean and divides by its standard deviation, band by band;
-        `pretraining` does so with numbers that `set_normalization` brings; `none` leaves values as they are.
-    random_crop: draw training tiles anywhere in their region instead of on the grid, as many an epoch.
-    dihedral: flip and turn training tiles by quarters. rotation_deg: turn them further, by up to this angle.
+    loading: how samples become batches.
     baselines: names of the scores without a network that are to be computed beside.
 
-    Attributes: the arguments, and `band_names` (all there are), `bands` (those read), `num_classes`.
+    Attributes: name, baselines and those of `loading`; `band_names` (all there are), `bands` (those read); `target`,
+    what the labels ask a model for (its mean and deviation are known after `setup`); `scenes`, `regions`; `tile_px`,
+    height and width of a sample.
 
     Raises:
-        UserError: an argument is out of range, or a band is not there.
+        UserError: a band or baseline is not there.
     """
 
     def __init__(
-        self,
-        *,
-        name: str,
-        scenes: Sequence[Scene],
-        regions: Mapping[str, list[Region]],
-        class_names: list[str],
-        bands: list[str] | None,
-        ignore_index: int,
-        tile_px: int,
-        batch_size: int,
-        num_workers: int,
-        normalize: Literal["dataset", "pretraining", "none"],
-        random_crop: bool,
-        dihedral: bool,
-        rotation_deg: float,
-        baselines: list[str],
+        self, *, name: str, collection: Collection, bands: list[str] | None, loading: Loading, baselines: list[str]
     ) -> None:
         super().__init__()
-        check_loading(tile_px, batch_size, num_workers, normalize, rotation_deg)
         self.name = name
-        self.scenes = list(scenes)
-        self.regions = {split: list(regions[split]) for split in SPLITS}
-        self.class_names = list(class_names)
-        self.num_classes = len(class_names)
-        self.ignore_index = ignore_index
-        self.tile_px = tile_px
-        self.batch_size = batch_size
-        self.num_workers = num_workers
-        self.normalize = normalize
-        self.random_crop = random_crop
-        self.dihedral = dihedral
-        self.rotation_deg = rotation_deg
+        self.scenes = list(collection.scenes)
+        self.regions = {split: list(collection.regions[split]) for split in SPLITS}
+        self.labels = collection.labels
+        self.target = collection.labels.target
+        self.tiling = collection.tiling
+        self.tile_px = collection.tiling.tile_px
+        self.batch_size = loading.batch_size
+        self.num_workers = loading.num_workers
+        self.normalize = loading.normalize
+        self.random_crop = loading.random_crop
+        self.dihedral = loading.dihedral
+        self.rotation_deg = loading.rotation_deg
         self.baselines = list(baselines)
-        self.band_names = list(self.scenes[0].band_names)
+        self.band_names = collection.band_names
+        self._collection = collection
         self._statistics: Statistics | None = None
         self._given: tuple[list[float], list[float]] | None = None
         self._shuffle_seed = 0
-        baseline_rules.check(self.baselines, self.class_names, self.band_names)
+        baseline_rules.check(self.baselines, self.target, self.band_names)
         self.use_bands(self.band_names if bands is None else bands)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes, where labels are classes."""
+        assert self.target.of_classes, self.target.kind
+        return list(self.target.names)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are, where labels are classes."""
+        return len(self.class_names)
+
+    @property
+    def ignore_index(self) -> int:
+        """What stands for no label, where labels are classes."""
+        assert self.target.of_classes, self.target.kind
+        return self.target.ignore_index
 
     def use_bands(self, bands: list[str]) -> None:
         """Choose and order the bands that are read, by the data's names or their aliases; before `setup`.
@@ -101,7 +100,7 @@ class SceneData(lightning.LightningDataModule):
         Raises:
             UserError: a scene lacks one of them.
         """
-        return [vocabulary.positions(bands, scene.band_names, where=scene.name) for scene in self.scenes]
+        return self._collection.places(bands)
 
     def set_normalization(self, mean: list[float], std: list[float]) -> None:
         """Normalise with these numbers, one a selected band, in place of the data set's own.
@@ -117,19 +116,23 @@ class SceneData(lightning.LightningDataModule):
         """Read and check all pixels of all splits, once; the order of training tiles then follows torch's global seed.
 
         Raises:
-            UserError: see `geocompose.data.statistics.scan`; also a band that is constant under `normalize=dataset`.
+            UserError: see `geocompose.data.statistics.scan`; also a band that is constant under `normalize=dataset`,
+            and training labels from which nothing can be learnt, unless `set_normalization` said that another data set
+            was trained on.
         """
         if self._statistics is not None:
             return
-        found = scan(self.scenes, self._places, self.regions, self.class_names, self.ignore_index)
-        # Sums of one value deviate by rounding; float32 pixels that differ at all do so by more than this.
+        found = scan(self.scenes, self._places, self.regions, self.labels, self.tiling)
         numbers = zip(self.bands, found.mean, found.std, strict=True)
-        constant = [band for band, mean, std in numbers if std <= 1e-9 * abs(mean)]
+        constant = [band for band, mean, std in numbers if is_constant(mean, std)]
         if constant and self.normalize == "dataset" and self._given is None:
             raise UserError(
                 f"The band {constant[0]} has one value in all training pixels, so that it can't be normalised by its "
                 "deviation. Leave it out of data.bands, or set data.normalize=none."
             )
+        if self._given is None:
+            self.labels.check_training(found.labels["train"])
+        self.target = self.labels.scaled(found.labels["train"])
         self._statistics = found
         self._shuffle_seed = torch.initial_seed()
 
@@ -150,15 +153,15 @@ class SceneData(lightning.LightningDataModule):
         return self._statistics
 
     def tile_windows(self, split: str) -> list[Region]:
-        """Return scene and window of each tile of a split, in the order of the tiles' numbers."""
-        return [tile for region in self.regions[split] for tile in grid(region, self.tile_px)]
+        """Return scene and window of each sample of a split, in the order of the samples' numbers."""
+        return [tile for region in self.regions[split] for tile in self.tiling.tiles(region)]
 
     def num_tiles(self, split: str) -> int:
-        """Return how many tiles a split has."""
+        """Return how many samples a split has."""
         return len(self.tile_windows(split))
 
     def train_dataloader(self) -> DataLoader[tiles.Sample]:
-        """Return shuffled, augmented batches of the training tiles."""
+        """Return shuffled, augmented batches of the training samples."""
         dataset = self._tiles("train", training=True)
         last = len(dataset) % self.batch_size
         return DataLoader(
@@ -174,15 +177,15 @@ class SceneData(lightning.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[tiles.Sample]:
-        """Return batches of the validation tiles, in order."""
+        """Return batches of the validation samples, in order."""
         return self.in_order("val")
 
     def test_dataloader(self) -> DataLoader[tiles.Sample]:
-        """Return batches of the test tiles, in order."""
+        """Return batches of the test samples, in order."""
         return self.in_order("test")
 
     def in_order(self, split: str) -> DataLoader[tiles.Sample]:
-        """Return batches of the tiles of any split in the order of their numbers, neither cropped nor augmented."""
+        """Return batches of the samples of any split in the order of their numbers, neither cropped nor augmented."""
         return DataLoader(
             self._tiles(split, training=False),
             batch_size=self.batch_size,
@@ -192,11 +195,13 @@ class SceneData(lightning.LightningDataModule):
         )
 
     def pixel_blocks(self, split: str, bands: Sequence[str] | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the labelled pixels of a split: raw values, float32 (n, bands), and classes, int64 (n).
+        """Yield the labelled pixels of a split, where pixels have labels: raw values, float32 (n, bands), and labels.
 
+        Labels are classes, int64 (n), or numbers, float32 (n, variables), NaN for a variable without label.
         bands: any of the data's bands; None means the selected ones. The selected bands alone decide which pixels
         count, so that all choices see the same ones; where another band has no data, the pixel's values are all 0.
         """
+        assert self.target.pixel_wise, self.target.kind
         places = None if bands is None else self.places(bands)
         for cell in (cell for region in self.regions[split] for cell in grid(region, CELL_PX)):
             scene = self.scenes[cell.scene]
@@ -205,13 +210,13 @@ class SceneData(lightning.LightningDataModule):
                 image, there = scene.read_image(cell.window, places[cell.scene])
                 image = np.where(there & np.isfinite(image).all(0), image, np.float32(0))
             label = scene.read_label(cell.window)
-            counts = valid & (label != self.ignore_index)
-            yield np.ascontiguousarray(image[:, counts].T), label[counts]
+            counts = valid & (label != self.target.ignore_index if label.ndim == 2 else ~np.isnan(label).all(0))
+            yield np.ascontiguousarray(image[:, counts].T), np.ascontiguousarray(label[..., counts].T)
 
     def pixels(
         self, split: str, max_pixels: int | None = None, seed: int = 0, bands: Sequence[str] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return labelled pixels of a split: raw values, float32 (n, bands), and classes, int64 (n).
+        """Return labelled pixels of a split, as `pixel_blocks` yields them.
 
         max_pixels: where there are more, this many are drawn by `seed` without replacement; None means all.
         bands: as in `pixel_blocks`.
@@ -221,23 +226,40 @@ class SceneData(lightning.LightningDataModule):
         if max_pixels is not None and total > max_pixels:
             kept = np.zeros(total, dtype=bool)
             kept[np.random.default_rng(seed).choice(total, max_pixels, replace=False, shuffle=False)] = True
-        values, classes, start = [], [], 0
+        values, labels, start = [], [], 0
         for block, label in self.pixel_blocks(split, bands):
             chosen = slice(None) if kept is None else kept[start : start + len(label)]
             values.append(block[chosen])
-            classes.append(label[chosen])
+            labels.append(label[chosen])
             start += len(label)
         assert start == total, (start, total)
-        return np.concatenate(values), np.concatenate(classes)
+        return np.concatenate(values), np.concatenate(labels)
+
+    def image_features(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return band means and deviations of each sample of a split with valid pixels, where images have labels.
+
+        Features are float64 (n, 2 x bands), in raw values; labels are classes, int64 (n) or (n, classes), or numbers,
+        float32 (n, variables), as `geocompose.data.labels` has them.
+        """
+        assert not self.target.pixel_wise, self.target.kind
+        features, labels = [], []
+        for tile in self.tile_windows(split):
+            image, valid = self.scenes[tile.scene].read_image(tile.window, self._places[tile.scene])
+            if valid.any():
+                values = image[:, valid].astype(np.float64)
+                features.append(np.concatenate([values.mean(1), values.std(1)]))
+                labels.append(self.scenes[tile.scene].read_label(tile.window))
+        return np.stack(features), np.stack(labels)
 
     def describe(self) -> dict[str, Any]:
         """Return what a record keeps of the data, as JSON knows it."""
+        fit = {"fit": self.tiling.fit} if isinstance(self.tiling, ImageTiling) else {}
         return {
             "name": self.name,
             "bands": self.bands,
-            "class_names": self.class_names,
-            "ignore_index": self.ignore_index,
+            "target": self.target.as_record(),
             "tile_px": self.tile_px,
+            **fit,
             "normalization": {
                 "normalize": self.normalize,
                 "source": self._normalization_source(),
@@ -248,8 +270,7 @@ class SceneData(lightning.LightningDataModule):
                 split: {
                     "scenes": len({region.scene for region in self.regions[split]}),
                     "tiles": self.num_tiles(split),
-                    "labelled_pixels": self.statistics.num_labelled(split),
-                    "class_pixels": dict(zip(self.class_names, self.statistics.class_counts[split], strict=True)),
+                    **self.statistics.labels[split].describe(),
                 }
                 for split in SPLITS
             },
@@ -270,19 +291,20 @@ class SceneData(lightning.LightningDataModule):
 
     def _tiles(self, split: str, *, training: bool) -> tiles.TileDataset:
         assert self._statistics is not None, "setup() comes first"
-        windows = self.tile_windows(split)
-        regions = [region for region in self.regions[split] for _ in grid(region, self.tile_px)]
+        windows = [(region, tile) for region in self.regions[split] for tile in self.tiling.tiles(region)]
         augment = tiles.augmentation(
-            dihedral=self.dihedral, rotation_deg=self.rotation_deg, ignore_index=self.ignore_index
+            dihedral=self.dihedral,
+            rotation_deg=self.rotation_deg,
+            no_label=self.target.ignore_index if self.target.of_classes else float("nan"),
         )
         return tiles.TileDataset(
             self.scenes,
             self._places,
-            windows,
+            [tile for _, tile in windows],
             self.tile_px,
             self.mean,
             self.std,
-            self.ignore_index,
-            regions=regions if training and self.random_crop else None,
+            self.labels,
+            regions=[region for region, _ in windows] if training and self.random_crop else None,
             augment=augment if training else None,
         )

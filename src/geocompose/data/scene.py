@@ -33,14 +33,20 @@ class Scene(Protocol):
         """
 
     def read_label(self, window: Window) -> np.ndarray:
-        """Return the classes, int64 (height, width), with the ignore index where there is no label."""
+        """Return the label of a window, in the form that its kind has (`geocompose.data.labels`).
+
+        That is classes, int64 (height, width), or numbers, float32 (variables, height, width), where pixels have
+        labels; a class (), classes (classes) or numbers (variables) where the window as a whole has one.
+        """
 
 
 class ArrayScene:
     """A scene held in memory, made when it is first read.
 
-    make: returns the image (bands, height, width) and the integer label (height, width). It must return the same arrays
-    each time and be picklable, because a process that loads data may have to make them again.
+    make: returns the image (bands, height, width) and the label of each pixel, integers (height, width) or numbers
+        (variables, height, width). It must return the same arrays each time and be picklable, because a process that
+        loads data may have to make them again.
+    summary: returns the label of a window as a whole, from the labels of its pixels; None where pixels keep theirs.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class ArrayScene:
         make: Callable[[], tuple[np.ndarray, np.ndarray]],
         crs: str | None = None,
         transform: Affine | None = None,
+        summary: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         self.name = name
         self.height = height
@@ -60,6 +67,7 @@ class ArrayScene:
         self.transform = transform
         self.band_names = list(band_names)
         self._make = make
+        self._summary = summary
         self._made: tuple[np.ndarray, np.ndarray] | None = None
 
     def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -69,8 +77,10 @@ class ArrayScene:
         return image, np.ones((window.height, window.width), dtype=bool)
 
     def read_label(self, window: Window) -> np.ndarray:
-        """Return the classes, int64 (height, width)."""
-        return self._arrays()[1][window.slices].astype(np.int64)
+        """Return the label of a window, see `Scene`."""
+        label = self._arrays()[1][..., *window.slices]
+        label = label.astype(np.int64 if np.issubdtype(label.dtype, np.integer) else np.float32)
+        return label if self._summary is None else self._summary(label)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_made": None}
@@ -79,6 +89,6 @@ class ArrayScene:
         if self._made is None:
             image, label = self._make()
             assert image.shape == (len(self.band_names), self.height, self.width), image.shape
-            assert label.shape == (self.height, self.width), label.shape
+            assert label.shape[-2:] == (self.height, self.width), label.shape
             self._made = image, label
         return self._made

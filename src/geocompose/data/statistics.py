@@ -1,12 +1,16 @@
-"""One pass over all regions: each band's mean and deviation, class counts, and the checks of every pixel."""
+"""One pass over all regions: each band's mean and deviation, a tally of the labels, and the checks of every pixel."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from geocompose.data.labels.base import Labels
+from geocompose.data.labels.tally import ClassTally, MultilabelTally, Tally
+from geocompose.data.moments import Moments
 from geocompose.data.scene import Scene
 from geocompose.data.split import SPLITS
+from geocompose.data.tiling import Tiling
 from geocompose.data.window import Region, Window, grid
 from geocompose.errors import UserError
 
@@ -18,77 +22,88 @@ class Statistics:
     """What the scan found.
 
     mean, std: a number for each selected band, over the training regions' valid pixels, labelled or not.
-    class_counts: for each split a count of pixels for each class, of those that are labelled and valid.
+    labels: for each split a tally of its labels, of those where the image is valid.
     """
 
     mean: list[float]
     std: list[float]
-    class_counts: dict[str, list[int]]
+    labels: dict[str, Tally]
 
     def num_labelled(self, split: str) -> int:
-        """Return how many pixels of a split have a label and an image."""
-        return sum(self.class_counts[split])
+        """Return how many pixels, or images, of a split have a label and an image."""
+        return self.labels[split].num_labelled
+
+    @property
+    def class_counts(self) -> dict[str, list[int]]:
+        """For each split a count of pixels, or images, of each class; for labels that are classes."""
+        counts = {}
+        for split, tally in self.labels.items():
+            assert isinstance(tally, ClassTally | MultilabelTally), "these labels are numbers"
+            counts[split] = tally.counts.tolist()
+        return counts
 
 
 def scan(
     scenes: Sequence[Scene],
     bands: Sequence[Sequence[int]],
     regions: Mapping[str, Sequence[Region]],
-    class_names: Sequence[str],
-    ignore_index: int,
+    labels: Labels,
+    tiling: Tiling,
 ) -> Statistics:
     """Return statistics of the regions after having looked at every pixel of every split.
 
     bands: for each scene the places of the selected bands.
+    tiling: which windows have a label, where labels are of whole images.
 
     Raises:
-        UserError: NaN or infinity that is not declared nodata; a label that is no class; a split without a labelled
-        pixel.
+        UserError: NaN or infinity that is not declared nodata; a label that its kind does not have; a split without
+        any label.
     """
-    moments = _Moments(len(bands[0]))
-    counts = {split: np.zeros(len(class_names), dtype=np.int64) for split in SPLITS}
+    moments = Moments(len(bands[0]))
+    tallies = {split: labels.tally() for split in SPLITS}
     for split in SPLITS:
-        for region in (cell for whole in regions[split] for cell in grid(whole, CELL_PX)):
-            scene, window = scenes[region.scene], region.window
-            image, valid = scene.read_image(window, bands[region.scene])
-            _check_finite(image, valid, scene, bands[region.scene], window)
-            label = scene.read_label(window)
-            _check_classes(label, scene, class_names, ignore_index, window)
-            counts[split] += np.bincount(label[valid & (label != ignore_index)], minlength=len(class_names))
-            if split == "train":
-                moments.add(image[:, valid])
-        if not counts[split].any():
-            raise UserError(
-                f"The {split} split has no labelled pixel with image data in {_names(scenes, regions[split])}. "
-                "Check the labels, data.nodata and data.ignore_index, or split in another way (data.split, data.seed)."
-            )
-    return Statistics(moments.mean.tolist(), moments.std.tolist(), {split: counts[split].tolist() for split in SPLITS})
+        for whole in regions[split]:
+            scene, tiles = scenes[whole.scene], [] if labels.target.pixel_wise else tiling.tiles(whole)
+            shown = [False] * len(tiles)
+            for _, window in grid(whole, CELL_PX):
+                image, valid = scene.read_image(window, bands[whole.scene])
+                _check_finite(image, valid, scene, bands[whole.scene], window)
+                if split == "train":
+                    moments.add(image[:, valid])
+                if labels.target.pixel_wise:
+                    label = scene.read_label(window)
+                    labels.check(label, scene, window)
+                    tallies[split].add(labels.without(label, valid))
+                shown = [seen or _any(valid, window, tile.window) for seen, tile in zip(shown, tiles, strict=True)]
+            for tile, seen in zip(tiles, shown, strict=True):
+                label = scene.read_label(tile.window)
+                labels.check(label, scene, tile.window)
+                tallies[split].add(labels.without(label, np.array(seen)))
+        _check_labelled(tallies[split], split, labels, _names(scenes, regions[split]))
+    return Statistics(moments.mean.tolist(), moments.std.tolist(), tallies)
 
 
-class _Moments:
-    """Mean and standard deviation of blocks of pixels, merged block by block so that no large sums are subtracted."""
+def _any(valid: np.ndarray, window: Window, tile: Window) -> bool:
+    """Return whether a pixel of `tile` is valid, as far as it lies in `window`."""
+    rows, columns = tile._replace(row=tile.row - window.row, column=tile.column - window.column).slices
+    return bool(valid[max(rows.start, 0) : max(rows.stop, 0), max(columns.start, 0) : max(columns.stop, 0)].any())
 
-    def __init__(self, num_bands: int) -> None:
-        self.count = 0
-        self.mean = np.zeros(num_bands)
-        self._squares = np.zeros(num_bands)
 
-    def add(self, pixels: np.ndarray) -> None:
-        """Take in pixels (bands, n)."""
-        n = pixels.shape[1]
-        if n == 0:
-            return
-        mean = pixels.mean(1, dtype=np.float64)
-        squares = np.array([np.square(band.astype(np.float64) - m).sum() for band, m in zip(pixels, mean, strict=True)])
-        total = self.count + n
-        shift = mean - self.mean
-        self._squares += squares + shift**2 * (self.count * n / total)
-        self.mean = self.mean + shift * (n / total)
-        self.count = total
-
-    @property
-    def std(self) -> np.ndarray:
-        return np.sqrt(self._squares / max(self.count, 1))
+def _check_labelled(tally: Tally, split: str, labels: Labels, where: str) -> None:
+    if not tally.num_labelled:
+        what, keys = "image", "data.nodata"
+        if labels.target.pixel_wise:
+            what = "pixel"
+            keys = f"data.nodata and data.{'ignore_index' if labels.target.of_classes else 'label_nodata'}"
+        raise UserError(
+            f"The {split} split has no labelled {what} with image data in {where}. "
+            f"Check the labels, {keys}, or split in another way (data.split, data.seed)."
+        )
+    if tally.unlabelled_names:
+        raise UserError(
+            f"The {split} split has no label of {', '.join(tally.unlabelled_names)} with image data in {where}. "
+            "Check the labels, leave it out, or split in another way (data.split, data.seed)."
+        )
 
 
 def _check_finite(image: np.ndarray, valid: np.ndarray, scene: Scene, bands: Sequence[int], window: Window) -> None:
@@ -106,22 +121,6 @@ def _check_finite(image: np.ndarray, valid: np.ndarray, scene: Scene, bands: Seq
         f"{scene.name} has the value {value} at row {window.row + row}, column {window.column + column}, band "
         f"{scene.band_names[bands[band]]} ({int(wrong.sum())} such values nearby), which is not declared nodata. "
         f"{advice}"
-    )
-
-
-def _check_classes(
-    label: np.ndarray, scene: Scene, class_names: Sequence[str], ignore_index: int, window: Window
-) -> None:
-    wrong = ((label < 0) | (label >= len(class_names))) & (label != ignore_index)
-    if not wrong.any():
-        return
-    row, column = np.argwhere(wrong)[0]
-    classes = ", ".join(f"{i} ({name})" for i, name in enumerate(class_names))
-    raise UserError(
-        f"The label of {scene.name} has the value {label[row, column]} at row {window.row + row}, column "
-        f"{window.column + column}. Allowed: {classes}, and {ignore_index} (data.ignore_index) for pixels without "
-        "label. Add the class to data.class_names, mend the label, or set data.label_nodata if this value means "
-        "unlabelled."
     )
 
 

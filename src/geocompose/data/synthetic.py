@@ -1,21 +1,10 @@
-"""Scenes made in memory from a seed: labelled, georeferenced, with spatial structure; nothing to download."""
+"""Made-up landscapes with a class for each pixel."""
 
-from functools import partial
 from typing import Literal
 
-from affine import Affine
-
-from geocompose.bands import HLS_BANDS
-from geocompose.data.arguments import check_at_least
-from geocompose.data.landscape import CLASS_NAMES, make_landscape
+from geocompose.data.arguments import Loading
+from geocompose.data.landscapes import open_class_landscapes
 from geocompose.data.module import SceneData
-from geocompose.data.scene import ArrayScene
-from geocompose.data.split import split_by_fractions
-
-PIXEL_M = 30.0
-_CRS = "EPSG:32633"
-_WEST, _NORTH = 400_000.0, 5_300_000.0
-IGNORE_INDEX = -1
 
 
 class SyntheticData(SceneData):
@@ -24,9 +13,10 @@ class SyntheticData(SceneData):
     num_scenes, scene_px: how many, and their height and width. A scene is the same whatever their number.
     bands: those of BLUE GREEN RED NIR_NARROW SWIR_1 SWIR_2 to read, in this order; None means all.
     split: fractions of the scenes for train, val and test; None means [0.6, 0.2, 0.2]. A single scene is split by
-    columns.
+        columns.
     seed: chooses the landscapes, and which of them belong to which split.
-    tile_px, batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg, baselines: see `SceneData`.
+    tile_px: height and width of a sample, a cell of a grid over each scene.
+    batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg: see `Loading`. baselines: see `SceneData`.
 
     Raises:
         UserError: an argument is out of range.
@@ -46,36 +36,18 @@ class SyntheticData(SceneData):
         dihedral: bool = True,
         rotation_deg: float = 0.0,
         seed: int = 0,
-        baselines: list[str] = ["logistic"],  # noqa: B006 - as above
+        baselines: list[str] = ["logistic"],  # noqa: B006 - never changed; schemas read a plain default
     ) -> None:
-        for key, value, least in (("num_scenes", num_scenes, 1), ("scene_px", scene_px, 32), ("seed", seed, 0)):
-            check_at_least(key, value, least)
-        scenes = [
-            ArrayScene(
-                name=f"synthetic_{seed}_{i}",
-                height=scene_px,
-                width=scene_px,
-                band_names=list(HLS_BANDS),
-                make=partial(make_landscape, seed, i, scene_px, IGNORE_INDEX),
-                crs=_CRS,
-                # Side by side with a gap of one scene, so that no two scenes show the same ground.
-                transform=Affine(PIXEL_M, 0.0, _WEST + 2 * i * scene_px * PIXEL_M, 0.0, -PIXEL_M, _NORTH),
-            )
-            for i in range(num_scenes)
-        ]
         super().__init__(
             name="synthetic",
-            scenes=scenes,
-            regions=split_by_fractions(scenes, split, seed=seed),
-            class_names=list(CLASS_NAMES),
+            collection=open_class_landscapes(
+                num_scenes=num_scenes,
+                scene_px=scene_px,
+                split=split,
+                tile_px=tile_px,
+                seed=seed,
+            ),
             bands=bands,
-            ignore_index=IGNORE_INDEX,
-            tile_px=tile_px,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            normalize=normalize,
-            random_crop=random_crop,
-            dihedral=dihedral,
-            rotation_deg=rotation_deg,
+            loading=Loading(batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg),
             baselines=baselines,
         )

@@ -8,6 +8,8 @@ from torch.utils.data import Dataset, Sampler
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from geocompose.data.fitting import fitted_image
+from geocompose.data.labels.base import Labels
 from geocompose.data.scene import Scene
 from geocompose.data.window import Region, Window
 
@@ -15,14 +17,16 @@ Sample = dict[str, torch.Tensor | int]
 
 
 class TileDataset(Dataset[Sample]):
-    """The tiles of one split.
+    """The samples of one split.
 
-    A sample has `image`, float32 (bands, tile_px, tile_px), normalised; `mask`, int64 (tile_px, tile_px); and `tile`,
-    the place of the tile in its split. Where a tile is cut off at its region's edge, or the image has no data, the
-    image is 0 (the mean) and the mask is `ignore_index`.
+    A sample has `image`, float32 (bands, tile_px, tile_px), normalised; `tile`, its place in its split; and a label:
+    `mask`, where pixels have labels, int64 or float32 ([variables,] tile_px, tile_px); else `label`, int64 () or
+    (classes), or float32 () or (variables). Where a tile is cut off at its region's edge, or the image has no data, the
+    image is 0 (the mean) and a mask without label.
 
     scenes, bands: the scenes, and for each the places of the selected bands.
-    tiles: windows of at most tile_px x tile_px.
+    tiles: the window of each sample. One with a side longer than tile_px is shrunk.
+    labels: the kind of label that the scenes have.
     regions: for each tile the region that a random crop may be taken from; None for the tiles as they are.
     """
 
@@ -34,7 +38,7 @@ class TileDataset(Dataset[Sample]):
         tile_px: int,
         mean: Sequence[float],
         std: Sequence[float],
-        ignore_index: int,
+        labels: Labels,
         regions: Sequence[Region] | None = None,
         augment: v2.Transform | None = None,
     ) -> None:
@@ -43,7 +47,7 @@ class TileDataset(Dataset[Sample]):
         self.bands = bands
         self.tiles = tiles
         self.tile_px = tile_px
-        self.ignore_index = ignore_index
+        self.labels = labels
         self.regions = regions
         self.augment = augment
         self._mean = np.array(mean, dtype=np.float32)[:, None, None]
@@ -67,17 +71,22 @@ class TileDataset(Dataset[Sample]):
         window = self.tiles[index].window if self.regions is None else self._crop(self.regions[index].window)
         raw, valid = scene.read_image(window, self.bands[self.tiles[index].scene])
         normalised = np.where(valid, (raw - self._mean) * self._scale, np.float32(0))
-        label = np.where(valid, scene.read_label(window), self.ignore_index)
-
-        below, right = self.tile_px - window.height, self.tile_px - window.width
+        label = self.labels.without(scene.read_label(window), valid)
+        below, right = max(0, self.tile_px - window.height), max(0, self.tile_px - window.width)
         if below or right:
-            normalised = np.pad(normalised, ((0, 0), (0, below), (0, right)))
-            label = np.pad(label, ((0, below), (0, right)), constant_values=self.ignore_index)
-        image, mask = torch.from_numpy(normalised), torch.from_numpy(label)
+            label = self.labels.padded(label, below, right)
+        image = torch.from_numpy(fitted_image(normalised, self.tile_px))
+        target = torch.as_tensor(self.labels.as_sample(label))
         if self.augment is not None:
-            image, mask = self.augment(tv_tensors.Image(image), tv_tensors.Mask(mask))
-            image, mask = (changed.as_subclass(torch.Tensor).contiguous() for changed in (image, mask))
-        return {"image": image, "mask": mask, "tile": index}
+            changed = self.augment(
+                {"image": tv_tensors.Image(image), "mask": tv_tensors.Mask(target)}
+                if self.labels.key == "mask"
+                else {"image": tv_tensors.Image(image)}
+            )
+            image = changed["image"].as_subclass(torch.Tensor).contiguous()
+            if self.labels.key == "mask":
+                target = changed["mask"].as_subclass(torch.Tensor).contiguous()
+        return {"image": image, self.labels.key: target, "tile": index}
 
     def _crop(self, region: Window) -> Window:
         """Return a window of a tile's size, uniformly drawn inside a region (the whole of it where it is smaller)."""
@@ -88,11 +97,12 @@ class TileDataset(Dataset[Sample]):
         return Window(region.row + row, region.column + column, height, width)
 
 
-def augmentation(*, dihedral: bool, rotation_deg: float, ignore_index: int) -> v2.Transform | None:
-    """Return the random change of an image and its mask, or None for none.
+def augmentation(*, dihedral: bool, rotation_deg: float, no_label: float) -> v2.Transform | None:
+    """Return the random change of an image, and of its mask where it has one, or None for none.
 
     dihedral: one of the eight combinations of flips and quarter turns, each as likely.
-    rotation_deg: then a turn by an angle between minus and plus this one; corners that come in are unlabelled.
+    rotation_deg: then a turn by an angle between minus and plus this one. The image is interpolated, the mask takes the
+        nearest pixel's label; corners that come in are 0, the mean, and `no_label`.
     """
     steps: list[torch.nn.Module] = []
     if dihedral:
@@ -100,7 +110,7 @@ def augmentation(*, dihedral: bool, rotation_deg: float, ignore_index: int) -> v
         steps += [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(), v2.RandomApply([quarter_turn], p=0.5)]
     if rotation_deg:
         # Images are normalised by now, so that 0 is the mean.
-        fill = {tv_tensors.Image: 0, tv_tensors.Mask: ignore_index}
+        fill = {tv_tensors.Image: 0, tv_tensors.Mask: no_label}
         steps.append(v2.RandomRotation(rotation_deg, interpolation=v2.InterpolationMode.BILINEAR, fill=fill))
     return v2.Compose(steps) if steps else None
 

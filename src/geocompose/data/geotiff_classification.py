@@ -1,0 +1,87 @@
+"""Rasters on disk with a class each."""
+
+from typing import Literal
+
+from geocompose.data.arguments import Loading
+from geocompose.data.images import open_classified_images
+from geocompose.data.raster_data import RasterData
+
+
+class GeoTiffClassificationData(RasterData):
+    """Batches of images under a folder, each with its class; construction reads headers and lists alone.
+
+    root, images: a folder, and a pattern in it. The class of an image is the name of the folder it lies in, or what
+        `table` says.
+    table: a CSV file with a header and one image a row; images that it lacks are left out. file_column: its column of
+        image names, which are paths relative to `root`, file names, or these without extension. label_column: its
+        column of class names.
+    class_names: the classes in the order of a model's outputs; None means all that there are, sorted.
+    band_names: the image's bands in file order; None means the names that the files carry.
+    bands: those to read, in this order; None means all.
+    nodata: value of image pixels without data (NaN allowed); None means what each file declares.
+    split: fractions of the images for train, val and test, drawn by `seed` whatever their label; None means the table's
+        column `split` (train, val or test in each row) if it has one, else [0.6, 0.2, 0.2].
+    split_files: lists of images for train, val and test, in place of fractions. split_rename: texts to replace in
+        their names.
+    tile_px: height and width of a sample. Smaller images are padded.
+    fit: larger ones are refused, cropped (the centre; anywhere in training under `random_crop`), or resized until their
+        longer side fits.
+    cache_mb: decoded pixels are kept in memory while all of them fit into this; else they are read anew.
+    name: how records call the data set.
+    batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg: see `Loading`. baselines: see `SceneData`.
+
+    Raises:
+        UserError: files, rasters, lists, splits or arguments don't fit; the message says which and what to write.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        images: str = "*/*.tif",
+        table: str | None = None,
+        file_column: str = "file",
+        label_column: str = "label",
+        class_names: list[str] | None = None,
+        name: str = "geotiff_classification",
+        band_names: list[str] | None = None,
+        bands: list[str] | None = None,
+        nodata: float | None = None,
+        split: list[float] | None = None,
+        split_files: dict[str, str] | None = None,
+        split_rename: dict[str, str] | None = None,
+        tile_px: int = 224,
+        fit: Literal["refuse", "crop", "resize"] = "refuse",
+        batch_size: int = 8,
+        num_workers: int = 0,
+        normalize: Literal["dataset", "pretraining", "none"] = "dataset",
+        random_crop: bool = False,
+        dihedral: bool = True,
+        rotation_deg: float = 0.0,
+        cache_mb: int = 1024,
+        seed: int = 0,
+        baselines: list[str] = ["constant", "logistic"],  # noqa: B006 - never changed; schemas read a plain default
+    ) -> None:
+        super().__init__(
+            name=name,
+            collection=open_classified_images(
+                root=root,
+                images=images,
+                table=table,
+                file_column=file_column,
+                label_column=label_column,
+                class_names=class_names,
+                band_names=band_names,
+                nodata=nodata,
+                split=split,
+                split_files=split_files,
+                split_rename=split_rename,
+                tile_px=tile_px,
+                fit=fit,
+                random_crop=random_crop,
+                seed=seed,
+            ),
+            bands=bands,
+            loading=Loading(batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg),
+            baselines=baselines,
+            cache_mb=cache_mb,
+        )

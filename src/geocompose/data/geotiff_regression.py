@@ -1,0 +1,85 @@
+"""Images and labels that are rasters on disk: numbers for each pixel."""
+
+from typing import Literal
+
+from geocompose.data.arguments import Loading
+from geocompose.data.raster_data import RasterData
+from geocompose.data.rasters import open_number_rasters
+
+
+class GeoTiffRegressionData(RasterData):
+    """Batches of rasters with numbers to predict at each pixel; construction reads the headers alone.
+
+    root, images, labels: a folder, and patterns in it; what `*` matches in the names pairs an image with its label.
+    variables: names of the numbers. A label has one band a variable, in this order, or bands that carry these names. NaN is
+        no label, infinity is refused.
+    band_names: the image's bands in file order; None means the names that the files carry.
+    bands: those to read, in this order; None means all.
+    nodata: value of image pixels without data (NaN allowed); None means what each file declares.
+    label_nodata: value of unlabelled pixels beside NaN; None means what each file declares.
+    normalize_target: whether a model predicts in units of the training labels' deviation from their mean (`dataset`), or in
+        the labels' own unit (`none`).
+    split: fractions of train, val and test: of the images where there are several, of the columns from west to east
+        where there is one; None means [0.6, 0.2, 0.2]. split_buffer_px: columns left out between blocks.
+    split_files: lists of images for train, val and test, in place of fractions. split_rename: texts to replace in
+        their names.
+    cache_mb: decoded pixels are kept in memory while all of them fit into this; else they are read anew by windows.
+    seed: chooses which images belong to which split.
+    tile_px: height and width of a sample, a cell of a grid over each region.
+    name: how records call the data set.
+    batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg: see `Loading`. baselines: see `SceneData`.
+
+    Raises:
+        UserError: files, rasters, lists, splits or arguments don't fit; the message says which and what to write.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        images: str,
+        labels: str,
+        variables: list[str],
+        name: str = "geotiff_regression",
+        band_names: list[str] | None = None,
+        bands: list[str] | None = None,
+        nodata: float | None = None,
+        label_nodata: float | None = None,
+        normalize_target: Literal["dataset", "none"] = "dataset",
+        split: list[float] | None = None,
+        split_files: dict[str, str] | None = None,
+        split_rename: dict[str, str] | None = None,
+        split_buffer_px: int = 0,
+        tile_px: int = 224,
+        batch_size: int = 8,
+        num_workers: int = 0,
+        normalize: Literal["dataset", "pretraining", "none"] = "dataset",
+        random_crop: bool = False,
+        dihedral: bool = True,
+        rotation_deg: float = 0.0,
+        cache_mb: int = 1024,
+        seed: int = 0,
+        baselines: list[str] = ["constant", "linear"],  # noqa: B006 - never changed; schemas read a plain default
+    ) -> None:
+        super().__init__(
+            name=name,
+            collection=open_number_rasters(
+                root=root,
+                images=images,
+                labels=labels,
+                variables=variables,
+                band_names=band_names,
+                nodata=nodata,
+                label_nodata=label_nodata,
+                normalize_target=normalize_target,
+                split=split,
+                split_files=split_files,
+                split_rename=split_rename,
+                split_buffer_px=split_buffer_px,
+                tile_px=tile_px,
+                seed=seed,
+            ),
+            bands=bands,
+            loading=Loading(batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg),
+            baselines=baselines,
+            cache_mb=cache_mb,
+        )

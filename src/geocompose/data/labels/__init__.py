@@ -1,0 +1,1 @@
+"""The kinds of label, one module each: how they are checked, counted, padded and scaled."""

@@ -1,0 +1,35 @@
+"""Numbers for each image."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from geocompose.data.arguments import check_variables
+from geocompose.data.labels.base import Numbers
+from geocompose.data.target import Target
+
+
+class ScalarRegressionLabels(Numbers):
+    """Numbers, float32 (variables), in their physical unit, NaN where unknown.
+
+    Batches hold a single variable as (B). See `Numbers` for the arguments.
+
+    Raises:
+        UserError: see `geocompose.data.arguments.check_variables`; an unknown normalisation.
+    """
+
+    key: ClassVar[Literal["mask", "label"]] = "label"
+    what = "images"
+
+    def __init__(self, variables: Sequence[str], normalize_target: str) -> None:
+        check_variables(variables)
+        super().__init__(Target("scalar_regression", tuple(variables)), normalize_target)
+
+    def without(self, label: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        """Return the numbers, NaN where no pixel of the image is valid."""
+        return label if valid.any() else np.full_like(label, np.nan)
+
+    def as_sample(self, label: np.ndarray) -> np.ndarray:
+        """Return a single number () for one variable, else (variables)."""
+        return label[0] if len(self.target.names) == 1 else label

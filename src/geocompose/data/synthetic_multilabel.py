@@ -1,0 +1,56 @@
+"""Tiles of made-up landscapes with the classes that each shows."""
+
+from typing import Literal
+
+from geocompose.data.arguments import Loading
+from geocompose.data.landscapes import open_present_classes
+from geocompose.data.module import SceneData
+
+
+class SyntheticMultilabelData(SceneData):
+    """Batches of tiles of made-up landscapes, each with the classes that it shows; see `SyntheticData`.
+
+    num_scenes, scene_px: how many, and their height and width. A scene is the same whatever their number.
+    bands: those of BLUE GREEN RED NIR_NARROW SWIR_1 SWIR_2 to read, in this order; None means all.
+    min_share: share of a tile's pixels from which on it has a class.
+    split: fractions of the scenes for train, val and test; None means [0.6, 0.2, 0.2]. A single scene is split by
+        columns.
+    seed: chooses the landscapes, and which of them belong to which split.
+    tile_px: height and width of a sample, a cell of a grid over each scene.
+    batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg: see `Loading`. baselines: see `SceneData`.
+
+    Raises:
+        UserError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        num_scenes: int = 8,
+        scene_px: int = 256,
+        bands: list[str] | None = None,
+        min_share: float = 0.05,
+        split: list[float] | None = [0.5, 0.25, 0.25],  # noqa: B006 - never changed; schemas read a plain default
+        tile_px: int = 32,
+        batch_size: int = 8,
+        num_workers: int = 0,
+        normalize: Literal["dataset", "pretraining", "none"] = "dataset",
+        random_crop: bool = False,
+        dihedral: bool = True,
+        rotation_deg: float = 0.0,
+        seed: int = 0,
+        baselines: list[str] = ["constant", "logistic"],  # noqa: B006 - never changed; schemas read a plain default
+    ) -> None:
+        super().__init__(
+            name="synthetic_multilabel",
+            collection=open_present_classes(
+                num_scenes=num_scenes,
+                scene_px=scene_px,
+                min_share=min_share,
+                split=split,
+                tile_px=tile_px,
+                seed=seed,
+            ),
+            bands=bands,
+            loading=Loading(batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg),
+            baselines=baselines,
+        )
