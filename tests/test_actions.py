@@ -1,18 +1,13 @@
-"""fit, evaluate and predict from the command line to the files on disk."""
+"""fit from the command line to the files on disk."""
 
 import csv
-import json
 import shutil
 
 import numpy as np
 import pytest
-import rasterio
 import torch
 from lightning.pytorch.callbacks import Callback
-from rasterio.transform import from_origin
 
-from geocompose.assembly import load_trained
-from geocompose.bands import HLS_BANDS
 from geocompose.errors import UserError
 from geocompose.runs import RunFolder
 from geocompose.training import session
@@ -65,7 +60,7 @@ def test_recorded_metrics_are_those_of_the_stored_tile_matrices(workplace):
             assert matrices[split].dtype == np.int64
             total = matrices[split].sum(axis=0)
             assert total.sum() == record["data"]["splits"][split]["labelled_pixels"]
-            for name, value in from_confusion(total, record["data"]["class_names"]).items():
+            for name, value in from_confusion(total, record["data"]["target"]["names"]).items():
                 recorded = record["metrics"][f"{split}/{name}"]
                 assert recorded == value or (recorded is None and np.isnan(value))
 
@@ -178,94 +173,6 @@ def test_the_test_split_stays_closed_until_it_is_asked_for(workplace):
     assert record_of(folder)["training"] == record_of(workplace)["training"]
 
 
-def test_evaluate_gives_the_recorded_metrics_again(workplace, capsys):
-    run("action=evaluate", f"action.run={workplace}")
-    (written,) = (workplace / "evaluations").glob("*.json")
-    evaluated = json.loads(written.read_text())
-    recorded = record_of(workplace)["metrics"]
-    assert evaluated["metrics"] == {name: recorded[f"test/{name}"] for name in evaluated["metrics"]}
-    assert str(written) in capsys.readouterr().out
-
-
-def test_evaluate_takes_other_data_with_the_runs_normalisation(workplace):
-    other = ("data=synthetic", "data.seed=7", "data.num_scenes=4", "data.scene_px=64")
-    run("action=evaluate", f"action.run={workplace}", *other)
-    (written,) = (workplace / "evaluations").glob("*.json")
-    evaluated = json.loads(written.read_text())
-    normalization = evaluated["described"]["normalization"]
-    assert normalization["source"] == "given"
-    assert normalization["mean"] == record_of(workplace)["data"]["normalization"]["mean"]
-    assert evaluated["described"]["tile_px"] == 32
-    assert evaluated["metrics"]["mIoU"] != record_of(workplace)["metrics"]["test/mIoU"]
-
-
-def test_evaluate_lays_changes_over_the_runs_own_data(workplace):
-    run("action=evaluate", f"action.run={workplace}", "action.data={batch_size: 1}")
-    (written,) = (workplace / "evaluations").glob("*.json")
-    evaluated = json.loads(written.read_text())
-    assert evaluated["data"]["num_scenes"] == 4
-    assert evaluated["data"]["batch_size"] == 1
-    assert evaluated["metrics"]["mIoU"] == record_of(workplace)["metrics"]["test/mIoU"]
-    with pytest.raises(UserError, match=r"data\.batch_size=1: evaluate takes the run's own data.*action\.data="):
-        run("action=evaluate", f"action.run={workplace}", "data.batch_size=1")
-    with pytest.raises(UserError, match=r"no key 'batchsize'\. Did you mean 'batch_size'"):
-        run("action=evaluate", f"action.run={workplace}", "action.data={batchsize: 1}")
-
-
-def test_evaluate_refuses_a_folder_that_is_no_run(workplace):
-    with pytest.raises(UserError, match="does not exist"):
-        run("action=evaluate", "action.run=outputs/fitted/timm-fcn-none-0")
-
-
-def write_scene(path, height, width, seed=3):
-    pixels = np.random.default_rng(seed).integers(200, 4000, (len(HLS_BANDS), height, width)).astype("int16")
-    profile = {"count": len(HLS_BANDS), "height": height, "width": width, "dtype": "int16"}
-    with rasterio.open(
-        path, "w", driver="GTiff", crs="EPSG:32633", transform=from_origin(4e5, 5e6, 30, 30), **profile
-    ) as file:
-        file.write(pixels)
-        file.descriptions = HLS_BANDS
-    return pixels
-
-
-def test_predict_writes_what_the_model_says_on_the_rasters_grid(workplace):
-    pixels = write_scene("scene.tif", 32, 32)
-    run("action=predict", f"action.run={workplace}", "action.input=scene.tif", "action.output=map.tif")
-    trained = load_trained(RunFolder(workplace))
-    mean, std = (np.reshape(trained.data["normalization"][name], (-1, 1, 1)) for name in ("mean", "std"))
-    image = torch.from_numpy(((pixels - mean) / std).astype("float32"))[None]
-    with torch.inference_mode():
-        expected = trained.model(image).output.argmax(dim=1)[0].numpy()
-    with rasterio.open("map.tif") as written, rasterio.open("scene.tif") as scene:
-        assert (written.crs, written.transform, written.shape) == (scene.crs, scene.transform, scene.shape)
-        assert np.array_equal(written.read(1), expected)
-
-
-def test_predict_by_windows_writes_every_pixel_of_a_larger_raster(workplace):
-    write_scene("scene.tif", 75, 130)
-    run(
-        "action=predict",
-        f"action.run={workplace}",
-        "action.input=scene.tif",
-        "action.output=maps/map.tif",
-        "action.kind=probabilities",
-    )
-    with rasterio.open("maps/map.tif") as written:
-        shares = written.read()
-        assert written.descriptions == ("water", "vegetation", "bare", "built")
-    assert shares.shape == (4, 75, 130)
-    np.testing.assert_allclose(shares.sum(axis=0), 1, atol=1e-5)
-
-
-def test_predict_does_not_replace_a_map_unasked(workplace):
-    write_scene("scene.tif", 32, 32)
-    command = ("action=predict", f"action.run={workplace}", "action.input=scene.tif", "action.output=map.tif")
-    run(*command)
-    with pytest.raises(UserError, match=r"exists already; action\.overwrite=true"):
-        run(*command)
-    run(*command, "action.overwrite=true")
-
-
 def test_metrics_are_one_row_an_epoch(workplace):
     with (workplace / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -317,31 +224,8 @@ def test_a_wrong_setting_leaves_an_earlier_result_alone(workplace):
     assert [path.name for path in workplace.parent.iterdir()] == [workplace.name]
 
 
-def test_evaluate_refuses_data_of_other_classes(workplace):
-    config = workplace / "record.json"
-    record = record_of(workplace)
-    record["data"]["class_names"] = ["water", "land", "bare", "built"]
-    config.write_text(json.dumps(record))
-    with pytest.raises(UserError, match=r"The run knows the classes .*land.*; this data has .*vegetation"):
-        run("action=evaluate", f"action.run={workplace}")
-
-
 def test_a_damaged_checkpoint_is_named(workplace):
     best = workplace / "checkpoints" / "best.ckpt"
     best.write_bytes(best.read_bytes()[:2000])
     with pytest.raises(UserError, match=r"best\.ckpt is damaged, or not of the run in its folder"):
         run("action=evaluate", f"action.run={workplace}")
-
-
-def test_overrides_that_would_change_nothing_are_refused(workplace):
-    for wrong in ("backbone=resnet50", "seed=5", "task.loss=dice", "trainer.max_epochs=3"):
-        with pytest.raises(UserError, match=f"{wrong} would change nothing: the recorded run"):
-            run("action=evaluate", f"action.run={workplace}", wrong)
-    write_scene("scene.tif", 32, 32)
-    command = ("action=predict", f"action.run={workplace}", "action.input=scene.tif", "action.output=map.tif")
-    with pytest.raises(UserError, match=r"data\.tile_px=8 would change nothing"):
-        run(*command, "data.tile_px=8")
-    with pytest.raises(UserError, match=r"is a folder\. Name the file"):
-        run(*command[:3], "action.output=outputs")
-    with pytest.raises(UserError, match="there is no such raster"):
-        run(*command[:2], "action.input=scen.tif", "action.output=map.tif")

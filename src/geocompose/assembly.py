@@ -14,9 +14,10 @@ from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
 from geocompose.configuration.band_choice import chosen_bands
+from geocompose.data.target import Target
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory, Plan
-from geocompose.models.pixel_wise import PixelWiseModel
+from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -59,27 +60,38 @@ def seed_weights(seed: int) -> None:
 class BuiltModel:
     """A model, and what the factory planned for it."""
 
-    model: PixelWiseModel
+    model: EncoderDecoderModel
     plan: Plan
 
 
-def build_model(config: Mapping[str, Any], *, bands: Sequence[str], num_classes: int, tile_px: int) -> BuiltModel:
+def build_model(config: Mapping[str, Any], *, bands: Sequence[str], target: Target, tile_px: int) -> BuiltModel:
     """Return the model that a configuration composes for tiles of these bands and this size, one frame each.
 
+    target: what the data's labels are.
+
     Raises:
-        UserError: the parts don't fit together, or the backbone wants several frames.
+        UserError: the task is not for such labels, the parts don't fit together, or the backbone wants several frames.
     """
+    kind = task_kind(config["task"]["_target_"])
+    if kind != target.kind:
+        raise UserError(
+            f"task={kind} needs labels of that kind, but this data has labels for task={target.kind}. Write task={target.kind}, "
+            "or choose other data."
+        )
     backbone = {**config["backbone"], "bands": list(bands)}
     if "img_size" in backbone and backbone["img_size"] is None:
         backbone["img_size"] = tile_px + -tile_px % 32  # as it will be padded, for nearly all
     factory = EncoderDecoderFactory(image_size=(tile_px, tile_px), coordinates=False)
     model = factory.build_model(
-        task=task_kind(config["task"]["_target_"]),
+        task=kind,
         backbone=instantiate(backbone),
         necks=instantiate(config["neck"]),
         decoder=instantiate(config["decoder"]),
         head=instantiate(config["head"]),
-        num_classes=num_classes,
+        aux_decoders=instantiate(config["auxiliary"]),
+        peft_config=instantiate(config["peft"]),
+        num_classes=target.num_outputs if target.of_classes else None,
+        num_outputs=None if target.of_classes else target.num_outputs,
     )
     assert factory.plan is not None
     if factory.plan.num_frames != 1:
@@ -104,12 +116,13 @@ def task_kind(target: str) -> str:
 class TrainedModel:
     """A recorded run's model with its best weights, in evaluation mode, and what its data was like.
 
-    config: the run's configuration. data: what record.json says of the data.
+    config: the run's configuration. data: what record.json says of the data. target: what its labels were.
     """
 
-    model: PixelWiseModel
+    model: EncoderDecoderModel
     config: dict[str, Any]
     data: dict[str, Any]
+    target: Target
 
 
 def load_trained(run: RunFolder) -> TrainedModel:
@@ -120,6 +133,7 @@ def load_trained(run: RunFolder) -> TrainedModel:
     """
     config = yaml.safe_load(run.config.read_text())
     data = run.read().data
+    target = Target.from_record(data.get("target"))
     config["backbone"] |= {
         key: value for key, value in (("pretrained", False), ("ckpt_path", None)) if key in config["backbone"]
     }
@@ -127,7 +141,7 @@ def load_trained(run: RunFolder) -> TrainedModel:
     level = log.level
     log.setLevel(logging.WARNING)  # that it starts from random weights is no news of a trained model
     try:
-        built = build_model(config, bands=data["bands"], num_classes=len(data["class_names"]), tile_px=data["tile_px"])
+        built = build_model(config, bands=data["bands"], target=target, tile_px=data["tile_px"])
     finally:
         log.setLevel(level)
     try:
@@ -140,4 +154,5 @@ def load_trained(run: RunFolder) -> TrainedModel:
             f"{run.best} is damaged, or not of the run in its folder ({type(error).__name__}). Put it back, or compute the "
             "run again with rerun=true."
         ) from error
-    return TrainedModel(built.model.eval(), config, data)
+    return TrainedModel(built.model.eval(), config, data, target)
+

@@ -13,12 +13,16 @@ from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.configuration.checking import check_node
 from geocompose.console import console, show_result
 from geocompose.data.files import input_files
+from geocompose.data.target import Target
 from geocompose.errors import UserError
 from geocompose.runs import Record, find_run
 from geocompose.runs.atomic import write_json
 from geocompose.runs.fingerprint import fingerprint
 
 log = logging.getLogger("geocompose")
+
+# How the run's images came to the size of a sample; other data is prepared in the same way unless told otherwise.
+_PREPARED = ("tile_px", "fit")
 
 
 def evaluate(
@@ -33,27 +37,25 @@ def evaluate(
     line (`data=sen1floods11 data.root=DIR`) is other data instead.
 
     Raises:
-        UserError: the run is not there or not completed, or the data has other classes or lacks the run's bands.
+        UserError: the run is not there or not completed, or the data has other labels or lacks the run's bands.
     """
     refuse_other_overrides(experiment, ["data", "experiment"])
     folder = find_run(run)
     config = yaml.safe_load(folder.config.read_text())
     record = folder.read()
+    target = Target.from_record(record.data.get("target"))
     chosen = _data(experiment, config, record, data)
     from geocompose.assembly import instantiate, load_trained
     from geocompose.inference.scoring import score
 
     trained = load_trained(folder)
     data_module = instantiate(chosen)
+    _check_labels(target, data_module.target)
     recorded = trained.data
-    if data_module.class_names != recorded["class_names"]:
-        raise UserError(
-            f"The run knows the classes {recorded['class_names']}; this data has {data_module.class_names}."
-        )
     data_module.use_bands(recorded["bands"])
     data_module.set_normalization(recorded["normalization"]["mean"], recorded["normalization"]["std"])
     data_module.setup()
-    metrics = score(trained.model, data_module, split)
+    metrics = score(trained.model, data_module, split, target)
     result: dict[str, Any] = {
         "split": split,
         "data": chosen,
@@ -61,17 +63,32 @@ def evaluate(
         "metrics": metrics,
     }
     name = hashlib.sha256(json.dumps([split, chosen], sort_keys=True).encode()).hexdigest()[:10]
-    target = folder.path / "evaluations" / f"{name}.json"
-    target.parent.mkdir(exist_ok=True)
-    write_json(target, result)
+    destination = folder.path / "evaluations" / f"{name}.json"
+    destination.parent.mkdir(exist_ok=True)
+    write_json(destination, result)
     show_result(metrics, [], title=f"{split} split of {data_module.name}", prefix="")
-    console().print(f"written: {target}")
+    console().print(f"written: {destination}")
+
+
+def _check_labels(trained: Target, given: Target) -> None:
+    """Refuse data whose labels are not what the run predicts."""
+    if given.kind != trained.kind:
+        raise UserError(
+            f"The run is one of the task {trained.kind}; this data has labels for the task {given.kind}. Choose data "
+            f"with labels for {trained.kind}."
+        )
+    if given.names != trained.names:
+        what, key = ("classes", "class_names") if trained.of_classes else ("variables", "variables")
+        raise UserError(
+            f"The run knows the {what} {', '.join(trained.names)}; this data has {', '.join(given.names)}. They must be "
+            f"equal and in the same order: write data.{key}=[{','.join(trained.names)}] if that is what the labels mean."
+        )
 
 
 def _data(
     experiment: Experiment, config: Mapping[str, Any], record: Record, changes: Mapping[str, object] | None
 ) -> dict[str, Any]:
-    """Return the data configuration to score on: the run's with changes, or another one, cut as the run's was."""
+    """Return the data configuration to score on: the run's with changes, or another one, prepared as the run's was."""
     overrides = [text.lstrip("+") for text in experiment.overrides]
     keys = [text.partition("=")[0] for text in overrides]
     if not {"data", "experiment"} & set(keys):
@@ -81,16 +98,43 @@ def _data(
                     f"{text}: evaluate takes the run's own data. Write action.data={{{key.removeprefix('data.')}: "
                     f"{text.partition('=')[2]}}} to change it, or choose other data with data=OPTION."
                 )
-        own = check_node("action.data", {**config["data"], **(changes or {})})
-        if own.get("root") is not None and _fingerprint(own) != record.data.get("fingerprint"):
-            log.warning("The files in %s are not those that the run was trained with.", own["root"])
-        return own
+        return _own_data(config, record, changes)
     if changes:
         raise UserError("action.data changes the run's own data, and data=OPTION chooses other data; give one of them.")
     other = dict(experiment.config["data"])
-    if "data.tile_px" not in keys:
-        other["tile_px"] = record.data["tile_px"]
-    return other
+    as_trained = {**(config.get("data") or {}), "tile_px": record.data["tile_px"]}
+    for key in _PREPARED:
+        if key in other and key in as_trained and f"data.{key}" not in keys:
+            other[key] = as_trained[key]
+    return _with_class_names(other, config, record)
+
+
+def _own_data(config: Mapping[str, Any], record: Record, changes: Mapping[str, object] | None) -> dict[str, Any]:
+    own = {**(config.get("data") or {}), **(changes or {})}
+    if "_target_" not in own:
+        raise UserError(
+            "This run has no data of its own, as one that was imported without them. Choose some with data=OPTION and "
+            "its arguments."
+        )
+    root = own.get("root")
+    if root is not None and not Path(str(root)).expanduser().is_dir():
+        raise UserError(
+            f"The run's own data is not here: data.root={root} is no folder. Write action.data={{root: DIR}} to say where "
+            "it lies now, or choose other data with data=OPTION."
+        )
+    own = check_node("action.data", own)
+    recorded = record.data.get("fingerprint")  # an imported run has none
+    if root is not None and recorded is not None and _fingerprint(own) != recorded:
+        log.warning("The files in %s are not those that the run was trained with.", root)
+    return _with_class_names(own, config, record)
+
+
+def _with_class_names(data: dict[str, Any], config: Mapping[str, Any], record: Record) -> dict[str, Any]:
+    """Return the run's kind of data with the run's classes where it would take those that happen to be there."""
+    own = config.get("data") or {}
+    if data.get("class_names", ()) is None and data["_target_"] == own.get("_target_"):
+        return {**data, "class_names": list(record.data["target"]["names"])}
+    return data
 
 
 def _fingerprint(data: Mapping[str, Any]) -> str:

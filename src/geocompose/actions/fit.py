@@ -22,6 +22,7 @@ from geocompose.errors import UserError, at_least
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
 from geocompose.runs.fingerprint import fingerprint, hash_file
+from geocompose.sweep import Outcome
 
 if TYPE_CHECKING:
     from geocompose.training.session import Session
@@ -31,8 +32,8 @@ log = logging.getLogger("geocompose")
 OUTPUTS = Path("outputs")
 
 
-def fit(experiment: Experiment, test: bool = True) -> None:
-    """Compute the configured run, or print the result that it has already.
+def fit(experiment: Experiment, test: bool = True) -> Outcome:
+    """Compute the configured run, or print the result that it has already; return either.
 
     test: open the test split when the model is trained; a run without it is tested by the same command with it.
 
@@ -44,8 +45,7 @@ def fit(experiment: Experiment, test: bool = True) -> None:
     inputs = _input_hashes(config)
     folder = _folder(experiment, run_id(config, inputs, load_rules(experiment.conf_dir)))
     if _is_done(folder, config, test=test):
-        _show_finished(folder)
-        return
+        return _show_finished(folder, brief=experiment.in_sweep)
     _refuse_failed(folder, config)
     if folder.status() == "running":
         with folder.lock():  # says who computes it
@@ -54,8 +54,7 @@ def fit(experiment: Experiment, test: bool = True) -> None:
     session = _prepare(config, folder)
     with folder.lock():
         if _is_done(folder, config, test=test):  # by another process that held the lock until now
-            _show_finished(folder)
-            return
+            return _show_finished(folder, brief=experiment.in_sweep)
         _refuse_failed(folder, config)
         state = "absent" if config["rerun"] else folder.status()
         earlier = folder.read() if state in ("completed", "interrupted") else None
@@ -75,6 +74,7 @@ def fit(experiment: Experiment, test: bool = True) -> None:
         with _logged_to(folder.log):
             _compute(session, folder, record, train=not trained, resume=resume, test=test)
         _show(record, folder)
+        return _outcome(record, folder, computed=True)
 
 
 def _folder(experiment: Experiment, identity: str) -> RunFolder:
@@ -107,9 +107,7 @@ def _prepare(config: Mapping[str, Any], folder: RunFolder) -> "Session":
     built = None
     if preview is not None:
         seed_weights(config["seed"])
-        built = build_model(
-            config, bands=preview.bands, num_classes=len(preview.class_names), tile_px=config["data"]["tile_px"]
-        )
+        built = build_model(config, bands=preview.bands, target=preview.target, tile_px=config["data"]["tile_px"])
     from geocompose.training.session import prepare
 
     return prepare(config, built, folder)
@@ -196,13 +194,22 @@ def _logged_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _show_finished(folder: RunFolder) -> None:
+def _outcome(record: Record, folder: RunFolder, *, computed: bool) -> Outcome:
+    assert record.seconds is not None
+    return Outcome(folder.path, record.metrics, record.seconds, computed)
+
+
+def _show_finished(folder: RunFolder, *, brief: bool) -> Outcome:
     record = folder.read()
     log.info("This run is finished already; rerun=true computes it again.")
     now = git_state(source_folder())
     if record.git and now and record.git["commit"] != now["commit"]:
         log.info("It was computed by another commit of the code: %s.", record.git["commit"][:10])
-    _show(record, folder)
+    if brief:
+        console().print(f"run: {folder.path}")
+    else:
+        _show(record, folder)
+    return _outcome(record, folder, computed=False)
 
 
 def _show(record: Record, folder: RunFolder) -> None:

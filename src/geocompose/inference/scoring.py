@@ -1,21 +1,30 @@
-"""Scoring a model on a split by one confusion matrix."""
+"""Scoring a model on a split: counted a tile and pooled by the same functions as in training."""
+
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from geocompose.data.module import SceneData
+from geocompose.data.target import Target
 from geocompose.inference.device import best_device
-from geocompose.scores import from_confusion
-from geocompose.tasks.confusion import TileConfusion
+from geocompose.scores import SCORES
+from geocompose.tasks.counting import count_tiles, labels, predicted
 
 
-def score(model: nn.Module, data: SceneData, split: str) -> dict[str, float]:
-    """Return the metrics of `model` on all labelled pixels of a split (train, val or test), tile by tile in order."""
+def score(model: nn.Module, data: SceneData, split: str, target: Target) -> dict[str, float]:
+    """Return the metrics of `model` on all that is labelled in a split (train, val or test), tile by tile in order.
+
+    target: the trained model's, which says how its output is read; of `data` comes only which labels are ignored.
+        Errors of numbers are in the labels' physical unit.
+    """
+    assert (target.kind, target.names) == (data.target.kind, data.target.names), (target, data.target)
+    target = replace(target, ignore_index=data.target.ignore_index)
     device = best_device()
     model = model.to(device).eval()
-    counts = TileConfusion(data.num_tiles(split), data.num_classes, data.ignore_index).to(device)
+    counts = count_tiles(target, data.num_tiles(split)).to(device)
     with torch.inference_mode():
         for batch in data.in_order(split):
-            logits = model(batch["image"].to(device)).output
-            counts.update(logits.argmax(dim=1), batch["mask"].to(device), batch["tile"].to(device))
-    return from_confusion(counts.compute().sum(dim=0).cpu().numpy(), data.class_names)
+            output = model(batch["image"].to(device)).output
+            counts.update(predicted(output, target), labels(batch, target).to(device), batch["tile"].to(device))
+    return SCORES[target.kind](counts.compute().sum(dim=0).cpu().numpy(), target.names)

@@ -2,12 +2,14 @@
 
 import logging
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.errors import RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -40,6 +42,14 @@ def open_raster(path: str | Path) -> DatasetReader:
         dataset.close()
         raise UserError(f"{path} has no bands of its own. Name one of the rasters that it holds: {inner}")
     return dataset
+
+
+@contextmanager
+def ungeoreferenced_is_fine() -> Iterator[None]:
+    """Hold back rasterio's warning of a raster without grid, where the block does not need one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
 
 
 def _check_is_file(path: Path) -> None:
@@ -93,7 +103,8 @@ class BandReader:
             )
         self.nodata = [dataset.nodatavals[i - 1] if nodata is None else nodata for i in self.indices]
         self._mean = np.asarray(mean, dtype=np.float32)[:, None, None]
-        self._std = np.asarray(std, dtype=np.float32)[:, None, None]
+        # Multiplied as in training, so that both give the same numbers to the last bit.
+        self._scale = 1 / np.asarray(std, dtype=np.float32)[:, None, None]
 
     def read(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
         """Return the normalised pixels of `box`, float32 (C, h, w), and which of them are valid, bool (h, w).
@@ -117,7 +128,7 @@ class BandReader:
         with np.errstate(over="ignore"):
             pixels = raw.astype(np.float32)
         pixels -= self._mean
-        pixels /= self._std
+        pixels *= self._scale
         pixels[:, missing] = 0
         if not np.isfinite(pixels).all():
             self._refuse(raw, pixels, box)
@@ -129,7 +140,7 @@ class BandReader:
         raise UserError(
             f"{self.dataset.name} has the value {value} in band {self.bands[band]!r} at row {box.row + row}, column "
             f"{box.col + col} (counted from 0), which is not declared as nodata. If such pixels hold no data, "
-            f"write nodata={str(value).lower()}; otherwise mend the raster."
+            f"write action.nodata={str(value).lower()}; otherwise mend the raster."
         )
 
 

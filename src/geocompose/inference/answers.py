@@ -1,0 +1,54 @@
+"""From a model's output to what is written of it."""
+
+from torch import Tensor
+
+from geocompose.data.target import Target
+from geocompose.errors import UserError
+from geocompose.inference.content import Content
+from geocompose.tasks.counting import predicted
+
+
+def check_output(output: Tensor, images: Tensor, target: Target) -> None:
+    """Refuse an output that is not a model's of this kind for `images` (B, C, H, W).
+
+    Raises:
+        UserError: it has another shape.
+    """
+    # A single variable has no axis of its own.
+    channels = () if target.num_outputs == 1 and not target.of_classes else (target.num_outputs,)
+    expected = (len(images), *channels, *(images.shape[2:] if target.pixel_wise else ()))
+    if tuple(output.shape) == expected:
+        return
+    one, many = ("logit a class", "classes") if target.of_classes else ("number a variable", "variables")
+    advice = ", and rescale=True in the model" if target.pixel_wise else ""
+    raise UserError(
+        f"The model returned {_shape(output.shape)} for {_shape(images.shape)}; a prediction needs one {one} and "
+        f"{'pixel' if target.pixel_wise else 'image'}, {_shape(expected)}. Check the number of {many}{advice}."
+    )
+
+
+def first_not_finite(output: Tensor) -> int | None:
+    """Return which of the batch is the first that holds NaN or infinity, or None."""
+    wrong = ~output.isfinite().reshape(len(output), -1).all(dim=1)
+    return int(wrong.nonzero()[0]) if wrong.any() else None
+
+
+def answers(output: Tensor, target: Target, content: Content) -> Tensor:
+    """Return what is written of a model's output, (B, bands) with the pixels' axes behind.
+
+    output: of any floating type, on any device.
+
+    `classes`: the index of the most probable class, one band; of a multilabel task 1 or 0 for each class, from a
+    probability of one half on. `probabilities`: one band a class, float32, summing to 1 but for a multilabel task.
+    `values`: one band a variable, float32, in its physical unit.
+    """
+    if content == "probabilities":
+        return output.float().sigmoid() if target.kind == "multilabel" else output.float().softmax(dim=1)
+    said = predicted(output, target)
+    if content == "values":
+        return said
+    return said.long() if target.kind == "multilabel" else said.unsqueeze(1)
+
+
+def _shape(sizes: tuple[int, ...]) -> str:
+    return " x ".join(map(str, sizes))

@@ -1,0 +1,177 @@
+"""A model over many images, one answer an image: read as in training, predicted by batches, written as a table."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geocompose.data.fitting import Fit, fitted_image, fitted_window
+from geocompose.data.target import Target
+from geocompose.errors import UserError
+from geocompose.inference.answers import answers, check_output, first_not_finite
+from geocompose.inference.content import Content, check_names
+from geocompose.inference.destination import TABLE, check_destination
+from geocompose.inference.listing import ImageFile
+from geocompose.inference.source import BandReader, open_raster, ungeoreferenced_is_fine
+from geocompose.inference.tally import Spread, Tally
+from geocompose.inference.windows import Box
+from geocompose.runs.atomic import write_text
+
+
+@dataclass(frozen=True)
+class TableSummary:
+    """What was predicted.
+
+    without_data: images without any valid pixel, which have no prediction. classes: how many images were given each
+    class, by name; empty for numbers. variables: what each variable's values are like; empty for classes.
+    """
+
+    images: int
+    without_data: int
+    classes: dict[str, int]
+    variables: dict[str, Spread]
+
+
+class _Sample(NamedTuple):
+    """An image as the model sees it, normalised (C, tile_px, tile_px); None where it has no valid pixel."""
+
+    name: str
+    pixels: np.ndarray | None
+
+
+def predict_images(
+    model: Callable[[Tensor], Tensor],
+    images: Sequence[ImageFile],
+    destination: str | Path,
+    *,
+    target: Target,
+    content: Content,
+    bands: Sequence[str],
+    band_names: Sequence[str] | None,
+    training_names: Sequence[str] | None = None,
+    mean: Sequence[float],
+    std: Sequence[float],
+    nodata: float | None,
+    tile_px: int,
+    fit: Fit,
+    batch_size: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> TableSummary:
+    """Predict `images`, write the table `destination` whole or not at all, and return what was done.
+
+    The table is CSV with a row an image. Its column `file` is the image's name; then come
+    - classification: `class`, and for `probabilities` a column `probability_<class>` for each class;
+    - multilabel: a column a class of 1 (it is there) and 0, or for `probabilities` a column `probability_<class>`;
+    - scalar_regression: a column a variable, in its physical unit.
+    All of them are empty for an image without a valid pixel.
+
+    model: takes normalised pixels, float32 (B, bands, tile_px, tile_px) on the CPU, and returns what a model of
+        `target.kind` does, (B, classes) logits or numbers (B,), (B, variables), on any device.
+    bands, band_names, training_names, mean, std, nodata: as for `predict_raster`.
+    tile_px, fit: the size that the model was trained with, and how a larger image comes to it: `crop` takes its centre,
+        `resize` scales it, `refuse` stops. A smaller one is padded with the mean below and at the right.
+    progress: called with the number of images done and the number of all after each batch.
+
+    Raises:
+        UserError: an argument, a file or the model's output is not as described above; nothing is written.
+    """
+    assert not target.pixel_wise, target.kind
+    destination = Path(destination)
+    if batch_size < 1:
+        raise UserError(f"action.batch_size={batch_size}: write how many images to predict at a time, 1 or more.")
+    check_names(target)
+    check_destination(destination, TABLE, [])
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["file", *_columns(target, content)])
+    tally = Tally(target)
+    reading = {
+        "bands": bands,
+        "band_names": band_names,
+        "training_names": training_names,
+        "mean": mean,
+        "std": std,
+        "nodata": nodata,
+    }
+    for start in range(0, len(images), batch_size):
+        samples = [
+            _Sample(image.name, _read(image, tile_px, fit, reading)) for image in images[start : start + batch_size]
+        ]
+        for sample, values in zip(samples, _predict(model, samples, target, content), strict=True):
+            table.writerow([sample.name, *_cells(values, target, content)])
+            if values is not None:
+                tally.add(values[:, None])
+        if progress is not None:
+            progress(start + len(samples), len(images))
+    write_text(destination, text.getvalue())
+    return TableSummary(
+        images=len(images),
+        without_data=len(images) - tally.count,
+        classes=tally.classes,
+        variables=tally.variables,
+    )
+
+
+def _predict(
+    model: Callable[[Tensor], Tensor], samples: Sequence[_Sample], target: Target, content: Content
+) -> list[np.ndarray | None]:
+    """Return for each sample what is predicted of it (bands,), or None where it has no data."""
+    seen = [sample for sample in samples if sample.pixels is not None]
+    if not seen:
+        return [None for _ in samples]
+    batch = torch.from_numpy(np.stack([sample.pixels for sample in seen if sample.pixels is not None]))
+    with torch.inference_mode():
+        output = model(batch)
+        check_output(output, batch, target)
+        wrong = first_not_finite(output)
+        if wrong is not None:
+            raise UserError(
+                f"The model returned NaN or infinity for {seen[wrong].name}. Its training may have diverged: choose "
+                "another run or checkpoint."
+            )
+        values = iter(answers(output, target, content).cpu().numpy())
+    return [None if sample.pixels is None else next(values) for sample in samples]
+
+
+def _columns(target: Target, content: Content) -> list[str]:
+    named = list(target.names)
+    if content == "probabilities":
+        named = [f"probability_{name}" for name in target.names]
+    if target.kind == "classification":
+        return ["class", *named] if content == "probabilities" else ["class"]
+    return named
+
+
+def _cells(values: np.ndarray | None, target: Target, content: Content) -> list[str]:
+    """Return the row's cells after the file's name; all empty without values."""
+    if values is None:
+        return [""] * len(_columns(target, content))
+    if content == "classes" and target.kind == "classification":
+        return [target.names[int(values[0])]]
+    numbers = [str(value) for value in values]  # of float32: as short as gives the same number again
+    if content == "probabilities" and target.kind == "classification":
+        return [target.names[int(values.argmax())], *numbers]
+    return numbers
+
+
+def _read(image: ImageFile, tile_px: int, fit: Fit, reading: dict[str, Any]) -> np.ndarray | None:
+    """Return the image as the model sees it (C, tile_px, tile_px), or None where no pixel that it sees is valid.
+
+    reading: the arguments of `BandReader`.
+    """
+    with ungeoreferenced_is_fine(), open_raster(image.path) as dataset:
+        height, width = dataset.height, dataset.width
+        if fit == "refuse" and max(height, width) > tile_px:
+            raise UserError(
+                f"{image.path} has {height} x {width} pixels (rows x columns); the run was trained with images of at "
+                f"most {tile_px} x {tile_px}. Write action.fit=crop to take its centre, or action.fit=resize to scale it."
+            )
+        window = fitted_window(height, width, tile_px, fit, image.path)
+        pixels, valid = BandReader(dataset, **reading).read(Box(*window))
+    return fitted_image(pixels, tile_px) if valid.any() else None

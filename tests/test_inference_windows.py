@@ -1,0 +1,50 @@
+"""The plan of windows: every pixel written once, away from the borders of what is read."""
+
+import numpy as np
+import pytest
+
+from geocompose.errors import UserError
+from geocompose.inference.windows import plan_windows
+
+SHAPES = [(64, 64), (40, 130), (130, 40), (97, 61), (20, 90), (90, 20), (20, 20), (1, 75), (33, 1)]
+TILINGS = [(32, 0), (32, 8), (32, 7), (32, 31), (1, 0), (64, 20)]
+
+
+@pytest.mark.parametrize(("height", "width"), SHAPES)
+@pytest.mark.parametrize(("tile_px", "overlap_px"), TILINGS)
+def test_windows_write_every_pixel_once_and_away_from_their_borders(height, width, tile_px, overlap_px):
+    written = np.zeros((height, width), dtype=int)
+    for read_box, write_box in plan_windows(height, width, tile_px, overlap_px):
+        assert (read_box.height, read_box.width) == (min(height, tile_px), min(width, tile_px))
+        assert read_box.row >= 0
+        assert read_box.col >= 0
+        assert read_box.row + read_box.height <= height
+        assert read_box.col + read_box.width <= width
+        written[write_box.row : write_box.row + write_box.height, write_box.col : write_box.col + write_box.width] += 1
+        margins = [
+            (write_box.row - read_box.row, read_box.row == 0),
+            (write_box.col - read_box.col, read_box.col == 0),
+            (
+                read_box.row + read_box.height - write_box.row - write_box.height,
+                read_box.row + read_box.height == height,
+            ),
+            (read_box.col + read_box.width - write_box.col - write_box.width, read_box.col + read_box.width == width),
+        ]
+        assert all(margin >= overlap_px // 2 or at_the_edge for margin, at_the_edge in margins)
+    assert (written == 1).all()
+
+
+def test_windows_come_row_by_row():
+    corners = [(window.write.row, window.write.col) for window in plan_windows(100, 70, 32, 8)]
+    assert corners == sorted(corners)
+
+
+@pytest.mark.parametrize("overlap_px", [-1, 32, 40])
+def test_overlap_of_a_whole_tile_is_refused(overlap_px):
+    with pytest.raises(UserError, match=r"overlap_px=.* can share 0 to 31"):
+        plan_windows(100, 100, 32, overlap_px)
+
+
+def test_tile_without_pixels_is_refused():
+    with pytest.raises(UserError, match=r"tile_px=0.*at least one pixel"):
+        plan_windows(100, 100, 0, 0)
