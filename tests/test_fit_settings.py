@@ -32,6 +32,25 @@ def test_options_of_trainer_scheduler_and_loss_train(tmp_path, monkeypatch):
     assert frozen["trainable"] < frozen["parameters"]
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "scheduler", "more"),
+    [
+        ("adam", "warmup_cosine", "scheduler.milestones=[1]"),
+        ("sgd", "one_cycle", "optimizer.nesterov=true"),
+        ("radam", "step", "optimizer.decoupled_weight_decay=true"),
+        ("rmsprop", "polynomial", "optimizer.centered=true"),
+        ("adamw", "plateau", "task.lr_by_part={backbone: 1.0e-5}"),
+    ],
+)
+def test_every_optimizer_and_schedule_trains(optimizer, scheduler, more, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(*SMALL, f"optimizer={optimizer}", f"scheduler={scheduler}", more)
+    folder = only_run("default")
+    assert record_of(folder)["status"] == "completed"
+    rates = [row["lr"] for row in read_metrics(folder / "metrics.csv")]
+    assert (rates[0] != rates[1]) is (scheduler not in ("step", "plateau"))
+
+
 def test_averaged_weights_are_the_ones_that_are_kept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(*SMALL, "study=ema", "trainer.ema_decay=0.9", "scheduler=none")
@@ -76,6 +95,15 @@ def test_an_epoch_without_validation_repeats_no_validation(tmp_path, monkeypatch
         ("data.batch_size=1", r"single value a channel.*data\.batch_size=2 or more"),
         ("seed=-1", "seed is 0 or more; got -1"),
         ("task.label_smoothing=0.1 task.loss=dice", "belongs to the loss ce"),
+        ("task.loss={tversky:{alfa:0.3}}", "tversky has no argument 'alfa'. Did you mean 'alpha'"),
+        ("task.aux_loss={fcn:0.4}", "names 'fcn', but the model has no such auxiliary head"),
+        ("auxiliary=fcn", r"auxiliary head fcn has no weight.*task\.aux_loss=\{fcn: 0\.4\}"),
+        ("task.lr_by_part={bakbone:1}", "has no part 'bakbone'. Did you mean 'backbone'"),
+        ("scheduler=plateau +scheduler.mode=min", r"mode=min would lower the rate while val/mIoU"),
+        ("scheduler=warmup_cosine", r"milestones=\[5\] have to rise.*trainer\.max_epochs=2"),
+        ("scheduler=one_cycle scheduler.pct_start=0.1", "has to be more than one step"),
+        ("optimizer=sgd optimizer.nesterov=true optimizer.momentum=0", "Nesterov momentum requires"),
+        ("task=regression data=synthetic_segmentation", "task=regression needs .*labels"),
     ],
 )
 def test_a_wrong_setting_is_told_and_writes_nothing(override, message, tmp_path, monkeypatch):

@@ -1,9 +1,21 @@
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error, r2_score
 
-from geocompose.scores import confusion_matrix, from_confusion
+from geocompose.data.target import Kind
+from geocompose.scores import (
+    SCORES,
+    confusion_matrix,
+    from_confusion,
+    image_scores_from_confusion,
+    multilabel_counts,
+    multilabel_scores,
+    regression_scores,
+    regression_sums,
+)
 
 
 def test_scores_of_two_classes_match_a_calculation_by_hand():
@@ -44,3 +56,118 @@ def test_confusion_matrix_has_the_truth_in_rows():
     matrix = confusion_matrix(np.array([[0, 0, 1]]), np.array([[0, 2, 1]]), 3)
     assert matrix.dtype == np.int64
     assert matrix.tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
+
+
+# Images
+
+
+def test_scores_of_images_are_those_of_pixels_without_iou():
+    matrix = np.array([[50, 10], [20, 20]])
+    scores = image_scores_from_confusion(matrix, ["land", "water"])
+    expected = from_confusion(matrix, ["land", "water"])
+    assert list(scores) == ["F1_macro", "accuracy_micro", "accuracy_macro", "classes_present", "F1_land", "F1_water"]
+    assert all(scores[name] == expected[name] for name in scores)
+
+
+def labelled_images() -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(0)
+    return draw.integers(0, 2, (40, 3)), draw.integers(0, 2, (40, 3))
+
+
+def test_scores_of_labels_are_scikit_learns():
+    truth, said = labelled_images()
+    scores = multilabel_scores(multilabel_counts(truth, said), ["a", "b", "c"])
+    assert scores["F1_macro"] == pytest.approx(f1_score(truth, said, average="macro"))
+    assert scores["F1_micro"] == pytest.approx(f1_score(truth, said, average="micro"))
+    assert [scores[f"F1_{name}"] for name in "abc"] == pytest.approx(f1_score(truth, said, average=None))
+    assert scores["accuracy_micro"] == pytest.approx((truth == said).mean())
+    assert scores["classes_present"] == 3
+
+
+def test_unknown_labels_count_nowhere():
+    truth, said = labelled_images()
+    truth[:10, 1] = -1
+    counts = multilabel_counts(truth, said)
+    assert counts.dtype == np.int64
+    assert counts.sum(axis=(1, 2)).tolist() == [40, 30, 40]
+    assert np.array_equal(counts[1], multilabel_counts(truth[10:], said[10:])[1])
+    assert counts[1, 1, 0] == ((truth[:, 1] == 1) & (said[:, 1] == 0)).sum(), "rows are the truth"
+
+
+def test_a_class_that_no_image_has_is_nan_and_leaves_the_mean():
+    counts = np.array([[[3, 1], [0, 4]], [[5, 3], [0, 0]]])
+    scores = multilabel_scores(counts, ["a", "b"])
+    assert math.isnan(scores["F1_b"])
+    assert scores["F1_macro"] == scores["F1_a"] == pytest.approx(8 / 9)
+    assert scores["F1_micro"] == pytest.approx(8 / (4 + 8))
+    assert scores["classes_present"] == 1
+    empty = multilabel_scores(np.zeros((2, 2, 2), dtype=int), ["a", "b"])
+    assert all(math.isnan(value) for name, value in empty.items() if name != "classes_present")
+
+
+# Numbers
+
+
+def measured() -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(1)
+    truth = draw.normal(loc=[300.0, 0.0], scale=[20.0, 1.0], size=(500, 2))
+    return truth, truth + draw.normal(loc=[3.0, 0.1], scale=[10.0, 0.5], size=(500, 2))
+
+
+def test_scores_of_numbers_are_scikit_learns():
+    truth, said = measured()
+    scores = regression_scores(regression_sums(truth[:, :1], said[:, :1]), ["height"])
+    assert list(scores) == ["RMSE", "MAE", "R2"]
+    assert scores["RMSE"] == pytest.approx(mean_squared_error(truth[:, 0], said[:, 0]) ** 0.5)
+    assert scores["MAE"] == pytest.approx(mean_absolute_error(truth[:, 0], said[:, 0]))
+    assert scores["R2"] == pytest.approx(r2_score(truth[:, 0], said[:, 0]))
+
+
+def test_several_variables_have_scores_of_their_own_and_their_mean():
+    truth, said = measured()
+    both = regression_scores(regression_sums(truth, said), ["height", "age"])
+    for place, name in enumerate(["height", "age"]):
+        own = regression_scores(regression_sums(truth[:, [place]], said[:, [place]]), [name])
+        assert all(both[f"{key}_{name}"] == pytest.approx(value) for key, value in own.items())
+    assert both["RMSE"] == pytest.approx((both["RMSE_height"] + both["RMSE_age"]) / 2)
+
+
+def test_sums_of_parts_are_the_sums_of_the_whole_and_nan_counts_nowhere():
+    truth, said = measured()
+    truth[:100, 0] = np.nan
+    whole = regression_sums(truth, said)
+    assert whole[:, 0].tolist() == [400, 500]
+    np.testing.assert_allclose(
+        sum(regression_sums(truth[i : i + 50], said[i : i + 50]) for i in range(0, 500, 50)), whole
+    )
+    np.testing.assert_allclose(whole[0], regression_sums(truth[100:], said[100:])[0])
+
+
+def test_r2_of_a_constant_truth_is_undefined():
+    said = np.random.default_rng(2).normal(size=(1000, 1))
+    scores = regression_scores(regression_sums(np.full((1000, 1), 0.1), said), ["x"])
+    assert math.isnan(scores["R2"])
+    assert scores["RMSE"] > 0
+
+
+def test_r2_of_large_numbers_that_vary_little_is_right():
+    draw = np.random.default_rng(3)
+    truth = 1e4 + draw.normal(size=(2000, 1))
+    said = truth + 0.5 * draw.normal(size=(2000, 1))
+    assert regression_scores(regression_sums(truth, said), ["x"])["R2"] == pytest.approx(
+        r2_score(truth, said), abs=1e-6
+    )
+
+
+def test_a_variable_without_label_leaves_the_means():
+    truth, said = measured()
+    truth[:, 1] = np.nan
+    scores = regression_scores(regression_sums(truth, said), ["height", "age"])
+    assert math.isnan(scores["RMSE_age"])
+    assert scores["RMSE"] == scores["RMSE_height"]
+    nothing = regression_scores(np.zeros((1, 6)), ["x"])
+    assert all(math.isnan(value) for value in nothing.values())
+
+
+def test_every_kind_of_target_has_its_scores():
+    assert set(SCORES) == set(get_args(Kind))

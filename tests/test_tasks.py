@@ -1,283 +1,267 @@
-"""The segmentation task: losses by hand, every valid pixel counted once, and learning that works."""
+"""The tasks: learning that works, exact scores, freezing, auxiliary losses, rates by part, and what is refused."""
 
-from functools import partial
+import copy
+import math
+from dataclasses import replace
 from typing import Any
 
-import lightning
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.utils.data import DataLoader
+from omegaconf import OmegaConf
 
 from geocompose.assembly import task_kind
+from geocompose.data.target import Target
 from geocompose.errors import UserError
-from geocompose.models import PixelWiseModel
-from geocompose.necks import NeckSequence
-from geocompose.scores import confusion_matrix, from_confusion
-from geocompose.tasks.confusion import TileConfusion
-from geocompose.tasks.losses import build_loss
-from geocompose.tasks.segmentation import SegmentationTask
+from geocompose.scores import SCORES
+from geocompose.tasks.base import check_kind
+from tests.tiny_tasks import TARGETS, TASKS, loader, model, samples, task, trainer
 
-IGNORE = -1
-
-
-def loss_of(spec: Any, logits: Tensor, mask: Tensor, **changes: Any) -> Tensor:
-    settings: dict[str, Any] = {
-        "num_classes": logits.shape[1],
-        "ignore_index": IGNORE,
-        "class_weights": None,
-        "label_smoothing": 0.0,
-    }
-    return build_loss(spec, **{**settings, **changes})(logits, mask)
+KINDS = list(TASKS)
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers.*",
+    "ignore:.*number of training batches.*",
+    "ignore:.*logger.*",
+    "ignore:.*LeafSpec.*",
+    "ignore:.*lr_scheduler.step.*",
+)
 
 
-def example(classes: int = 3) -> tuple[Tensor, Tensor]:
-    draw = torch.Generator().manual_seed(0)
-    mask = torch.randint(0, classes, (2, 4, 5), generator=draw)
-    mask[0, :2] = IGNORE
-    return torch.randn(2, classes, 4, 5, generator=draw), mask
+def constant_score(kind: str) -> float:
+    """Return the selection metric of the best constant prediction on the held-out samples."""
+    held_out, target = samples(kind, 30, seed=4), TARGETS[kind]
+    label = torch.stack([sample["mask" if target.pixel_wise else "label"] for sample in held_out])
+    if not target.of_classes:
+        known = label[~label.isnan()]
+        return float(((known - known.mean()) ** 2).mean().sqrt())
+    if kind == "multilabel":  # yes to all
+        label = label[label[:, 1] >= 0].numpy()
+        hits = label.sum(axis=0)
+        return float((2 * hits / (hits + len(label))).mean())
+    counts = torch.bincount(label[label >= 0], minlength=3).numpy()
+    best = 0.0
+    for said in range(3):
+        matrix = np.zeros((3, 3))
+        matrix[:, said] = counts
+        best = max(best, SCORES[target.kind](matrix, target.names)["mIoU" if kind == "segmentation" else "F1_macro"])
+    return best
 
 
-# Losses
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_task_learns_until_it_clearly_beats_a_constant(kind):
+    learner = task(kind, num_tiles={"val": 30, "test": 30})
+    quiet = trainer(epochs=30)
+    quiet.fit(learner, loader(samples(kind, 60), 10), loader(samples(kind, 30, seed=4), 8))
+    metric, mode = learner.selection
+    score = float(quiet.callback_metrics[metric])
+    if mode == "max":
+        assert score > constant_score(kind) + 0.2
+    else:
+        assert score < 0.4 * constant_score(kind)
 
 
-def test_cross_entropy_is_the_mean_over_labelled_pixels():
-    logits = torch.tensor([[[[0.0, 0.0, 9.0]], [[0.0, float(np.log(3)), 9.0]]]])
-    mask = torch.tensor([[[0, 1, IGNORE]]])
-    expected = (-np.log(1 / 2) - np.log(3 / 4)) / 2
-    assert loss_of("ce", logits, mask).item() == pytest.approx(expected, rel=1e-6)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_default_loss_runs_from_the_first_step_and_scores_do_not_depend_on_the_batch(kind):
+    learner, held_out = task(kind), samples(kind, 5)
+    quiet = trainer(epochs=2)
+    quiet.fit(learner, loader(samples(kind, 12), 4), loader(held_out, 2))
+    first = quiet.validate(learner, loader(held_out, 2), verbose=False)[0]
+    again = quiet.validate(learner, loader(held_out, 5), verbose=False)[0]
+    assert {name: value for name, value in again.items() if name != "val/loss"} == pytest.approx(
+        {name: value for name, value in first.items() if name != "val/loss"}, nan_ok=True, rel=1e-6
+    )
+    counts = learner.tile_counts("val")
+    assert len(counts) == 5
+    assert counts[4].sum() == 0, "the last sample has no label"
+    expected = SCORES[learner.kind](counts.sum(dim=0).numpy(), learner.target.names)
+    assert learner.scores("val") == pytest.approx(expected, nan_ok=True)
+    assert first[learner.selection[0]] == pytest.approx(expected[learner.selection[0].removeprefix("val/")])
+    tested = quiet.test(learner, loader(held_out, 3), verbose=False)[0]
+    assert tested[learner.selection[0].replace("val/", "test/")] == pytest.approx(first[learner.selection[0]])
 
 
-def test_class_weights_weigh_pixels_by_their_class():
-    logits = torch.tensor([[[[0.0, 0.0]], [[0.0, float(np.log(3))]]]])
-    mask = torch.tensor([[[0, 1]]])
-    expected = (3 * -np.log(1 / 2) + 1 * -np.log(3 / 4)) / (3 + 1)
-    assert loss_of("ce", logits, mask, class_weights=[3.0, 1.0]).item() == pytest.approx(expected, rel=1e-6)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_split_without_any_label_has_no_loss_and_scores_that_are_no_number(kind):
+    learner, unlabelled = task(kind), [samples(kind, 5)[-1]] * 2
+    logged = trainer(epochs=1).validate(learner, loader(unlabelled, 2), verbose=False)[0]
+    assert "val/loss" not in logged
+    assert math.isnan(logged[learner.selection[0]])
 
 
-@pytest.mark.parametrize("weights", [None, [0.5, 2.0, 1.0]])
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_cross_entropy_is_torchs_own_mean(weights, smoothing):
-    logits, mask = example()
-    factors = None if weights is None else torch.tensor(weights)
-    expected = F.cross_entropy(logits, mask, factors, ignore_index=IGNORE, label_smoothing=smoothing)
-    torch.testing.assert_close(loss_of("ce", logits, mask, class_weights=weights, label_smoothing=smoothing), expected)
-
-
-def test_dice_is_averaged_over_the_classes_that_labels_hold():
-    half = torch.zeros(1, 3, 1, 3)
-    half[:, 2] = -1e4  # a class that is neither labelled nor predicted
-    mask = torch.tensor([[[0, 0, 1]]])
-    first, second = 2 * 1.0 / (1.5 + 2), 2 * 0.5 / (1.5 + 1)
-    assert loss_of("dice", half, mask).item() == pytest.approx(1 - (first + second) / 2, rel=1e-6)
-
-
-def test_dice_leaves_unlabelled_pixels_out():
-    logits, mask = example()
-    other = logits.clone()
-    other[(mask == IGNORE).unsqueeze(1).expand_as(other)] += 5 * torch.randn(int((mask == IGNORE).sum()) * 3)
-    assert torch.equal(loss_of("dice", logits, mask), loss_of("dice", other, mask))
-    assert torch.equal(loss_of("ce", logits, mask), loss_of("ce", other, mask))
-
-
-def test_dice_is_nothing_where_all_is_right():
-    mask = torch.tensor([[[0, 2], [1, IGNORE]]])
-    logits = 1e4 * F.one_hot(mask.clamp(min=0), 3).movedim(-1, 1).float()
-    assert loss_of("dice", logits, mask).item() == pytest.approx(0, abs=1e-6)
-
-
-def test_a_weighted_sum_is_the_sum_of_its_weighted_parts():
-    logits, mask = example()
-    parts = {name: loss_of(name, logits, mask) for name in ("ce", "dice")}
-    torch.testing.assert_close(loss_of({"ce": 0.25, "dice": 2.0}, logits, mask), 0.25 * parts["ce"] + 2 * parts["dice"])
-
-
-@pytest.mark.parametrize("ignore", [-1, 255, 2])
-@pytest.mark.parametrize("changes", [{}, {"class_weights": [1.0, 2.0, 3.0]}, {"label_smoothing": 0.1}])
-@pytest.mark.parametrize("spec", ["ce", {"ce": 1.0, "dice": 1.0}])
-def test_a_batch_without_any_label_costs_nothing_and_teaches_nothing(spec, changes, ignore):
-    logits = torch.randn(2, 3, 4, 4, requires_grad=True)
-    loss = loss_of(spec, logits, torch.full((2, 4, 4), ignore), ignore_index=ignore, **changes)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_of_unlabelled_samples_teaches_nothing(kind):
+    learner = task(kind)
+    learner.log = lambda *_, **__: None
+    batch = {key: torch.stack([value] * 3) for key, value in samples(kind, 4)[-1].items()}
+    loss = learner.training_step(batch, 0)
     loss.backward()
     assert loss.item() == 0
-    assert logits.grad is not None
-    assert torch.equal(logits.grad, torch.zeros_like(logits))
+    assert all(p.grad is None or torch.equal(p.grad, torch.zeros_like(p)) for p in learner.parameters())
 
 
-@pytest.mark.parametrize("spec", ["ce", "dice"])
-def test_any_ignore_index_gives_the_same_loss(spec):
-    logits, mask = example()
-    other = mask.masked_fill(mask == IGNORE, 255)
-    assert torch.equal(loss_of(spec, logits, mask), loss_of(spec, logits, other, ignore_index=255))
+@pytest.mark.parametrize("kind", ["regression", "scalar_regression"])
+def test_several_variables_are_learnt_and_scored_apart(kind):
+    target = Target(kind, ("height", "age"), mean=(300.0, 0.0), std=(20.0, 1.0))
+    learner = task(kind, target=target, variable_weights=[1.0, 2.0], loss="huber")
+    key = "mask" if target.pixel_wise else "label"
+    data = [
+        {**sample, key: torch.stack([sample[key], (sample[key] - 300) / 20])} for sample in samples(kind, 12)
+    ]  # fmt: skip
+    quiet = trainer(epochs=25)
+    quiet.fit(learner, loader(data, 4), loader(data[:5], 2))
+    scores = learner.scores("val")
+    assert scores["RMSE"] == pytest.approx((scores["RMSE_height"] + scores["RMSE_age"]) / 2)
+    assert scores["RMSE_height"] < 12
+    assert scores["R2_age"] > 0.5
 
 
-@pytest.mark.parametrize("spec", ["ce", "dice"])
-def test_losses_are_computed_in_full_precision(spec):
-    logits, mask = example()
-    assert loss_of(spec, logits.bfloat16(), mask).dtype == torch.float32
-
-
-@pytest.mark.parametrize(
-    ("spec", "changes", "message"),
-    [
-        ("dise", {}, "task.loss has no loss 'dise'. Did you mean 'dice'"),
-        ({"ce": 0.5, "focal": 0.5}, {}, "no loss 'focal'. Allowed: ce, dice"),
-        ({"ce": -1.0}, {}, "weights are above 0; got -1.0 for ce"),
-        ({"ce": float("nan")}, {}, "weights are above 0; got nan for ce"),
-        ({}, {}, "task.loss names no loss"),
-        ("ce", {"class_weights": [1.0, 2.0]}, "one factor a class: 3 here, got 2"),
-        ("dice", {"class_weights": [1.0, 2.0, 3.0]}, "class_weights belong to the loss ce"),
-        ("ce", {"label_smoothing": 1.0}, "label_smoothing is from 0 to below 1; got 1.0"),
-    ],
-)
-def test_a_loss_that_cannot_be_is_refused(spec, changes, message):
-    with pytest.raises(UserError, match=message):
-        loss_of(spec, *example(), **changes)
-
-
-# The confusion matrices
-
-
-def tiles(count: int = 7, classes: int = 3) -> tuple[Tensor, Tensor]:
-    draw = torch.Generator().manual_seed(1)
-    mask = torch.randint(IGNORE, classes, (count, 6, 5), generator=draw)
-    return torch.randint(0, classes, (count, 6, 5), generator=draw), mask
-
-
-@pytest.mark.parametrize("batch", [1, 2, 3, 7])
-def test_a_tiles_matrix_is_numpys_whatever_the_batch(batch):
-    predicted, mask = tiles()
-    metric = TileConfusion(7, 3, IGNORE)
-    for places in torch.randperm(7, generator=torch.Generator().manual_seed(2)).split(batch):
-        metric.update(predicted[places], mask[places], places)
-    counted = metric.compute().numpy()
-    assert counted.dtype == np.int64
-    for place in range(7):
-        valid = (mask[place] != IGNORE).numpy()
-        expected = confusion_matrix(mask[place].numpy()[valid], predicted[place].numpy()[valid], 3)
-        assert np.array_equal(counted[place], expected)
-    assert counted.sum() == int((mask != IGNORE).sum())
-
-
-def test_a_tile_that_is_seen_again_counts_once():
-    predicted, mask = tiles()
-    metric = TileConfusion(7, 3, IGNORE)
-    everything = torch.arange(7)
-    metric.update(predicted, mask, everything)
-    once = metric.compute().clone()
-    metric.update(predicted[:2], mask[:2], everything[:2])
-    twice = torch.tensor([3, 3])  # twice in one batch
-    metric.update(predicted[twice], mask[twice], twice)
-    assert torch.equal(metric.compute(), once)
-    metric.reset()
-    assert metric.per_tile.sum() == 0
-
-
-def test_rows_are_the_truth_and_columns_the_prediction():
-    metric = TileConfusion(1, 3, 255)
-    metric.update(torch.tensor([[[2, 2, 1]]]), torch.tensor([[[0, 2, 255]]]), torch.tensor([0]))
-    assert metric.compute()[0].tolist() == [[0, 0, 1], [0, 0, 0], [0, 0, 1]]
-
-
-# The task
-
-
-class Passing(nn.Module):
-    def forward(self, given: Any) -> Any:
-        return [given] if isinstance(given, Tensor) else given[0]
-
-
-def pixel_model(bands: int = 2, classes: int = 3) -> PixelWiseModel:
-    torch.manual_seed(0)
-    encoder = nn.Sequential(nn.Conv2d(bands, 8, 1), nn.ReLU(), Passing())
-    return PixelWiseModel(
-        encoder=encoder, neck=NeckSequence(), decoder=Passing(), head=nn.Conv2d(8, classes, 1), pad_multiple=1
-    )
-
-
-def task(model: PixelWiseModel | None = None, **changes: Any) -> SegmentationTask:
-    arguments: dict[str, Any] = {
-        "model": model or pixel_model(),
-        "optimizer": partial(torch.optim.AdamW, lr=0.05),
-        "scheduler": partial(torch.optim.lr_scheduler.ConstantLR, factor=1.0),
-        "class_names": ["land", "water", "cloud"],
-        "ignore_index": IGNORE,
-        "num_tiles": {"val": 5, "test": 5},
-    }
-    return SegmentationTask(**{**arguments, **changes})
-
-
-def learnable(count: int) -> list[dict[str, Tensor]]:
-    """Return tiles whose class follows from their two bands, a few pixels without label, one tile without any."""
-    draw = torch.Generator().manual_seed(3)
-    image = torch.randn(count, 2, 8, 8, generator=draw)
-    mask = (image[:, 0] > 0).long() + (image[:, 1] > 0.5).long()
-    mask[:, 0, 0] = IGNORE
-    mask[-1] = IGNORE
-    return [{"image": image[n], "mask": mask[n], "tile": torch.tensor(n)} for n in range(count)]
-
-
-def trainer(epochs: int) -> lightning.Trainer:
-    return lightning.Trainer(
-        max_epochs=epochs, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, num_sanity_val_steps=0,
-    )  # fmt: skip
-
-
-@pytest.mark.filterwarnings(
-    "ignore:.*does not have many workers.*", "ignore:.*number of training batches.*", "ignore:.*logger.*"
-)
-@pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:.*lr_scheduler.step.*")
-def test_a_small_fit_improves_and_scores_do_not_depend_on_the_batch():
-    learner, held_out = task(loss={"ce": 0.5, "dice": 0.5}), learnable(5)
-    quiet = trainer(epochs=8)
-    before = quiet.validate(learner, DataLoader(held_out, batch_size=2), verbose=False)[0]
-    quiet.fit(learner, DataLoader(learnable(12), batch_size=4), DataLoader(held_out, batch_size=2))
-    after = quiet.validate(learner, DataLoader(held_out, batch_size=2), verbose=False)[0]
-    assert after["val/mIoU"] > before["val/mIoU"] + 0.2
-    assert after["val/loss"] < before["val/loss"]
-    again = quiet.validate(learner, DataLoader(held_out, batch_size=5), verbose=False)[0]
-    assert {name: value for name, value in again.items() if name != "val/loss"} == {
-        name: value for name, value in after.items() if name != "val/loss"
-    }
-    matrix = learner.tile_confusion("val")
-    assert matrix.shape == (5, 3, 3)
-    assert matrix[4].sum() == 0
-    expected = from_confusion(matrix.sum(dim=0).numpy(), ["land", "water", "cloud"])
-    assert dict(learner.scores("val")) == expected
-    assert after["val/mIoU"] == pytest.approx(expected["mIoU"])
-
-
-@pytest.mark.filterwarnings(
-    "ignore:.*does not have many workers.*", "ignore:.*number of training batches.*", "ignore:.*LeafSpec.*"
-)
 def test_a_loss_that_is_no_number_stops_the_run():
-    broken = pixel_model()
+    broken = task()
     with torch.no_grad():
-        broken.head.weight.fill_(float("nan"))
+        broken.model.head.weight.fill_(float("nan"))
     with pytest.raises(UserError, match=r"The training loss is nan in epoch 0. Lower optimizer.lr"):
-        trainer(epochs=1).fit(task(broken), DataLoader(learnable(4), batch_size=2), DataLoader(learnable(5)))
+        trainer(epochs=1).fit(broken, loader(samples("segmentation", 4), 2), loader(samples("segmentation", 5), 5))
 
 
-def test_the_optimizer_holds_only_what_learns():
-    frozen = task(freeze_backbone=True)
-    optimizer = frozen.configure_optimizers()["optimizer"]
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_state_dict_of_a_task_is_that_of_its_model(kind):
+    more = {"class_weights": [1.0, 2.0, 3.0]} if TARGETS[kind].of_classes else {"variable_weights": [2.0]}
+    weighted = task(kind, **more)
+    assert set(weighted.state_dict()) == {f"model.{name}" for name in weighted.model.state_dict()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_our_tasks_are_of_the_kind_that_their_modules_are_named_after(kind):
+    name = f"geocompose.tasks.{kind}.{TASKS[kind].__name__}"
+    assert task_kind(name) == TASKS[kind].kind == kind
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_of_a_task_learns_by_itself(kind):
+    original = task(kind)
+    twin = copy.deepcopy(original)
+    with torch.no_grad():
+        next(twin.model.parameters()).add_(1)
+    image = samples(kind, 1)[0]["image"][None]
+    assert not torch.equal(twin(image), original(image))
+
+
+# What learns
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_optimizer_holds_only_what_learns(kind):
+    frozen = task(kind, freeze_backbone=True)
+    optimizer = frozen.optimization(10, 1)["optimizer"]
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     assert held == {id(parameter) for parameter in frozen.model.head.parameters()}
     assert not frozen.model.train().encoder.training
 
 
-def test_freezing_everything_is_refused():
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_part_can_be_frozen_and_not_all(kind):
+    for part, attribute in (("backbone", "encoder"), ("head", "head")):
+        frozen = task(kind, **{f"freeze_{part}": True})
+        assert not any(p.requires_grad for p in getattr(frozen.model, attribute).parameters())
     with pytest.raises(UserError, match="Nothing is left to learn"):
-        task(freeze_backbone=True, freeze_decoder=True, freeze_head=True)
+        task(kind, freeze_backbone=True, freeze_decoder=True, freeze_head=True)
 
 
-def test_the_state_dict_of_a_task_is_that_of_its_model():
-    weighted = task(class_weights=[1.0, 2.0, 3.0])
-    assert set(weighted.state_dict()) == {f"model.{name}" for name in weighted.model.state_dict()}
+def test_prompts_in_a_frozen_backbone_go_on_learning():
+    learner = model(TARGETS["segmentation"])
+    learner.encoder.prompts = torch.nn.Parameter(torch.zeros(3))
+    learner.encoder.adapter_layer_names = ("prompts",)
+    frozen = task(model=learner, freeze_backbone=True)
+    held = [p for group in frozen.optimization(10, 1)["optimizer"].param_groups for p in group["params"]]
+    assert any(p is learner.encoder.prompts for p in held)
 
 
-def test_our_tasks_are_of_the_kind_that_their_modules_are_named_after():
-    assert task_kind("geocompose.tasks.segmentation.SegmentationTask") == SegmentationTask.kind
+@pytest.mark.parametrize("given", [{"backbone": 1e-4}, OmegaConf.create({"backbone": 1e-4})])
+def test_a_part_learns_at_its_own_rate(given):
+    learner = task(lr_by_part=given)
+    rest, own = learner.optimization(10, 1)["optimizer"].param_groups
+    assert (rest["lr"], own["lr"], own["name"]) == (0.03, 1e-4, "backbone")
+    assert {id(p) for p in own["params"]} == {id(p) for p in learner.model.encoder.parameters()}
+    assert {id(p) for p in rest["params"]} == {id(p) for p in learner.model.head.parameters()}
+
+
+def test_a_rate_of_zero_keeps_a_part_as_it_was_and_every_part_may_have_one():
+    learner = task(aux=["fcn"], aux_loss={"fcn": 0.5}, lr_by_part={"backbone": 0.0, "head": 0.1, "auxiliary": 0.02})
+    assert [group["name"] for group in learner.optimization(10, 1)["optimizer"].param_groups] == [
+        "backbone", "head", "auxiliary",
+    ]  # fmt: skip
+    before = copy.deepcopy(learner.model.state_dict())
+    trainer(epochs=1).fit(learner, loader(samples("segmentation", 4), 2))
+    after = learner.model.state_dict()
+    moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"head", "aux_heads"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lr_by_part": {"bakbone": 1e-4}}, "lr_by_part has no part 'bakbone'. Did you mean 'backbone'"),
+        ({"lr_by_part": {"neck": 1e-4}}, "lr_by_part.neck=0.0001 would change nothing: the neck has no parameter"),
+        ({"lr_by_part": {"backbone": 1e-4}, "freeze_backbone": True}, "would change nothing.*free the part"),
+        ({"lr_by_part": {"head": -1.0}}, "lr_by_part.head is a rate of 0 or more; got -1.0"),
+        ({"lr_by_part": {"head": "fast"}}, "lr_by_part.head is a rate of 0 or more; got fast"),
+    ],
+)
+def test_rates_that_cannot_be_are_refused(changes, message):
+    with pytest.raises(UserError, match=message):
+        task(**changes).optimization(10, 1)
+
+
+# Auxiliary heads
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_auxiliary_losses_are_added_by_their_weights(kind):
+    learner = task(kind, aux=["first", "second"], aux_loss=OmegaConf.create({"first": 0.4, "second": 2}))
+    logged: dict[str, Any] = {}
+    learner.log = lambda name, value, **_: logged.update({name: value.detach()})
+    batch = {key: torch.stack([s[key] for s in samples(kind, 4)]) for key in samples(kind, 1)[0]}
+    output, truth = learner.model(batch["image"]), batch["mask" if TARGETS[kind].pixel_wise else "label"]
+    main, first, second = (
+        learner.criterion(o, truth)
+        for o in (output.output, output.auxiliary_heads["first"], output.auxiliary_heads["second"])
+    )
+    total = learner.training_step(batch, 0)
+    torch.testing.assert_close(total, main + 0.4 * first + 2 * second)
+    torch.testing.assert_close(logged["train/loss"], main.detach())
+    torch.testing.assert_close(logged["train/loss_with_auxiliary"], total.detach())
+    total.backward()
+    assert all(p.grad is not None for p in learner.parameters())
+
+
+@pytest.mark.parametrize(
+    ("aux", "weights", "message"),
+    [
+        ([], {"fcn": 0.4}, "names 'fcn', but the model has no such auxiliary head. It has none: choose some"),
+        (["fcn"], {"fnc": 0.4}, "names 'fnc', but the model has no such auxiliary head. Did you mean 'fcn'"),
+        (["fcn"], None, r"head fcn has no weight for its loss. Write task.aux_loss=\{fcn: 0.4\}"),
+        (["a", "b"], {"a": 0.2}, r"head b has no weight.*task.aux_loss=\{a: 0.2, b: 0.4\}"),
+        (["fcn"], {"fcn": -1.0}, "aux_loss.fcn is a weight of 0 or more; got -1.0"),
+    ],
+)
+def test_auxiliary_heads_and_weights_belong_together(aux, weights, message):
+    with pytest.raises(UserError, match=message):
+        task(aux=aux, aux_loss=weights)
+
+
+# Data of another kind
+
+
+def test_data_of_another_kind_is_refused():
+    with pytest.raises(
+        UserError, match=r"task=regression needs data with labels.*this data has segmentation \(land, wat"
+    ):
+        task("regression", target=TARGETS["segmentation"])
+    with pytest.raises(UserError, match="Use task=multilabel, or data such as data=synthetic_classification"):
+        check_kind("classification", TARGETS["multilabel"])
+
+
+@pytest.mark.parametrize("name", ["macro", "micro"])
+def test_a_class_is_not_called_as_a_mean_over_classes(name):
+    with pytest.raises(UserError, match=f"A class can't be called {name}: F1_{name} is"):
+        task("classification", target=replace(TARGETS["classification"], names=("land", "water", name)))

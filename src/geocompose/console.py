@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from geocompose.summary import Summary
 
 
+# What models are chosen and compared by stands first.
+_FIRST = ("mIoU", "F1_macro", "RMSE", "MAE", "R2")
+
+
 def console() -> Console:
     """Return a console that neither wraps paths nor guesses at their colours."""
     return Console(soft_wrap=True, highlight=False)
@@ -61,7 +65,7 @@ def show_result(
     table.add_column("this model", justify="right")
     for baseline in baselines:
         table.add_column(str(baseline["name"]), justify="right")
-    order = sorted(named, key=lambda name: (name.split("_")[0] not in ("mIoU",), name == "loss"))
+    order = sorted(named, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name == "loss"))
     for name in order:
         others = [_number(baseline["metrics"].get(name)) for baseline in baselines]
         table.add_row(escape(name), _number(named[name]), *others)
@@ -78,7 +82,10 @@ def _share(some: int, all_of_them: int) -> str:
 def _number(value: float | None) -> str:
     if value is None or math.isnan(value):
         return "-"
-    return f"{value:.0f}" if float(value).is_integer() and value > 1 else f"{value:.4f}"
+    if float(value).is_integer() and value > 1:
+        return f"{value:.0f}"
+    # Errors have a unit, and may be large or small.
+    return f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 1000 else f"{value:.4g}"
 
 
 def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:

@@ -1,8 +1,15 @@
-"""Segmentation and classification scores of one confusion matrix, defined once for networks and baselines."""
+"""Scores from pooled counts and sums, defined once for networks and baselines: of classes and of numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+
+from geocompose.data.target import Kind
+
+# What one row of a variable's sums holds: valid pixels or images, and sums over them; e is prediction minus truth y.
+SUMS = ("n", "sum_y", "sum_y2", "sum_e", "sum_e2", "sum_abs_e")
+# A variance below this share of the mean square is what rounding leaves of a constant.
+_CONSTANT = 1e-12
 
 
 def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
@@ -17,8 +24,33 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int
     return counts.reshape(num_classes, num_classes).astype(np.int64)
 
 
+def multilabel_counts(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Return the (classes, 2, 2) int64 counts of truth (row: no, yes) against prediction (column: no, yes).
+
+    truth: (images, classes) of 0, 1 and -1 (unknown, counts nowhere). prediction: (images, classes) of 0 and 1.
+    """
+    assert truth.shape == prediction.shape, (truth.shape, prediction.shape)
+    known = truth >= 0
+    cells = [[(known & (truth == t) & (prediction == p)).sum(axis=0) for p in (0, 1)] for t in (0, 1)]
+    return np.moveaxis(np.array(cells, dtype=np.int64), -1, 0)
+
+
+def regression_sums(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Return the (variables, 6) float64 sums named by SUMS.
+
+    truth: (places, variables), NaN where there is none. prediction: the same shape, in the same unit.
+    """
+    assert truth.shape == prediction.shape, (truth.shape, prediction.shape)
+    truth = truth.astype(np.float64)
+    valid = ~np.isnan(truth)
+    y = np.where(valid, truth, 0.0)
+    error = np.where(valid, prediction.astype(np.float64) - y, 0.0)
+    terms = (valid, y, y**2, error, error**2, np.abs(error))
+    return np.stack([term.sum(axis=0, dtype=np.float64) for term in terms], axis=-1)
+
+
 def from_confusion(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
-    """Return the scores of a confusion matrix, each between 0 and 1, and the number of classes present.
+    """Return the scores of a confusion matrix of pixels, each between 0 and 1, and the number of classes present.
 
     matrix: (classes, classes) counts, rows are the truth, columns the prediction.
 
@@ -26,27 +58,106 @@ def from_confusion(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, 
     `accuracy_macro` (mean recall): means over the classes present. `accuracy_micro`: share of all pixels that are
     right. Without any pixel all of these are NaN and `classes_present` is 0.
     """
-    counts = np.asarray(matrix, dtype=np.float64)
-    assert counts.shape == (len(class_names), len(class_names)), (counts.shape, len(class_names))
+    counts = _square(matrix, class_names)
     right, truth, predicted = np.diag(counts), counts.sum(1), counts.sum(0)
     present = truth > 0
-    # A present class has at least one true pixel, so that none of its denominators is 0.
-    iou, f1, recall = (np.full(len(class_names), np.nan) for _ in range(3))
-    iou[present] = right[present] / (truth + predicted - right)[present]
-    f1[present] = 2 * right[present] / (truth + predicted)[present]
-    recall[present] = right[present] / truth[present]
-
-    def mean(values: np.ndarray) -> float:
-        return float(values[present].mean()) if present.any() else float("nan")
-
+    iou, f1, recall = (_shares(part, whole, present) for part, whole in (
+        (right, truth + predicted - right), (2 * right, truth + predicted), (right, truth),
+    ))  # fmt: skip
     scores = {
-        "mIoU": mean(iou),
-        "F1_macro": mean(f1),
+        "mIoU": _mean(iou),
+        "F1_macro": _mean(f1),
         "accuracy_micro": float(right.sum() / counts.sum()) if present.any() else float("nan"),
-        "accuracy_macro": mean(recall),
+        "accuracy_macro": _mean(recall),
         "classes_present": float(present.sum()),
     }
     for i, name in enumerate(class_names):
         scores[f"IoU_{name}"] = float(iou[i])
         scores[f"F1_{name}"] = float(f1[i])
     return scores
+
+
+def image_scores_from_confusion(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
+    """Return the scores of a confusion matrix of images: those of `from_confusion` but the IoU."""
+    scores = from_confusion(matrix, class_names)
+    return {name: value for name, value in scores.items() if name != "mIoU" and not name.startswith("IoU_")}
+
+
+def multilabel_scores(counts: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
+    """Return the scores of decisions for and against each class, each between 0 and 1, and how many classes are present.
+
+    counts: (classes, 2, 2), rows the truth (no, yes), columns the prediction (no, yes).
+
+    `F1_<class>`: NaN for a class that is absent, that is, belongs to no image. `F1_macro`: their mean over the classes
+    present. `F1_micro`: F1 of all decisions together, NaN where no class belongs to any image. `accuracy_micro`: share
+    of all decisions that are right, NaN without any.
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    assert counts.shape == (len(class_names), 2, 2), (counts.shape, len(class_names))
+    hits, truth, predicted = counts[:, 1, 1], counts[:, 1].sum(1), counts[:, :, 1].sum(1)
+    present = truth > 0
+    f1 = _shares(2 * hits, truth + predicted, present)
+    every = counts.sum()
+    scores = {
+        "F1_macro": _mean(f1),
+        "F1_micro": float(2 * hits.sum() / (truth + predicted).sum()) if present.any() else float("nan"),
+        "accuracy_micro": float((hits.sum() + counts[:, 0, 0].sum()) / every) if every else float("nan"),
+        "classes_present": float(present.sum()),
+    }
+    return scores | {f"F1_{name}": float(value) for name, value in zip(class_names, f1, strict=True)}
+
+
+def regression_scores(sums: np.ndarray, variable_names: Sequence[str]) -> dict[str, float]:
+    """Return RMSE and MAE, in the labels' physical unit, and R2 of pooled sums.
+
+    sums: (variables, 6) of SUMS, over all valid pixels or images.
+
+    One variable has `RMSE`, `MAE`, `R2`; several have `RMSE_<variable>` and so on, and without a variable's name their
+    means over the variables for which they are defined. Without any valid pixel all are NaN; R2 (one minus the squared
+    errors' share of the truth's squared deviations from its mean) is NaN too where the truth is constant.
+    """
+    sums = np.asarray(sums, dtype=np.float64)
+    assert sums.shape == (len(variable_names), len(SUMS)), (sums.shape, len(variable_names))
+    n, sum_y, sum_y2, _, sum_e2, sum_abs_e = sums.T
+    measured = n > 0
+    spread = sum_y2 - sum_y**2 / np.where(measured, n, 1)
+    varies = measured & (spread > _CONSTANT * sum_y2)
+    values = {
+        "RMSE": np.sqrt(_shares(sum_e2, n, measured)),
+        "MAE": _shares(sum_abs_e, n, measured),
+        "R2": 1 - _shares(sum_e2, spread, varies),
+    }
+    scores = {name: _mean(value) for name, value in values.items()}
+    if len(variable_names) > 1:
+        for name, value in values.items():
+            scores |= {f"{name}_{variable}": float(v) for variable, v in zip(variable_names, value, strict=True)}
+    return scores
+
+
+# The scores of each kind of task, from what it counts: matrices of classes, 2 x 2 counts a class, or sums a variable.
+SCORES: Mapping[Kind, Callable[[np.ndarray, Sequence[str]], dict[str, float]]] = {
+    "segmentation": from_confusion,
+    "regression": regression_scores,
+    "classification": image_scores_from_confusion,
+    "multilabel": multilabel_scores,
+    "scalar_regression": regression_scores,
+}
+
+
+def _square(matrix: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
+    counts = np.asarray(matrix, dtype=np.float64)
+    assert counts.shape == (len(class_names), len(class_names)), (counts.shape, len(class_names))
+    return counts
+
+
+def _shares(part: np.ndarray, whole: np.ndarray, defined: np.ndarray) -> np.ndarray:
+    """Return part / whole where it is defined, NaN elsewhere."""
+    shares = np.full(len(part), np.nan)
+    shares[defined] = part[defined] / whole[defined]
+    return shares
+
+
+def _mean(values: np.ndarray) -> float:
+    """Return the mean of the values that are numbers, NaN where none is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")

@@ -1,23 +1,35 @@
-"""What a model takes for what: the confusion matrix as shares of each true class, with counts and IoU."""
+"""What a model takes for what: the confusion matrix as shares of each true class, with counts and a score a class."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from geocompose.figures.style import INK, canvas
+from geocompose.scores import from_confusion
 
 # From so many classes on, cells show the percentage without the count, and then nothing but their colour.
 _COUNTS_UP_TO, _NUMBERS_UP_TO = 9, 24
 
 
-def confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | Path, title: str) -> None:
+def confusion(
+    matrix: np.ndarray,
+    class_names: Sequence[str],
+    path: str | Path,
+    title: str,
+    *,
+    score: Literal["IoU", "F1"] = "IoU",
+    what: str = "pixels",
+) -> None:
     """Write a picture of the confusion `matrix` (C, C), integers, rows truth and columns prediction.
 
     A cell shows which share of its row's labelled pixels was predicted as its column, and how many they are; beside
-    each row stands the class's IoU. A class without a labelled pixel has neither.
+    each row stands the class's `score`. A class without a labelled pixel has neither.
+
+    what: what is counted, `pixels` or `images`.
     """
     num_classes = len(class_names)
     assert matrix.shape == (num_classes, num_classes), f"{matrix.shape} for {num_classes} classes"
@@ -42,16 +54,16 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str], path: str | Path, 
         if num_classes <= _COUNTS_UP_TO:
             _write_cells(axes, matrix, shares, with_counts=True)
         elif num_classes <= _NUMBERS_UP_TO:
-            axes.set_ylabel("true class (cells: % of its pixels)")
+            axes.set_ylabel(f"true class (cells: % of its {what})")
             _write_cells(axes, matrix, shares, with_counts=False)
         else:
             bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30)
-            bar.set_label("% of the true class's pixels")
+            bar.set_label(f"% of the true class's {what}")
             bar.outline.set_visible(False)
         right = num_classes - 0.38
         size = 8 if num_classes <= _NUMBERS_UP_TO else 5
-        axes.text(right, -0.6, "IoU", fontsize=size, fontweight="bold", va="bottom")
-        for row, text in enumerate(_iou(matrix)):
+        axes.text(right, -0.6, score, fontsize=size, fontweight="bold", va="bottom")
+        for row, text in enumerate(_scores(matrix, score)):
             axes.text(right, row, text, fontsize=size, va="center")
 
 
@@ -68,12 +80,9 @@ def _write_cells(axes: Axes, matrix: np.ndarray, shares: np.ndarray, *, with_cou
             axes.text(col, row, f"{share:.1f}", fontsize=8, **look)
 
 
-def _iou(matrix: np.ndarray) -> list[str]:
-    """Return each class's intersection over union as text; a class without a labelled pixel has none."""
-    hits = np.diag(matrix)
-    labelled = matrix.sum(axis=1)
-    unions = labelled + matrix.sum(axis=0) - hits
-    return [
-        f"{hit / union:.3f}" if count > 0 else "no label"
-        for hit, union, count in zip(hits, unions, labelled, strict=True)
-    ]
+def _scores(matrix: np.ndarray, score: Literal["IoU", "F1"]) -> list[str]:
+    """Return each class's score as text; a class without a labelled pixel has none."""
+    names = [str(place) for place in range(len(matrix))]
+    known = from_confusion(matrix, names)
+    values = [known[f"{score}_{name}"] for name in names]
+    return ["no label" if math.isnan(value) else f"{value:.3f}" for value in values]

@@ -16,6 +16,7 @@ _VALIDATION: RGB = (0, 114, 178)
 _SHARES: dict[str, tuple[str, RGB]] = {
     "val/mIoU": ("mIoU", (0, 114, 178)),
     "val/F1_macro": ("F1, macro", (213, 94, 0)),
+    "val/F1_micro": ("F1, micro", (230, 159, 0)),
     "val/accuracy_macro": ("accuracy, macro", (0, 158, 115)),
     "val/accuracy_micro": ("accuracy, micro", (204, 121, 167)),
 }

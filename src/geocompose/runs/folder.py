@@ -42,6 +42,7 @@ class RunFolder:
         self.record = self.path / "record.json"
         self.metrics = self.path / "metrics.csv"
         self.confusion = self.path / "confusion.npz"
+        self.tile_sums = self.path / "tile_sums.npz"
         self.log = self.path / "run.log"
         self.figures = self.path / "figures"
         self.checkpoints = self.path / "checkpoints"

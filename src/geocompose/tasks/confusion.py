@@ -1,4 +1,4 @@
-"""The confusion matrix of each tile: every valid pixel counts once, whatever the batch or the number of processes."""
+"""The confusion matrix of each tile: every valid pixel or image counts once, whatever the batch or the number of processes."""
 
 import torch
 from torch import Tensor
@@ -21,12 +21,12 @@ class TileConfusion(Metric):
         empty = torch.zeros(num_tiles, num_classes, num_classes, dtype=torch.int64)
         self.add_state("per_tile", default=empty, dist_reduce_fx="max")
 
-    def update(self, predicted: Tensor, mask: Tensor, tiles: Tensor) -> None:
-        """Count predicted classes (B, H, W) against labels (B, H, W) of the tiles with these numbers (B)."""
+    def update(self, predicted: Tensor, labels: Tensor, tiles: Tensor) -> None:
+        """Count predicted classes (B, H, W) or (B) against labels of that shape, of the tiles with these numbers (B)."""
         classes = self.num_classes
-        valid = mask != self.ignore_index
-        place = torch.arange(len(tiles), device=mask.device).view(-1, 1, 1).expand_as(mask)
-        cells = (place * classes + mask) * classes + predicted
+        valid = labels != self.ignore_index
+        place = torch.arange(len(tiles), device=labels.device).view(-1, *[1] * (labels.ndim - 1)).expand_as(labels)
+        cells = (place * classes + labels) * classes + predicted
         counts = torch.bincount(cells[valid], minlength=len(tiles) * classes**2)
         self.per_tile[tiles] = counts.view(-1, classes, classes)
 

@@ -1,58 +1,17 @@
-"""Losses of semantic segmentation; pixels without label leave them, and a batch of only such pixels costs 0."""
+"""From what a configuration calls a loss to a module: one loss, or the sum of several, each with its own arguments."""
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from geocompose.errors import UserError, choices
 
-
-class CrossEntropyLoss(nn.Module):
-    """The mean cross-entropy over labelled pixels, each class weighted by its factor."""
-
-    weight: Tensor | None
-
-    def __init__(
-        self, ignore_index: int, class_weights: list[float] | None = None, label_smoothing: float = 0.0
-    ) -> None:
-        super().__init__()
-        self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
-        self.register_buffer("weight", None if class_weights is None else torch.tensor(class_weights), persistent=False)
-
-    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """Return a scalar for logits (B, classes, H, W) and labels (B, H, W)."""
-        total = F.cross_entropy(
-            logits.float(), mask, self.weight, ignore_index=self.ignore_index, reduction="sum",
-            label_smoothing=self.label_smoothing,
-        )  # fmt: skip
-        labelled = mask[mask != self.ignore_index]
-        share = self.weight[labelled].sum() if self.weight is not None else labelled.numel()
-        return total / max(float(share), 1e-12)
-
-
-class DiceLoss(nn.Module):
-    """One minus the soft Dice coefficient, averaged over the classes that the batch's labels hold.
-
-    Source: arXiv 1606.04797.
-    """
-
-    def __init__(self, ignore_index: int) -> None:
-        super().__init__()
-        self.ignore_index = ignore_index
-
-    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """Return a scalar for logits (B, classes, H, W) and labels (B, H, W)."""
-        labelled = (mask != self.ignore_index).unsqueeze(1)
-        probabilities = logits.float().softmax(dim=1) * labelled
-        truth = F.one_hot(mask.clamp(min=0) * labelled.squeeze(1), logits.shape[1]).movedim(-1, 1) * labelled
-        both = (probabilities * truth).sum(dim=(0, 2, 3))
-        either = probabilities.sum(dim=(0, 2, 3)) + truth.sum(dim=(0, 2, 3))
-        present = truth.sum(dim=(0, 2, 3)) > 0
-        lost = (1 - 2 * both / either.clamp(min=1e-12)) * present
-        return lost.sum() / present.sum().clamp(min=1)
+# What a task's argument `loss` may be, in the words of its configuration.
+LossSpec = str | list[str] | dict[str, float | dict[str, float]]
 
 
 class WeightedSum(nn.Module):
@@ -63,48 +22,96 @@ class WeightedSum(nn.Module):
         self.losses = nn.ModuleDict(dict(losses))
         self.weights = dict(weights)
 
-    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """Return a scalar for logits (B, classes, H, W) and labels (B, H, W)."""
-        terms = [self.weights[name] * loss(logits, mask) for name, loss in self.losses.items()]
-        return torch.stack(terms).sum()
+    def forward(self, output: Tensor, labels: Tensor) -> Tensor:
+        """Return a scalar for whatever the losses take."""
+        return torch.stack([self.weights[name] * loss(output, labels) for name, loss in self.losses.items()]).sum()
 
 
-def build_loss(
-    spec: str | Mapping[str, float],
-    *,
-    num_classes: int,
-    ignore_index: int,
-    class_weights: list[float] | None,
-    label_smoothing: float,
-) -> nn.Module:
-    """Return the loss that `spec` names: `ce`, `dice`, or weights of a sum such as {ce: 0.5, dice: 0.5}.
+def plain(value: Any) -> Any:
+    """Return a configuration's container as Python's own, and everything else as it is."""
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def build_loss(spec: LossSpec, losses: Mapping[str, Callable[..., nn.Module]]) -> nn.Module:
+    """Return the loss that `spec` names among `losses`, constructors that take a loss's own arguments.
+
+    spec: a name, such as ce; names that are added up, [ce, dice]; or their weights, {ce: 0.5, dice: 0.5}. In place of a
+    weight stand a loss's own arguments: {tversky: {weight: 0.5, alpha: 0.3, beta: 0.7}}; its weight is 1 without one.
 
     Raises:
-        UserError: an unknown loss, weights that are not positive, or another number of class weights than classes.
+        UserError: an unknown loss or argument, or a weight that is not positive.
     """
-    if class_weights is not None and len(class_weights) != num_classes:
-        raise UserError(f"task.class_weights has one factor a class: {num_classes} here, got {len(class_weights)}.")
-    if any(not factor >= 0 for factor in class_weights or []) or (class_weights and not sum(class_weights) > 0):
-        raise UserError(f"task.class_weights are 0 or more, and not all 0; got {class_weights}.")
-    if not 0 <= label_smoothing < 1:
-        raise UserError(f"task.label_smoothing is from 0 to below 1; got {label_smoothing}.")
-    builders: Mapping[str, Callable[[], nn.Module]] = {
-        "ce": lambda: CrossEntropyLoss(ignore_index, class_weights, label_smoothing),
-        "dice": lambda: DiceLoss(ignore_index),
-    }
-    weights = {spec: 1.0} if isinstance(spec, str) else dict(spec)
-    for name, weight in weights.items():
-        if name not in builders:
-            raise UserError(f"task.loss has no loss {name!r}. {choices(name, builders)}")
-        if not weight > 0:
-            raise UserError(f"task.loss weights are above 0; got {weight} for {name}.")
+    weights, arguments = _read(spec)
     if not weights:
-        raise UserError("task.loss names no loss; write ce, dice, or weights of both.")
-    if "ce" not in weights and class_weights is not None:
-        raise UserError("task.class_weights belong to the loss ce; name it in task.loss, or leave the weights null.")
-    if "ce" not in weights and label_smoothing:
-        raise UserError("task.label_smoothing belongs to the loss ce; name it in task.loss, or leave it 0.")
-    losses = {name: builders[name]() for name in weights}
+        raise UserError(f"task.loss names no loss. {choices('', losses)}")
+    built = {}
+    for name, weight in weights.items():
+        if name not in losses:
+            raise UserError(f"task.loss has no loss {name!r}. {choices(name, losses)}")
+        if not weight > 0 or weight == float("inf"):
+            raise UserError(f"task.loss weights are above 0; got {weight} for {name}.")
+        own = list(inspect.signature(losses[name]).parameters)
+        for key, value in arguments[name].items():
+            if key not in own:
+                raise UserError(f"task.loss: {name} has no argument {key!r}. {choices(key, ['weight', *own])}")
+            _check_number(f"{name}.{key}", value)
+        built[name] = losses[name](**arguments[name])
+    if len(built) == 1 and set(weights.values()) == {1.0}:
+        return next(iter(built.values()))
+    return WeightedSum(built, weights)
+
+
+def names_in(spec: LossSpec) -> list[str]:
+    """Return the names of the losses in `spec`."""
+    return list(_read(spec)[0])
+
+
+def check_belongs(key: str, is_set: bool, spec: LossSpec, takers: Iterable[str]) -> None:
+    """Refuse an argument of some losses that no loss in `spec` would take.
+
+    Raises:
+        UserError: it is set, and `spec` names none of `takers`.
+    """
+    takers = list(takers)
+    if is_set and not set(takers) & set(names_in(spec)):
+        raise UserError(
+            f"task.{key} belongs to the loss {' or '.join(takers)}; name it in task.loss, or leave {key} as it was."
+        )
+
+
+def check_factors(key: str, factors: list[float] | None, count: int, each: str) -> None:
+    """Refuse factors of which there is not one for each class or variable, or that weigh nothing.
+
+    Raises:
+        UserError: names the key, what it got and how many there have to be.
+    """
+    if factors is None:
+        return
+    if len(factors) != count:
+        raise UserError(f"task.{key} has one factor a {each}: {count} here, got {len(factors)}.")
+    if any(not 0 <= factor < float("inf") for factor in factors) or not sum(factors) > 0:
+        raise UserError(f"task.{key} are 0 or more, and not all 0; got {factors}.")
+
+
+def _read(spec: LossSpec) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Return the weight and the own arguments of each loss by its name."""
+    spec = plain(spec)
     if isinstance(spec, str):
-        return losses[spec]
-    return WeightedSum(losses, weights)
+        spec = [spec]
+    if not isinstance(spec, Mapping):
+        repeated = [name for place, name in enumerate(spec) if name in spec[:place]]
+        if repeated:
+            raise UserError(f"task.loss names {repeated[0]} twice; give it a weight instead: {{{repeated[0]}: 2}}.")
+        spec = dict.fromkeys(spec, 1.0)
+    weights, arguments = {}, {}
+    for name, value in spec.items():
+        own = dict(value) if isinstance(value, Mapping) else {"weight": value}
+        weight = own.pop("weight", 1.0)
+        _check_number(f"{name}.weight", weight)
+        weights[name], arguments[name] = float(weight), own
+    return weights, arguments
+
+
+def _check_number(key: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(f"task.loss.{key} is a number; got {value!r}.")

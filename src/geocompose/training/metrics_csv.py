@@ -17,7 +17,7 @@ class MetricsCsv(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, float]] = []
-        self._lr = math.nan
+        self._lr: dict[str, float] = {}
         self._validated = False
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -25,8 +25,9 @@ class MetricsCsv(Callback):
         self.rows = [row for row in read_metrics(self.path) if row["epoch"] < trainer.current_epoch]
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Note the rate at which this epoch learns, before the scheduler changes it."""
-        self._lr = trainer.optimizers[0].param_groups[0]["lr"]
+        """Note the rates with which this epoch begins, before the scheduler changes them: `lr`, and `lr_<part>`."""
+        groups = trainer.optimizers[0].param_groups
+        self._lr = {f"lr_{group['name']}" if "name" in group else "lr": float(group["lr"]) for group in groups}
         self._validated = False
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -37,7 +38,7 @@ class MetricsCsv(Callback):
         """Write the epoch's row."""
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
-        row: dict[str, float] = {"epoch": trainer.current_epoch, "step": trainer.global_step, "lr": self._lr}
+        row: dict[str, float] = {"epoch": trainer.current_epoch, "step": trainer.global_step, **self._lr}
         # Lightning keeps the metrics of the last validation; an epoch without one must not repeat them.
         named = sorted(trainer.callback_metrics.items())
         row |= {name: float(value) for name, value in named if self._validated or not name.startswith("val/")}

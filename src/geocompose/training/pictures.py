@@ -1,72 +1,238 @@
 """The pictures of a run, drawn from its metrics and its best model."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import default_collate
 
 from geocompose.data.module import SceneData
+from geocompose.data.target import Kind
+from geocompose.figures.class_decisions import class_decisions
 from geocompose.figures.confusion_matrix import confusion
 from geocompose.figures.display import display_image
 from geocompose.figures.learning_curves import learning_curves
+from geocompose.figures.predicted_against_true import predicted_against_true
+from geocompose.figures.sample_images import ImageSample, sample_images
+from geocompose.figures.sample_numbers import NumberSample, sample_numbers
 from geocompose.figures.sample_predictions import Sample, sample_predictions
 from geocompose.runs import RunFolder
-from geocompose.tasks.segmentation import SegmentationTask
+from geocompose.scores import SUMS, regression_scores
+from geocompose.tasks.base import Task
+from geocompose.tasks.counting import labels
 
-NUM_SAMPLES = 4
+NUM_TILES, NUM_IMAGES = 4, 12
+# Pixels of a scatter picture come from so many tiles at most, and are so many at most.
+_SCATTER_TILES, _SCATTER_PIXELS = 64, 200_000
+_N, _SUM_Y, _SUM_E, _SUM_E2 = (SUMS.index(name) for name in ("n", "sum_y", "sum_e", "sum_e2"))
 
 
 def draw(
     folder: RunFolder,
-    task: SegmentationTask,
+    task: Task,
     data: SceneData,
     per_tile: Mapping[str, np.ndarray],
     epochs: Sequence[Mapping[str, float]],
     *,
     best_epoch: int,
 ) -> None:
-    """Draw learning curves, a confusion matrix and sample predictions into the run's figures.
+    """Draw learning curves, how the model's predictions meet the labels, and samples into the run's figures.
 
-    per_tile: each scored split's confusion matrices of its tiles; the pictures show the test split if it is there.
+    per_tile: what was counted for each tile of each scored split; the pictures show the test split if it is there.
     """
     split = "test" if "test" in per_tile else "val"
-    matrices = per_tile[split]
     metric, _ = task.selection
     learning_curves(epochs, folder.figures / "curves.png", best_epoch=best_epoch, selection=metric)
-    confusion(matrices.sum(axis=0), data.class_names, folder.figures / "confusion.png", f"{split} split")
-    samples = _samples(task, data, split, matrices)
-    sample_predictions(samples, data.class_names, data.ignore_index, folder.figures / "samples.png")
+    _DRAW[task.kind](folder.figures, task, data, split, per_tile[split])
 
 
-def _samples(task: SegmentationTask, data: SceneData, split: str, per_tile: np.ndarray) -> list[Sample]:
-    chosen = spread(per_tile, NUM_SAMPLES)
+def _segmentation(folder: Path, task: Task, data: SceneData, split: str, matrices: np.ndarray) -> None:
+    names, ignore_index = task.target.names, task.target.ignore_index
+    confusion(matrices.sum(axis=0), names, folder / "confusion.png", f"{split} split")
+    chosen = spread(_share_right(matrices), matrices.sum(axis=(1, 2)), NUM_TILES)
+    batch, predicted = _run(task, data, split, chosen)
+    samples: list[Sample] = [
+        {
+            "image": image,
+            "label": batch["mask"][place].numpy(),
+            "prediction": predicted[place].numpy(),
+            "title": f"{split} tile {chosen[place]}",
+        }
+        for place, image in enumerate(_images(batch, data))
+    ]
+    sample_predictions(samples, names, ignore_index, folder / "samples.png")
+
+
+def _regression(folder: Path, task: Task, data: SceneData, split: str, sums: np.ndarray) -> None:
+    names = task.target.names
+    tiles = np.flatnonzero(sums[:, :, _N].sum(axis=1))
+    shown = tiles[np.unique(np.linspace(0, len(tiles) - 1, _SCATTER_TILES).round().astype(int))]
+    truth, prediction = _pixels(task, data, split, [int(tile) for tile in shown])
+    some = f" ({len(shown)} of {len(tiles)} tiles)" if len(shown) < len(tiles) else ""
+    predicted_against_true(
+        truth, prediction, names, folder / "scatter.png", title=f"{split} split{some}",
+        scores=_variable_scores(sums, names), what="pixels",
+    )  # fmt: skip
+    for variable, name in enumerate(names):
+        own = sums[:, variable]
+        chosen = spread(-own[:, _SUM_E2] / np.maximum(own[:, _N], 1), own[:, _N], NUM_TILES)
+        batch, predicted = _run(task, data, split, chosen)
+        label = labels(batch, task.target)
+        samples: list[NumberSample] = [
+            {
+                "image": image,
+                "label": label[place, variable].numpy(),
+                "prediction": predicted[place, variable].numpy(),
+                "title": f"{split} tile {chosen[place]}",
+            }
+            for place, image in enumerate(_images(batch, data))
+        ]
+        file = "samples.png" if len(names) == 1 else f"samples_{re.sub(r'[^A-Za-z0-9._-]+', '_', name)}.png"
+        sample_numbers(samples, name, folder / file)
+
+
+def _classification(folder: Path, task: Task, data: SceneData, split: str, matrices: np.ndarray) -> None:
+    names = task.target.names
+    confusion(
+        matrices.sum(axis=0), names, folder / "confusion.png", f"{split} split, images", score="F1", what="images"
+    )
+    known = matrices.sum(axis=(1, 2))
+    right, wrong = (
+        spread(np.arange(len(known), dtype=float), known * (_share_right(matrices) == share), NUM_IMAGES)
+        for share in (1, 0)
+    )
+    few = min(len(wrong), max(NUM_IMAGES // 2, NUM_IMAGES - len(right)))
+    chosen = sorted([*_evenly(wrong, few), *_evenly(right, NUM_IMAGES - few)])
+
+    def words(batch: Mapping[str, Tensor], predicted: Tensor, place: int) -> tuple[str, str, bool]:
+        truth, said = int(batch["label"][place]), int(predicted[place])
+        return names[truth], names[said], truth == said
+
+    _draw_images(folder, task, data, split, chosen, words, f"{split} split: {len(chosen)} images, wrong ones in red")
+
+
+def _multilabel(folder: Path, task: Task, data: SceneData, split: str, counts: np.ndarray) -> None:
+    names = task.target.names
+    class_decisions(counts.sum(axis=0), names, folder / "decisions.png", f"{split} split, images")
+    known = counts.sum(axis=(1, 2, 3))
+    right = (counts[:, :, 0, 0] + counts[:, :, 1, 1]).sum(axis=1) / np.maximum(known, 1)
+    chosen = spread(right, known, NUM_IMAGES)
+
+    def words(batch: Mapping[str, Tensor], predicted: Tensor, place: int) -> tuple[str, str, bool]:
+        truth, said = batch["label"][place], predicted[place].long()
+        listed = (", ".join(name for name, on in zip(names, answer, strict=True) if on > 0) for answer in (truth, said))
+        first, second = (text or "none" for text in listed)
+        return first, second, bool(((truth == said) | (truth < 0)).all())
+
+    _draw_images(folder, task, data, split, chosen, words, f"{split} split: from the worst to the best image")
+
+
+def _scalar_regression(folder: Path, task: Task, data: SceneData, split: str, sums: np.ndarray) -> None:
+    names = task.target.names
+    # One number an image: its sums are itself.
+    truth = np.where(sums[:, :, _N] > 0, sums[:, :, _SUM_Y], np.nan)
+    predicted_against_true(
+        truth, truth + sums[:, :, _SUM_E], names, folder / "scatter.png", title=f"{split} split",
+        scores=_variable_scores(sums, names), what="images",
+    )  # fmt: skip
+    known = sums[:, :, _N].sum(axis=1)
+    scale = np.sqrt(np.maximum(np.nanmean(sums[:, :, _SUM_E2], axis=0), 1e-30))
+    chosen = spread(-(np.abs(sums[:, :, _SUM_E]) / scale).sum(axis=1), known, NUM_IMAGES)
+
+    def words(batch: Mapping[str, Tensor], predicted: Tensor, place: int) -> tuple[str, str, bool]:
+        truth = labels(batch, task.target)[place]
+        first, second = (
+            ", ".join(f"{number:.3g}" if len(names) == 1 else f"{name} {number:.3g}" for name, number in pairs)
+            for pairs in (zip(names, map(float, numbers), strict=True) for numbers in (truth, predicted[place]))
+        )
+        return first, second, True
+
+    _draw_images(folder, task, data, split, chosen, words, f"{split} split: from the worst to the best image")
+
+
+_DRAW: Mapping[Kind, Callable[[Path, Task, SceneData, str, np.ndarray], None]] = {
+    "segmentation": _segmentation,
+    "regression": _regression,
+    "classification": _classification,
+    "multilabel": _multilabel,
+    "scalar_regression": _scalar_regression,
+}
+
+
+def _draw_images(
+    folder: Path,
+    task: Task,
+    data: SceneData,
+    split: str,
+    chosen: Sequence[int],
+    words: Callable[[Mapping[str, Tensor], Tensor, int], tuple[str, str, bool]],
+    title: str,
+) -> None:
+    batch, predicted = _run(task, data, split, chosen)
+    samples: list[ImageSample] = []
+    for place, image in enumerate(_images(batch, data)):
+        truth, said, right = words(batch, predicted, place)
+        samples.append({"image": image, "truth": truth, "prediction": said, "right": right})
+    sample_images(samples, folder / "samples.png", title)
+
+
+def _run(task: Task, data: SceneData, split: str, chosen: Sequence[int]) -> tuple[dict[str, Tensor], Tensor]:
+    """Return the chosen samples of a split as one batch, and what the model says of them."""
     dataset = data.in_order(split).dataset
     batch = default_collate([dataset[index] for index in chosen])
     task.eval()
     with torch.inference_mode():
         images = batch["image"].to(task.device, next(task.parameters()).dtype)  # trainer.precision=bf16-true
-        predicted = task(images).argmax(dim=1).cpu().numpy()
+        return batch, task.predicted(task(images)).cpu()
+
+
+def _images(batch: Mapping[str, Tensor], data: SceneData) -> list[np.ndarray]:
     mean, std = (np.asarray(values, dtype=np.float32).reshape(-1, 1, 1) for values in (data.mean, data.std))
-    samples: list[Sample] = []
-    for place, index in enumerate(chosen):
-        raw = batch["image"][place].numpy() * std + mean
-        samples.append(
-            {
-                "image": display_image(raw, data.bands),
-                "label": batch["mask"][place].numpy(),
-                "prediction": predicted[place],
-                "title": f"{split} tile {index}",
-            }
-        )
-    return samples
+    return [display_image(image.numpy() * std + mean, data.bands) for image in batch["image"]]
 
 
-def spread(per_tile: np.ndarray, count: int) -> list[int]:
-    """Return up to `count` tiles from the worst to the best, evenly spread, among those that are mostly labelled."""
-    labelled = per_tile.sum(axis=(1, 2))
+def _pixels(task: Task, data: SceneData, split: str, tiles: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return truth and prediction (n, variables) of labelled pixels of these tiles, drawn evenly where there are many."""
+    truths, predictions = [], []
+    for start in range(0, len(tiles), data.batch_size):
+        batch, predicted = _run(task, data, split, tiles[start : start + data.batch_size])
+        given = labels(batch, task.target)
+        known = ~given.isnan().all(dim=1)
+        truths.append(given.movedim(1, -1)[known].numpy())
+        predictions.append(predicted.movedim(1, -1)[known].numpy())
+    truth, prediction = np.concatenate(truths), np.concatenate(predictions)
+    if len(truth) > _SCATTER_PIXELS:
+        kept = np.random.default_rng(0).choice(len(truth), _SCATTER_PIXELS, replace=False)
+        truth, prediction = truth[kept], prediction[kept]
+    return truth, prediction
+
+
+def _variable_scores(sums: np.ndarray, names: Sequence[str]) -> list[dict[str, float]]:
+    pooled = sums.sum(axis=0)
+    return [regression_scores(pooled[[place]], [name]) for place, name in enumerate(names)]
+
+
+def _share_right(matrices: np.ndarray) -> np.ndarray:
+    return np.trace(matrices, axis1=1, axis2=2) / np.maximum(matrices.sum(axis=(1, 2)), 1)
+
+
+def spread(quality: np.ndarray, labelled: np.ndarray, count: int) -> list[int]:
+    """Return up to `count` tiles from the worst to the best, evenly spread, among those that are mostly labelled.
+
+    quality: how good each tile is. labelled: how many labels each has.
+    """
+    if not labelled.any():
+        return []
     candidates = np.flatnonzero(labelled >= 0.5 * labelled.max())
-    right = np.trace(per_tile, axis1=1, axis2=2)[candidates] / labelled[candidates]
-    ranked = candidates[np.argsort(right, kind="stable")]
-    places = np.unique(np.linspace(0, len(ranked) - 1, count).round().astype(int))
-    return [int(ranked[place]) for place in places]
+    ranked = candidates[np.argsort(quality[candidates], kind="stable")]
+    return _evenly([int(tile) for tile in ranked], count)
+
+
+def _evenly(tiles: Sequence[int], count: int) -> list[int]:
+    """Return up to `count` of the tiles, evenly spread over their order."""
+    if not tiles or count < 1:
+        return []
+    return [tiles[place] for place in np.unique(np.linspace(0, len(tiles) - 1, count).round().astype(int))]

@@ -1,6 +1,7 @@
 """One run from data to record: prepare all that can be wrong, then train, choose the best epoch, test it once, draw."""
 
 import logging
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,14 +15,14 @@ from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from geocompose import console
-from geocompose.assembly import BuiltModel, build_data, build_model, instantiate
+from geocompose.assembly import BuiltModel, build_data, build_model, instantiate, task_kind
 from geocompose.data.baselines import run_baselines
 from geocompose.data.module import SceneData
 from geocompose.errors import UserError
 from geocompose.probing import check_training_batch
 from geocompose.runs import Record, RunFolder
 from geocompose.summary import Summary, summarize
-from geocompose.tasks.segmentation import SegmentationTask
+from geocompose.tasks.base import Task, check_kind
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.pictures import draw
 from geocompose.training.step_seed import StepSeed
@@ -35,7 +36,7 @@ class Session:
 
     data: SceneData
     built: BuiltModel
-    task: SegmentationTask
+    task: Task
     trainer: lightning.Trainer
     summary: Summary
 
@@ -46,13 +47,14 @@ def prepare(config: Mapping[str, Any], built: BuiltModel | None, folder: RunFold
     built: the model, where it could be built before the data; None builds it for the data.
 
     Raises:
-        UserError: data, task, optimizer or trainer can't be as configured.
+        UserError: data, task, optimizer or trainer can't be as configured, or the task is not for such data.
     """
     _quieten()
     lightning.seed_everything(config["seed"], workers=True, verbose=False)
     data = build_data(config)
+    check_kind(task_kind(config["task"]["_target_"]), data.target)
     if built is None:
-        built = build_model(config, bands=data.bands, num_classes=data.num_classes, tile_px=data.tile_px)
+        built = build_model(config, bands=data.bands, target=data.target, tile_px=data.tile_px)
     _normalize(data, built.model.encoder)
     data.setup()
     _warn_of_odd_data(data)
@@ -60,14 +62,10 @@ def prepare(config: Mapping[str, Any], built: BuiltModel | None, folder: RunFold
         model=built.model,
         optimizer=instantiate(config["optimizer"]),
         scheduler=instantiate(config["scheduler"]),
-        class_names=data.class_names,
-        ignore_index=data.ignore_index,
+        target=data.target,
         num_tiles={split: data.num_tiles(split) for split in ("val", "test")},
     )
-    try:
-        task.configure_optimizers()  # a rate or factor that can't be stops here, not after the first checkpoint
-    except ValueError as error:
-        raise UserError(f"optimizer or scheduler: {error}") from error
+    _try_optimization(task, data, config["trainer"])
     if min(data.batch_size, data.num_tiles("train")) == 1:
         check_training_batch(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     try:
@@ -107,9 +105,7 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
         record.training |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "finished": True}
         folder.save(record)
     if not folder.best.is_file():
-        raise UserError(
-            f"No epoch had a {task.selection[0]}: the validation split has no labelled pixel. Check data.split."
-        )
+        raise UserError(f"No epoch had a {task.selection[0]}: the validation split has no label. Check data.split.")
     best = torch.load(folder.best, map_location="cpu", weights_only=True)
     task.load_state_dict(best["state_dict"])
     record.training["best_epoch"] = best["epoch"]
@@ -125,20 +121,31 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
         record.hardware["accelerator_peak_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
     if test:
         record.baselines = run_baselines(data, data.baselines)
-    matrices = {split: task.tile_confusion(split).numpy() for split in runs}
-    _save_matrices(folder.confusion, matrices)
-    draw(folder, task, data, matrices, read_metrics(folder.metrics), best_epoch=best["epoch"])
+    counted = {split: task.tile_counts(split).numpy() for split in runs}
+    _save_arrays(folder.confusion if task.target.of_classes else folder.tile_sums, counted)
+    draw(folder, task, data, counted, read_metrics(folder.metrics), best_epoch=best["epoch"])
+
+
+def _try_optimization(task: Task, data: SceneData, trainer: Mapping[str, Any]) -> None:
+    """Build optimizer and schedule once, so that a rate or factor that can't be stops here, not after a checkpoint."""
+    batches = math.ceil(len(data.train_dataloader()) / trainer.get("accumulate_grad_batches", 1))
+    try:
+        task.optimization(batches * trainer.get("max_epochs", 1), trainer.get("check_val_every_n_epoch", 1))
+    except UserError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise UserError(f"optimizer or scheduler: {error}") from error
 
 
 def _warn_of_odd_data(data: SceneData) -> None:
-    absent = [
-        name for name, count in zip(data.class_names, data.statistics.class_counts["train"], strict=True) if not count
-    ]
-    if absent:
-        log.warning(
-            "No training label has the class %s: is data.class_names in the order of the label's values?",
-            ", ".join(absent),
-        )
+    if data.target.kind == "segmentation":  # the other kinds of data refuse it
+        counts = data.statistics.class_counts["train"]
+        absent = [name for name, count in zip(data.class_names, counts, strict=True) if not count]
+        if absent:
+            log.warning(
+                "No training label has the class %s: is data.class_names in the order of the label's values?",
+                ", ".join(absent),
+            )
     largest = max(
         max(region.window.height, region.window.width) for regions in data.regions.values() for region in regions
     )
@@ -160,9 +167,9 @@ def _normalize(data: SceneData, encoder: torch.nn.Module) -> None:
     data.set_normalization(*published)
 
 
-def _save_matrices(path: Path, matrices: Mapping[str, np.ndarray]) -> None:
+def _save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     with path.open("wb") as file:
-        np.savez_compressed(file, **matrices)  # type: ignore[arg-type]
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def _quieten() -> None:

@@ -1,0 +1,61 @@
+"""What a model says of single images: a grid of them, each with what is true and what was predicted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+
+from geocompose.figures.style import INK, canvas
+
+_CELL_IN = 1.75
+_A_ROW = 4
+_WRONG = "#aa003c"
+_LETTERS, _LINES = 30, 4
+
+
+class ImageSample(TypedDict):
+    """One image (3, H, W) in 0 ... 1, what is true and what was predicted in words, and whether that is `right`."""
+
+    image: np.ndarray
+    truth: str
+    prediction: str
+    right: bool
+
+
+def sample_images(samples: Sequence[ImageSample], path: str | Path, title: str) -> None:
+    """Write a picture of the images, row by row; predictions that are wrong are red."""
+    assert samples, "no sample to draw"
+    columns = min(_A_ROW, len(samples))
+    rows = -(-len(samples) // columns)
+    captions = [
+        "\n".join(_wrapped(f"label: {sample['truth']}") + _wrapped(f"prediction: {sample['prediction']}"))
+        for sample in samples
+    ]
+    lines = max(caption.count("\n") + 1 for caption in captions)
+    with canvas(path, columns * _CELL_IN + 0.2, rows * (_CELL_IN + 0.13 * lines + 0.05) + 0.35) as figure:
+        figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left")
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in grid[len(samples) :]:
+            axes.set_visible(False)
+        for axes, sample, caption in zip(grid, samples, captions, strict=False):
+            axes.imshow(np.clip(np.moveaxis(sample["image"], 0, -1), 0, 1), interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            axes.grid(visible=False)
+            colour = INK if sample["right"] else _WRONG
+            axes.spines[:].set(visible=True, color=colour, linewidth=0.6 if sample["right"] else 2.0)
+            axes.set_xlabel(caption, fontsize=7, color=colour, labelpad=2)
+
+
+def _wrapped(text: str) -> list[str]:
+    """Return the text in lines that are about as wide as an image, broken between its words; a few lines at most."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if len(longer) <= _LETTERS or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    if len(lines) > _LINES:
+        lines = [*lines[: _LINES - 1], f"{lines[_LINES - 1].rstrip(',')}, …"]
+    return [line if len(line) <= _LETTERS + 3 else f"{line[: _LETTERS - 1]}…" for line in lines]

@@ -1,0 +1,216 @@
+"""What all tasks have in common: training, freezing, auxiliary losses, counting and scores, as a Lightning module."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from geocompose.data.target import Kind, Target
+from geocompose.errors import UserError, choices
+from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.scores import SCORES
+from geocompose.tasks.counting import TileCounts, count_tiles, is_labelled, labels, predicted
+from geocompose.tasks.losses import plain
+from geocompose.tasks.parameter_groups import parameter_groups
+from geocompose.training.schedules import MakeScheduler, lightning_schedule
+
+Batch = dict[str, Tensor]
+MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
+
+
+def check_kind(kind: str, target: Target) -> None:
+    """Refuse data whose labels are of another kind than the task's.
+
+    Raises:
+        UserError: names both, and what to write instead.
+    """
+    if target.kind != kind:
+        raise UserError(
+            f"task={kind} needs data with labels of that kind; this data has {target.kind} ({', '.join(target.names[:4])}"
+            f"{', ...' if len(target.names) > 4 else ''}). Use task={target.kind}, or data such as data=synthetic_{kind}."
+        )
+
+
+class Task(lightning.LightningModule):
+    """Trains a model on labelled tiles or images and scores it by pooled counts of a split.
+
+    Batches hold image (B, C, H, W), tile (B), the sample's number in its split, and mask (of pixels) or label (of images).
+
+    kind: that of the targets. selection: the metric by which the best epoch is chosen, and `max` or `min`.
+    """
+
+    kind: ClassVar[Kind]
+    selection: ClassVar[tuple[str, str]]
+
+    def __init__(
+        self,
+        model: EncoderDecoderModel,
+        optimizer: MakeOptimizer,
+        scheduler: MakeScheduler,
+        target: Target,
+        num_tiles: Mapping[str, int],
+        make_criterion: Callable[[], nn.Module],
+        aux_loss: Mapping[str, float] | None,
+        lr_by_part: Mapping[str, float] | None,
+        freeze_backbone: bool,
+        freeze_decoder: bool,
+        freeze_head: bool,
+    ) -> None:
+        """Take the model, constructors of optimizer and scheduler, the data's target, and the task's own.
+
+        num_tiles: tiles of `val` and `test`. make_criterion: returns the loss of an output and its labels; called where the
+        target is of this kind. aux_loss: the weight of each auxiliary head's loss. lr_by_part: see `parameter_groups`. freeze_*: parts that don't learn.
+
+        Raises:
+            UserError: data of another kind, auxiliary heads without weights or the reverse, or nothing is left to learn.
+        """
+        super().__init__()
+        check_kind(self.kind, target)
+        _check_names(target)
+        self.model = model
+        self.criterion = make_criterion()
+        self.target = target
+        self.aux_loss = _checked_weights(plain(aux_loss) or {}, list(model.aux_heads))
+        for wanted, freeze in (
+            (freeze_backbone, model.freeze_encoder),
+            (freeze_decoder, model.freeze_decoder),
+            (freeze_head, model.freeze_head),
+        ):
+            if wanted:
+                freeze()
+        if not any(parameter.requires_grad for parameter in self.model.parameters()):
+            raise UserError("Nothing is left to learn: task.freeze_* freeze every part that has parameters.")
+        self._optimizer, self._scheduler, self._lr_by_part = optimizer, scheduler, plain(lr_by_part)
+        self.counts = nn.ModuleDict(
+            {f"{split}_counts": count_tiles(target, num_tiles[split]) for split in ("val", "test")}
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the model's main output."""
+        return self.model(image).output
+
+    def predicted(self, output: Tensor) -> Tensor:
+        """Return what an output says: see `geocompose.tasks.counting.predicted`."""
+        return predicted(output, self.target)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the batch's loss, auxiliary ones included."""
+        output = self.model(batch["image"])
+        truth = self._truth(batch)
+        loss = self.criterion(output.output, truth)
+        size = len(truth)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=size, prog_bar=True)
+        if not self.aux_loss:
+            return loss
+        # `train/loss` stays comparable with `val/loss`, which has no auxiliary losses in it.
+        for name, weight in self.aux_loss.items():
+            loss = loss + weight * self.criterion(output.auxiliary_heads[name], truth)
+        self.log("train/loss_with_auxiliary", loss, on_step=False, on_epoch=True, batch_size=size)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Stop a run whose loss is no number any more, instead of selecting among meaningless epochs."""
+        for name in ("train/loss", "train/loss_with_auxiliary"):
+            loss = self.trainer.callback_metrics.get(name)
+            if loss is not None and not torch.isfinite(loss):
+                raise UserError(
+                    f"The training loss is {float(loss)} in epoch {self.current_epoch}. Lower optimizer.lr, set "
+                    "trainer.gradient_clip_val, or use trainer.precision=32-true or bf16-mixed instead of 16-mixed."
+                )
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Score a batch of the validation split."""
+        self._score("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Score a batch of the test split."""
+        self._score("test", batch)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last epoch's counts."""
+        self._counts("val").reset()
+
+    def on_test_epoch_start(self) -> None:
+        """Forget earlier counts."""
+        self._counts("test").reset()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores of the validation split."""
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the scores of the test split."""
+        self._log_scores("test")
+
+    def tile_counts(self, split: str) -> Tensor:
+        """Return what was counted for each tile of the split, as last scored: (tiles, ...), see `count_tiles`."""
+        return self._counts(split).compute().cpu()
+
+    def scores(self, split: str) -> dict[str, float]:
+        """Return the split's metrics by name, from what was counted over all its valid pixels or images."""
+        # In numpy, as whoever reads the stored counts will sum them: to the last digit.
+        return SCORES[self.kind](self.tile_counts(split).numpy().sum(axis=0), self.target.names)
+
+    def configure_optimizers(self) -> Any:
+        """Return optimizer and schedule; the optimizer holds only what learns."""
+        return self.optimization(int(self.trainer.estimated_stepping_batches), self.trainer.check_val_every_n_epoch)
+
+    def optimization(self, num_steps: int, validation_every: int | None) -> dict[str, Any]:
+        """Return what Lightning asks for: an optimizer and a schedule of so many optimizer steps.
+
+        validation_every: a validation every so many epochs.
+
+        Raises:
+            ValueError: the optimizer or the schedule can't be; a UserError where we know why.
+        """
+        optimizer = self._optimizer(parameter_groups(self.model, self._lr_by_part))
+        schedule = lightning_schedule(
+            self._scheduler, optimizer, self.selection, num_steps=num_steps, validation_every=validation_every or 1
+        )
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _truth(self, batch: Batch) -> Tensor:
+        return batch["mask" if self.target.pixel_wise else "label"]
+
+    def _score(self, split: str, batch: Batch) -> None:
+        output = self(batch["image"])
+        truth = labels(batch, self.target)
+        labelled = int(is_labelled(truth, self.target).sum())
+        if labelled:
+            loss = self.criterion(output, self._truth(batch))
+            self.log(f"{split}/loss", loss, on_step=False, on_epoch=True, batch_size=labelled, sync_dist=True)
+        self._counts(split).update(self.predicted(output), truth, batch["tile"])
+
+    def _counts(self, split: str) -> TileCounts:
+        return self.counts[f"{split}_counts"]  # type: ignore[return-value]
+
+    def _log_scores(self, split: str) -> None:
+        scores = {f"{split}/{name}": value for name, value in self.scores(split).items()}
+        shown = f"{split}/{self.selection[0].removeprefix('val/')}"
+        bar = {shown: scores.pop(shown)}
+        self.log_dict(bar, prog_bar=True)
+        self.log_dict(scores)
+
+
+def _check_names(target: Target) -> None:
+    taken = [name for name in target.names if name in ("macro", "micro")]
+    if taken:
+        raise UserError(f"A class can't be called {taken[0]}: F1_{taken[0]} is the name of a mean over classes.")
+
+
+def _checked_weights(weights: Mapping[str, float], heads: list[str]) -> dict[str, float]:
+    for name, weight in weights.items():
+        if name not in heads:
+            known = choices(name, heads) if heads else "It has none: choose some with auxiliary=fcn, or leave it null."
+            raise UserError(f"task.aux_loss names {name!r}, but the model has no such auxiliary head. {known}")
+        if not 0 <= weight < float("inf"):
+            raise UserError(f"task.aux_loss.{name} is a weight of 0 or more; got {weight}.")
+    lacking = [name for name in heads if name not in weights]
+    if lacking:
+        raise UserError(
+            f"The auxiliary head {lacking[0]} has no weight for its loss. Write "
+            f"task.aux_loss={{{', '.join(f'{name}: {weights.get(name, 0.4)}' for name in heads)}}}."
+        )
+    return dict(weights)

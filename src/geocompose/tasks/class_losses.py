@@ -1,0 +1,205 @@
+"""Losses of one class a pixel or an image; what has no label leaves them, and a batch without any label costs 0."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from geocompose.errors import UserError
+from geocompose.tasks.losses import LossSpec, build_loss, check_belongs, check_factors, plain
+
+
+class CrossEntropyLoss(nn.Module):
+    """The mean cross-entropy over labelled places, each class weighted by its factor."""
+
+    weight: Tensor | None
+
+    def __init__(
+        self, ignore_index: int, class_weights: list[float] | None = None, label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+        self.register_buffer("weight", None if class_weights is None else torch.tensor(class_weights), persistent=False)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return a scalar for logits (B, classes, ...) and labels (B, ...)."""
+        total = F.cross_entropy(
+            logits.float(), labels, self.weight, ignore_index=self.ignore_index, reduction="sum",
+            label_smoothing=self.label_smoothing,
+        )  # fmt: skip
+        return total / _weight_of(labels, self.ignore_index, self.weight)
+
+
+class FocalLoss(nn.Module):
+    """Cross-entropy in which a place counts by (1 - p)^gamma, p being the probability of its true class.
+
+    The mean over labelled places, each class weighted by its factor. gamma 0 is cross-entropy.
+    Source: arXiv 1708.02002, for several classes by softmax.
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, ignore_index: int, class_weights: list[float] | None = None, gamma: float = 2.0) -> None:
+        super().__init__()
+        if not gamma >= 0:
+            raise UserError(f"task.loss: gamma of focal is 0 or more; got {gamma}.")
+        self.ignore_index = ignore_index
+        self.gamma = gamma
+        self.register_buffer("weight", None if class_weights is None else torch.tensor(class_weights), persistent=False)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return a scalar for logits (B, classes, ...) and labels (B, ...)."""
+        log_p = logits.float().log_softmax(dim=1)
+        costs = F.nll_loss(log_p, labels, self.weight, ignore_index=self.ignore_index, reduction="none")
+        known = labels.masked_fill(labels == self.ignore_index, 0)
+        missed = 1 - log_p.gather(1, known.unsqueeze(1)).squeeze(1).exp()
+        # Below it a fractional power has no finite gradient.
+        total = (missed.clamp(min=1e-7) ** self.gamma * costs).sum()
+        return total / _weight_of(labels, self.ignore_index, self.weight)
+
+
+class OneVersusRestLoss(nn.Module):
+    """Binary cross-entropy of each class against all others, averaged over labelled places and classes."""
+
+    def __init__(self, ignore_index: int) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return a scalar for logits (B, classes, ...) and labels (B, ...)."""
+        truth, labelled = one_hot(labels, logits.shape[1], self.ignore_index)
+        costs = F.binary_cross_entropy_with_logits(logits.float(), truth.float(), reduction="none") * labelled
+        return costs.sum() / (labelled.sum() * logits.shape[1]).clamp(min=1)
+
+
+class OverlapLoss(nn.Module):
+    """One minus a soft overlap of prediction and truth, averaged over the classes that the batch's labels hold.
+
+    The overlap is hits / (hits + alpha * false alarms + beta * misses), summed over the batch's labelled places.
+    alpha = beta = 0.5 is the Dice coefficient (arXiv 1606.04797), alpha = beta = 1 the Jaccard index (IoU); others are
+    the Tversky index, of which alpha 0.3 and beta 0.7 favour recall. Source: arXiv 1706.05721.
+    """
+
+    def __init__(self, ignore_index: int, alpha: float, beta: float) -> None:
+        super().__init__()
+        for name, value in (("alpha", alpha), ("beta", beta)):
+            if not value >= 0:
+                raise UserError(f"task.loss: {name} of tversky is 0 or more; got {value}.")
+        if not alpha + beta > 0:
+            raise UserError("task.loss: alpha and beta of tversky are 0 both, so that no mistake costs anything.")
+        self.ignore_index = ignore_index
+        self.alpha, self.beta = alpha, beta
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return a scalar for logits (B, classes, ...) and labels (B, ...)."""
+        truth, labelled = one_hot(labels, logits.shape[1], self.ignore_index)
+        return overlap_cost(logits.float().softmax(dim=1) * labelled, truth, self.alpha, self.beta)
+
+
+class LovaszLoss(nn.Module):
+    """The Lovasz extension of the Jaccard index, averaged over the classes that the batch's labels hold, by smp.
+
+    Source: arXiv 1705.08790.
+    """
+
+    def __init__(self, ignore_index: int) -> None:
+        super().__init__()
+        from segmentation_models_pytorch.losses import LovaszLoss as SmpLovaszLoss  # takes a second to import
+
+        self.ignore_index = ignore_index
+        self.loss = SmpLovaszLoss("multiclass", ignore_index=ignore_index)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return a scalar for logits (B, classes, H, W) and labels (B, H, W)."""
+        # smp returns no scalar without a label, and raises for a single class, whose probability is 1 everywhere.
+        if logits.shape[1] == 1 or bool((labels == self.ignore_index).all()):
+            return logits.float().sum() * 0
+        return self.loss(logits.float(), labels)
+
+
+def one_hot(labels: Tensor, num_classes: int, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """Return the labels (B, ...) as (B, classes, ...) of 0 and 1, all 0 without a label; and where one is, (B, 1, ...)."""
+    labelled = labels != ignore_index
+    truth = F.one_hot(labels.masked_fill(~labelled, 0), num_classes).movedim(-1, 1)
+    return truth * labelled.unsqueeze(1), labelled.unsqueeze(1)
+
+
+def overlap_cost(probabilities: Tensor, truth: Tensor, alpha: float, beta: float) -> Tensor:
+    """Return one minus the soft Tversky index of (B, classes, ...), averaged over the classes in the truth; 0 for none."""
+    dims = [dim for dim in range(truth.ndim) if dim != 1]
+    hits = (probabilities * truth).sum(dim=dims)
+    alarms, misses = probabilities.sum(dim=dims) - hits, truth.sum(dim=dims) - hits
+    present = truth.sum(dim=dims) > 0
+    lost = (1 - hits / (hits + alpha * alarms + beta * misses).clamp(min=1e-12)) * present
+    return lost.sum() / present.sum().clamp(min=1)
+
+
+def segmentation_loss(
+    spec: LossSpec,
+    num_classes: int,
+    ignore_index: int,
+    class_weights: list[float] | None = None,
+    label_smoothing: float = 0.0,
+) -> nn.Module:
+    """Return the loss of a class a pixel: ce, dice, focal, jaccard, lovasz, tversky, or a sum (see `build_loss`).
+
+    Raises:
+        UserError: the loss can't be, or has no use for the weights or the smoothing.
+    """
+    pixels: dict[str, Callable[..., nn.Module]] = {
+        "dice": lambda: OverlapLoss(ignore_index, 0.5, 0.5),
+        "jaccard": lambda: OverlapLoss(ignore_index, 1.0, 1.0),
+        "lovasz": lambda: LovaszLoss(ignore_index),
+        "tversky": lambda alpha=0.3, beta=0.7: OverlapLoss(ignore_index, alpha, beta),
+    }
+    return _build(spec, pixels, num_classes, ignore_index, class_weights, label_smoothing)
+
+
+def classification_loss(
+    spec: LossSpec,
+    num_classes: int,
+    ignore_index: int,
+    class_weights: list[float] | None = None,
+    label_smoothing: float = 0.0,
+) -> nn.Module:
+    """Return the loss of a class an image: ce, focal, bce (each class against the rest), or a sum (see `build_loss`).
+
+    Raises:
+        UserError: the loss can't be, or has no use for the weights or the smoothing.
+    """
+    images = {"bce": lambda: OneVersusRestLoss(ignore_index)}
+    return _build(spec, images, num_classes, ignore_index, class_weights, label_smoothing)
+
+
+def _build(
+    spec: LossSpec,
+    more: Mapping[str, Callable[..., nn.Module]],
+    num_classes: int,
+    ignore_index: int,
+    class_weights: list[float] | None,
+    label_smoothing: float,
+) -> nn.Module:
+    weights = plain(class_weights)
+    check_factors("class_weights", weights, num_classes, "class")
+    if not 0 <= label_smoothing < 1:
+        raise UserError(f"task.label_smoothing is from 0 to below 1; got {label_smoothing}.")
+    built = build_loss(
+        spec,
+        {
+            "ce": lambda: CrossEntropyLoss(ignore_index, weights, label_smoothing),
+            "focal": lambda gamma=2.0: FocalLoss(ignore_index, weights, gamma),
+            **more,
+        },
+    )
+    check_belongs("class_weights", weights is not None, spec, ["ce", "focal"])
+    check_belongs("label_smoothing", bool(label_smoothing), spec, ["ce"])
+    return built
+
+
+def _weight_of(labels: Tensor, ignore_index: int, weight: Tensor | None) -> Tensor:
+    """Return the sum of the classes' factors over labelled places, or their number, and never 0."""
+    labelled = labels[labels != ignore_index]
+    total = weight[labelled].sum() if weight is not None else torch.tensor(float(labelled.numel()))
+    return total.to(labels.device).clamp(min=1e-12)
