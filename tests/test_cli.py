@@ -57,10 +57,10 @@ def test_a_traceback_is_shown_where_it_is_asked_for(tmp_path):
 def test_a_sweep_goes_on_after_a_mistake_and_names_it_at_its_end(tmp_path):
     done = run(tmp_path, "-m", "optimizer.lr=abc,def", "seed=1")
     assert done.returncode == 1
-    assert "2 of the sweep's runs failed:" in done.stderr
+    assert "2 cells: 2 failed" in done.stdout
     for value in ("abc", "def"):
         assert f"optimizer.lr takes a number; got '{value}'" in done.stderr
-        assert f"optimizer.lr={value} seed=1: optimizer.lr takes" in done.stderr
+        assert f"failed: optimizer.lr takes a number; got '{value}'." in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
@@ -75,13 +75,21 @@ def test_help_and_the_composed_configuration_need_no_torch(question, tmp_path):
 
 
 def test_a_sweep_with_one_impossible_cell_computes_the_others_and_leaves_only_runs(tmp_path):
-    done = run(tmp_path, "-m", *SMALL[2:], "backbone=timm", "backbone.name=test_resnet,test_resnett", "decoder=fcn")
+    command = ("-m", *SMALL[2:], "backbone=timm", "backbone.name=test_resnet,test_resnett", "decoder=fcn")
+    done = run(tmp_path, *command)
     assert done.returncode == 1
-    assert "1 of the sweep's runs failed:" in done.stderr
+    assert "2 cells: 1 done, 1 failed" in done.stdout
     assert "Did you mean 'test_resnet'" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
     (folder,) = (tmp_path / "outputs" / "default").iterdir()
-    assert json.loads((folder / "record.json").read_text())["status"] == "completed"
+    record = json.loads((folder / "record.json").read_text())
+    assert record["status"] == "completed"
+    assert record["command"].endswith(command[-1])  # whole, as it was typed
+    assert "trainer.max_epochs=2" in record["command"]
+    again = run(tmp_path, *command[:-2], "backbone.name=test_resnet", command[-1])
+    assert again.returncode == 0
+    assert again.stdout.endswith("1 cell: 1 finished already\nno torch\n")
+    assert f"{record['metrics']['test/mIoU']:.4f}" in again.stdout
 
 
 @pytest.mark.parametrize(

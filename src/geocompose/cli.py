@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import diagnose, groups
 from geocompose.errors import UserError
+from geocompose.sweep import Jobs, own_overrides
 
 log = logging.getLogger("geocompose")
 
@@ -30,13 +32,14 @@ class Experiment:
     """What an action is given.
 
     config: plain, resolved and typed. choices: the option chosen in each group. overrides: the command line's.
-    conf_dir: where the configuration lies.
+    conf_dir: where the configuration lies. in_sweep: whether other configurations run before and after this one.
     """
 
     config: dict[str, Any]
     choices: dict[str, str | None]
     overrides: list[str]
     conf_dir: Path
+    in_sweep: bool = False
 
 
 def main(conf_dir: Path) -> None:
@@ -45,52 +48,68 @@ def main(conf_dir: Path) -> None:
     log.setLevel(logging.INFO)
     log.propagate = False
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
-    failures: list[str] = []
-    sweeping = False
+    given = get_args_parser().parse_args()
+    typed = list(sys.argv)
+    report = partial(_report, debug=any(text.lstrip("+").lower() in ("debug=true", "debug=1") for text in typed))
 
-    def job(composed: DictConfig) -> None:
-        nonlocal sweeping
-        sweeping = HydraConfig.get().mode is RunMode.MULTIRUN
-        try:
-            run_action(composed, conf_dir)
-        except Exception as error:  # noqa: BLE001 - the top of a run: everything becomes one message; a sweep goes on
-            failures.append(f"{' '.join(HydraConfig.get().overrides.task)}: {_first_line(error)}")
-            _report(error)
+    def act(composed: DictConfig) -> object:
+        sys.argv[:] = typed  # records quote the command
+        return run_action(composed, conf_dir)
 
+    jobs = Jobs(act, report)
+    if given.multirun:
+        jobs.overrides = given.overrides
+        own = own_overrides(given.overrides, groups(conf_dir))
+        sys.argv[1:] = [text for text in typed[1:] if text in own or text not in given.overrides]
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir), config_name="config")(job)()
+        hydra.main(version_base="1.3", config_path=str(conf_dir), config_name="config")(jobs)()
     except KeyboardInterrupt:
+        jobs.show()
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone
         sys.exit(1)
     except (HydraException, OmegaConfBaseException) as error:
-        _report(diagnose(get_args_parser().parse_args().overrides, conf_dir) or error)
+        report(_of_cell(jobs, conf_dir) or diagnose(given.overrides, conf_dir) or error)
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the top of the program: everything becomes one message and an exit code
-        _report(error)
+        report(error)
         sys.exit(1)
-    if failures:
-        if sweeping:
-            print(f"\n{len(failures)} of the sweep's runs failed:", *failures, sep="\n  ", file=sys.stderr)
+    jobs.show()
+    if jobs.failed:
         sys.exit(1)
 
 
-def run_action(composed: DictConfig, conf_dir: Path) -> None:
-    """Check a composed configuration and call its action."""
+def _of_cell(jobs: Jobs, conf_dir: Path) -> UserError | None:
+    """Return what is wrong with the cell that a sweep could not compose, or None where that is not known."""
+    fault = diagnose(jobs.composing, conf_dir) if jobs.composing else None
+    varied = jobs.varied(jobs.composing)
+    return UserError(f"{fault} This is the cell {varied}.") if fault and varied else fault
+
+
+def run_action(composed: DictConfig, conf_dir: Path) -> object:
+    """Check a composed configuration, call its action and return what that returns (an Outcome, of a run)."""
     config = check(composed, groups(conf_dir))
     arguments = dict(config["action"])
     module, _, name = arguments.pop("_target_").rpartition(".")
-    action: Callable[..., None] = getattr(importlib.import_module(module), name)
-    chosen = HydraConfig.get()
-    action(Experiment(config, dict(chosen.runtime.choices), list(chosen.overrides.task), conf_dir), **arguments)
+    action: Callable[..., object] = getattr(importlib.import_module(module), name)
+    hydra_config = HydraConfig.get()
+    experiment = Experiment(
+        config,
+        dict(hydra_config.runtime.choices),
+        list(hydra_config.overrides.task),
+        conf_dir,
+        in_sweep=hydra_config.mode is RunMode.MULTIRUN,
+    )
+    return action(experiment, **arguments)
 
 
-def refuse_other_overrides(experiment: Experiment, groups: Sequence[str]) -> None:
-    """Refuse overrides of groups that an action on a recorded run does not look at.
+def refuse_other_overrides(experiment: Experiment, groups: Sequence[str], reason: str | None = None) -> None:
+    """Refuse overrides of groups that an action does not look at.
 
-    groups: those that it looks at, beside its own arguments.
+    groups: those that it looks at, beside its own arguments. reason: why not at others; that of an action on a recorded
+    run where null.
 
     Raises:
         UserError: names the override, which would change nothing.
@@ -99,22 +118,18 @@ def refuse_other_overrides(experiment: Experiment, groups: Sequence[str]) -> Non
     for text in experiment.overrides:
         key = text.lstrip("+~").partition("=")[0]
         if key.partition(".")[0].partition("@")[0].partition("/")[0] not in allowed:
-            raise UserError(
-                f"{text} would change nothing: the recorded run in action.run brings its own {key.partition('.')[0]}. Leave it out."
-            )
+            own = key.partition(".")[0]
+            why = reason or f"the recorded run in action.run brings its own {own}"
+            raise UserError(f"{text} would change nothing: {why}. Leave it out.")
 
 
 def _is_misconfiguration(error: BaseException) -> bool:
     return type(error).__name__ == "MisconfigurationException"
 
 
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def _report(error: BaseException) -> None:
+def _report(error: BaseException, *, debug: bool) -> None:
     """Print one clear message; the traceback only where it was asked for."""
-    if any(text.lstrip("+").lower() in ("debug=true", "debug=1") for text in sys.argv[1:]):
+    if debug:
         traceback.print_exception(error)
         return
     notes = "".join(f"\n  ({note})" for note in getattr(error, "__notes__", []))
