@@ -1,0 +1,114 @@
+"""Bring a TerraTorch run along: its YAML as an experiment option, its checkpoint as a run for evaluate and predict."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+from rich.markup import escape
+
+from geocompose.cli import Experiment, refuse_other_overrides
+from geocompose.console import console
+from geocompose.errors import UserError
+from geocompose.migration.experiment_file import experiment_name, plan_experiment
+from geocompose.migration.ledger import Verdict
+from geocompose.migration.lightning_yaml import read_yaml
+from geocompose.migration.translation import Options, Translation
+from geocompose.runs.fingerprint import hash_file
+
+OUTPUTS = Path("outputs")
+
+
+def import_terratorch(
+    experiment: Experiment,
+    config: str | None = None,
+    ckpt: str | None = None,
+    name: str | None = None,
+    task: Literal["segmentation", "regression", "classification", "multilabel", "scalar_regression"] | None = None,
+    bands: list[str] | None = None,
+    mean: list[float] | None = None,
+    std: list[float] | None = None,
+    tile_px: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write conf/experiment/imported/NAME.yaml from the YAML `config`, and a run's folder from the checkpoint `ckpt`.
+
+    One of the two is enough: a YAML makes the experiment alone, a checkpoint the run alone. name: of the experiment, and
+    of the study of its runs; the file's, or its folder's, where null. task, bands, mean, std, tile_px: what the files do
+    not say, or other than they say. overwrite: replace an experiment or a run that is there.
+
+    Raises:
+        UserError: a file can't be read or understood, something is missing, or the weights don't fit.
+    """
+    refuse_other_overrides(experiment, ["study"], reason="action=import_terratorch takes all settings from the files")
+    if config is None and ckpt is None:
+        raise UserError("Give action.config=FILE.yaml, action.ckpt=FILE.ckpt, or both, of a TerraTorch run.")
+    yaml_file, ckpt_file = (None if text is None else Path(text) for text in (config, ckpt))
+    chosen = experiment_name(name, yaml_file, ckpt_file)
+    tree = None if yaml_file is None else read_yaml(yaml_file)
+    from geocompose.migration.checkpoint import read_checkpoint  # loads torch
+    from geocompose.migration.translate import merged, translate
+
+    checkpoint = None if ckpt_file is None else read_checkpoint(ckpt_file)
+    tree, differences = merged(tree, checkpoint.arguments if checkpoint else {})
+    to = translate(tree, Options(experiment.conf_dir), kind=task, tile_px=tile_px)
+    to.bands, to.mean, to.std = bands or to.bands, mean or to.mean, std or to.std
+    if bands is not None:
+        to.set("data.bands", bands)
+        to.set("backbone.bands", bands)
+    study = experiment.config["study"] if experiment.config["study"] != "default" else chosen
+    planned = None
+    if yaml_file is not None:
+        origin = [f"From {yaml_file.name}, sha256 {hash_file(yaml_file)}."]
+        if ckpt_file is not None and differences:
+            origin += [f"And from {ckpt_file.name}, sha256 {hash_file(ckpt_file)}:", *differences]
+        planned = plan_experiment(to, experiment.conf_dir, chosen, origin, overwrite=overwrite)
+    run = None
+    if checkpoint is None:
+        assert planned is not None
+        planned.write()
+    else:
+        from geocompose.migration.imported_run import load_model, write_run
+
+        loaded = load_model(to, experiment.conf_dir, study, checkpoint)  # nothing is written if it fails
+        if planned is not None:
+            planned.write()
+        entries = to.ledger.entries()
+        run = write_run(
+            loaded,
+            to,
+            checkpoint,
+            OUTPUTS,
+            experiment.conf_dir,
+            origin={
+                "from": "TerraTorch",
+                "config": config,
+                "ckpt": ckpt,
+                "settings": {key: f"{entry.verdict}: {entry.note}" for key, entry in entries.items()},
+                "differences": differences,
+                "left_out": checkpoint.dropped,
+            },
+            overrides=experiment.overrides,
+            overwrite=overwrite,
+        )
+    _show(to, differences, checkpoint.dropped if checkpoint else [])
+    out = console()
+    if planned is not None:
+        out.print(f"experiment: {planned.path}\n  python run.py experiment=imported/{chosen}")
+    if run is not None:
+        out.print(f"run: {run.path}\n  python run.py action=evaluate action.run={run.path} ...")
+
+
+def _show(to: Translation, differences: Sequence[str], dropped: Sequence[str]) -> None:
+    entries = to.ledger.entries().values()
+    out = console()
+    counts = {verdict: sum(entry.verdict == verdict for entry in entries) for verdict in get_args(Verdict)}
+    out.print(f"{len(entries)} settings: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+    for title, lines in (
+        ("not carried over", to.ledger.told("not carried over")),
+        ("differences between YAML and checkpoint", differences),
+        ("weights that are no part of the model, left out", dropped),
+    ):
+        if lines:
+            out.print(f"{title}:")
+            for line in lines:
+                out.print(f"  {escape(line)}")

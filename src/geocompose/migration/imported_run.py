@@ -1,0 +1,206 @@
+"""A run's folder for a model that was trained elsewhere: the same files as a fitted run's, for evaluate and predict."""
+
+import copy
+import json
+import logging
+import shlex
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from geocompose.assembly import build_model
+from geocompose.configuration.checking import check
+from geocompose.configuration.diagnosis import groups
+from geocompose.data.files import input_files
+from geocompose.data.target import Target
+from geocompose.errors import UserError
+from geocompose.migration.checkpoint import TerraTorchCheckpoint, load_strictly
+from geocompose.migration.translation import Translation
+from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
+from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
+from geocompose.runs.fingerprint import fingerprint
+from geocompose.summary import summarize
+
+log = logging.getLogger("geocompose")
+
+UNKNOWN = "not-imported"  # stands where the imported configuration says nothing and ours needs a text
+
+
+def composed(to: Translation, conf_dir: Path, study: str) -> dict[str, Any]:
+    """Return the checked configuration that a translation makes, weights and data paths as they may be.
+
+    Raises:
+        UserError: a value does not fit its key.
+    """
+    # Within the command line Hydra is at work already, on this folder.
+    at_work = GlobalHydra.instance().is_initialized()
+    with nullcontext() if at_work else initialize_config_dir(str(conf_dir), version_base="1.3"):
+        config = compose("config", overrides=[f"{group}={option}" for group, option in to.choices.items()])
+    OmegaConf.set_struct(config, False)
+    config.merge_with({"study": study, **to.values})
+    for key in OmegaConf.missing_keys(config):
+        OmegaConf.update(config, key, [UNKNOWN] if key == "data.variables" else UNKNOWN)
+    root = config.data.root
+    config.data.root = "."  # the data need not be here
+    checked = check(config, groups(conf_dir))
+    checked["data"]["root"] = root
+    return checked
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A checkpoint's model, and the configuration and target that it was built from."""
+
+    model: EncoderDecoderModel
+    config: dict[str, Any]
+    target: Target
+
+
+def load_model(to: Translation, conf_dir: Path, study: str, checkpoint: TerraTorchCheckpoint) -> LoadedModel:
+    """Return the model of a translation with a checkpoint's weights.
+
+    Raises:
+        UserError: what could not be carried over changes the model, bands or statistics are not known, or the weights
+            don't fit.
+    """
+    changed = [f"{key} ({entry.note})" for key, entry in to.ledger.entries().items() if entry.changes_model]
+    if changed:
+        raise UserError(
+            f"The weights can't be taken over, because the model would be another one: {'; '.join(changed)}."
+        )
+    if to.bands is None:
+        raise UserError("Neither action.config nor action.ckpt names the model's bands; give action.bands=[...].")
+    if to.mean is None or to.std is None:
+        raise UserError(
+            "Neither action.config nor action.ckpt says what images were normalised with; give action.mean=[...] and "
+            "action.std=[...], a number a band."
+        )
+    if not len(to.mean) == len(to.std) == len(to.bands):
+        raise UserError(
+            f"There are {len(to.bands)} bands, {len(to.mean)} means and {len(to.std)} deviations; give one each."
+        )
+    assert to.tile_px is not None
+    config = composed(_with_own_weights(to), conf_dir, study)
+    target = _target(to, config)
+    level = log.level
+    log.setLevel(logging.WARNING)  # that it starts from random weights is no news of a trained model
+    try:
+        built = build_model(config, bands=to.bands, target=target, tile_px=to.tile_px)
+    finally:
+        log.setLevel(level)
+    load_strictly(built.model, checkpoint)
+    return LoadedModel(built.model, config, target)
+
+
+def write_run(
+    loaded: LoadedModel,
+    to: Translation,
+    checkpoint: TerraTorchCheckpoint,
+    outputs: Path,
+    conf_dir: Path,
+    *,
+    origin: Mapping[str, Any],
+    overrides: list[str],
+    overwrite: bool,
+) -> RunFolder:
+    """Write the folder of a loaded model's run and return it; one that is there already is left as it is.
+
+    origin: what the record says of the import. overrides: the command line's. overwrite: write it anew.
+
+    Raises:
+        UserError: the folder can't be written.
+    """
+    assert to.tile_px is not None
+    config = loaded.config
+    # The checkpoint counts: a run that is trained here by the same configuration is another one.
+    inputs = {
+        "data": _fingerprint(config["data"]),
+        "imported": checkpoint.sha256,
+        "normalization": json.dumps([to.mean, to.std]),
+    }
+    identity = run_id(config, inputs, load_rules(conf_dir))
+    name = folder_name(to.choices["backbone"], to.choices["decoder"], to.choices["peft"], identity)
+    folder = RunFolder(outputs / config["study"] / name)
+    if folder.status() == "completed" and not overwrite:
+        log.info("This run is imported already; action.overwrite=true writes it anew.")
+        return folder
+    record = Record(
+        run_id=identity,
+        command=shlex.join(["python", *sys.argv]),
+        seeds={"seed": config["seed"], "data.seed": config["data"].get("seed", 0)},
+        versions=versions(),
+        git=git_state(source_folder()),
+        hardware=hardware(),
+    )
+    if inputs["data"] != UNKNOWN:
+        record.data["fingerprint"] = inputs["data"]
+    record.data |= _described(loaded, to)
+    record.weights = {"sha256": checkpoint.sha256, "source": str(checkpoint.path), "imported": dict(origin)}
+    record.model = summarize(loaded.model, image_size=(to.tile_px, to.tile_px)).as_record()
+    record.training = {"epochs": checkpoint.epoch, "steps": checkpoint.steps, "best_epoch": None, "finished": True}
+    state = {f"model.{name}": value for name, value in loaded.model.state_dict().items()}
+    with folder.lock():
+        folder.begin(
+            record,
+            config=yaml.safe_dump(config, sort_keys=False),
+            overrides=overrides,
+            code_diff=git_diff(source_folder()),
+        )
+        torch.save({"state_dict": state, "epoch": checkpoint.epoch, "global_step": checkpoint.steps}, folder.best)
+        folder.finish(record)
+    return folder
+
+
+def _with_own_weights(to: Translation) -> Translation:
+    """Return the translation without pretrained weights, in whose place the checkpoint's come."""
+    own = copy.copy(to)
+    own.values = copy.deepcopy(to.values)
+    for key in ("pretrained", "ckpt_path"):
+        own.values.get("backbone", {}).pop(key, None)
+    return own
+
+
+def _target(to: Translation, config: Mapping[str, Any]) -> Target:
+    if to.kind in ("regression", "scalar_regression"):
+        return Target(to.kind, tuple(to.names), mean=(0.0,) * len(to.names), std=(1.0,) * len(to.names))  # type: ignore[arg-type]
+    return Target(to.kind, tuple(to.names), int(config["data"].get("ignore_index", -1)))  # type: ignore[arg-type]
+
+
+def _described(loaded: LoadedModel, to: Translation) -> dict[str, Any]:
+    """Return what a record says of data, as far as a model needs it."""
+    assert to.mean is not None
+    assert to.std is not None
+    data, target = loaded.config["data"], loaded.target
+    numbers = {
+        key: None if value is None else list(value) for key, value in (("mean", target.mean), ("std", target.std))
+    }
+    return {
+        "name": data["name"],
+        "bands": to.bands,
+        "target": {"kind": target.kind, "names": list(target.names), "ignore_index": target.ignore_index, **numbers},
+        "tile_px": to.tile_px,
+        "normalization": {"normalize": data["normalize"], "source": "given", "mean": to.mean, "std": to.std},
+        "splits": {},
+    }
+
+
+def _fingerprint(data: Mapping[str, Any]) -> str:
+    """Return the fingerprint of the data's files, or UNKNOWN where they are not here."""
+    root = Path(str(data["root"])).expanduser()
+    if next(root.glob(str(data["images"])), None) is None:
+        return UNKNOWN
+    try:
+        return fingerprint(input_files(data), root)
+    except UserError as error:
+        log.warning("The data of the imported run can't be read, so that its record does not name it: %s", error)
+        return UNKNOWN

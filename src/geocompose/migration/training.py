@@ -1,0 +1,259 @@
+"""How a TerraTorch run learns, as options of our groups: task, optimizer, scheduler, trainer, and the seed."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from geocompose.errors import UserError
+from geocompose.migration.ledger import Place
+from geocompose.migration.lightning_yaml import class_name
+from geocompose.migration.translation import MODEL, TRAINER, Translation
+
+_LOSSES = {
+    "segmentation": ("ce", "dice", "focal", "jaccard", "lovasz"),
+    "regression": ("mse", "mae", "rmse", "huber"),
+    "scalar_regression": ("mse", "mae", "rmse", "huber"),
+    "classification": ("ce", "focal", "bce"),
+    "multilabel": ("bce", "balanced_bce", "focal", "jaccard"),
+}
+_NOT_NEEDED = {
+    "plot_on_val": "samples of the best epoch are always drawn",
+    "test_dataloaders_names": "there is one test split",
+    "output_on_inference": "action=predict has action.kind",
+    "output_most_probable": "action=predict has action.kind",
+    "path_to_record_metrics": "every run records its metrics",
+    "tiled_inference_on_testing": "every split is scored by tiles",
+    "tiled_inference_on_validation": "every split is scored by tiles",
+    "tiled_inference_parameters": "action=predict goes by windows of data.tile_px and action.overlap_px",
+    "task": "the class says it",
+}
+_PARTS = {"encoder": "backbone", "backbone": "backbone", "neck": "neck", "decoder": "decoder", "head": "head"}
+_PRECISIONS = {
+    **dict.fromkeys(("32", "32-true", "full"), "32-true"),
+    **dict.fromkeys(("16", "16-mixed", "half"), "16-mixed"),
+    **dict.fromkeys(("bf16", "bf16-mixed"), "bf16-mixed"),
+    **{name: name for name in ("16-true", "bf16-true", "64-true")},
+    "64": "64-true",
+}
+_TRAINER_NOT_NEEDED = {
+    **dict.fromkeys(("default_root_dir", "enable_checkpointing", "logger"), "every run has its folder"),
+    **dict.fromkeys(("log_every_n_steps",), "metrics are written each epoch"),
+    **dict.fromkeys(("enable_progress_bar", "enable_model_summary"), "only the display"),
+    **dict.fromkeys(("strategy", "num_nodes", "devices"), "runs are one process on one device"),
+    "accelerator": "trainer.accelerator is chosen on the command line; auto where it is not",
+    "num_sanity_val_steps": "all settings are tried before a run starts",
+}
+_CALLBACKS_NOT_NEEDED = {
+    "RichProgressBar": "trainer.progress_bar",
+    "TQDMProgressBar": "trainer.progress_bar",
+    "LearningRateMonitor": "rates are in metrics.csv",
+    "ModelCheckpoint": "the best epoch and the last are always kept",
+    "RichModelSummary": "the summary is always printed",
+    "ModelSummary": "the summary is always printed",
+}
+EPOCHS = "${trainer.max_epochs}"
+_OF_OPTION = {
+    "CosineAnnealingLR": "cosine",
+    "ReduceLROnPlateau": "plateau",
+    "StepLR": "step",
+    "PolynomialLR": "polynomial",
+}
+
+
+def translate_training(to: Translation) -> None:
+    """Translate task, optimizer, scheduler, trainer and seed."""
+    _task(to)
+    _optimizer(to)
+    _scheduler(to)
+    _trainer(to)
+    seed = to.ledger.get(("seed_everything",))
+    if isinstance(seed, int) and not isinstance(seed, bool):
+        to.carry(("seed_everything",), "seed", seed)
+    elif seed is not None:
+        to.ledger.needless(("seed_everything",), "every run is seeded; seed=0 where nothing else is said")
+
+
+def _task(to: Translation) -> None:
+    ledger = to.ledger
+    to.choose("task", to.kind)
+    ledger.carried(("model", "class_path"), f"task={to.kind}")
+    for key in ("freeze_backbone", "freeze_decoder", "freeze_head", "aux_loss"):
+        if (value := ledger.get((*MODEL, key))) is not None:
+            to.carry((*MODEL, key), f"task.{key}", value)
+    loss = ledger.get((*MODEL, "loss"))
+    named = [loss] if isinstance(loss, str) else list(loss or [])
+    unknown = [name for name in named if name not in _LOSSES[to.kind]]
+    if ledger.get((*MODEL, "custom_loss")) or unknown:
+        for key in ("loss", "custom_loss", "custom_loss_kwargs"):
+            ledger.lost((*MODEL, key), f"task={to.kind} has the losses {', '.join(_LOSSES[to.kind])}")
+    elif loss is not None:
+        note = "the true root of the mean; TerraTorch takes the root twice" if "rmse" in named else ""
+        to.carry((*MODEL, "loss"), "task.loss", loss, note)
+    ledger.needless((*MODEL, "custom_loss"), "false")
+    weights = ledger.get((*MODEL, "class_weights"))
+    if weights is not None:
+        if to.kind in ("regression", "scalar_regression"):
+            ledger.needless((*MODEL, "class_weights"), "TerraTorch's regression does not look at it")
+        elif set(named) & {"ce", "focal"} and not unknown:
+            to.carry((*MODEL, "class_weights"), "task.class_weights", weights)
+        else:
+            ledger.lost((*MODEL, "class_weights"), "class weights belong to the losses ce and focal")
+    for key, why in _NOT_NEEDED.items():
+        ledger.needless((*MODEL, key), why)
+
+
+def _optimizer(to: Translation) -> None:
+    ledger = to.ledger
+    section = ledger.get(("optimizer",))
+    name_place: Place = (*MODEL, "optimizer")
+    place: Place = (*MODEL, "optimizer_hparams")
+    name = ledger.get(name_place, "Adam")
+    if section is not None:  # which overrides the task's own arguments, in TerraTorch too
+        name = class_name(section) or "Adam"
+        name_place, place = _places("optimizer", section)
+        for key in ("optimizer", "lr", "optimizer_hparams"):
+            if key != "lr" or "lr" in ledger.get(place, {}):
+                ledger.needless((*MODEL, key), "the section `optimizer` wins over it")
+    given = dict(ledger.get(place, {}))
+    rate_place = (*place, "lr") if "lr" in given else (*MODEL, "lr")
+    rate = given.pop("lr", ledger.get((*MODEL, "lr"), 0.001))
+    found = to.options.by_target("optimizer", name)
+    if not found:
+        to.choose("optimizer", "adamw")
+        ledger.lost(name_place, f"the group optimizer has no {name}; AdamW is used")
+        ledger.lost(place, f"an argument of {name}")
+    else:
+        keys = to.choose("optimizer", found[0])
+        ledger.carried(name_place, f"optimizer={found[0]}")
+        _with_defaults(to, "optimizer", keys, torch_class("optim", name), given, place)
+    to.carry(rate_place, "optimizer.lr", float(rate))
+    ledger.needless((*MODEL, "lr"), f"{'.'.join(rate_place)} wins over it")
+    overrides = ledger.get((*MODEL, "lr_overrides"), {})
+    for key, value in overrides.items():
+        part = _PARTS.get(str(key).removeprefix("model.").strip("."))
+        if part:
+            note = "with that of auxiliary decoders in TerraTorch" if part == "decoder" else ""
+            to.carry((*MODEL, "lr_overrides", key), f"task.lr_by_part.{part}", float(value), note)
+        else:
+            ledger.lost(
+                (*MODEL, "lr_overrides", key),
+                f"task.lr_by_part knows the parts {', '.join(sorted(set(_PARTS.values())))}",
+            )
+
+
+def _scheduler(to: Translation) -> None:
+    ledger = to.ledger
+    section = ledger.get(("lr_scheduler",))
+    name_place: Place = (*MODEL, "scheduler")
+    place: Place = (*MODEL, "scheduler_hparams")
+    name = ledger.get(name_place)
+    if section is not None:
+        name = class_name(section)
+        name_place, place = _places("lr_scheduler", section)
+        for key in ("scheduler", "scheduler_hparams"):
+            ledger.needless((*MODEL, key), "the section `lr_scheduler` wins over it")
+    option = _OF_OPTION.get(str(name))
+    if option is None:
+        to.choose("scheduler", "none")
+        if name is not None:
+            ledger.lost(
+                name_place, f"{name} has no counterpart that is sure to do the same; choose one with scheduler=..."
+            )
+            ledger.lost(place, f"an argument of {name}")
+        return
+    keys = to.choose("scheduler", option)
+    ledger.carried(name_place, f"scheduler={option}")
+    given = dict(ledger.get(place, {}))
+    if option == "plateau":
+        for key in ("mode", "monitor"):
+            ledger.needless((*place, key), "the rate follows the selection metric (TerraTorch: val/loss)")
+            given.pop(key, None)
+        ledger.needless(("lr_scheduler", "monitor"), "the rate follows the selection metric (TerraTorch: val/loss)")
+    if given.pop("interval", "epoch") == "epoch":
+        ledger.needless((*place, "interval"), "an epoch")
+    _with_defaults(to, "scheduler", keys, torch_class("optim.lr_scheduler", str(name)), given, place)
+
+
+def _places(section: str, node: Any) -> tuple[Place, Place]:
+    """Return where a section has its class's name and its arguments."""
+    return ((section,) if isinstance(node, str) else (section, "class_path")), (section, "init_args")
+
+
+def torch_class(module: str, name: str) -> Any:
+    """Return a class of torch by the module below `torch` and its name."""
+    import importlib
+
+    return getattr(importlib.import_module(f"torch.{module}"), name)
+
+
+def _with_defaults(
+    to: Translation, group: str, keys: Mapping[str, Any], target: Any, given: Mapping[str, Any], place: Place
+) -> None:
+    """Carry arguments, and torch's defaults of those that are not given, which our option's need not be."""
+    for name, parameter in inspect.signature(target).parameters.items():
+        if name in keys and name != "lr" and parameter.default is not parameter.empty:
+            default = parameter.default
+            to.set(f"{group}.{name}", list(default) if isinstance(default, tuple) else default)
+    for name, value in given.items():
+        if keys.get(name) == EPOCHS and value == to.ledger.get((*TRAINER, "max_epochs")):
+            to.values[group].pop(name, None)
+            to.ledger.carried((*place, name), f"{group}.{name}={EPOCHS}")
+        elif name in keys:
+            to.carry((*place, name), f"{group}.{name}", value)
+        elif (
+            name in inspect.signature(target).parameters and value == inspect.signature(target).parameters[name].default
+        ):
+            to.ledger.needless((*place, name), "torch's default")
+        else:
+            to.ledger.lost((*place, name), f"{group}={to.choices[group]} has no key {name!r}")
+
+
+def _trainer(to: Translation) -> None:
+    ledger = to.ledger
+    keys = to.choose("trainer", "default")
+    to.set("trainer.max_epochs", 1000)  # Lightning's own default, and below: ours are others
+    to.set("trainer.gradient_clip_val", None)
+    precision = ledger.get((*TRAINER, "precision"))
+    if precision is not None:
+        known = _PRECISIONS.get(str(precision))
+        if known is None:
+            ledger.lost(
+                (*TRAINER, "precision"), f"trainer.precision has {', '.join(sorted(set(_PRECISIONS.values())))}"
+            )
+        else:
+            to.carry((*TRAINER, "precision"), "trainer.precision", known)
+    for key in ("max_epochs", "check_val_every_n_epoch", "accumulate_grad_batches", "gradient_clip_val"):
+        value = ledger.get((*TRAINER, key))
+        if value == -1:
+            ledger.lost((*TRAINER, key), "a run here has a last epoch")
+        elif value is not None:
+            to.carry((*TRAINER, key), f"trainer.{key}", value)
+    deterministic = ledger.get((*TRAINER, "deterministic"))
+    if deterministic is not None and "deterministic" in keys:
+        to.carry((*TRAINER, "deterministic"), "trainer.deterministic", deterministic)
+    if ledger.get((*TRAINER, "gradient_clip_algorithm"), "norm") == "norm":
+        ledger.needless((*TRAINER, "gradient_clip_algorithm"), "always the norm")
+    for index, callback in enumerate(ledger.get((*TRAINER, "callbacks"), []) or []):
+        _callback(to, (*TRAINER, "callbacks", str(index)), callback)
+    if not ledger.get((*TRAINER, "callbacks")):
+        ledger.needless((*TRAINER, "callbacks"), "none")
+    for key, why in _TRAINER_NOT_NEEDED.items():
+        ledger.needless((*TRAINER, key), why)
+
+
+def _callback(to: Translation, place: Place, callback: Any) -> None:
+    name = class_name(callback) or "?"
+    if name == "EarlyStopping":
+        inner = (*place, "init_args")
+        patience = to.ledger.get((*inner, "patience"), 3)
+        if not isinstance(patience, int):
+            raise UserError(f"EarlyStopping in trainer.callbacks has patience={patience!r}; it is a whole number.")
+        to.carry((*inner, "patience"), "trainer.early_stopping_patience", patience)
+        to.ledger.carried((*place, "class_path"), "trainer.early_stopping_patience")
+        for key in ("monitor", "mode"):
+            to.ledger.needless((*inner, key), "runs stop by the selection metric (val/mIoU, val/F1_macro, val/RMSE)")
+        to.ledger.lost(inner, "early stopping here has patience alone")
+    elif name in _CALLBACKS_NOT_NEEDED:
+        to.ledger.needless(place, _CALLBACKS_NOT_NEEDED[name])
+    else:
+        to.ledger.lost(place, f"the trainer takes no callback {name}")

@@ -1,0 +1,74 @@
+"""A configuration of ours in the making: options of groups, values for their keys, and the ledger of where they come from."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from geocompose.migration.ledger import Ledger, Place
+
+MODEL: Place = ("model", "init_args")
+MODEL_ARGS: Place = (*MODEL, "model_args")
+DATA: Place = ("data", "init_args")
+TRAINER: Place = ("trainer",)
+
+
+class Options:
+    """The options under conf/, with their keys and defaults."""
+
+    def __init__(self, conf_dir: Path) -> None:
+        self._conf_dir = conf_dir
+
+    def content(self, group: str, option: str) -> dict[str, Any]:
+        """Return the keys of an option with their defaults."""
+        content: dict[str, Any] = yaml.safe_load((self._conf_dir / group / f"{option}.yaml").read_text("utf-8"))
+        return {key: value for key, value in content.items() if key != "defaults"}
+
+    def by_target(self, group: str, name: str) -> list[str]:
+        """Return the options of a group that build the class or call the function `name`."""
+        files = sorted((self._conf_dir / group).glob("*.yaml"))
+        return [file.stem for file in files if self._target(group, file.stem).rpartition(".")[2] == name]
+
+    def _target(self, group: str, option: str) -> str:
+        return str(self.content(group, option).get("_target_", ""))
+
+
+@dataclass
+class Translation:
+    """What a foreign configuration becomes.
+
+    kind: of task. names: classes or variables. choices: the option of each group. values: keys of groups and of the root.
+    mean, std: what images are normalised with, a number a band; None where it is not known. bands: those that the model
+    reads, in their order. split_lists: image names of each split, to be written to files that the data can be split by.
+    """
+
+    ledger: Ledger
+    options: Options
+    kind: str
+    choices: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    bands: list[str] | None = None
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    tile_px: int | None = None
+    split_lists: dict[str, list[str]] = field(default_factory=dict)
+
+    def choose(self, group: str, option: str) -> dict[str, Any]:
+        """Choose the option of a group and return its keys with their defaults."""
+        self.choices[group] = option
+        return self.options.content(group, option)
+
+    def set(self, key: str, value: Any) -> None:
+        """Set the value of a dotted key."""
+        *groups, last = key.split(".")
+        node = self.values
+        for group in groups:
+            node = node.setdefault(group, {})
+        node[last] = value
+
+    def carry(self, place: Place, key: str, value: Any, note: str = "") -> None:
+        """Set the value of a dotted key, which stands for the setting at `place`."""
+        self.set(key, value)
+        self.ledger.carried(place, key + (f" ({note})" if note else ""))
