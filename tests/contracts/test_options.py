@@ -20,11 +20,11 @@ from geocompose.errors import UserError
 CONF = Path(__file__).resolve().parents[2] / "conf"
 # At least so many options a group; a lower count means that the search for them is broken, or that an option got lost.
 LEAST = {
-    "action": 3, "backbone": 14, "data": 3, "decoder": 8, "head": 1, "hydra/help": 1, "logger": 2, "neck": 3,
-    "optimizer": 1, "peft": 1, "scheduler": 3, "task": 1, "trainer": 1,
+    "action": 4, "auxiliary": 2, "backbone": 16, "data": 11, "decoder": 19, "head": 5, "hydra/help": 1, "logger": 2, "neck": 3,
+    "optimizer": 5, "peft": 3, "scheduler": 7, "task": 5, "trainer": 1,
 }  # fmt: skip
 NOT_OPTIONS = {"config", "identity"}
-WITHOUT_TARGET = {"peft/none", "hydra/help/geocompose"}
+WITHOUT_TARGET = {"hydra/help/geocompose"}
 NOT_COMPOSED = {"hydra/help/geocompose"}  # of Hydra's own node
 
 # What fills the `???` of an option.
@@ -33,6 +33,10 @@ REQUIRED = {
     "action/predict": ["action.run=outputs/a", "action.input=a.tif", "action.output=b.tif"],
     "backbone/timm": ["backbone.name=test_resnet"],
     "data/geotiff": ["data.root=.", "data.images=*_i.tif", "data.labels=*_l.tif", "data.class_names=[land,water]"],
+    "data/geotiff_classification": ["data.root=."],
+    "data/geotiff_multilabel": ["data.root=.", "data.table=t.csv"],
+    "data/geotiff_regression": ["data.root=.", "data.images=*_i.tif", "data.labels=*_l.tif", "data.variables=[ndvi]"],
+    "data/geotiff_scalar_regression": ["data.root=.", "data.table=t.csv", "data.variables=[share]"],
     "data/sen1floods11": ["data.root=."],
     "neck/list": ["neck.necks=[{name: SelectIndices, indices: [-1]}]"],
 }
@@ -41,23 +45,42 @@ ASKED_BY_EXPERIMENTS = {"data.root": ".", "backbone.name": "test_resnet"}
 
 # Arguments with a default that no YAML offers, each for its reason.
 NOT_OFFERED = {
+    # What TerraTorch's users write; it may only confirm what is so anyway.
+    "geocompose.backbones.prithvi_variants.build_prithvi": {"in_chans", "encoder_only", "vit_adapter"},
+    "geocompose.decoders.aspp.ASPPDecoder": {"in_channels"},
     # The factory knows them from the neighbours.
     "geocompose.decoders.linear.LinearDecoder": {"strides"},
     "geocompose.decoders.smp.SmpDecoder": {"strides"},
     # The session hands them over.
     "geocompose.training.trainer.build_trainer": {"callbacks"},
     # How torch computes, or what belongs to another method; none changes the experiment that the option is.
+    "torch.optim.adam.Adam": {
+        "amsgrad",
+        "maximize",
+        "foreach",
+        "capturable",
+        "differentiable",
+        "fused",
+        "decoupled_weight_decay",
+    },
     "torch.optim.adamw.AdamW": {"amsgrad", "maximize", "foreach", "capturable", "differentiable", "fused"},
+    "torch.optim.radam.RAdam": {"maximize", "foreach", "capturable", "differentiable"},
+    "torch.optim.rmsprop.RMSprop": {"maximize", "foreach", "capturable", "differentiable"},
+    "torch.optim.sgd.SGD": {"maximize", "foreach", "differentiable", "fused"},
     "torch.optim.lr_scheduler.CosineAnnealingLR": {"last_epoch"},
     "torch.optim.lr_scheduler.ConstantLR": {"last_epoch"},
-    "torch.optim.lr_scheduler.ReduceLROnPlateau": {"threshold_mode", "eps"},
+    "torch.optim.lr_scheduler.PolynomialLR": {"last_epoch"},
+    "torch.optim.lr_scheduler.StepLR": {"last_epoch"},
+    # The mode is that of the task's selection metric.
+    "torch.optim.lr_scheduler.ReduceLROnPlateau": {"mode", "threshold_mode", "eps"},
 }
 
 
 def found() -> list[str]:
     """Return every option as `group/option`."""
     names = (path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.rglob("*.yaml"))
-    return sorted(name for name in names if name not in NOT_OPTIONS)
+    imported = "experiment/imported/"  # made by action=import_terratorch, by whoever uses this checkout
+    return sorted(name for name in names if name not in NOT_OPTIONS and not name.startswith(imported))
 
 
 OPTIONS = found()
