@@ -106,18 +106,30 @@ def _of_function(node: ast.FunctionDef, *, skip_first: bool) -> dict[str, Argume
     return {arg.arg: _argument(arg.arg, arg.annotation, arg.arg not in optional) for arg in listed}
 
 
-def _of_class(node: ast.ClassDef, tree: ast.Module) -> dict[str, Argument] | None:
+def _of_class(node: ast.ClassDef, tree: ast.Module) -> Mapping[str, Argument] | None:
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
             return _of_function(item, skip_first=True)
     if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
         fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
         return {item.target.id: _argument(item.target.id, item.annotation, item.value is None) for item in fields}  # type: ignore[union-attr]
-    bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
+    # Without a constructor of its own it has that of its first base, here or where that is imported from.
+    base = node.bases[0].id if node.bases and isinstance(node.bases[0], ast.Name) else None
     for other in tree.body:
-        if isinstance(other, ast.ClassDef) and other.name in bases:
+        if isinstance(other, ast.ClassDef) and other.name == base:
             return _of_class(other, tree)
+        if isinstance(other, ast.ImportFrom) and other.module and not other.level:
+            for alias in other.names:
+                if base == (alias.asname or alias.name):
+                    return _if_there(f"{other.module}.{alias.name}")
     return None if node.bases else {}
+
+
+def _if_there(target: str) -> Mapping[str, Argument] | None:
+    try:
+        return arguments(target)
+    except (ModuleNotFoundError, AttributeError):
+        return None  # made at run time, or optional; the constructor itself will say what it takes
 
 
 def _argument(name: str, annotation: ast.expr | None, required: bool) -> Argument:

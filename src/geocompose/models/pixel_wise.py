@@ -45,6 +45,11 @@ class PixelWiseModel(EncoderDecoderModel):
         self.image_size_out = image_size_out
 
     def _finish(self, output: Tensor, padded_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
+        if output.ndim != 4:
+            raise UserError(
+                f"A task with an output for each pixel needs a map (batch, outputs, rows, columns) from its head; it gets "
+                f"{tuple(output.shape)}. Use head=segmentation or head=regression, the task's own, or another task."
+            )
         if self.rescale:
             if output.shape[-2:] != padded_size:
                 output = F.interpolate(output, size=padded_size, mode="bilinear", align_corners=False)

@@ -1,61 +1,18 @@
 """Classification: one class an image."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
-from torch import nn
-
-from geocompose.data.target import Kind, Target
-from geocompose.models.encoder_decoder import EncoderDecoderModel
-from geocompose.tasks.base import Task
+from geocompose.data.target import Kind
 from geocompose.tasks.class_losses import classification_loss
+from geocompose.tasks.of_classes import ClassTask
 
 
-class ClassificationTask(Task):
-    """Trains a model on labelled images and scores it by one confusion matrix a split.
+class ClassificationTask(ClassTask):
+    """Learns from images: label (B), the target's `ignore_index` for an image without one.
 
-    Batches hold label (B), the target's `ignore_index` for an image without one.
+    Losses: ce, focal, bce (each class against the rest).
     """
 
     kind: ClassVar[Kind] = "classification"
     selection: ClassVar[tuple[str, str]] = ("val/F1_macro", "max")
-
-    def __init__(
-        self,
-        model: EncoderDecoderModel,
-        optimizer: Callable[[list[dict[str, Any]]], torch.optim.Optimizer],
-        scheduler: Callable[..., Any],
-        target: Target,
-        num_tiles: dict[str, int],
-        loss: str | list[str] | dict[str, float | dict[str, float]] = "ce",
-        class_weights: list[float] | None = None,
-        label_smoothing: float = 0.0,
-        aux_loss: dict[str, float] | None = None,
-        lr_by_part: dict[str, float] | None = None,
-        freeze_backbone: bool = False,
-        freeze_decoder: bool = False,
-        freeze_head: bool = False,
-    ) -> None:
-        """Take what every task takes (see `Task`) and the loss.
-
-        loss: ce, focal or bce (each class against the rest), or a sum (see `build_loss`). class_weights: a factor a class
-        for ce and focal. label_smoothing: of ce.
-
-        Raises:
-            UserError: a loss that can't be, or what `Task` refuses.
-        """
-
-        def criterion() -> nn.Module:
-            return classification_loss(
-                loss,
-                len(target.names),
-                target.ignore_index,
-                class_weights=class_weights,
-                label_smoothing=label_smoothing,
-            )
-
-        super().__init__(
-            model, optimizer, scheduler, target, num_tiles, criterion, aux_loss, lr_by_part,
-            freeze_backbone, freeze_decoder, freeze_head,
-        )  # fmt: skip
+    make_loss = staticmethod(classification_loss)

@@ -1,54 +1,12 @@
 """Scalar regression: a number, or several, an image."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
-from torch import nn
-
-from geocompose.data.target import Kind, Target
-from geocompose.models.encoder_decoder import EncoderDecoderModel
-from geocompose.tasks.base import Task
-from geocompose.tasks.number_losses import regression_loss
+from geocompose.data.target import Kind
+from geocompose.tasks.of_numbers import NumberTask
 
 
-class ScalarRegressionTask(Task):
-    """Trains a model on images that have numbers and scores it by sums over a split, in the physical unit.
-
-    Batches hold label (B) of one variable or (B, variables) of more, in the physical unit, NaN where it is unknown.
-    The model's output is in standard deviations of the training labels from their mean, as the target has them.
-    """
+class ScalarRegressionTask(NumberTask):
+    """Learns from images: label (B) of one variable or (B, variables) of more, in the physical unit."""
 
     kind: ClassVar[Kind] = "scalar_regression"
-    selection: ClassVar[tuple[str, str]] = ("val/RMSE", "min")
-
-    def __init__(
-        self,
-        model: EncoderDecoderModel,
-        optimizer: Callable[[list[dict[str, Any]]], torch.optim.Optimizer],
-        scheduler: Callable[..., Any],
-        target: Target,
-        num_tiles: dict[str, int],
-        loss: str | list[str] | dict[str, float | dict[str, float]] = "mse",
-        variable_weights: list[float] | None = None,
-        aux_loss: dict[str, float] | None = None,
-        lr_by_part: dict[str, float] | None = None,
-        freeze_backbone: bool = False,
-        freeze_decoder: bool = False,
-        freeze_head: bool = False,
-    ) -> None:
-        """Take what every task takes (see `Task`) and the loss.
-
-        loss: mse, mae, rmse or huber, or a sum (see `build_loss`). variable_weights: a factor a variable.
-
-        Raises:
-            UserError: a loss that can't be, or what `Task` refuses.
-        """
-
-        def criterion() -> nn.Module:
-            return regression_loss(loss, target, variable_weights)
-
-        super().__init__(
-            model, optimizer, scheduler, target, num_tiles, criterion, aux_loss, lr_by_part,
-            freeze_backbone, freeze_decoder, freeze_head,
-        )  # fmt: skip

@@ -1,0 +1,58 @@
+"""Tasks whose labels are classes that exclude each other."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from geocompose.data.target import Target
+from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.tasks.base import Task
+
+
+class ClassTask(Task):
+    """Trains a model on classes and scores it by one confusion matrix a split.
+
+    make_loss: builds the loss that `loss` names, of those that the task knows.
+    """
+
+    make_loss: ClassVar[Callable[..., nn.Module]]
+
+    def __init__(
+        self,
+        model: EncoderDecoderModel,
+        optimizer: Callable[[list[dict[str, Any]]], torch.optim.Optimizer],
+        scheduler: Callable[..., Any],
+        target: Target,
+        num_tiles: dict[str, int],
+        loss: str | list[str] | dict[str, float | dict[str, float]] = "ce",
+        class_weights: list[float] | None = None,
+        label_smoothing: float = 0.0,
+        aux_loss: dict[str, float] | None = None,
+        lr_by_part: dict[str, float] | None = None,
+        freeze_backbone: bool = False,
+        freeze_decoder: bool = False,
+        freeze_head: bool = False,
+    ) -> None:
+        """Take what every task takes (see `Task`) and the loss.
+
+        loss: a name, or a sum (see `build_loss`). class_weights: a factor a class for ce and focal. label_smoothing: of ce.
+
+        Raises:
+            UserError: a loss that can't be, or what `Task` refuses.
+        """
+
+        def criterion() -> nn.Module:
+            return self.make_loss(
+                loss,
+                len(target.names),
+                target.ignore_index,
+                class_weights=class_weights,
+                label_smoothing=label_smoothing,
+            )
+
+        super().__init__(
+            model, optimizer, scheduler, target, num_tiles, criterion, aux_loss, lr_by_part,
+            freeze_backbone, freeze_decoder, freeze_head,
+        )  # fmt: skip
