@@ -11,6 +11,7 @@ from geocompose.data.baselines import run_baselines
 from geocompose.data.geotiff_classification import GeoTiffClassificationData
 from geocompose.data.geotiff_regression import GeoTiffRegressionData
 from geocompose.data.geotiff_scalar_regression import GeoTiffScalarRegressionData
+from tests.command import only_run, record_of, run
 from tests.shared import CHIP, needs_chip
 
 pytestmark = needs_chip
@@ -66,3 +67,36 @@ def test_folders_say_the_same_classes_as_the_table(prepared):
     labels = [{scene.name: int(scene.read_label(None)) for scene in data.scenes} for data in (by_folder, by_table)]
     assert labels[0] == labels[1]
     assert len(labels[0]) == 64
+
+
+QUICK = (
+    "backbone=timm",
+    "backbone.name=test_resnet",
+    "optimizer.lr=2e-3",
+    "data.tile_px=64",
+    "data.baselines=[constant]",
+    "trainer.accelerator=cpu",
+    "trainer.progress_bar=false",
+    "logger=csv",
+)
+
+
+def test_a_network_predicts_the_real_chips_vegetation_index_from_other_bands(prepared, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(
+        *QUICK, "task=regression", "decoder=unet", "decoder.channels=[32, 32, 16, 16, 16]", "data=geotiff_regression",
+        f"data.root={prepared / 'ndvi'}", "data.images=*_image.tif", "data.labels=*_ndvi.tif", "data.variables=[ndvi]",
+        "data.split=[0.625, 0.125, 0.25]", "trainer.max_epochs=10",
+    )  # fmt: skip
+    record = record_of(only_run("default"))
+    assert record["metrics"]["test/RMSE"] < 0.5 * record["baselines"][0]["metrics"]["RMSE"]
+
+
+def test_a_network_tells_the_real_chips_tiles_by_their_share_of_water(prepared, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(
+        *QUICK, "task=classification", "decoder=identity", "data=geotiff_classification",
+        f"data.root={prepared / 'tiles'}", "data.table=tiles.csv", "trainer.max_epochs=15",
+    )  # fmt: skip
+    record = record_of(only_run("default"))
+    assert record["metrics"]["test/F1_macro"] > record["baselines"][0]["metrics"]["F1_macro"] + 0.2
