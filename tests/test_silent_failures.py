@@ -4,11 +4,14 @@ from fractions import Fraction
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from geocompose.decoders.fcn import FCNDecoder
+from geocompose.decoders.smp_architectures import ARCHITECTURES
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
+from geocompose.registry import BACKBONE_REGISTRY, DECODER_REGISTRY, MultiSourceRegistry
+from geocompose.summary import summarize
 
 
 def build(size, backbone="prithvi_eo_tiny", decoder="UperNetDecoder", coordinates=True, **arguments):
@@ -46,7 +49,11 @@ def test_models_built_for_different_tiles_say_the_same():
     [
         ("prithvi_eo_v2_tiny_tl", "UperNetDecoder", {}),  # scales of coordinates that no data gives
         ("prithvi_eo_tiny", "smp_DeepLabV3Plus", {}),  # it reads two of the pyramid's levels
-        ("timm_test_resnet", "FCNDecoder", {"decoder_in_index": 0}),  # later stages are never read
+        (
+            "timm_test_resnet",
+            "FCNDecoder",
+            {"decoder_in_index": 0, "decoder_num_convs": 1},
+        ),  # later stages are never read
     ],
 )
 def test_what_no_output_depends_on_does_not_wait_for_a_gradient(backbone, decoder, arguments):
@@ -99,3 +106,137 @@ def test_scales_of_coordinates_learn_where_coordinates_are_given():
     model(torch.randn(1, 6, 64, 64), **coordinates).output.sum().backward()
     assert model.encoder.temporal_embed_enc.scale.grad is not None
     assert model.encoder.location_embed_enc.scale.grad is not None
+
+
+def test_an_image_of_whole_patches_is_not_padded_any_further():
+    model, _ = build(240, decoder="FCNDecoder", backbone_depth=4, decoder_channels=4)
+    seen = []
+    model.encoder.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape[-2:])))
+    with torch.inference_mode():
+        model(torch.randn(1, 6, 240, 256))
+    assert seen == [(240, 256)]
+
+
+def test_tokens_of_a_wide_image_become_a_wide_map_and_not_a_scrambled_square():
+    model, _ = build(64, decoder="FCNDecoder", backbone_depth=4, decoder_channels=4)
+    image = torch.randn(1, 6, 128, 512)  # 8 x 32 tokens, of which a square of 16 x 16 could be made
+    with torch.inference_mode():
+        tokens = model.eval().encoder(image)[-1]
+        grid = model.neck([tokens], (128, 512))[-1]
+    assert grid.shape[2:] == (8, 32)
+    for row, column in ((0, 0), (0, 31), (3, 17), (7, 0), (7, 31)):
+        assert torch.equal(grid[:, :, row, column], tokens[:, 1 + 32 * row + column])
+
+
+@pytest.mark.parametrize("decoder", list(DECODER_REGISTRY))
+def test_layers_of_one_scale_are_refused_by_a_decoder_that_would_read_them_as_a_pyramid(decoder):
+    # UPerNet once ran on four layers at stride 16 without a word; others failed far inside.
+    name = decoder.removeprefix("smp_")
+    wants_scales = (
+        ARCHITECTURES[name].needs.pyramid if "smp_" in decoder else decoder in ("UperNetDecoder", "UNetDecoder")
+    )
+
+    def built():
+        arguments = {"backbone_embed_dim": 48, "backbone_num_heads": 4, "decoder": decoder}
+        return EncoderDecoderFactory((64, 64)).build_model(
+            "segmentation", "prithvi_eo_tiny", num_classes=3, **arguments
+        )
+
+    if wants_scales:
+        with pytest.raises(
+            UserError, match=r"needs a pyramid, finest level first.*strides \[16, 16, 16, 16\]|needs [56] features"
+        ):
+            built()
+    else:
+        with torch.inference_mode():
+            assert built().eval()(torch.randn(1, 6, 64, 96)).output.shape == (1, 3, 64, 96)
+
+
+def test_a_head_of_two_outputs_is_refused_where_one_was_asked_for():
+    # Its second output would be dropped with the dimension of channels.
+    with pytest.raises(UserError, match="gives 2"):
+        EncoderDecoderFactory((64, 64)).build_model(
+            "regression", "prithvi_eo_tiny", "FCNDecoder", head=nn.Conv2d(256, 2, 1), num_outputs=1
+        )
+
+
+@pytest.mark.parametrize(
+    ("task", "counts", "arguments"),
+    [
+        ("segmentation", {"num_classes": 3}, {"head": nn.Conv2d(8, 5, 1)}),
+        ("regression", {}, {"head": nn.Conv2d(8, 3, 1)}),  # all but the first variable were dropped
+        ("scalar_regression", {"num_outputs": 2}, {"head": nn.Conv2d(8, 5, 1)}),
+    ],
+)
+def test_a_head_with_another_number_of_outputs_than_the_task_is_refused(task, counts, arguments):
+    with pytest.raises(UserError, match=r"gives? [35]( outputs)?"):
+        EncoderDecoderFactory((64, 64)).build_model(
+            task, "prithvi_eo_tiny", "FCNDecoder", decoder_channels=8, **counts, **arguments
+        )
+
+
+def test_the_centre_that_is_kept_is_the_images_not_the_padded_ones():
+    model = EncoderDecoderFactory((33, 33)).build_model(
+        "segmentation", "prithvi_eo_tiny", "FCNDecoder", num_classes=2, decoder_channels=8
+    )
+    image = torch.randn(1, 6, 33, 35)
+    model.eval()
+    with torch.inference_mode():
+        whole = model(image).output
+        model.image_size_out = (31, 31)
+        assert torch.equal(model(image).output, whole[..., 1:32, 2:33])
+        model.image_size_out = (30, 32)
+        assert torch.equal(model(image).output, whole[..., 1:31, 1:33])
+
+
+class TwicePassed(nn.Module):
+    """Calls one layer in two places, and another with the first one's weights."""
+
+    out_channels = (6, 6)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(6, 6, 3, 2, 1), nn.BatchNorm2d(6))
+        self.again = self.first
+        self.tied = nn.Conv2d(6, 6, 1)
+        self.tied.bias = self.first[0].bias
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        fine = self.first(image)
+        return [fine, self.tied(self.again(fine))]
+
+
+def test_a_backbone_that_calls_a_layer_twice_keeps_its_weights():
+    backbone = TwicePassed()
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    model = EncoderDecoderFactory((64, 64)).build_model(
+        "segmentation", backbone, "FCNDecoder", num_classes=2, decoder_channels=8
+    )
+    summarize(model, image_size=(64, 64))
+    assert all(torch.equal(value, before[name]) for name, value in model.encoder.state_dict().items())
+    assert model.encoder.again is model.encoder.first
+    assert model(torch.randn(2, 6, 64, 64)).output.shape == (2, 2, 64, 64)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_coordinates_too_coarse_to_tell_years_apart_are_refused(dtype):
+    backbone = BACKBONE_REGISTRY.build("prithvi_eo_v2_tiny_tl", depth=1, img_size=32)
+    image = torch.randn(1, 6, 32, 32)
+    assert torch.tensor(2018.0).to(torch.bfloat16) == 2016
+    with pytest.raises(UserError, match=r"temporal_coords are torch.*2018.*float32"):
+        backbone(image, temporal_coords=torch.tensor([[[2018.0, 200.0]]], dtype=dtype))
+    with pytest.raises(UserError, match="location_coords are torch"):
+        backbone(image, location_coords=torch.tensor([[48.0, 2.0]], dtype=dtype))
+    dates = torch.tensor([[[2018.0, 200.0]]])
+    assert torch.isfinite(backbone.bfloat16()(image.bfloat16(), temporal_coords=dates)[0].float()).all()
+
+
+def test_a_place_that_is_no_latitude_and_longitude_is_refused():
+    backbone = BACKBONE_REGISTRY.build("prithvi_eo_v2_tiny_tl", depth=1, img_size=32)
+    with pytest.raises(UserError, match=r"location_coords are \(B, 2\), latitude and longitude; got \(1, 3\)"):
+        backbone(torch.randn(1, 6, 32, 32), location_coords=torch.zeros(1, 3))
+
+
+def test_a_source_whose_prefix_would_never_be_found_is_refused():
+    with pytest.raises(ValueError, match="ends at the first underscore"):
+        MultiSourceRegistry("backbone", "geocompose.backbones").register_source("my_zoo", {})

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def group_of(option: str) -> str:
     return option.rpartition("/")[0]
 
 
-@lru_cache(maxsize=64)
+@cache
 def composed(option: str) -> DictConfig:
     """Return the composed configuration with this option; nobody changes it."""
     group, _, name = option.rpartition("/")

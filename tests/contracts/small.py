@@ -1,0 +1,190 @@
+"""The options of conf/ in small: the same code with fewer numbers, so that each can be built and run in milliseconds."""
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+import yaml
+from torch import Tensor, nn
+
+from geocompose.assembly import instantiate
+from geocompose.bands import ALIASES
+from geocompose.configuration.diagnosis import options
+from geocompose.features import FeatureSpec
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+CLASSES = 3
+
+
+@cache
+def content(group: str, name: str) -> Mapping[str, Any]:
+    """Return an option's keys, those of the option that it is an alias of included."""
+    keys = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    base = next((other for other in keys.pop("defaults", []) if other != "_self_"), None)
+    return keys if base is None else {**content(group, base), **keys}
+
+
+def is_alias(group: str, name: str) -> bool:
+    """Return whether an option only changes another one's values."""
+    return "defaults" in yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+
+
+BACKBONES, DECODERS = options(CONF, "backbone"), options(CONF, "decoder")
+FAMILIES = [name for name in BACKBONES if not is_alias("backbone", name)]
+LARGE = [  # above 50 M parameters
+    "prithvi_eo_v1_100", "prithvi_eo_v2_100_tl", "prithvi_eo_v2_300", "prithvi_eo_v2_300_tl", "prithvi_eo_v2_600", "prithvi_eo_v2_600_tl",
+]  # fmt: skip
+
+
+# What makes an option small, by its target. A new target needs a row here, unless it is small already.
+SMALL_BACKBONES: Mapping[str, Mapping[str, Any]] = {
+    "geocompose.backbones.prithvi_variants.build_prithvi": {"embed_dim": 48, "depth": 4, "num_heads": 4, "img_size": 64},
+    "geocompose.backbones.unet.UNet": {"out_channels": 8},
+    "geocompose.backbones.identity.IdentityBackbone": {},
+}  # fmt: skip
+# timm has a tiny model of most families, `test_<family>`; of the others, small ones.
+SMALL_TIMM: Mapping[str, Mapping[str, Any]] = {
+    "swin": {
+        "name": "swin_tiny_patch4_window7_224",
+        "kwargs": {"embed_dim": 24, "depths": [1, 1, 2, 1], "num_heads": [1, 2, 4, 8]},
+    },
+    "???": {"name": "test_efficientnet"},
+}
+SMALL_DECODERS: Mapping[str, Any] = {
+    "channels": 16, "out_channels": 16, "segmentation_channels": 32, "pyramid_channels": 32, "fusion_channels": 16,
+    "pab_channels": 16, "decoder_channels": 16,
+}  # fmt: skip
+
+
+def _small_timm(name: str) -> Mapping[str, Any]:
+    family = name.partition("_")[0].rstrip("0123456789")
+    if family in SMALL_TIMM:
+        return SMALL_TIMM[family]
+    assert timm.is_model(f"test_{family}"), f"say in SMALL_TIMM how {name} gets small"
+    return {"name": f"test_{family}"}
+
+
+def band_names(count: int) -> list[str]:
+    """Return the first so many bands of the vocabulary: 13 are Sentinel-2's."""
+    return list(ALIASES)[:count]
+
+
+def full_backbone(name: str, /, bands: int = 6, **changes: Any) -> Callable[[], nn.Module]:
+    """Return the constructor of a backbone option at its full size; the option `timm` gets a name."""
+    keys = dict(content("backbone", name))
+    if keys.get("name") == "???":
+        keys |= SMALL_TIMM["???"]
+    return instantiate({**keys, "bands": band_names(bands), **changes})
+
+
+def backbone(name: str, /, bands: int = 6, **changes: Any) -> nn.Module:
+    """Return a backbone option in small, with the same random weights each time."""
+    keys = content("backbone", name)
+    target = str(keys["_target_"])
+    few = _small_timm(str(keys["name"])) if target.endswith("build_timm") else SMALL_BACKBONES[target]
+    torch.manual_seed(0)
+    return full_backbone(name, bands, **{**few, **changes})()
+
+
+@cache
+def kept_backbone(name: str, device: str = "meta") -> nn.Module:
+    """Return a backbone option in small; nobody changes it."""
+    with torch.device(device):
+        return backbone(name)
+
+
+def fresh_backbone(name: str) -> nn.Module:
+    """Return what `backbone` does, as a constructor within the factory; a copy takes a tenth of the time."""
+    return copy.deepcopy(kept_backbone(name, torch.get_default_device().type))
+
+
+def decoder(name: str, /, levels: int = 4, **changes: Any) -> Callable[..., nn.Module]:
+    """Return the constructor of a decoder option in small; `levels`: how many features it will get."""
+    keys = dict(content("decoder", name))
+    if "kwargs" in keys:
+        keys["kwargs"] = {**keys["kwargs"], **_few(keys["kwargs"])}
+        if "intermediate_channels" in keys["kwargs"]:
+            keys["kwargs"]["intermediate_channels"] = [16] * levels
+    return instantiate({**keys, **_few(keys), **changes})
+
+
+def _few(keys: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: few for key, few in SMALL_DECODERS.items() if isinstance(keys.get(key), int)}
+
+
+class Maps(nn.Module):
+    """A backbone of one convolution a level: maps of any widths and strides."""
+
+    in_chans = 3
+
+    def __init__(self, widths: list[int], strides: list[int]) -> None:
+        super().__init__()
+        self.out_channels = list(widths)
+        self.levels = nn.ModuleList(nn.Conv2d(3, c, s, s) for c, s in zip(widths, strides, strict=True))
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return [level(image) for level in self.levels]
+
+
+class Tokens(nn.Module):
+    """A backbone of one convolution a layer: tokens at stride 16 after one class token."""
+
+    in_chans = 3
+    patch_size = 16
+
+    def __init__(self, width: int = 16, depth: int = 4) -> None:
+        super().__init__()
+        self.out_channels = [width] * depth
+        self.layers = nn.ModuleList(nn.Conv2d(3, width, 16, 16) for _ in range(depth))
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        cells = [layer(image).flatten(2).transpose(1, 2) for layer in self.layers]
+        return [torch.cat([tokens.mean(dim=1, keepdim=True), tokens], dim=1) for tokens in cells]
+
+
+STAND_INS: Mapping[str, Callable[[], nn.Module]] = {
+    "pyramid": lambda: Maps([16, 16, 32, 32], [4, 8, 16, 32]),
+    "one scale": lambda: Maps([16, 16, 16, 16], [16, 16, 16, 16]),
+    "tokens": Tokens,
+}
+
+
+def stand_in(name: str) -> nn.Module:
+    """Return a backbone of few lines that gives features of a kind, with the same random weights each time."""
+    torch.manual_seed(0)
+    return STAND_INS[name]()
+
+
+def image(bands: int = 6, batch: int = 1, rows: int = 64, columns: int = 64, frames: int | None = None) -> Tensor:
+    """Return random images, the same each time."""
+    shape = (batch, bands, rows, columns) if frames is None else (batch, bands, frames, rows, columns)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(batch * rows + columns))
+
+
+def coordinates(encoder: nn.Module, batch: int, frames: int = 1) -> dict[str, Tensor]:
+    """Return dates and places where a backbone takes them, in words that `forward` knows."""
+    takes = inspect.signature(encoder.forward).parameters
+    wanted = getattr(encoder, "coords_encoding", ())
+    given = {}
+    if "time" in wanted and "temporal_coords" in takes:
+        given["temporal_coords"] = torch.tensor([[2018.0, 26.0]]).expand(batch, frames, 2)
+    if "location" in wanted and "location_coords" in takes:
+        given["location_coords"] = torch.tensor([41.0, -5.8]).expand(batch, 2)
+    return given
+
+
+def shape_of(spec: FeatureSpec, batch: int, rows: int, columns: int) -> tuple[int, ...]:
+    """Return the shape of a feature that is as its spec says, for images of this size."""
+    h, w = rows / spec.stride, columns / spec.stride
+    assert h == int(h), f"{rows} rows are no whole number of cells of {spec}"
+    assert w == int(w), f"{columns} columns are no whole number of cells of {spec}"
+    if spec.layout == "tokens":
+        return (batch, spec.num_prefix_tokens + spec.num_frames * int(h) * int(w), spec.channels)
+    if spec.layout == "vector":
+        return (batch, spec.channels)
+    return (batch, spec.channels, int(h), int(w)) if spec.layout == "NCHW" else (batch, int(h), int(w), spec.channels)

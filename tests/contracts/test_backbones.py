@@ -1,0 +1,163 @@
+"""Every option of conf/backbone, in small and in full: features as declared, and what a module owes.
+
+In other forms too: with prompts, through time, with a choice of layers.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from geocompose.backbones.prithvi_variants import VARIANTS
+from geocompose.backbones.temporal import TemporalBackbone
+from geocompose.features import common_multiple
+from geocompose.probing import unused
+from tests.contracts.owed import check_copies, check_export, check_gradients, check_state
+from tests.contracts.small import (
+    BACKBONES,
+    FAMILIES,
+    LARGE,
+    backbone,
+    content,
+    coordinates,
+    full_backbone,
+    image,
+    shape_of,
+)
+
+BANDS = (6, 1, 3, 13)
+FRAMES = 2
+
+
+def through_time(name: str, pooling: str, bands: int = 6) -> nn.Module:
+    return TemporalBackbone(backbone(name, bands), pooling=pooling, n_timestamps=FRAMES)  # type: ignore[arg-type]
+
+
+# Every option, and the forms that options have beside their own.
+FORMS: Mapping[str, Callable[..., nn.Module]] = {
+    **{name: partial(backbone, name) for name in BACKBONES},
+    "prithvi with prompts": partial(backbone, "prithvi", vpt=True, vpt_n_tokens=3, vpt_dropout=0.1),
+    "prithvi in frames": partial(backbone, "prithvi", num_frames=FRAMES),
+    **{f"{name} through time": partial(through_time, name, "concat") for name in FAMILIES},
+    **{f"prithvi through time, {pooling}": partial(through_time, "prithvi", pooling) for pooling in ("mean", "max", "diff")},
+}  # fmt: skip
+WITH_LAYERS = [name for name in BACKBONES if "out_indices" in content("backbone", name)]
+
+
+def frames_of(encoder: nn.Module) -> int | None:
+    frames = getattr(encoder, "num_frames", 1)
+    return frames if frames > 1 else None
+
+
+def run(encoder: nn.Module, batch: int = 2, rows: int = 64, columns: int = 64) -> list[Tensor]:
+    frames = frames_of(encoder)
+    bands: Any = encoder.in_chans
+    return encoder(image(bands, batch, rows, columns, frames), **coordinates(encoder, batch, frames or 1))
+
+
+def unit(encoder: nn.Module) -> int:
+    """Return the least number of pixels from 32 on that every level of a backbone divides."""
+    step = common_multiple(encoder.feature_specs)  # type: ignore[arg-type]
+    return step * math.ceil(32 / step)
+
+
+def run_square(encoder: nn.Module) -> list[Tensor]:
+    return run(encoder, 2, 2 * unit(encoder), 2 * unit(encoder))
+
+
+def test_the_options_of_backbones_are_found():
+    assert len(BACKBONES) >= 16
+    assert set(LARGE) <= set(BACKBONES)
+    assert len(FAMILIES) >= 8
+
+
+def test_every_published_prithvi_is_an_option():
+    assert set(VARIANTS) <= set(BACKBONES)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_features_are_as_declared_for_any_number_of_bands_batch_and_shape_of_image(form):
+    for bands in BANDS:
+        encoder = FORMS[form](bands=bands)
+        specs = list(encoder.feature_specs)
+        assert [spec.channels for spec in specs] == list(encoder.out_channels)
+        pixels = unit(encoder)
+        sizes = ((1, 2, 2), (3, 1, 3), (3, 3, 1)) if bands == BANDS[0] else ((1, 1, 2),)
+        for training in (False, True) if bands == BANDS[0] else (False,):
+            encoder.train(training)
+            for batch, down, across in sizes:
+                rows, columns = down * pixels, across * pixels
+                with torch.no_grad():
+                    features = run(encoder, batch, rows, columns)
+                assert isinstance(features, list | tuple)
+                expected = [shape_of(spec, batch, rows, columns) for spec in specs]
+                assert [tuple(feature.shape) for feature in features] == expected
+                assert all(feature.isfinite().all() for feature in features)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_gradients_reach_every_parameter_of_a_backbone_that_learns(form):
+    check_gradients(FORMS[form](), run_square)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_backbone_is_copied_pickled_and_stored(form):
+    check_copies(FORMS[form](), run_square)
+    check_state(FORMS[form](), FORMS[form](), run_square)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_backbone_is_exported(form):
+    encoder = FORMS[form]()
+    frames, size = frames_of(encoder), 2 * unit(encoder)
+    check_export(
+        encoder, (image(encoder.in_chans, 2, size, size, frames), *coordinates(encoder, 2, frames or 1).values())
+    )
+
+
+@pytest.mark.parametrize("name", WITH_LAYERS)
+def test_a_chosen_layer_is_the_same_whatever_is_chosen_beside_it_and_only_what_it_needs_learns(name):
+    two, one = backbone(name, out_indices=[1, -1]).eval(), backbone(name, out_indices=[-1]).eval()
+    missing = one.load_state_dict(two.state_dict(), strict=False).missing_keys
+    assert missing == []
+    assert (len(two.out_channels), len(one.out_channels)) == (2, 1)
+    with torch.no_grad():
+        assert torch.equal(run_square(two)[-1], run_square(one)[-1])
+    for chosen in ([1], [1, -1]):
+        check_gradients(backbone(name, out_indices=chosen), run_square)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_backbone_of_full_size_returns_what_it_declares_and_learns_in_all_its_layers(name):
+    with torch.device("meta"):
+        encoder = full_backbone(name)()
+        assert (sum(p.numel() for p in encoder.parameters()) > 50e6) == (name in LARGE), "mend LARGE"
+        features = run_square(encoder.train())
+    rows = 2 * unit(encoder)
+    assert [tuple(f.shape) for f in features] == [shape_of(spec, 2, rows, rows) for spec in encoder.feature_specs]
+    parameters = dict(encoder.named_parameters())
+    assert set(unused(features, parameters)) == {key for key, value in parameters.items() if not value.requires_grad}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_large_backbone_computes_at_its_full_width_with_few_layers(name):
+    encoder = full_backbone(name, depth=2)().eval()
+    assert encoder.embed_dim == VARIANTS[name].embed_dim
+    with torch.no_grad():
+        assert all(feature.isfinite().all() for feature in run_square(encoder))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in BACKBONES]
+)
+def test_a_backbone_of_full_size_computes(name):
+    encoder = full_backbone(name)().eval()
+    rows = 2 * unit(encoder)
+    with torch.no_grad():
+        features = run(encoder, 1, rows, rows)
+    assert [tuple(f.shape) for f in features] == [shape_of(spec, 1, rows, rows) for spec in encoder.feature_specs]
+    assert all(feature.isfinite().all() for feature in features)
