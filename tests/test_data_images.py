@@ -229,6 +229,28 @@ def test_a_wrong_table_is_refused_with_its_line(tmp_path, header, rows, message)
         from_table(table(flat(tmp_path, count=3), header, *rows))
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file,label\nchip_0,Höhe\n".encode("latin-1"), r"labels\.csv is no text in UTF-8 .*Save it as CSV in UTF-8"),
+        (b"file,label\nchip_0," + 150_000 * b"x", r"labels\.csv can't be read as CSV: field larger than"),
+    ],
+)
+def test_a_table_that_is_no_text_is_refused_by_its_name(tmp_path, content, message):
+    (flat(tmp_path) / "labels.csv").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        from_table(tmp_path)
+
+
+def test_images_of_one_class_alone_are_refused_with_the_class(tmp_path):
+    with pytest.raises(
+        UserError, match=r"All 5 images under .* are of one class, 'forest'.*data\.images.*mend the folders"
+    ):
+        classified(folders(tmp_path, classes=("forest",)))
+    with pytest.raises(UserError, match=r"All 2 images .*mend the table"):
+        from_table(table(flat(tmp_path), ("file", "label"), ("chip_0", "a"), ("chip_1", "a")))
+
+
 def test_an_unknown_class_is_refused_with_its_place(tmp_path):
     with pytest.raises(UserError, match=r"forest/0\.tif: data\.class_names has no 'forest'\. Did you mean 'forrest'"):
         classified(folders(tmp_path), class_names=["forrest", "water"])

@@ -7,6 +7,7 @@ import torch
 from geocompose.errors import UserError
 from geocompose.training.metrics_csv import read_metrics
 from tests.command import SMALL, only_run, record_of, run
+from tests.data_rasters import BANDS, image, label, write
 
 
 @pytest.mark.parametrize("study", ["a/b", "..", "", "a b"])
@@ -136,7 +137,42 @@ def test_a_size_that_a_fixed_backbone_does_not_take_is_refused(tmp_path, monkeyp
         run(*SMALL, "backbone.name=levit_128s", "backbone.img_size=224", "data.scene_px=256", "data.tile_px=256")
 
 
-def test_a_class_without_training_label_and_tiles_larger_than_scenes_are_mentioned(tmp_path, monkeypatch, caplog):
+@pytest.mark.parametrize(
+    ("kind", "given", "message"),
+    [
+        (
+            "segmentation",
+            ("data=geotiff", "data.labels=*_L.tif", "decoder=fcn"),
+            "has the class cloud: is data.class_names in the order of the label's values?",
+        ),
+        (
+            "classification",
+            ("data=geotiff_classification", "data.table=t.csv", "decoder=identity"),
+            "has the class cloud, which can't be learnt",
+        ),
+        (
+            "multilabel",
+            ("data=geotiff_multilabel", "data.table=t.csv", "data.label_column=label", "decoder=identity"),
+            "has the class cloud, which can't be learnt",
+        ),
+    ],
+)
+def test_a_class_without_training_label_is_mentioned(kind, given, message, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("geocompose.training.session.log.propagate", True)
+    rows = ["file,label"]
+    for place in range(6):
+        write(tmp_path / f"{place}_S2.tif", image(place, 32, 32), BANDS)
+        write(tmp_path / f"{place}_L.tif", label(place, 32, 32))
+        rows.append(f"{place}_S2.tif,{('land', 'water')[place % 2]}")
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    files = ("data.root=.", "data.images=*_S2.tif", "data.class_names=[land, water, cloud]", "data.baselines=[]")
+    small = [text for text in SMALL if not text.startswith(("decoder", "data.num_scenes", "data.scene_px"))]
+    run(*small, f"task={kind}", *given, *files)
+    assert f"No training label {message}" in caplog.text
+
+
+def test_tiles_larger_than_scenes_are_mentioned(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("geocompose.training.session.log.propagate", True)
     run(*SMALL, "study=large", "data.tile_px=128", "trainer.max_epochs=1")

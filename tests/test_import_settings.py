@@ -266,6 +266,80 @@ def test_settings_that_can_not_be_understood_are_one_message(changes, message):
         translated(a_run(**changes))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_args": {"num_classes": "2"}}, "model_args.num_classes .* is a whole number from 1 on; got '2'"),
+        ({"model_args": {"peft_config": "LORA"}}, "model_args.peft_config .* is a mapping; got 'LORA'"),
+        ({"aux_heads": ["fcn"]}, "aux_heads.0 .* is a mapping; got 'fcn'"),
+        ({"aux_heads": [None]}, "aux_heads.0 .* is a mapping; got None"),
+        ({"class_names": "water"}, "class_names .* is a list; got 'water'"),
+        ({"ignore_index": "none"}, "ignore_index .* is a whole number; got 'none'"),
+        ({"loss": 3}, "loss .* is a loss's name, a list or a mapping of them; got 3"),
+        ({"optimizer": ["Adam"]}, "model.init_args.optimizer .* is a text"),
+        ({"lr_overrides": {"decoder": "slow"}}, "lr_overrides.decoder .* is a number; got 'slow'"),
+        ({"sections": {"optimizer": {"class_path": "Adam", "init_args": {"lr": "fast"}}}}, "optimizer.init_args.lr"),
+        ({"sections": {"optimizer": [{"class_path": "Adam"}]}}, "optimizer .* is a class's name, or a mapping"),
+        ({"sections": {"lr_scheduler": {"class_path": "StepLR", "init_args": [1]}}}, "lr_scheduler.init_args"),
+        ({"sections": {"trainer": {"callbacks": "EarlyStopping"}}}, "trainer.callbacks .* is a list or a mapping"),
+        ({"data": {"constant_scale": 0}}, "data.init_args.constant_scale .* is a number above 0; got 0"),
+        ({"data": {"img_grep": 3}}, "data.init_args.img_grep .* is a text; got 3"),
+        ({"data": {"train_transform": 3}}, "data.init_args.train_transform .* is a list or a mapping; got 3"),
+        (
+            {"data": {"train_transform": [{"class_path": "RandomCrop", "init_args": [224]}]}},
+            r"train_transform.0.init_args .* is a mapping; got \[224\]",
+        ),
+    ],
+)
+def test_settings_of_another_shape_than_terratorchs_are_one_message(changes, message):
+    with pytest.raises(UserError, match=message):
+        translated(a_run(**changes))
+
+
+def test_settings_of_a_foreign_data_module_may_have_any_shape():
+    by_modality = {"S1": "*_S1.tif"}
+    data = {"img_grep": by_modality, "train_transform": None, "means": by_modality, "stds": by_modality}
+    to = translated(a_run(module="GenericMultiModalDataModule", data=data))
+    assert fate(to, "img_grep.S1").startswith("not carried over: GenericMultiModalDataModule has no counterpart")
+
+
+def test_a_null_rate_and_null_arguments_of_an_auxiliary_head_are_their_defaults():
+    head = {"class_path": "terratorch.models.model.AuxiliaryHead", "init_args": None}
+    section = {"optimizer": {"class_path": "Adam", "init_args": {"lr": None}}}
+    to = translated(a_run(section, aux_heads=[head]))
+    assert to.values["optimizer"]["lr"] == 0.001
+
+
+def test_an_optimizer_section_without_a_rate_takes_torchs_and_not_the_tasks():
+    to = translated(a_run({"optimizer": {"class_path": "torch.optim.AdamW", "init_args": {}}}, lr=1e-6))
+    assert to.values["optimizer"]["lr"] == 0.001
+    assert fate(to, "model.init_args.lr") == "not needed: the section `optimizer` wins over it"
+
+
+@pytest.mark.parametrize(
+    ("transform", "fit", "told"),
+    [
+        ({"train_transform": "RandomCrop"}, "crop", "carried: data.random_crop, data.tile_px, data.fit=crop"),
+        ({"val_transform": "Resize"}, "resize", "not carried over: images larger than data.tile_px=96 are fitted"),
+        ({"test_transform": "CenterCrop"}, "crop", "not carried over: images larger than data.tile_px=96 are fitted"),
+    ],
+)
+def test_images_with_one_label_are_fitted_as_their_transforms_ask(transform, fit, told):
+    ((split, name),) = transform.items()
+    steps = [{"class_path": f"albumentations.{name}", "init_args": {"height": 96, "width": 96}}]
+    arguments = {"decoder": "IdentityDecoder", "decoder_channels": None, "decoder_num_convs": None}
+    to = translated(
+        a_run(
+            task="ClassificationTask",
+            module="GenericNonGeoClassificationDataModule",
+            model_args=arguments,
+            data={split: steps},
+        )
+    )
+    assert (to.values["data"]["fit"], to.values["data"]["tile_px"]) == (fit, 96)
+    assert fate(to, f"{split}.0.class_path").startswith(told)
+
+
 def test_arguments_that_confirm_what_is_so_anyway_are_not_needed():
     arguments = {
         "backbone": "prithvi_eo_tiny",

@@ -275,10 +275,23 @@ def test_runs_of_every_task_are_imported(task, kind, model_args, conf):
     with torch.no_grad():
         torch.testing.assert_close(trained.model(image).output, model(image).output)
     assert trained.target.kind == kind
-    assert trained.target.num_outputs == 1 if kind == "scalar_regression" else 2
+    assert trained.target.num_outputs == (1 if kind == "scalar_regression" else 2)
     if kind.endswith("regression"):
         assert set(trained.target.mean) == {0.0}  # predictions are in the labels' unit already
         assert set(trained.target.std) == {1.0}
+
+
+def test_outputs_may_be_named_where_the_files_do_not_name_them(conf):
+    tree = a_run(task="PixelwiseRegressionTask", model_args={"num_outputs": 2}, module="SomeDataModule")
+    del tree["model"]["init_args"]["model_args"]["num_classes"]
+    file, _ = a_checkpoint(tree, "regression")
+    given = {"config": written(tree), "ckpt": file, "mean": [1.0] * 3, "std": [2.0] * 3}
+    with pytest.raises(UserError, match="action.label_names has 1 names, but the model has 2 outputs"):
+        call(conf, **given, label_names=["height"])
+    call(conf, **given, label_names=["height", "biomass"])
+    paths = ("data.root=.", "data.images=i*.tif", "data.labels=l*.tif")
+    assert load_trained(only_run()).target.names == ("height", "biomass")
+    assert composed(conf, "experiment=imported/flood", *paths)["data"]["variables"] == ["height", "biomass"]
 
 
 def test_auxiliary_heads_come_along_with_their_weights(conf):
@@ -316,6 +329,13 @@ def test_an_experiment_that_is_there_is_replaced_only_on_demand(conf):
         assert "lr: 0.5" in text
 
 
+def test_an_experiment_that_could_not_be_composed_is_not_written(conf):
+    tree = a_run(model_args={"necks": {"name": "SelectIndices"}})
+    with pytest.raises(UserError, match=r"neck\.necks takes a list"):
+        call(conf, config=written(tree))
+    assert not (conf / "experiment/imported").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -328,6 +348,8 @@ def test_an_experiment_that_is_there_is_replaced_only_on_demand(conf):
         ({"ckpt": "text.txt"}, "text.txt can't be read"),
         ({"ckpt": "stateless.ckpt"}, "has no state_dict; it is no Lightning checkpoint"),
         ({"ckpt": "foreign.ckpt"}, "holds no weights under `model.`"),
+        ({"ckpt": "damaged.ckpt"}, r"holds no tensor as model\.a; the file is damaged"),
+        ({"ckpt": "listed.ckpt"}, r"model\.init_args\.task .* is a text; got \['segmentation'\]"),
         ({"ckpt": "silent.ckpt"}, "does not say which task it is for"),
         ({"ckpt": "silent.ckpt", "task": "segmentation"}, "has no model_args with a backbone's name"),
         ({"config": "fine.yaml", "name": "a/b"}, "action.name is of letters"),
@@ -341,6 +363,9 @@ def test_files_that_can_not_be_imported_are_one_message(arguments, message, conf
     torch.save({"epoch": 3}, "stateless.ckpt")
     torch.save({"state_dict": {"encoder.a": torch.ones(1)}}, "foreign.ckpt")
     torch.save({"state_dict": {"model.a": torch.ones(1)}}, "silent.ckpt")
+    torch.save({"state_dict": {"model.a": "weights"}}, "damaged.ckpt")
+    listed = {"hyper_parameters": {"task": ["segmentation"]}}
+    torch.save({"state_dict": {"model.a": torch.ones(1)}, **listed}, "listed.ckpt")
     with pytest.raises(UserError, match=message):
         call(conf, **arguments)
     assert not (conf / "experiment" / "imported").exists()

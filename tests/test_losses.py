@@ -90,6 +90,13 @@ def test_cross_entropy_is_the_mean_over_labelled_pixels():
     assert of_pixels("ce", logits, mask).item() == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("name", ["ce", "focal"])
+def test_class_weights_may_be_whole_numbers(name):
+    logits, mask = torch.randn(2, 3, 4, 4), torch.randint(0, 3, (2, 4, 4))
+    whole, real = (of_pixels(name, logits, mask, class_weights=weights) for weights in ([1, 2, 3], [1.0, 2.0, 3.0]))
+    torch.testing.assert_close(whole, real)
+
+
 def test_class_weights_weigh_pixels_by_their_class():
     logits = torch.tensor([[[[0.0, 0.0]], [[0.0, float(np.log(3))]]]])
     mask = torch.tensor([[[0, 1]]])

@@ -24,6 +24,7 @@ def import_terratorch(
     ckpt: str | None = None,
     name: str | None = None,
     task: Literal["segmentation", "regression", "classification", "multilabel", "scalar_regression"] | None = None,
+    label_names: list[str] | None = None,
     bands: list[str] | None = None,
     mean: list[float] | None = None,
     std: list[float] | None = None,
@@ -33,8 +34,8 @@ def import_terratorch(
     """Write conf/experiment/imported/NAME.yaml from the YAML `config`, and a run's folder from the checkpoint `ckpt`.
 
     One of the two is enough: a YAML makes the experiment alone, a checkpoint the run alone. name: of the experiment, and
-    of the study of its runs; the file's, or its folder's, where null. task, bands, mean, std, tile_px: what the files do
-    not say, or other than they say. overwrite: replace an experiment or a run that is there.
+    of the study of its runs; the file's, or its folder's, where null. task, label_names (of classes or
+    variables), bands, mean, std, tile_px: what the files do not say, or other than they say. overwrite: replace an experiment or a run that is there.
 
     Raises:
         UserError: a file can't be read or understood, something is missing, or the weights don't fit.
@@ -52,6 +53,8 @@ def import_terratorch(
     tree, differences = merged(tree, checkpoint.arguments if checkpoint else {})
     to = translate(tree, Options(experiment.conf_dir), kind=task, tile_px=tile_px)
     to.bands, to.mean, to.std = bands or to.bands, mean or to.mean, std or to.std
+    if label_names is not None:
+        _rename_labels(to, label_names)
     if bands is not None:
         to.set("data.bands", bands)
         to.set("backbone.bands", bands)
@@ -62,13 +65,14 @@ def import_terratorch(
         if ckpt_file is not None and differences:
             origin += [f"And from {ckpt_file.name}, sha256 {hash_file(ckpt_file)}:", *differences]
         planned = plan_experiment(to, experiment.conf_dir, chosen, origin, overwrite=overwrite)
+    from geocompose.migration.imported_run import composed, load_model, write_run
+
     run = None
     if checkpoint is None:
         assert planned is not None
+        composed(to, experiment.conf_dir, study)  # nothing is written that could not be run
         planned.write()
     else:
-        from geocompose.migration.imported_run import load_model, write_run
-
         loaded = load_model(to, experiment.conf_dir, study, checkpoint)  # nothing is written if it fails
         if planned is not None:
             planned.write()
@@ -96,6 +100,22 @@ def import_terratorch(
         out.print(f"experiment: {planned.path}\n  python run.py experiment=imported/{chosen}")
     if run is not None:
         out.print(f"run: {run.path}\n  python run.py action=evaluate action.run={run.path} ...")
+
+
+def _rename_labels(to: Translation, names: list[str]) -> None:
+    """Call the classes or variables by these names.
+
+    Raises:
+        UserError: there are more or fewer of them.
+    """
+    if len(names) != len(to.names):
+        raise UserError(
+            f"action.label_names has {len(names)} names, but the model has {len(to.names)} outputs; name each of them."
+        )
+    for key in ("class_names", "variables"):
+        if key in to.values.get("data", {}):
+            to.set(f"data.{key}", names)
+    to.names = list(names)
 
 
 def _show(to: Translation, differences: Sequence[str], dropped: Sequence[str]) -> None:

@@ -91,15 +91,30 @@ def listed_names(path: Path, known: Iterable[str]) -> list[str]:
     known: names that are no header even where they read like one.
 
     Raises:
-        UserError: the file lists nothing.
+        UserError: the file lists nothing, or is no text.
     """
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        names = [row[0].strip() for row in csv.reader(lines) if row and row[0].strip()]
+    names = [cells[0] for _, cells in csv_rows(path) if cells and cells[0]]
     if names and names[0].casefold() in _HEADERS and names[0] not in set(known):
         names = names[1:]
     if not names:
         raise UserError(f"The split file {path} lists no image; it takes one image a row, in the first column.")
     return names
+
+
+def csv_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Return the rows of a CSV file, each with the number of its last line (from 1) and its cells without outer spaces.
+
+    Raises:
+        UserError: the file is no text in UTF-8, or no CSV.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.reader(lines)
+            return [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no text in UTF-8 ({error.reason}). Save it as CSV in UTF-8.") from error
+    except csv.Error as error:
+        raise UserError(f"{path} can't be read as CSV: {error}.") from error
 
 
 def renamed(name: str, rename: Mapping[str, str]) -> str:

@@ -1,12 +1,12 @@
 """Which images have a label each: by folder or by table, with their splits. Opens no raster."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from geocompose.data.file_names import (
     FileLookup,
+    csv_rows,
     data_folder,
     list_file,
     listed_names,
@@ -107,12 +107,11 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]
     """Return the columns of a CSV file and its rows, each with its line's number (the header is line 1).
 
     Raises:
-        UserError: the file has no row, a column twice or without name, or a row of another length.
+        UserError: the file is no CSV or has no row, a column twice or without name, or a row of another length.
     """
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        reader = csv.reader(lines)
-        header = [cell.strip() for cell in next(reader, [])]
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
+    lines = csv_rows(path)
+    header = lines[0][1] if lines else []
+    rows = [(line, cells) for line, cells in lines[1:] if any(cells)]
     if len(header) == 1 and any(sign in header[0] for sign in ";\t"):
         raise UserError(f"{path} is not separated by commas: its header is {header[0]!r}. Write it as CSV with commas.")
     if len(set(header)) < len(header) or not all(header):

@@ -56,6 +56,11 @@ def open_classified_images(
     else:
         _check_columns(listing, [label_column], "data.label_column")
         names = [_filled(image, label_column) for image in listing.images]
+    if class_names is None and len(set(names)) == 1:
+        raise UserError(
+            f"All {len(names)} images under data.root={root} are of one class, {names[0]!r}: there is nothing to tell apart. "
+            f"Widen data.images={images}, or mend the {'folders' if table is None else 'table'}."
+        )
     kind = ClassificationLabels(sorted(set(names)) if class_names is None else class_names)
     known = {name: i for i, name in enumerate(kind.target.names)}
     labels = [np.array(_place(name, known, image), np.int64) for name, image in zip(names, listing.images, strict=True)]

@@ -36,7 +36,8 @@ def read_checkpoint(path: Path) -> TerraTorchCheckpoint:
     """Return what a checkpoint holds, on the CPU.
 
     Raises:
-        UserError: there is no such file, it can't be read without executing code, or it holds no model's weights.
+        UserError: there is no such file, it can't be read without executing code, or it holds no model's weights, or other
+        things as such.
     """
     if not path.is_file():
         raise UserError(
@@ -57,6 +58,11 @@ def read_checkpoint(path: Path) -> TerraTorchCheckpoint:
     if not of_model:
         raise UserError(
             f"action.ckpt={path} holds no weights under `model.`; it is no checkpoint of a TerraTorch task."
+        )
+    foreign = [key for key, value in of_model.items() if not isinstance(value, Tensor)]
+    if foreign:
+        raise UserError(
+            f"action.ckpt={path}: its state_dict holds no tensor as model.{foreign[0]}; the file is damaged."
         )
     arguments = content.get("hyper_parameters")
     return TerraTorchCheckpoint(

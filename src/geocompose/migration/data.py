@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from geocompose.data.target import PIXEL_WISE
 from geocompose.errors import UserError
 from geocompose.migration.file_layout import find_layout
 from geocompose.migration.ledger import Place
@@ -214,6 +215,7 @@ def _transforms(to: Translation) -> None:
 def _transform(to: Translation, split: str, place: Place, step: Any) -> None:
     name = str(class_name(step))
     arguments = step.get("init_args") or {} if isinstance(step, Mapping) else {}
+    of_images = to.kind not in PIXEL_WISE
     if name in _TRANSFORMS_NOT_NEEDED:
         to.ledger.needless(place, "done by the loader")
     elif name in _DIHEDRAL and split == "train" and arguments.get("p", 1) == 1:
@@ -222,7 +224,17 @@ def _transform(to: Translation, split: str, place: Place, step: Any) -> None:
     elif name == "RandomCrop" and split == "train" and _square(arguments) is not None:
         to.tile_px = to.tile_px or _square(arguments)
         to.set("data.random_crop", True)
-        to.ledger.carried(place, "data.random_crop, data.tile_px")
+        if of_images:
+            to.set("data.fit", "crop")
+        to.ledger.carried(place, f"data.random_crop, data.tile_px{', data.fit=crop' if of_images else ''}")
+    elif name in _SIZED and of_images and _square(arguments) is not None:
+        to.tile_px = to.tile_px or _square(arguments)
+        fit = to.values["data"].setdefault("fit", "resize" if name == "Resize" else "crop")
+        to.ledger.lost(
+            place,
+            f"images larger than data.tile_px={to.tile_px} are fitted by data.fit={fit} in every split, smaller ones are "
+            "padded, never enlarged",
+        )
     elif name in _SIZED and _square(arguments) is not None:
         to.tile_px = to.tile_px or _square(arguments)
         to.ledger.lost(place, f"images keep their scale; data.tile_px={_square(arguments)} cuts them into tiles")

@@ -164,7 +164,7 @@ def _auxiliary(to: Translation) -> None:
         return
     heads = []
     for item in listed:
-        node = item.get("init_args", item) if class_name(item) == "AuxiliaryHead" else item
+        node = item.get("init_args") or {} if class_name(item) == "AuxiliaryHead" else item
         heads.append({key: node[key] for key in ("name", "decoder", "decoder_args") if node.get(key) is not None})
     to.choose("auxiliary", "fcn")
     to.carry(place, "auxiliary.decoders", heads)

@@ -112,11 +112,11 @@ def _optimizer(to: Translation) -> None:
         name = class_name(section) or "Adam"
         name_place, place = _places("optimizer", section)
         for key in ("optimizer", "lr", "optimizer_hparams"):
-            if key != "lr" or "lr" in ledger.get(place, {}):
-                ledger.needless((*MODEL, key), "the section `optimizer` wins over it")
+            ledger.needless((*MODEL, key), "the section `optimizer` wins over it")
     given = dict(ledger.get(place, {}))
-    rate_place = (*place, "lr") if "lr" in given else (*MODEL, "lr")
-    rate = given.pop("lr", ledger.get((*MODEL, "lr"), 0.001))
+    rate_place = (*MODEL, "lr") if section is None and given.get("lr") is None else (*place, "lr")
+    given.pop("lr", None)
+    rate = ledger.get(rate_place, 0.001)  # the default of TerraTorch, and of nearly all of torch's optimizers
     found = to.options.by_target("optimizer", name)
     if not found:
         to.choose("optimizer", "adamw")

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from geocompose.errors import UserError, at_least, choices
-from geocompose.migration.data import translate_data
+from geocompose.migration.data import GENERIC, translate_data
 from geocompose.migration.ledger import Ledger
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.model import KINDS, translate_model
+from geocompose.migration.shapes import check_shapes
 from geocompose.migration.training import translate_training
 from geocompose.migration.translation import MODEL, MODEL_ARGS, Options, Translation
 
@@ -25,9 +26,11 @@ def translate(
     inference or of the backbone's images, or 224.
 
     Raises:
-        UserError: the task, the model or the numbers of classes or bands can't be understood.
+        UserError: a setting has another shape than TerraTorch takes; the task, the model or the numbers of classes or bands
+        can't be understood.
     """
     ledger = Ledger(tree)
+    check_shapes(ledger, of_data=class_name(ledger.get(("data",))) in GENERIC)
     to = Translation(ledger, options, kind or _kind(ledger))
     translate_model(to)
     translate_data(to)

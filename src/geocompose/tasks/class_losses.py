@@ -21,7 +21,7 @@ class CrossEntropyLoss(nn.Module):
         super().__init__()
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
-        self.register_buffer("weight", None if class_weights is None else torch.tensor(class_weights), persistent=False)
+        self.register_buffer("weight", _as_floats(class_weights), persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return a scalar for logits (B, classes, ...) and labels (B, ...)."""
@@ -47,7 +47,7 @@ class FocalLoss(nn.Module):
             raise UserError(f"task.loss: gamma of focal is 0 or more; got {gamma}.")
         self.ignore_index = ignore_index
         self.gamma = gamma
-        self.register_buffer("weight", None if class_weights is None else torch.tensor(class_weights), persistent=False)
+        self.register_buffer("weight", _as_floats(class_weights), persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return a scalar for logits (B, classes, ...) and labels (B, ...)."""
@@ -196,6 +196,11 @@ def _build(
     check_belongs("class_weights", weights is not None, spec, ["ce", "focal"])
     check_belongs("label_smoothing", bool(label_smoothing), spec, ["ce"])
     return built
+
+
+def _as_floats(weights: list[float] | None) -> Tensor | None:
+    # Whole numbers would make a tensor that no loss takes.
+    return None if weights is None else torch.tensor(weights, dtype=torch.float32)
 
 
 def _weight_of(labels: Tensor, ignore_index: int, weight: Tensor | None) -> Tensor:

@@ -24,6 +24,7 @@ from geocompose.runs import Record, RunFolder
 from geocompose.summary import Summary, summarize
 from geocompose.tasks.base import Task, check_kind
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
+from geocompose.training.output_range import check_output_range
 from geocompose.training.pictures import draw
 from geocompose.training.step_seed import StepSeed
 
@@ -58,6 +59,8 @@ def prepare(config: Mapping[str, Any], built: BuiltModel | None, folder: RunFold
     _normalize(data, built.model.encoder)
     data.setup()
     _warn_of_odd_data(data)
+    if not data.target.of_classes:
+        check_output_range(built.model, data.target, data.statistics.labels["train"].describe()["variables"])
     task = instantiate(config["task"])(
         model=built.model,
         optimizer=instantiate(config["optimizer"]),
@@ -138,13 +141,16 @@ def _try_optimization(task: Task, data: SceneData, trainer: Mapping[str, Any]) -
 
 
 def _warn_of_odd_data(data: SceneData) -> None:
-    if data.target.kind == "segmentation":  # the other kinds of data refuse it
+    if data.target.of_classes:
         counts = data.statistics.class_counts["train"]
         absent = [name for name, count in zip(data.class_names, counts, strict=True) if not count]
         if absent:
             log.warning(
-                "No training label has the class %s: is data.class_names in the order of the label's values?",
+                "No training label has the class %s%s",
                 ", ".join(absent),
+                ": is data.class_names in the order of the label's values?"
+                if data.target.kind == "segmentation"
+                else ", which can't be learnt: add images, split in another way (data.split, data.seed), or leave it out.",
             )
     largest = max(
         max(region.window.height, region.window.width) for regions in data.regions.values() for region in regions

@@ -1,0 +1,102 @@
+"""What each setting that is looked at has to be: a number, a text, a list or a mapping."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from geocompose.errors import UserError
+from geocompose.migration.ledger import Ledger, Place
+from geocompose.migration.translation import DATA, MODEL, MODEL_ARGS, TRAINER
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_SHAPES: Mapping[str, Callable[[Any], bool]] = {
+    "a mapping": lambda value: isinstance(value, Mapping),
+    "a list": lambda value: isinstance(value, list),
+    "a list or a mapping": lambda value: isinstance(value, list | Mapping),
+    "a text": lambda value: isinstance(value, str),
+    "a number": _is_number,
+    "a number above 0": lambda value: _is_number(value) and 0 < value < float("inf"),
+    "a whole number": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "a whole number from 1 on": lambda value: isinstance(value, int) and not isinstance(value, bool) and value > 0,
+    "a class's name, or a mapping with class_path": lambda value: isinstance(value, str | Mapping),
+    "a loss's name, a list or a mapping of them": lambda value: isinstance(value, str | list | Mapping),
+}
+# `*` stands for each item of a list or a mapping.
+_OF_MODEL: tuple[tuple[Place, str], ...] = (
+    (MODEL, "a mapping"),
+    ((*MODEL, "task"), "a text"),
+    ((*MODEL_ARGS, "num_classes"), "a whole number from 1 on"),
+    ((*MODEL_ARGS, "num_outputs"), "a whole number from 1 on"),
+    ((*MODEL_ARGS, "peft_config"), "a mapping"),
+    ((*MODEL_ARGS, "peft_config", "peft_config_kwargs"), "a mapping"),
+    ((*MODEL_ARGS, "aux_decoders"), "a list"),
+    ((*MODEL_ARGS, "aux_decoders", "*"), "a mapping"),
+    ((*MODEL, "aux_heads"), "a list"),
+    ((*MODEL, "aux_heads", "*"), "a mapping"),
+    ((*MODEL, "aux_heads", "*", "init_args"), "a mapping"),
+    ((*MODEL, "class_names"), "a list"),
+    ((*MODEL, "ignore_index"), "a whole number"),
+    ((*MODEL, "loss"), "a loss's name, a list or a mapping of them"),
+    ((*MODEL, "optimizer"), "a text"),
+    ((*MODEL, "optimizer_hparams"), "a mapping"),
+    ((*MODEL, "optimizer_hparams", "lr"), "a number"),
+    ((*MODEL, "lr"), "a number"),
+    ((*MODEL, "lr_overrides"), "a mapping"),
+    ((*MODEL, "lr_overrides", "*"), "a number"),
+    ((*MODEL, "scheduler"), "a text"),
+    ((*MODEL, "scheduler_hparams"), "a mapping"),
+    (("optimizer",), "a class's name, or a mapping with class_path"),
+    (("optimizer", "init_args"), "a mapping"),
+    (("optimizer", "init_args", "lr"), "a number"),
+    (("lr_scheduler",), "a class's name, or a mapping with class_path"),
+    (("lr_scheduler", "init_args"), "a mapping"),
+    (TRAINER, "a mapping"),
+    ((*TRAINER, "callbacks"), "a list or a mapping"),
+)
+_OF_DATA: tuple[tuple[Place, str], ...] = (
+    (DATA, "a mapping"),
+    ((*DATA, "constant_scale"), "a number above 0"),
+    ((*DATA, "img_grep"), "a text"),
+    ((*DATA, "label_grep"), "a text"),
+    *(
+        shape
+        for split in ("train", "val", "test")
+        for shape in (
+            ((*DATA, f"{split}_label_data_root"), "a text"),
+            ((*DATA, f"{split}_transform"), "a list or a mapping"),
+            ((*DATA, f"{split}_transform", "*", "init_args"), "a mapping"),
+        )
+    ),
+)
+
+
+def check_shapes(ledger: Ledger, *, of_data: bool) -> None:
+    """Refuse settings of another shape than TerraTorch takes, before anything is read from them.
+
+    of_data: whether the data module is one of the generic ones, whose settings are read.
+
+    Raises:
+        UserError: names the first such setting, what it is and what it has to be.
+    """
+    for pattern, shape in (*_OF_MODEL, *(_OF_DATA if of_data else ())):
+        for place in _places(ledger, pattern):
+            value = ledger.get(place)
+            # null is the default of a setting, but no item.
+            if (value is not None or pattern[-1] == "*") and not _SHAPES[shape](value):
+                raise UserError(
+                    f"{'.'.join(place)} of the TerraTorch configuration is {shape}; got {value!r}. Correct the file."
+                )
+
+
+def _places(ledger: Ledger, pattern: Place) -> Iterator[Place]:
+    if "*" not in pattern:
+        yield pattern
+        return
+    at = pattern.index("*")
+    held = ledger.get(pattern[:at])
+    keys = map(str, held) if isinstance(held, Mapping) else map(str, range(len(held) if isinstance(held, list) else 0))
+    for key in keys:
+        yield from _places(ledger, (*pattern[:at], key, *pattern[at + 1 :]))
