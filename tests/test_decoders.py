@@ -491,6 +491,7 @@ def test_every_value_of_an_smp_argument_works(arch, name, value):
         ("DeepLabV3", {"atrous_rates": [6, 12]}, r"atrous_rates are three whole numbers, such as \[12, 24, 36\]; got \[6, 12\]"),
         ("DeepLabV3", {"aspp_dropout": -0.1}, "aspp_dropout is from 0 to below 1"),
         ("DeepLabV3Plus", {"output_stride": 32}, "output_stride is 16 or 8; got 32"),
+        ("DeepLabV3Plus", {"output_stride": [16]}, r"output_stride is a whole number from 1 on; got \[16\]"),
         ("DeepLabV3Plus", {"output_stride": 8}, r"the third must be 2 times as fine as the last.*\[2, 4, 8, 16, 32\]"),
         ("DPT", {"readout": "add"}, "readout has no value 'add'. Allowed: ignore, cat"),
         ("DPT", {"intermediate_channels": [8]}, r"intermediate_channels has one width a feature: 4 here, got \[8\]"),

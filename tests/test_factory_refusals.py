@@ -3,11 +3,14 @@
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from geocompose.decoders.fcn import FCNDecoder
+from geocompose.decoders.linear import LinearDecoder
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.heads import HEADS
@@ -215,3 +218,71 @@ def test_necks_may_be_modules_or_constructors(neck):
 )
 def test_a_head_may_be_a_name_a_module_or_a_constructor(head):
     assert build(head=head)(torch.randn(1, 6, 64, 64)).output.shape == (1, 3, 64, 64)
+
+
+def test_parts_that_do_not_fit_are_refused_before_weights_are_asked_for(monkeypatch):
+    def download(*_: object) -> None:
+        raise AssertionError("the weights were asked for")
+
+    monkeypatch.setattr("geocompose.backbones.prithvi_variants.download", download)
+    with pytest.raises(UserError, match="needs a pyramid"):
+        build(decoder="UperNetDecoder", backbone_pretrained=True)
+    with pytest.raises(AssertionError, match="were asked for"):
+        build(backbone_pretrained=True)
+
+
+KINDS = {
+    "text for a switch": ({"backbone_kwargs": {**PRITHVI, "pretrained": "false"}}, r"backbone_pretrained is true or false; got 'false'"),
+    "text for a number": ({"backbone_kwargs": {**PRITHVI, "num_frames": "3"}}, r"backbone_num_frames is a whole number; got '3'"),
+    "number for a list": ({"backbone_kwargs": {**PRITHVI, "out_indices": 3}}, r"backbone_out_indices is a list of whole numbers or null; got 3"),
+    "switch for a number": ({"decoder_kwargs": {"channels": True}}, r"decoder_channels is a whole number; got True"),
+    "number for a switch": ({"decoder": "UNetDecoder", "decoder_kwargs": {"use_batchnorm": 5}, "necks": "auto"}, r"decoder_use_batchnorm is true or false; got 5"),
+    "null where there must be a number": ({"head_kwargs": {"dropout": None}}, r"head_dropout is a number; got None"),
+    "text for the bands of timm": ({"backbone": "timm_resnet18", "backbone_kwargs": {"bands": "RED"}}, r"backbone_bands is a list or null; got 'RED'"),
+    "numbers for the bands of timm": ({"backbone": "timm_resnet18", "backbone_kwargs": {"bands": [1, 2]}}, r"backbone.bands takes names of bands"),
+    "share of timm": ({"backbone": "timm_resnet18", "backbone_kwargs": {"drop_path_rate": 5}}, r"drop_path_rate is a share from 0 to below 1; got 5"),
+    "time steps": ({"backbone_use_temporal": True, "backbone_temporal_n_timestamps": "2"}, r"backbone_temporal_n_timestamps is a whole number or null; got '2'"),
+    "arguments that are a text": ({"backbone_kwargs": "depth"}, r"backbone_kwargs is a mapping of names to values.*got 'depth'"),
+    "arguments without names": ({"head_kwargs": {1: 2}}, r"head_kwargs is a mapping of names to values.*got \{1: 2\}"),
+    "task that is a list": ({"task": ["segmentation"]}, r"There is no task \['segmentation'\]"),
+    "auxiliary arguments": ({"aux_decoders": [AuxiliaryHead("a", "FCNDecoder", 5)]}, r"auxiliary decoder a: decoder_args is a mapping"),  # type: ignore[arg-type]
+    "auxiliary name of torch's": (aux("keys"), r"can't be called 'keys'"),
+    "image_size_out of switches": ({"image_size_out": [True, True]}, r"image_size_out is rows and columns in pixels"),
+    "image_size_out without rescale": ({"image_size_out": [32, 32], "rescale": False}, r"with rescale=false it is not. Leave one of them out"),
+    "classes of a decoder with a head": ({"decoder": "LinearDecoder", "decoder_kwargs": {"num_classes": 5}}, r"num_classes follows from the composition and is 3 here; got decoder_num_classes=5"),
+    "classes in a partial": ({"decoder": partial(LinearDecoder, num_classes=5), "decoder_kwargs": None}, r"num_classes follows from the composition and is 3 here"),
+    "strides of a decoder": ({"decoder": "LinearDecoder", "decoder_kwargs": {"strides": [2, 2, 2, 2]}}, r"strides follows from the composition"),
+    "pyramid of tokens": ({"necks": [{"name": "LearnedInterpolateToPyramidal"}]}, r"necks LearnedInterpolateToPyramidal can't be called.*ReshapeTokensToImage"),
+    "pyramid network on tokens": ({"necks": [{"name": "FeaturePyramidNetworkNeck"}, {"name": "ReshapeTokensToImage"}]}, r"can't be called one after the other.*ReshapeTokensToImage"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", KINDS)
+def test_an_argument_of_another_kind_is_answered_before_a_constructor_trips_over_it(case):
+    changes, message = KINDS[case]
+    with pytest.raises(UserError, match=f"(?s){message}"):
+        build(**changes)
+
+
+@pytest.mark.parametrize("size", [64, (64,), "64", (64.0, 64.0), (0, 64)])
+def test_an_image_size_that_is_none_is_refused(size):
+    with pytest.raises(UserError, match="image_size is rows and columns in pixels"):
+        EncoderDecoderFactory(size)
+
+
+def test_numbers_of_numpy_are_numbers():
+    model = build(
+        num_classes=np.int64(3),
+        backbone_kwargs={**PRITHVI, "img_size": np.int64(64)},
+        decoder_kwargs={"channels": np.int32(8)},
+        image_size_out=[np.int64(32), np.int64(16)],
+    )
+    assert model(torch.randn(1, 6, 64, 64)).output.shape == (1, 3, 32, 16)
+
+
+def test_a_part_of_somebody_elses_may_take_more_than_its_annotations_say():
+    class Liberal(FCNDecoder):
+        def __init__(self, channel_list: list[int], width: int) -> None:
+            super().__init__(channel_list, channels=int(width))
+
+    assert build(decoder=Liberal, decoder_kwargs={"width": "8"}).decoder.out_channels == 8

@@ -308,3 +308,43 @@ def test_the_callers_peft_config_is_left_as_it_was():
     before = copy.deepcopy(config)
     build(peft=config)
     assert config == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"modules_to_save": ["patch_embd"]},
+            r"modules_to_save has 'patch_embd', which ends.*Did you mean 'patch_embed'",
+        ),
+        ({"exclude_modules": ["mlp.fc3"]}, r"exclude_modules has 'mlp.fc3', which ends no module's name"),
+        ({"exclude_modules": r"blocks\.9\..*"}, "exclude_modules=.* is a pattern that matches no module"),
+        ({"rank_pattern": {"mlp.fc3": 8}}, "rank_pattern='mlp.fc3' is a pattern that matches no module"),
+        ({"alpha_pattern": {"mlp.fc3": 8}}, "alpha_pattern='mlp.fc3' is a pattern that matches no module"),
+        ({"targets": 5}, "target_modules is a list of the last parts of modules' names.*got 5"),
+        ({"targets": [1]}, r"target_modules is a list of the last parts of modules' names.*got \[1\]"),
+        ({"targets": "("}, "target_modules=.* is no regular expression"),
+        ({"task_type": "SEQ_CLS"}, "task_type is about language models. Leave it out"),
+        ({"inference_mode": True}, "nothing of the backbone learns. Leave inference_mode out"),
+    ],
+)
+def test_what_peft_would_pass_over_or_stumble_on_is_refused(arguments, message):
+    with pytest.raises(UserError, match=message):
+        build(peft=lora(**arguments))
+
+
+def test_patterns_beside_the_targets_are_obeyed():
+    model = build(
+        peft=lora(
+            modules_to_save=["patch_embed"],
+            exclude_modules=["blocks.0.mlp.fc1"],
+            rank_pattern={"mlp.fc2": 2},
+            lora_alpha=4,
+        )
+    )
+    learns = learning(model.encoder)
+    assert any("patch_embed" in name for name in learns)
+    assert not any("blocks.0.mlp.fc1" in name for name in learns)
+    ranks = {name: p.shape[0] for name, p in model.encoder.named_parameters() if "lora_A" in name}
+    assert {rank for name, rank in ranks.items() if "mlp.fc2" in name} == {2}
+    assert {rank for name, rank in ranks.items() if "mlp.fc2" not in name} == {4}

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from geocompose.argument_kinds import check_kinds
 from geocompose.backbones.temporal import TemporalBackbone
 from geocompose.decoders.needs import Needs, needs_of
 from geocompose.errors import UserError
 from geocompose.features import FeatureSpec, common_multiple
 from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.models.output import ModelOutput
 from geocompose.models.padding import PaddingMode
 from geocompose.models.pixel_wise import PixelWiseModel
 from geocompose.models.scalar_output import ScalarOutputModel
@@ -141,8 +143,20 @@ class Composition:
         # Tried on an image that every level divides, whatever the data's size: strides are then exact.
         multiple = common_multiple(specs)
         size = (16 * multiple, 24 * multiple)
-        with building("neck", ", ".join(type(step).__name__ for step in neck) or "none"):
-            features = meta_forward(neck, features_like(specs, size), size)
+        names = ", ".join(type(step).__name__ for step in neck) or "none"
+        with building("neck", names):
+            try:
+                features = meta_forward(neck, features_like(specs, size), size)
+            except UserError:
+                raise
+            except (RuntimeError, ValueError, NotImplementedError) as error:
+                # Torch's own, of a shape that a layer can't take.
+                given = "; ".join(map(str, dict.fromkeys(specs)))
+                raise UserError(
+                    f"The necks {names} can't be called one after the other on these features: {given}. They stopped with: "
+                    f"{str(error).splitlines()[0]} Tokens become maps by ReshapeTokensToImage, channels last become first by "
+                    "PermuteDims with new_order [0, 3, 1, 2]; or use necks='auto'."
+                ) from error
             if not isinstance(features, list | tuple):
                 raise UserError(f"The necks return {type(features).__name__}; a neck returns a list of tensors.")
             return observe(features, widths, size, part="the necks")
@@ -155,6 +169,7 @@ class Composition:
         """
         image = meta_image(input_channels(model.encoder), draft.num_frames, draft.image_size)
         coordinates = meta_coordinates(model.encoder, draft.num_frames) if self.coordinates else {}
+        hook = model.register_forward_hook(lambda _, __, returned: self._check_outputs(returned))
         try:
             return unreached_parameters(model, image, **coordinates)
         except RuntimeError as error:
@@ -163,6 +178,21 @@ class Composition:
                 f"{self.main.decoder.name} can't read these features: {features}. It stopped with: {str(error).splitlines()[0]} "
                 "Use neck=auto, or necks that give it what it reads."
             ) from error
+        finally:
+            hook.remove()
+
+    def _check_outputs(self, returned: ModelOutput) -> None:
+        """Refuse a head, or a decoder with a head, that gives another number of outputs than the task has."""
+        branches = {"": (self.main, returned.output)}
+        branches |= {f" of {name}": (self.auxiliary[name], output) for name, output in returned.auxiliary_heads.items()}
+        for whose, (branch, output) in branches.items():
+            part = branch.decoder if branch.decoder.includes_head else branch.head
+            given = output.shape[1] if output.ndim > 1 else 1
+            if not self.outputs.squeezed and given != self.outputs.count:
+                raise UserError(
+                    f"The {part.kind}{whose}, {part.name}, gives {given} outputs, and the task has {self.outputs.count}: "
+                    "give it that number, or change num_classes or num_outputs."
+                )
 
     def assemble(self, draft: Plan, *, with_weights: bool) -> EncoderDecoderModel:
         """Build the parts and wire them."""
@@ -200,6 +230,12 @@ class Composition:
             fill["strides"] = [spec.stride for spec in draft.decoder_features]
         if part.includes_head and part.takes("num_classes"):
             fill["num_classes"] = self.outputs.count
+        for name, value in fill.items():
+            given = part.given.get(name)
+            if given is not None and given != value:
+                raise UserError(
+                    f"{part.name}: {name} follows from the composition and is {value} here; got decoder_{name}={given!r}. Leave it out."
+                )
         decoder = part.build(widths, **fill)
         if part.includes_head:
             if branch.head.module is not None:
@@ -214,7 +250,10 @@ class Composition:
 
     def _encoder(self, *, with_weights: bool) -> nn.Module:
         encoder = self._image_encoder(with_weights=with_weights)
-        return encoder if self.temporal is None else TemporalBackbone(encoder, **self.temporal)
+        if self.temporal is None:
+            return encoder
+        check_kinds(TemporalBackbone, self.temporal, part="backbone_use_temporal", prefix="backbone_temporal_")
+        return TemporalBackbone(encoder, **self.temporal)
 
     def _image_encoder(self, *, with_weights: bool) -> nn.Module:
         if with_weights:
@@ -248,7 +287,7 @@ def _neck_part(config: NeckConfig | nn.Module | Callable[..., nn.Module]) -> Par
 
 
 def _needs(decoder: Part) -> Needs:
-    return needs_of(decoder.target, {**getattr(decoder.constructor, "keywords", {}), **decoder.arguments})
+    return needs_of(decoder.target, decoder.given)
 
 
 def _own_size(encoder: nn.Module) -> tuple[int, int]:

@@ -7,6 +7,7 @@ image size without memory or weights, then for real.
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from torch import nn
@@ -37,8 +38,11 @@ class EncoderDecoderFactory:
         image_size: rows and columns at which they are tried; the backbone's own, or 224, where null.
         coordinates: whether dates and places will be given to backbones that take them; what only they use doesn't
             learn otherwise.
+
+        Raises:
+            UserError: `image_size` is no size.
         """
-        self.image_size = image_size
+        self.image_size = None if image_size is None else _image_size(image_size)
         self.coordinates = coordinates
         self.plan: Plan | None = None  # of the last model built
 
@@ -80,7 +84,7 @@ class EncoderDecoderFactory:
         Raises:
             UserError: a ValueError: an unknown part, an argument that nobody takes, or parts that don't fit together.
         """
-        if task not in HEADS:
+        if not isinstance(task, str) or task not in HEADS:
             raise UserError(f"There is no task {task!r}. {choices(str(task), HEADS)}")
         outputs = _outputs(task, num_classes, num_outputs, rescale, image_size_out)
         routed = route(
@@ -114,6 +118,17 @@ class EncoderDecoderFactory:
         return model
 
 
+def _image_size(given: Sequence[int]) -> tuple[int, int]:
+    if (
+        isinstance(given, str)
+        or not isinstance(given, Sequence)
+        or len(given) != 2
+        or not all(isinstance(pixels, Integral) and pixels > 0 for pixels in given)
+    ):
+        raise UserError(f"image_size is rows and columns in pixels, such as (224, 224); got {given!r}.")
+    return int(given[0]), int(given[1])
+
+
 def _outputs(task: str, num_classes: object, num_outputs: object, rescale: object, image_size_out: object) -> Outputs:
     """Return what the model gives, checked.
 
@@ -128,7 +143,7 @@ def _outputs(task: str, num_classes: object, num_outputs: object, rescale: objec
             "num_classes",
             num_classes,
         )
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+    if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
         raise UserError(f"{task} needs {name}, a whole number from 1 on; got {count!r}.")
     if given is not None:
         raise UserError(f"{task} has {name}, not {other}; got {other}={given!r}. Leave it out.")
@@ -144,13 +159,19 @@ def _outputs(task: str, num_classes: object, num_outputs: object, rescale: objec
         if (
             not isinstance(image_size_out, Sequence)
             or len(image_size_out) != 2
-            or not all(isinstance(pixels, int) and pixels > 0 for pixels in image_size_out)
+            or not all(type(pixels) is not bool and isinstance(pixels, Integral) for pixels in image_size_out)
+            or min(image_size_out) < 1
         ):
             raise UserError(
                 f"image_size_out is rows and columns in pixels, such as [224, 224]; got {image_size_out!r}."
             )
-        size = (image_size_out[0], image_size_out[1])
-    return Outputs(per_pixel, count, task in OF_VALUES and count == 1, rescale, size)
+        if not rescale:
+            raise UserError(
+                "image_size_out keeps the centre of an output that was resized to the image; with rescale=false it is not. Leave "
+                "one of them out."
+            )
+        size = (int(image_size_out[0]), int(image_size_out[1]))
+    return Outputs(per_pixel, int(count), task in OF_VALUES and count == 1, rescale, size)
 
 
 def _padding(given: object) -> PaddingMode | None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 from torch import nn
 
+from geocompose.argument_kinds import check_kinds
 from geocompose.errors import UserError, choices
 
 PREFIXES = ("backbone", "decoder", "head")
@@ -53,12 +55,16 @@ class Part:
         """Return whether the constructor has an argument of this name."""
         return self.constructor is not None and argument in inspect.signature(self.constructor).parameters
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The arguments that somebody gave: to the factory, or in a partial."""
+        return {**getattr(self.constructor, "keywords", {}), **self.arguments}
+
     def changed(self) -> list[str]:
         """Return the arguments that were given another value than the constructor's default."""
         assert self.constructor is not None
         defaults = inspect.signature(self.target).parameters
-        given = {**getattr(self.constructor, "keywords", {}), **self.arguments}
-        return [name for name, value in given.items() if name not in defaults or value != defaults[name].default]
+        return [name for name, value in self.given.items() if name not in defaults or value != defaults[name].default]
 
     def build(self, *args: Any, **more: Any) -> nn.Module:
         """Build the part; `more` are arguments that follow from its neighbours, a given one wins.
@@ -87,6 +93,10 @@ class Part:
             signature.bind(*[None] * num_positional, **arguments)
         except TypeError as error:
             raise UserError(f"{self.name}: {error}. Give it as {self.kind}_NAME.") from error
+        if str(getattr(self.target, "__module__", "")).startswith(
+            "geocompose."
+        ):  # others may be more liberal than they say
+            check_kinds(self.target, arguments, part=self.name, prefix=f"{self.kind}_")
 
 
 @contextmanager
@@ -107,20 +117,34 @@ def route(
     own: the caller's own arguments, for the message.
 
     Raises:
-        UserError: an argument has no part's prefix, or is given twice.
+        UserError: an argument has no part's prefix, or is given twice; or a part's arguments are no mapping of names.
     """
-    routed = {prefix: dict(given[prefix] or {}) for prefix in PREFIXES}
+    routed = {prefix: _named(f"{prefix}_kwargs", given[prefix]) for prefix in PREFIXES}
     for key, value in kwargs.items():
         prefix, _, name = key.partition("_")
         if prefix not in routed or not name:
             raise UserError(
                 f"build_model takes no argument {key!r}. Arguments of parts have the prefix backbone_, decoder_ or head_. "
-                + choices(key, own)
+                + (choices(key, own) if own else "")
             )
         if name in routed[prefix]:
             raise UserError(f"{key} is given twice: by itself and in {prefix}_kwargs.")
-        routed[prefix][name] = value
+        routed[prefix][name] = _plain(value)
     return routed
+
+
+def _named(argument: str, given: object) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise UserError(
+            f"{argument} is a mapping of names to values, such as {{channels: 64}}, or null; got {given!r}."
+        )
+    return {name: _plain(value) for name, value in given.items()}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value  # constructors ask for Python's own numbers
 
 
 def resolve(kind: str, given: Any, find: Callable[[str], Callable[..., nn.Module]], arguments: dict[str, Any]) -> Part:

@@ -28,12 +28,23 @@ def _mode(module: nn.Module, training: bool) -> Iterator[None]:
 
 def meta_forward(module: nn.Module, *args: Any, training: bool = False, **kwargs: Any) -> Any:
     """Return what `module` returns for meta tensors; its own weights are neither read nor copied nor changed."""
-    weights = {
-        name: torch.empty_like(value, device="meta")
-        for name, value in (*module.named_parameters(), *module.named_buffers())
-    }
     with torch.no_grad(), torch.device("meta"), _mode(module, training):
-        return torch.func.functional_call(module, weights, args, kwargs)
+        return torch.func.functional_call(module, _shells(module), args, kwargs, tie_weights=False)
+
+
+def _shells(module: nn.Module) -> dict[str, Tensor]:
+    """Return a shape-only tensor for each parameter and buffer; those of tied ones are tied.
+
+    A module that stands in two places is named once: `functional_call` gives back what it replaced name by name, and
+    would leave such a module with shapes for weights.
+    """
+    shells: dict[int, Tensor] = {}
+    named = {}
+    for place, part in module.named_modules():
+        for name, value in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)):
+            shell = shells.setdefault(id(value), torch.empty_like(value, device="meta"))
+            named[f"{place}.{name}" if place else name] = shell
+    return named
 
 
 def on_meta(module: nn.Module) -> nn.Module:
@@ -80,9 +91,10 @@ def backbone_specs(backbone: nn.Module, image_size: tuple[int, int]) -> list[Fea
     if declared is not None:
         return list(declared)
     widths = getattr(backbone, "out_channels", None)
-    if widths is None:
+    if not isinstance(widths, Sequence) or isinstance(widths, str):
+        found = "has no out_channels" if widths is None else f"has out_channels={widths!r}"
         raise UserError(
-            f"The backbone {name} has no out_channels: give it a list of its features' widths, such as [64, 128, 256, 512]."
+            f"The backbone {name} {found}: give it a list of its features' widths, such as [64, 128, 256, 512]."
         )
     features = meta_forward(
         backbone, meta_image(input_channels(backbone), getattr(backbone, "num_frames", 1), image_size)
@@ -169,14 +181,14 @@ def unreached_parameters(module: nn.Module, *args: Any, **kwargs: Any) -> list[s
     Raises:
         RuntimeError: shapes don't fit.
     """
-    weights = {name: torch.empty_like(value, device="meta") for name, value in module.named_parameters()}
+    shells = _shells(module)
+    weights = {name: shells[name] for name, _ in module.named_parameters()}
     for value in weights.values():
         value.requires_grad_(value.is_floating_point())
-    buffers = {name: torch.empty_like(value, device="meta") for name, value in module.named_buffers()}
     hooks = [part.register_forward_pre_hook(_check_width) for part in module.modules() if isinstance(part, _ConvNd)]
     try:
         with torch.enable_grad(), torch.device("meta"), _mode(module, False):
-            returned = torch.func.functional_call(module, {**weights, **buffers}, args, kwargs)
+            returned = torch.func.functional_call(module, shells, args, kwargs, tie_weights=False)
     finally:
         for hook in hooks:
             hook.remove()

@@ -104,8 +104,12 @@ class MultiSourceRegistry:
         """Add a source that answers to `prefix_NAME`, and to bare names after those that are there.
 
         Raises:
-            ValueError: the prefix is taken.
+            ValueError: the prefix is taken, or has an underscore, so that no name would ever be found by it.
         """
+        if "_" in prefix or not prefix:
+            raise ValueError(
+                f"A source's prefix ends at the first underscore of a name, so it has none; got {prefix!r}."
+            )
         if prefix in (*OWN_PREFIXES, *self._others):
             raise ValueError(f"There is a source {prefix!r} of {self.kind}s already.")
         self._others[prefix] = source

@@ -91,9 +91,15 @@ def with_coordinates(
     temporal_coords: (B, frames, 2), added to each frame's tokens. location_coords: (B, 2), added to all.
 
     Raises:
-        UserError: coordinates are given that are not encoded, or dates of another number of frames.
+        UserError: coordinates are given that are not encoded, are too coarse, or of another shape.
     """
     frames, rows, columns = grid
+    for name, given in (("temporal_coords", temporal_coords), ("location_coords", location_coords)):
+        if given is not None and given.dtype in (torch.bfloat16, torch.float16):
+            raise UserError(
+                f"{name} are {given.dtype}, in which the year 2018 is not told from its neighbours; give them as float32, "
+                "whatever the precision of the model."
+            )
     if temporal_coords is not None:
         if time is None:
             raise UserError("temporal_coords are given, but coords_encoding of this backbone lacks 'time'.")
@@ -105,5 +111,7 @@ def with_coordinates(
     if location_coords is not None:
         if location is None:
             raise UserError("location_coords are given, but coords_encoding of this backbone lacks 'location'.")
+        if location_coords.ndim != 2 or location_coords.shape[1] != 2:
+            raise UserError(f"location_coords are (B, 2), latitude and longitude; got {tuple(location_coords.shape)}.")
         tokens = tokens + location(location_coords).unsqueeze(1).to(tokens.dtype)
     return tokens

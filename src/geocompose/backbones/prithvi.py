@@ -89,6 +89,8 @@ class PrithviViT(nn.Module):
         for name, share in (("drop_path", drop_path), ("vpt_dropout", vpt_dropout)):
             if not 0 <= share < 1:
                 raise UserError(f"{name} is a share from 0 to below 1; got {share}.")
+        if int(embed_dim * mlp_ratio) < 1:
+            raise UserError(f"mlp_ratio is above 0: an MLP is so many times as wide as embed_dim; got {mlp_ratio}.")
         if embed_dim % num_heads:
             raise UserError(f"embed_dim must be a multiple of num_heads; got {embed_dim} and {num_heads}.")
         if num_frames % patch[0]:

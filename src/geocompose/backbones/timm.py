@@ -8,9 +8,9 @@ import torch
 from timm.models import get_arch_pretrained_cfgs, is_model_pretrained
 from torch import nn
 
+from geocompose.backbones.band_names import band_names
 from geocompose.backbones.timm_probe import Architecture, architecture_of, create, probe, reductions_of
 from geocompose.backbones.timm_weights import load_checkpoint, load_pretrained
-from geocompose.bands import check_names
 from geocompose.errors import UserError, choices
 
 log = logging.getLogger("geocompose")
@@ -62,7 +62,7 @@ def build_timm(
         evenly spaced layers ending in the last of a model whose layers all have one stride.
     ckpt_path: weights under timm's names (safetensors or torch); all names have to match but those of the classifier
         and of layers that aren't returned.
-    drop_path_rate: stochastic depth from 0 to 1; null is timm's default.
+    drop_path_rate: stochastic depth from 0 to below 1; null is timm's default.
     kwargs: further arguments of the model's class in timm.
 
     Raises:
@@ -71,6 +71,7 @@ def build_timm(
     _check_name(name, pretrained)
     if pretrained and ckpt_path:
         raise UserError("backbone.pretrained=true and backbone.ckpt_path are two sources of weights: give one of them.")
+    bands = None if bands is None else band_names("backbone.bands", bands)
     channels = _channels(bands, in_chans)
     size = _size(img_size)
     architecture = architecture_of(name)
@@ -103,7 +104,7 @@ def build_timm(
         "out_channels": [spec.channels for spec in found.specs],
         "feature_specs": found.specs,
         "in_chans": channels,
-        "bands": None if bands is None else list(bands),
+        "bands": bands,
         "img_size": size,
         "fixed_size": found.fixed_size,
         "weights": weights,
@@ -140,9 +141,6 @@ def _channels(bands: list[str] | None, in_chans: int | None) -> int:
         if in_chans is not None and in_chans < 1:
             raise UserError(f"backbone.in_chans={in_chans}: a backbone needs at least one input channel.")
         return 3 if in_chans is None else in_chans
-    check_names(bands)
-    if not bands or len(set(bands)) < len(bands):
-        raise UserError(f"backbone.bands={list(bands)}: name at least one band, and each once.")
     if in_chans not in (None, len(bands)):
         raise UserError(
             f"backbone.in_chans={in_chans} contradicts backbone.bands={list(bands)}, which are {len(bands)}: "
@@ -182,6 +180,8 @@ def _arguments(
             )
     arguments = dict(kwargs)
     if drop_path_rate is not None:
+        if not 0 <= drop_path_rate < 1:
+            raise UserError(f"backbone.drop_path_rate is a share from 0 to below 1; got {drop_path_rate}.")
         if "drop_path_rate" not in architecture.arguments and not architecture.open_ended:
             raise UserError(f"backbone.drop_path_rate={drop_path_rate}: {name} has no stochastic depth; write null.")
         arguments["drop_path_rate"] = drop_path_rate

@@ -69,6 +69,7 @@ CHECKS: Mapping[str, Check] = {
     "prefinal_channels": _width,
     "pab_channels": _width,
     "reduction": _width,
+    "output_stride": _width,
     "atrous_rates": _rates,
     "dropout": _share,
     "aspp_dropout": _share,

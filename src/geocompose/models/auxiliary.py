@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import nn
+
 from geocompose.errors import UserError, choices
 
 
@@ -31,7 +33,7 @@ def auxiliary_heads(given: object) -> list[AuxiliaryHead]:
     """Return what `build_model(aux_decoders=...)` means: null, or a list of `AuxiliaryHead` or of mappings with its fields.
 
     Raises:
-        UserError: it is neither, a field is unknown or missing, or two have one name.
+        UserError: it is neither, a field is unknown, missing or of another kind, or a name can't be.
     """
     if given is None:
         return []
@@ -45,8 +47,18 @@ def auxiliary_heads(given: object) -> list[AuxiliaryHead]:
     for name in names:
         if not isinstance(name, str) or not name or "." in name:
             raise UserError(f"An auxiliary decoder's name is a text without dots; got {name!r}.")
+        if hasattr(nn.ModuleDict(), name):
+            raise UserError(
+                f"An auxiliary decoder can't be called {name!r}, which torch's ModuleDict has a use for. Choose another."
+            )
         if names.count(name) > 1:
             raise UserError(f"Two auxiliary decoders are called {name!r}; give each its own name.")
+    for head in heads:
+        args = head.decoder_args
+        if args is not None and (not isinstance(args, Mapping) or not all(isinstance(key, str) for key in args)):
+            raise UserError(
+                f"The auxiliary decoder {head.name}: decoder_args is a mapping such as {{decoder_channels: 64}}, or null; got {args!r}."
+            )
     return heads
 
 

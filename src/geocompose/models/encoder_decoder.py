@@ -4,6 +4,7 @@ from typing import Self
 
 from torch import Tensor, nn
 
+from geocompose.errors import UserError
 from geocompose.models.freezing import freeze, keep_still
 from geocompose.models.output import ModelOutput
 from geocompose.models.padding import PaddingMode, pad_to_multiple
@@ -68,6 +69,20 @@ class EncoderDecoderModel(nn.Module):
     def _finish(self, output: Tensor, padded_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
         """Return a head's output as the model's, given the sizes of the padded image and of the image itself."""
         raise NotImplementedError
+
+    def _only(self, output: Tensor) -> Tensor:
+        """Return an output without its dimension of channels, where the model has a single one.
+
+        Raises:
+            UserError: it has several, of which all but one would be lost.
+        """
+        if not self.single_output:
+            return output
+        if output.shape[1] != 1:
+            raise UserError(
+                f"The model has one output, and its head gives {output.shape[1]}: give the head that number, or change num_outputs."
+            )
+        return output[:, 0]
 
     def _freeze(self, part: str) -> None:
         freeze(getattr(self, part))

@@ -53,8 +53,10 @@ class PixelWiseModel(EncoderDecoderModel):
         if self.rescale:
             if output.shape[-2:] != padded_size:
                 output = F.interpolate(output, size=padded_size, mode="bilinear", align_corners=False)
-            output = crop_centre(output, self._kept(image_size))
-        return output[:, 0] if self.single_output else output
+            output = crop_centre(
+                crop_centre(output, image_size), self._kept(image_size)
+            )  # the image's centre, not the padded one's
+        return self._only(output)
 
     def _kept(self, image_size: tuple[int, int]) -> tuple[int, int]:
         if self.image_size_out is None:

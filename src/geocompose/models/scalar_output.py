@@ -14,4 +14,4 @@ class ScalarOutputModel(EncoderDecoderModel):
     def _finish(self, output: Tensor, padded_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
         if output.ndim == 4:
             output = output.mean(dim=(2, 3))
-        return output[:, 0] if self.single_output else output
+        return self._only(output)

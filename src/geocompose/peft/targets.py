@@ -1,7 +1,8 @@
 """What a method adapts: modules by the role that they have in a family of backbones, or by a pattern that somebody wrote."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import nn
 
@@ -66,21 +67,55 @@ def check_targets(backbone: nn.Module, targets: str | Sequence[str]) -> None:
     Raises:
         UserError: names the pattern, the nearest names, and what there is.
     """
-    names = [name for name, _ in backbone.named_modules() if name]
     if isinstance(targets, str):
-        if targets != "all-linear" and not any(re.fullmatch(targets, name) for name in names):
-            raise UserError(
-                f"target_modules={targets!r} is a pattern that matches no module. There are {_kinds(backbone)}."
-            )
+        if targets != "all-linear":
+            _check_expression(backbone, "target_modules", targets)
         return
-    if not targets:
+    if isinstance(targets, Sequence) and not targets:
         raise UserError(f"target_modules is empty, so nothing would be adapted. There are {_kinds(backbone)}.")
+    _check_endings(backbone, "target_modules", targets)
+
+
+def check_patterns(backbone: nn.Module, arguments: Mapping[str, Any]) -> None:
+    """Refuse what names modules beside target_modules and matches none: PEFT passes over it without a word.
+
+    Raises:
+        UserError: names the pattern, the nearest names, and what there is.
+    """
+    for argument in ("modules_to_save", "exclude_modules", "feedforward_modules"):
+        given = arguments.get(argument)
+        if isinstance(given, str):
+            _check_expression(backbone, argument, given)
+        elif given is not None:
+            _check_endings(backbone, argument, given)
+    for argument in ("rank_pattern", "alpha_pattern"):
+        for pattern in arguments.get(argument) or {}:
+            _check_expression(backbone, argument, pattern, before=r"(?:.*\.)?")
+
+
+def _check_expression(backbone: nn.Module, argument: str, pattern: str, before: str = "") -> None:
+    try:
+        matches = any(re.fullmatch(f"{before}(?:{pattern})", name) for name, _ in backbone.named_modules() if name)
+    except re.error as error:
+        raise UserError(f"{argument}={pattern!r} is no regular expression: {error}.") from error
+    if not matches:
+        raise UserError(f"{argument}={pattern!r} is a pattern that matches no module. There are {_kinds(backbone)}.")
+
+
+def _check_endings(backbone: nn.Module, argument: str, targets: Any) -> None:
+    if not isinstance(targets, Sequence) or not all(isinstance(target, str) for target in targets):
+        raise UserError(
+            f"{argument} is a list of the last parts of modules' names, such as [mlp.fc1]; got {targets!r}."
+        )
+    names = [name for name, _ in backbone.named_modules() if name]
     for target in targets:
-        if not any(name == target or name.endswith(f".{target}") for name in names):
-            parts = str(target).count(".") + 1
+        # PEFT takes any ending of a name as a module to save, and elsewhere a name's last whole parts.
+        start = "" if argument == "modules_to_save" else "."
+        if not any(name == target or name.endswith(f"{start}{target}") for name in names):
+            parts = target.count(".") + 1
             endings = sorted({".".join(name.split(".")[-parts:]) for name in names})
             raise UserError(
-                f"target_modules has {target!r}, which ends no module's name. {choices(str(target), endings)} There are "
+                f"{argument} has {target!r}, which ends no module's name. {choices(target, endings)} There are "
                 f"{_kinds(backbone)}."
             )
 
