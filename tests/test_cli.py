@@ -46,6 +46,22 @@ def test_a_mistake_is_one_message_and_leaves_nothing(mistake, message, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "override", ["peft.kwargs={use_dora: true}", "peft.kwargs.use_dora=true", "++peft.kwargs.use_dora=true"]
+)
+def test_what_a_foreign_constructor_knows_is_given_without_a_plus(override, tmp_path):
+    done = run(tmp_path, "peft=lora", override, "--cfg", "job", "-p", "peft.kwargs")
+    assert done.returncode == 0
+    assert "use_dora: true" in done.stdout
+
+
+def test_a_file_given_as_to_terratorch_is_answered_with_the_import(tmp_path):
+    done = run(tmp_path, "fit", "--config", "x.yaml")
+    assert done.returncode == 1
+    assert "action=import_terratorch action.config=FILE.yaml" in done.stderr
+    assert done.stdout.split() == ["no", "torch"]
+
+
 def test_a_traceback_is_shown_where_it_is_asked_for(tmp_path):
     done = run(tmp_path, "optimizer.lr=abc", "debug=true")
     assert done.returncode == 1

@@ -88,6 +88,10 @@ def test_a_part_is_found_by_its_name_with_and_without_the_prefix_of_its_source()
         assert len(build(backbone=backbone, backbone_kwargs=None).encoder.out_channels) == 5
 
 
+def test_the_task_may_be_written_in_any_case():
+    assert isinstance(build(task="Segmentation"), PixelWiseModel)
+
+
 def test_modules_are_used_as_they_are():
     backbone = build_prithvi("prithvi_eo_tiny", **TINY)
     decoder = FCNDecoder([32] * 6, channels=8)

@@ -303,6 +303,14 @@ def test_lora_refuses_grouped_convolutions_that_its_rank_cannot_be_divided_into(
         )
 
 
+def test_a_backbone_that_is_adapted_already_is_refused():
+    encoder = build(peft=Lora(r=2)).encoder
+    with pytest.raises(UserError, match="holds PEFT's adapters already"):
+        EncoderDecoderFactory((64, 64)).build_model(
+            "segmentation", encoder, "FCNDecoder", num_classes=2, necks="auto", peft_config=Lora(r=2)
+        )
+
+
 def test_the_callers_peft_config_is_left_as_it_was():
     config = lora()
     before = copy.deepcopy(config)

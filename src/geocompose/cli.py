@@ -48,8 +48,11 @@ def main(conf_dir: Path) -> None:
     log.setLevel(logging.INFO)
     log.propagate = False
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
-    given = get_args_parser().parse_args()
     typed = list(sys.argv)
+    opened = [_open_mapping(text) for text in typed[1:]]
+    sys.argv[1:] = opened
+    _refuse_foreign_habits(typed[1:])
+    given = get_args_parser().parse_args()
     report = partial(_report, debug=any(text.lstrip("+").lower() in ("debug=true", "debug=1") for text in typed))
 
     def act(composed: DictConfig) -> object:
@@ -60,7 +63,7 @@ def main(conf_dir: Path) -> None:
     if given.multirun:
         jobs.overrides = given.overrides
         own = own_overrides(given.overrides, groups(conf_dir))
-        sys.argv[1:] = [text for text in typed[1:] if text in own or text not in given.overrides]
+        sys.argv[1:] = [text for text in opened if text in own or text not in given.overrides]
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir), config_name="config")(jobs)()
     except KeyboardInterrupt:
@@ -79,6 +82,24 @@ def main(conf_dir: Path) -> None:
     jobs.show()
     if jobs.failed:
         sys.exit(1)
+
+
+def _open_mapping(text: str) -> str:
+    """Return an override of `kwargs`, which takes whatever a foreign constructor knows, in Hydra's form for new keys."""
+    key = text.partition("=")[0]
+    return f"++{text}" if "=" in text and "kwargs" in key.split(".")[1:] and key[0].isalpha() else text
+
+
+def _refuse_foreign_habits(arguments: Sequence[str]) -> None:
+    """Tell who types TerraTorch's command line what to type here."""
+    for text in arguments:
+        if text == "--config" or text.startswith("--config="):
+            print(
+                "error: Settings are overrides here, such as backbone=prithvi decoder=upernet; experiment=NAME takes a whole file of "
+                "conf/experiment. A TerraTorch YAML becomes one by action=import_terratorch action.config=FILE.yaml.",
+                file=sys.stderr,
+            )
+            sys.exit(1)
 
 
 def _of_cell(jobs: Jobs, conf_dir: Path) -> UserError | None:

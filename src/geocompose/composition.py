@@ -171,7 +171,8 @@ class Composition:
         coordinates = meta_coordinates(model.encoder, draft.num_frames) if self.coordinates else {}
         hook = model.register_forward_hook(lambda _, __, returned: self._check_outputs(returned))
         try:
-            return unreached_parameters(model, image, **coordinates)
+            with building("the trial of decoder", self.main.decoder.name):
+                return unreached_parameters(model, image, **coordinates)
         except RuntimeError as error:
             features = "; ".join(map(str, draft.decoder_features))
             raise UserError(

@@ -11,8 +11,13 @@ class UserError(ValueError):
 def nearest(name: str, allowed: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """Return the one of `allowed` that `name` was most likely meant to be, or None where nothing is close."""
     by_folded = {option.casefold(): option for option in allowed}
-    found = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=cutoff)
-    return by_folded[found[0]] if found else None
+    folded = name.casefold()
+    # A slip of the pen first; then a name with more to it, such as a class's (UNetDecoder); then what looks alike.
+    slips = difflib.get_close_matches(folded, by_folded, n=1, cutoff=max(cutoff, 0.85))
+    begun = sorted((option for option in by_folded if len(option) > 2 and folded.startswith(option)), key=len)
+    alike = difflib.get_close_matches(folded, by_folded, n=1, cutoff=cutoff)
+    best = [*slips, *begun[-1:], *alike]
+    return by_folded[best[0]] if best else None
 
 
 def at_least(name: str, value: float, least: float) -> None:

@@ -84,6 +84,7 @@ class EncoderDecoderFactory:
         Raises:
             UserError: a ValueError: an unknown part, an argument that nobody takes, or parts that don't fit together.
         """
+        task = task.lower() if isinstance(task, str) else task
         if not isinstance(task, str) or task not in HEADS:
             raise UserError(f"There is no task {task!r}. {choices(str(task), HEADS)}")
         outputs = _outputs(task, num_classes, num_outputs, rescale, image_size_out)

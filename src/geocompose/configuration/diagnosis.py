@@ -70,7 +70,8 @@ def _wrong_option(override: Override, conf_dir: Path) -> UserError | None:
     for value in values:
         for name in value if isinstance(value, list) else [value]:
             if name is not None and str(name).removesuffix(".yaml") not in allowed:
-                return UserError(f"{group} has no option {str(name)!r}. {choices(str(name), allowed)}")
+                any_timm = " Any model of timm: backbone=timm backbone.name=NAME." if group == "backbone" else ""
+                return UserError(f"{group} has no option {str(name)!r}. {choices(str(name), allowed)}{any_timm}")
     return None
 
 
@@ -86,14 +87,26 @@ def _wrong_key(override: Override, config: DictConfig, known: list[str], conf_di
             allowed = (
                 [str(name) for name in node if not str(name).startswith("_")] if isinstance(node, DictConfig) else []
             )
+            other = _in_other_groups(part, config)
             if not where:
+                if other:
+                    return UserError(f"There is no group or key {part!r}. Did you mean {' or '.join(other)}?")
                 return UserError(f"There is no group or key {part!r}. {choices(part, sorted({*known, *allowed}))}")
-            hint = _elsewhere(where, part, conf_dir)
+            hint = _elsewhere(where, part, conf_dir) or (
+                f"There is {' and '.join(other)}. " if other and depth == 1 else ""
+            )
             if where == "data" and "evaluate" in str(config.action._target_):
                 hint = "To change a recorded run's own data, write action.data={KEY: VALUE}. "
             return UserError(f"{where} has no key {part!r}. {hint}{choices(part, allowed)}")
         node = None if OmegaConf.is_missing(node, part) else node[part]
     return None
+
+
+def _in_other_groups(key: str, config: DictConfig) -> list[str]:
+    """Return where a key stands in the composed groups, such as optimizer.lr for lr; three places at most, else none."""
+    groups = [str(name) for name in config if isinstance(config._get_node(name), DictConfig)]
+    places = [f"{name}.{key}" for name in groups if key in config[name].keys()]  # noqa: SIM118 - as above
+    return places if len(places) <= 3 else []
 
 
 def _elsewhere(group: str, key: str, conf_dir: Path) -> str:

@@ -93,7 +93,10 @@ def checked(arch: str, given: Mapping[str, Any], allowed: Sequence[str]) -> dict
     kept: dict[str, Any] = {}
     for name, value in given.items():
         if name not in allowed:
-            raise UserError(f"smp's {arch} decoder takes no argument {name!r}. {choices(name, allowed)}")
+            raise UserError(
+                f"smp's {arch} decoder takes no argument {name!r}. {choices(name, allowed)} Give it as decoder.kwargs.NAME, or as "
+                "decoder_NAME to build_model (decoder_decoder_channels, ...)."
+            )
         if value is None:
             continue
         if name in CHECKS:

@@ -147,6 +147,10 @@ class Peft:
         Raises:
             UserError: an unknown method or argument, a target that is not there, or what PEFT itself refuses.
         """
+        if any(hasattr(part, "base_layer") or hasattr(part, "peft_config") for part in backbone.modules()):
+            raise UserError(
+                "The backbone holds PEFT's adapters already. Give one without them, or leave peft_config null to use it as it is."
+            )
         # The library takes seconds to load, and most runs need nothing of it.
         mapping = importlib.import_module("peft.mapping")
         known = {str(kind.value): config for kind, config in mapping.PEFT_TYPE_TO_CONFIG_MAPPING.items()}

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from geocompose.errors import UserError, choices
+from geocompose.errors import UserError, nearest
 from geocompose.peft.qkv import fused_layers, split_qkv
 
 # How layers of attention and of the feed-forward part are called by those who publish backbones.
@@ -113,10 +113,10 @@ def _check_endings(backbone: nn.Module, argument: str, targets: Any) -> None:
         start = "" if argument == "modules_to_save" else "."
         if not any(name == target or name.endswith(f"{start}{target}") for name in names):
             parts = target.count(".") + 1
-            endings = sorted({".".join(name.split(".")[-parts:]) for name in names})
+            guess = nearest(target, sorted({".".join(name.split(".")[-parts:]) for name in names}))
+            hint = f"Did you mean {guess!r}? " if guess else ""
             raise UserError(
-                f"{argument} has {target!r}, which ends no module's name. {choices(target, endings)} There are "
-                f"{_kinds(backbone)}."
+                f"{argument} has {target!r}, which ends no module's name. {hint}There are {_kinds(backbone)}."
             )
 
 
