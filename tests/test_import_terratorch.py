@@ -286,7 +286,7 @@ def test_outputs_may_be_named_where_the_files_do_not_name_them(conf):
     del tree["model"]["init_args"]["model_args"]["num_classes"]
     file, _ = a_checkpoint(tree, "regression")
     given = {"config": written(tree), "ckpt": file, "mean": [1.0] * 3, "std": [2.0] * 3}
-    with pytest.raises(UserError, match="action.label_names has 1 names, but the model has 2 outputs"):
+    with pytest.raises(UserError, match=r"action.label_names has 1 names, but the model has 2 outputs"):
         call(conf, **given, label_names=["height"])
     call(conf, **given, label_names=["height", "biomass"])
     paths = ("data.root=.", "data.images=i*.tif", "data.labels=l*.tif")

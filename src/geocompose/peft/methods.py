@@ -86,6 +86,7 @@ class Lora:
         Raises:
             UserError: numbers out of range, targets that are not there, or an argument that LoraConfig does not have.
         """
+        _refuse_adapted(backbone)
         at_least("peft.r", self.r, 1)
         at_least("peft.alpha", self.alpha, 1)
         if not 0 <= self.dropout < 1:
@@ -147,10 +148,7 @@ class Peft:
         Raises:
             UserError: an unknown method or argument, a target that is not there, or what PEFT itself refuses.
         """
-        if any(hasattr(part, "base_layer") or hasattr(part, "peft_config") for part in backbone.modules()):
-            raise UserError(
-                "The backbone holds PEFT's adapters already. Give one without them, or leave peft_config null to use it as it is."
-            )
+        _refuse_adapted(backbone)
         # The library takes seconds to load, and most runs need nothing of it.
         mapping = importlib.import_module("peft.mapping")
         known = {str(kind.value): config for kind, config in mapping.PEFT_TYPE_TO_CONFIG_MAPPING.items()}
@@ -207,6 +205,18 @@ def peft_method(given: object) -> PeftMethod:
     raise UserError(
         f"peft_config is null, or a mapping such as {{method: LORA, replace_qkv: qkv, peft_config_kwargs: {{...}}}}; got {given!r}."
     )
+
+
+def _refuse_adapted(backbone: nn.Module) -> None:
+    """Refuse a finished module that an earlier build has adapted: adapters of adapters are nobody's wish.
+
+    Raises:
+        UserError: says what to give instead.
+    """
+    if any(hasattr(part, "base_layer") or hasattr(part, "peft_config") for part in backbone.modules()):
+        raise UserError(
+            "The backbone holds PEFT's adapters already. Give one without them, or leave peft_config null to use it as it is."
+        )
 
 
 def _plain(value: Any) -> Any:
