@@ -1,6 +1,7 @@
 """fit from the command line to the files on disk."""
 
 import csv
+import logging
 import shutil
 
 import numpy as np
@@ -138,7 +139,22 @@ def test_an_interrupted_run_resumes_and_ends_like_an_undisturbed_one(tmp_path, m
     assert record["status"] == "completed"
     assert record["resumed"] == 1
     assert [row["epoch"] for row in read_metrics(stopped / "metrics.csv")] == [0, 1, 2]
+    assert (stopped / "metrics.csv").read_text() == (only_run("undisturbed") / "metrics.csv").read_text()
     assert record["metrics"] == undisturbed["metrics"]
+
+
+def test_the_log_of_a_run_holds_what_was_said_before_it_had_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["run.py", "study=told"])
+    before = list(logging.getLogger("geocompose").handlers)
+    run(*SMALL, "study=told", "data.tile_px=128", "trainer.max_epochs=1")
+    first, *others = (only_run("told") / "run.log").read_text().splitlines()
+    assert first.endswith("INFO python run.py study=told")
+    assert any("WARNING data.tile_px=128 is more than any scene has" in line for line in others)
+    assert logging.getLogger("geocompose").handlers == before
+    with pytest.raises(UserError, match="above 0"):
+        run(*SMALL, "study=told", "trainer.gradient_clip_val=0")
+    assert logging.getLogger("geocompose").handlers == before
 
 
 def test_a_failed_run_is_recorded_and_run_again_only_when_asked(tmp_path, monkeypatch):

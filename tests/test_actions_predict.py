@@ -222,6 +222,9 @@ def test_predict_does_not_replace_a_file_unasked(made):
         ("classification", ["action.output=outputs"], r"action\.output=outputs is a folder\. Name .*table\.csv"),
         ("segmentation", ["action.output=map.csv"], r"written as GeoTIFF: map\.csv should end with \.tif"),
         ("classification", ["action.output=map.tif"], r"written as a table: map\.tif should end with \.csv"),
+        ("segmentation", ["action.output=scene.tif"], r"scene\.tif is the raster to be predicted"),
+        ("classification", ["action.input=notes.txt"], r"notes\.txt can't be read as a raster"),
+        ("segmentation", ["action.input=notes.txt"], r"notes\.txt can't be read as a raster"),
         ("segmentation", ["data.tile_px=8"], r"data\.tile_px=8 would change nothing"),
         ("classification", ["action.batch_size=0"], r"action\.batch_size=0: write how many images"),
         ("segmentation", ["action.batch_size=0"], r"action\.batch_size=0: write how many windows"),
@@ -230,13 +233,35 @@ def test_predict_does_not_replace_a_file_unasked(made):
 def test_what_predict_cannot_do_is_refused_and_nothing_is_written(made, kind, more, message):
     folder = made(kind)
     write_scene("scene.tif", 32, 32)
+    Path("notes.txt").write_text("no raster")
     out = "t.csv" if kind in OF_IMAGES else "map.tif"
     changed = {text.partition("=")[0] for text in more}
     arguments = {"action.input": "scene.tif", "action.output": out}
     given = [f"{key}={value}" for key, value in arguments.items() if key not in changed]
     with pytest.raises(UserError, match=message):
         run("action=predict", f"action.run={folder}", *given, *more)
-    assert {path.name for path in Path().iterdir()} == {"outputs", "scene.tif"}
+    assert {path.name for path in Path().iterdir()} == {"outputs", "scene.tif", "notes.txt"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("segmentation", ["action.output=new/z.csv"]),
+        ("segmentation", ["action.output=scene.tif", "action.overwrite=true"]),
+        ("segmentation", ["action.input=notes.txt"]),
+        ("classification", ["action.output=z.tif"]),
+        ("classification", ["action.input=notes.txt"]),
+    ],
+)
+def test_files_that_cannot_be_are_refused_before_the_model_is_built(made, kind, more, monkeypatch):
+    folder = made(kind)
+    monkeypatch.setattr("geocompose.assembly.load_trained", lambda run: pytest.fail("the model was built"))
+    write_scene("scene.tif", 32, 32)
+    Path("notes.txt").write_text("no raster")
+    given = {"action.input": "scene.tif", "action.output": "t.csv" if kind in OF_IMAGES else "map.tif"}
+    given |= dict(text.split("=") for text in more)
+    with pytest.raises(UserError, match=r"written as|to be predicted|can't be read as a raster"):
+        run("action=predict", f"action.run={folder}", *(f"{key}={value}" for key, value in given.items()))
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are(made):

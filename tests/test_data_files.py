@@ -65,7 +65,7 @@ def test_a_pattern_without_match_shows_what_is_there(tmp_path):
     with pytest.raises(UserError, match=r"data\.images=\*\.jp2 matches nothing.*A_LabelHand\.tif"):
         match_pairs(str(chips(tmp_path, "A")), "*.jp2", "*_LabelHand.tif")
     (tmp_path / "bare").mkdir()
-    with pytest.raises(UserError, match="It holds no file"):
+    with pytest.raises(UserError, match="bare holds no file"):
         match_pairs(str(tmp_path / "bare"), "*.tif", "*_lab.tif")
 
 

@@ -65,7 +65,7 @@ WRONG = {
     "necks by a prefix": ({"neck_indices": [1]}, r"build_model takes no argument 'neck_indices'"),
     "neck without a name": ({"necks": [{"indices": [0]}]}, r"Each neck is a mapping with a name"),
     "unknown neck": ({"necks": [{"name": "SelectIndexes", "indices": [0]}]}, r"There is no neck 'SelectIndexes'. Did you mean 'SelectIndices'\?"),
-    "neck argument": ({"necks": [{"name": "SelectIndices", "index": [0]}]}, r"SelectIndices takes no argument neck_index. Did you mean 'indices'\?"),
+    "neck argument": ({"necks": [{"name": "SelectIndices", "index": [0]}]}, r"SelectIndices takes no argument 'index'. Did you mean 'indices'\?"),
     "layers beyond the depth": ({"necks": [{"name": "SelectIndices", "indices": [2, 5]}]}, r"returns 4 features, so indices go from 0 to 3"),
     "tokens for a decoder of maps": ({"necks": [{"name": "SelectIndices", "indices": [0, 1, 2, 3]}]}, r"FCNDecoder reads maps.*ReshapeTokensToImage"),
     "one scale for a pyramid": ({"decoder": "UperNetDecoder", "decoder_kwargs": {"channels": 8}}, r"UperNetDecoder needs a pyramid.*LearnedInterpolateToPyramidal"),

@@ -217,6 +217,16 @@ def test_decisions_show_precision_recall_and_f1_of_each_class(tmp_path, drawn):
     assert {"4 found of 5; 2 false alarms", "no image has it; 3 false alarms"} <= set(texts(drawn[0]))
 
 
+@pytest.mark.parametrize("num_classes", [1, 2, 12])
+def test_the_legend_of_decisions_is_whole_and_one_false_alarm_is_one(tmp_path, drawn, num_classes):
+    counts = np.full((num_classes, 2, 2), [[5, 1], [1, 4]])
+    class_decisions.class_decisions(counts, [f"c{i}" for i in range(num_classes)], tmp_path / "d.png", "Test split")
+    (figure,) = drawn
+    legend = figure.legends[0].get_window_extent()
+    assert figure.bbox.y0 <= legend.y0 < legend.y1 <= figure.axes[0].get_window_extent().y0
+    assert "4 found of 5; 1 false alarm" in texts(figure)
+
+
 def numbers(count: int, variables: int = 1) -> tuple[np.ndarray, np.ndarray]:
     draw = np.random.default_rng(0)
     truth = draw.normal(100, 20, (count, variables))

@@ -22,7 +22,7 @@ def test_options_of_trainer_scheduler_and_loss_train(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(*SMALL, "study=plateau", "scheduler=plateau", "task.loss={ce: 0.5, dice: 0.5}", "logger=csv")
     run(*SMALL, "study=ema", "trainer.ema_decay=0.5", "scheduler=none", "task.loss=dice")
-    run(*SMALL, "study=early", "trainer.early_stopping_patience=1", "optimizer.lr=0", "trainer.max_epochs=6")
+    run(*SMALL, "study=early", "trainer.early_stopping_patience=1", "optimizer.lr=1e-30", "trainer.max_epochs=6")
     run(*SMALL, "study=bf16", "trainer.precision=bf16-mixed", "task.class_weights=[1, 2, 1, 1]")
     run(*SMALL, "study=frozen", "task.freeze_backbone=true", "data.random_crop=true", "data.rotation_deg=10")
     assert not (only_run("plateau") / "tensorboard").exists()
@@ -90,6 +90,24 @@ def test_an_epoch_without_validation_repeats_no_validation(tmp_path, monkeypatch
         ("trainer.check_val_every_n_epoch=9", "never comes in 2 epochs"),
         ("trainer.early_stopping_patience=0", "counts epochs from 1 on, or is null; got 0"),
         ("trainer.devices=2", "one process on one device for now"),
+        ("trainer.accumulate_grad_batches=0", r"accumulate_grad_batches is a whole number from 1 on; got 0"),
+        ("trainer.gradient_clip_val=-1", r"gradient_clip_val is a norm above 0, or null for none; got -1"),
+        ("trainer.gradient_clip_val=0", r"gradient_clip_val is a norm above 0, or null for none; got 0"),
+        ("scheduler=step scheduler.step_size=0", r"scheduler \(StepLR, scheduler\.step_size=0, .*ZeroDivisionError"),
+        ("scheduler=cosine scheduler.T_max=0", r"scheduler \(CosineAnnealingLR, scheduler\.T_max=0, .*ZeroDivision"),
+        (
+            "scheduler=plateau scheduler.factor=1",
+            r"scheduler \(ReduceLROnPlateau, scheduler\.factor=1\.0, .*should be < 1",
+        ),
+        (
+            "scheduler=step scheduler.step_size=1 scheduler.gamma=-1",
+            r"scheduler\.gamma=-1\.0\): the learning rate would be -0\.0005 in epoch 1",
+        ),
+        ("optimizer.lr=0", r"Nothing would learn: every learning rate is 0 .*optimizer\.lr=0\.0\)"),
+        (
+            "optimizer.lr=0 task.lr_by_part={backbone:0}",
+            r"Nothing would learn.*Set optimizer\.lr, or task\.lr_by_part of a part, above 0",
+        ),
         ("trainer.precision=16-mixed", "needs an accelerator; use bf16-mixed or 32-true"),
         ("trainer.ema_decay=1", "between 0 and 1"),
         ("data.normalize=pretraining", "needs the backbone's published statistics"),
@@ -112,6 +130,12 @@ def test_a_wrong_setting_is_told_and_writes_nothing(override, message, tmp_path,
     with pytest.raises(UserError, match=message):
         run(*SMALL, *override.split())
     assert not list(tmp_path.rglob("record.json"))
+
+
+def test_a_part_may_have_the_rate_0_while_another_learns(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(*SMALL, "task.lr_by_part={backbone: 0}", "trainer.max_epochs=1")
+    assert record_of(only_run("default"))["status"] == "completed"
 
 
 def test_one_run_has_one_folder_whatever_its_option_is_called(tmp_path, monkeypatch):
@@ -191,7 +215,7 @@ def test_a_width_too_few_for_smps_unet_is_refused(tmp_path, monkeypatch):
         ("trainer.max_epochs=ten", r"^trainer\.max_epochs takes a whole number; got 'ten'"),
         ("optimizer.betas=0.9", r"^optimizer\.betas takes a list, such as \[a, b\]; got 0\.9"),
         ("retry=true", "^retry takes one of failed or null; got true"),
-        ("optimizer.lr=-1", "^optimizer or scheduler: Invalid learning rate"),
+        ("optimizer.lr=-1", r"^optimizer \(AdamW, optimizer\.lr=-1\.0, .*\) can't be: Invalid learning rate"),
         ("trainer.accelerator=cda", r"^trainer: .*trainer\.accelerator \(auto, cpu, gpu\)"),
     ],
 )

@@ -90,6 +90,17 @@ def test_losses_of_segmentation(loss, carried):
     assert verdicts == ({"carried"} if carried else {"not carried over"})
 
 
+def test_an_unknown_loss_is_told_with_all_losses_of_the_task():
+    told = fate(translated(a_run(loss="hausdorff")), "init_args.loss")
+    assert told == "not carried over: task=segmentation has the losses ce, focal, dice, jaccard, lovasz, tversky"
+
+
+def test_clipping_by_0_is_none():
+    to = translated(a_run({"trainer": {"gradient_clip_val": 0}}))
+    assert to.values["trainer"]["gradient_clip_val"] is None
+    assert fate(to, "gradient_clip_val") == "carried: trainer.gradient_clip_val=null"
+
+
 def test_class_weights_belong_to_their_losses():
     assert translated(a_run(loss="ce", class_weights=[1.0, 3.0])).values["task"]["class_weights"] == [1.0, 3.0]
     to = translated(a_run(loss="dice", class_weights=[1.0, 3.0]))

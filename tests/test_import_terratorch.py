@@ -125,7 +125,7 @@ def test_an_imported_run_is_accepted_by_predict_and_evaluate(conf):
 
 @needs_parity
 def test_a_checkpoint_alone_makes_a_run_once_the_normalisation_is_given(conf):
-    with pytest.raises(UserError, match=r"normalised with; give action\.mean"):
+    with pytest.raises(UserError, match=r"normalised with; give 'action\.mean"):
         call(conf, ckpt=str(RUN / "model.ckpt"))
     call(conf, ckpt=str(RUN / "model.ckpt"), mean=[1087.0] * 6, std=[2248.0] * 6)
     recorded = load_file(RUN / "logits.safetensors")
@@ -348,6 +348,10 @@ def test_an_experiment_that_could_not_be_composed_is_not_written(conf):
         ({"ckpt": "text.txt"}, "text.txt can't be read"),
         ({"ckpt": "stateless.ckpt"}, "has no state_dict; it is no Lightning checkpoint"),
         ({"ckpt": "foreign.ckpt"}, "holds no weights under `model.`"),
+        ({"ckpt": "empty.ckpt"}, r"action\.ckpt=empty\.ckpt is empty\. Copy it again"),
+        ({"ckpt": "short.ckpt"}, r"action\.ckpt=short\.ckpt is cut short or damaged \(.*Copy it again"),
+        ({"ckpt": "code.ckpt"}, "Files that would execute code are not opened"),
+        ({"ckpt": "nan.ckpt"}, r"the tensor model\.b holds NaN or infinite numbers, as do 1 more,"),
         ({"ckpt": "damaged.ckpt"}, r"holds no tensor as model\.a; the file is damaged"),
         ({"ckpt": "listed.ckpt"}, r"model\.init_args\.task .* is a text; got \['segmentation'\]"),
         ({"ckpt": "silent.ckpt"}, "does not say which task it is for"),
@@ -364,6 +368,11 @@ def test_files_that_can_not_be_imported_are_one_message(arguments, message, conf
     torch.save({"state_dict": {"encoder.a": torch.ones(1)}}, "foreign.ckpt")
     torch.save({"state_dict": {"model.a": torch.ones(1)}}, "silent.ckpt")
     torch.save({"state_dict": {"model.a": "weights"}}, "damaged.ckpt")
+    Path("empty.ckpt").touch()
+    Path("short.ckpt").write_bytes(Path("silent.ckpt").read_bytes()[:500])
+    torch.save({"hyper_parameters": Path("."), "state_dict": {}}, "code.ckpt")
+    spoilt = {"model.a": torch.ones(1), "model.b": torch.tensor([1.0, np.nan]), "model.c": torch.tensor(np.inf)}
+    torch.save({"state_dict": spoilt}, "nan.ckpt")
     listed = {"hyper_parameters": {"task": ["segmentation"]}}
     torch.save({"state_dict": {"model.a": torch.ones(1)}, **listed}, "listed.ckpt")
     with pytest.raises(UserError, match=message):
@@ -375,12 +384,39 @@ def test_a_checkpoint_without_band_names_asks_for_them(conf):
     tree = a_run(model_args={"backbone_bands": None})
     del tree["model"]["init_args"]["model_args"]["backbone_bands"]
     file, _ = a_checkpoint(tree)
-    with pytest.raises(UserError, match=r"give action.bands=\[...\]"):
+    with pytest.raises(UserError, match=r"give 'action\.bands=\[...\]'"):
         call(conf, ckpt=file)
     with pytest.raises(UserError, match="There are 3 bands, 1 means and 3 deviations"):
         call(conf, ckpt=file, bands=["BLUE", "GREEN", "RED"], mean=[1.0], std=[1.0] * 3)
+    with pytest.raises(UserError, match=r"give 'action\.mean=\[...\]' and 'action\.std=\[...\]'"):
+        call(conf, ckpt=file, bands=["BLUE", "GREEN", "RED"])
     call(conf, ckpt=file, bands=["BLUE", "GREEN", "RED"], mean=[1.0] * 3, std=[1.0] * 3)
     assert only_run().read().data["bands"] == ["BLUE", "GREEN", "RED"]
+
+
+def test_an_import_ends_with_the_command_that_scores_the_run_on_data_that_is_not_here(conf, capsys):
+    tree = a_run(data=FOLDERS)
+    file, _ = a_checkpoint(tree)
+    call(conf, config=written(tree), ckpt=file)
+    folder = only_run().path
+    told = capsys.readouterr().out
+    assert f"  python run.py action=evaluate action.run={folder} 'action.data={{root: DIR}}'\n" in told
+    with pytest.raises(UserError, match=r"no folder\. Write 'action\.data=\{root: DIR\}'"):
+        run("action=evaluate", f"action.run={folder}")
+    Path("chips").mkdir()
+    Path("chips/notes.txt").touch()
+    message = (
+        r"own data is not found\. .* matches nothing: the folder data\.root=chips holds 1 file \(notes\.txt\)\. .*"
+        r"Write 'action\.data=\{root: DIR\}'"
+    )
+    with pytest.raises(UserError, match=message):
+        run("action=evaluate", f"action.run={folder}")
+
+
+def test_a_run_of_a_checkpoint_alone_asks_for_the_files_patterns_too(conf, capsys):
+    file, _ = a_checkpoint(a_run())
+    call(conf, ckpt=file, mean=[1.0] * 3, std=[1.0] * 3)
+    assert "'action.data={root: DIR, images: PATTERN, labels: PATTERN}'\n" in capsys.readouterr().out
 
 
 def test_other_overrides_are_refused(conf):

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from geocompose.backbones import prithvi_variants
-from geocompose.backbones.checkpoints import without_timm_module
+from geocompose.backbones.checkpoints import read_state_dict, without_timm_module
 from geocompose.backbones.prithvi import PrithviViT
 from geocompose.bands import HLS_BANDS
 from geocompose.errors import UserError
@@ -216,3 +216,10 @@ def test_published_statistics_follow_the_bands():
     assert small(bands=["SWIR_2", "BLUE"]).pretraining_statistics == ([1363.0, 1087.0], [1049.0, 2248.0])
     assert small(variant="prithvi_eo_v1_100", bands=["GREEN"]).pretraining_statistics == ([1081.0], [1270.0])
     assert small(bands=["RED", "VV"]).pretraining_statistics is None
+
+
+def test_an_empty_weight_file_is_told_as_such(tmp_path):
+    path = tmp_path / "empty.pt"
+    path.touch()
+    with pytest.raises(UserError, match=r"empty\.pt is empty\. Copy it again"):
+        read_state_dict(path)

@@ -134,7 +134,9 @@ def test_an_interrupted_sweep_shows_what_is_done_and_what_was_not_run(sweep):
     code, printed, errors = sweep("-m", "action.becomes=done,stopped,finished", "seed=1")
     assert code == 130
     assert [row[1:3] for row in rows(printed)] == [["done", "done"], ["stopped", "interrupted"]]
-    assert printed.endswith("3 cells: 1 done, 1 interrupted, 1 not run\n")
+    assert printed.endswith(
+        "3 cells: 1 done, 1 interrupted, 1 not run\nThe same command goes on with what is missing.\n"
+    )
     assert errors == "Interrupted.\n"
     assert len(CALLS) == 2
 

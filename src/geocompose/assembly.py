@@ -155,4 +155,3 @@ def load_trained(run: RunFolder) -> TrainedModel:
             "run again with rerun=true."
         ) from error
     return TrainedModel(built.model.eval(), config, data, target)
-

@@ -88,11 +88,13 @@ class Part:
             names = [parameter.name for parameter in parameters][num_positional:]
             for name in arguments:
                 if name not in names:
-                    raise UserError(f"{self.name} takes no argument {self.kind}_{name}. {choices(name, names)}")
+                    given = f"{self.kind}_{name}" if self.kind in PREFIXES else repr(name)
+                    raise UserError(f"{self.name} takes no argument {given}. {choices(name, names)}")
         try:
             signature.bind(*[None] * num_positional, **arguments)
         except TypeError as error:
-            raise UserError(f"{self.name}: {error}. Give it as {self.kind}_NAME.") from error
+            place = f"as {self.kind}_NAME" if self.kind in PREFIXES else f"beside the {self.kind}'s name"
+            raise UserError(f"{self.name}: {error}. Give it {place}.") from error
         if str(getattr(self.target, "__module__", "")).startswith(
             "geocompose."
         ):  # others may be more liberal than they say

@@ -98,6 +98,10 @@ class Jobs:
                 if cell.status == "failed" and cell.reason == reason:
                     out.print(f"  {number}: {escape(self.varied(cell.overrides) or ' '.join(cell.overrides))}")
         out.print(_counts(self.cells, len(self.planned)))
+        ended = [cell for cell in self.cells if cell.status in ("done", "finished already")]
+        # Other actions than runs begin anew.
+        if any(cell.status == "interrupted" for cell in self.cells) and all(cell.outcome for cell in ended):
+            out.print("The same command goes on with what is missing.")
 
     def varied(self, overrides: Sequence[str]) -> str:
         """Return what tells a cell from the others of its sweep; "" where it is the only one."""

@@ -218,7 +218,7 @@ def test_an_argument_that_a_decoder_does_not_have_is_named(name):
 
 @pytest.mark.parametrize("name", list(NECK_REGISTRY))
 def test_an_argument_that_a_neck_does_not_have_is_named(name):
-    with pytest.raises(UserError, match=r"no argument neck_no_such"):
+    with pytest.raises(UserError, match=r"no argument 'no_such"):
         build(necks=[{"name": name, "no_such": 1, **ALSO.get(name, {})}])
 
 

@@ -95,8 +95,8 @@ def _data(
         for text, key in zip(overrides, keys, strict=True):
             if key.startswith("data."):
                 raise UserError(
-                    f"{text}: evaluate takes the run's own data. Write action.data={{{key.removeprefix('data.')}: "
-                    f"{text.partition('=')[2]}}} to change it, or choose other data with data=OPTION."
+                    f"{text}: evaluate takes the run's own data. Write 'action.data={{{key.removeprefix('data.')}: "
+                    f"{text.partition('=')[2]}}}' to change it, or choose other data with data=OPTION."
                 )
         return _own_data(config, record, changes)
     if changes:
@@ -119,14 +119,27 @@ def _own_data(config: Mapping[str, Any], record: Record, changes: Mapping[str, o
     root = own.get("root")
     if root is not None and not Path(str(root)).expanduser().is_dir():
         raise UserError(
-            f"The run's own data is not here: data.root={root} is no folder. Write action.data={{root: DIR}} to say where "
+            f"The run's own data is not here: data.root={root} is no folder. Write 'action.data={{root: DIR}}' to say where "
             "it lies now, or choose other data with data=OPTION."
         )
     own = check_node("action.data", own)
     recorded = record.data.get("fingerprint")  # an imported run has none
+    if root is not None:
+        _check_files(own)
     if root is not None and recorded is not None and _fingerprint(own) != recorded:
         log.warning("The files in %s are not those that the run was trained with.", root)
     return _with_class_names(own, config, record)
+
+
+def _check_files(own: Mapping[str, Any]) -> None:
+    """Refuse a folder in which the run's own data is not found, as that of a run that was imported without its data."""
+    try:
+        input_files(own)
+    except UserError as error:
+        raise UserError(
+            f"The run's own data is not found. {error} Write 'action.data={{root: DIR}}' to say where it lies, and other "
+            "keys of data that differ there, or choose other data with data=OPTION."
+        ) from error
 
 
 def _with_class_names(data: dict[str, Any], config: Mapping[str, Any], record: Record) -> dict[str, Any]:

@@ -4,8 +4,7 @@ import logging
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from geocompose.errors import UserError, at_least
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
 from geocompose.runs.fingerprint import fingerprint, hash_file
+from geocompose.runs.run_log import QUIET, RunLog, run_log
 from geocompose.sweep import Outcome
 
 if TYPE_CHECKING:
@@ -40,6 +40,12 @@ def fit(experiment: Experiment, test: bool = True) -> Outcome:
     Raises:
         UserError: a setting can't be, the run failed before (`retry=failed` runs it again), or another process has it.
     """
+    with run_log() as said:
+        return _fit(experiment, test, said)
+
+
+def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
+    QUIET.info(_command())
     config = experiment.config
     _check_names(config)
     inputs = _input_hashes(config)
@@ -71,8 +77,8 @@ def fit(experiment: Experiment, test: bool = True) -> Outcome:
             record.training = earlier.training
         elif resume:
             log.info("This run was interrupted; it resumes from its last checkpoint.")
-        with _logged_to(folder.log):
-            _compute(session, folder, record, train=not trained, resume=resume, test=test)
+        said.open(folder.log)
+        _compute(session, folder, record, train=not trained, resume=resume, test=test)
         _show(record, folder)
         return _outcome(record, folder, computed=True)
 
@@ -123,7 +129,7 @@ def _compute(session: "Session", folder: RunFolder, record: Record, *, train: bo
         log.info("The same command resumes this run.")
         raise KeyboardInterrupt from None  # Lightning turns it into an exit
     except BaseException as error:
-        logging.getLogger("geocompose.file").error("The run failed.", exc_info=error)
+        QUIET.error("The run failed.", exc_info=error)
         folder.fail(record, error)
         raise
     folder.finish(record)
@@ -162,7 +168,7 @@ def _input_hashes(config: Mapping[str, Any]) -> dict[str, str]:
 def _record(config: Mapping[str, Any], folder: RunFolder, inputs: Mapping[str, str]) -> Record:
     record = Record(
         run_id=folder.path.name.rpartition("-")[2],
-        command=shlex.join(["python", *sys.argv]),
+        command=_command(),
         seeds={"seed": config["seed"], "data.seed": config["data"].get("seed", 0)},
         versions=versions(),
         git=git_state(source_folder()),
@@ -175,23 +181,8 @@ def _record(config: Mapping[str, Any], folder: RunFolder, inputs: Mapping[str, s
     return record
 
 
-@contextmanager
-def _logged_to(path: Path) -> Iterator[None]:
-    """Write our messages, and the tracebacks of failures, to the run's log too."""
-    handler = logging.FileHandler(path, delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    quiet = logging.getLogger("geocompose.file")  # for what a person need not see on the terminal
-    quiet.propagate = False
-    quiet.setLevel(logging.INFO)
-    for logger in (log, quiet):
-        logger.addHandler(handler)
-    quiet.info(shlex.join(["python", *sys.argv]))
-    try:
-        yield
-    finally:
-        for logger in (log, quiet):
-            logger.removeHandler(handler)
-        handler.close()
+def _command() -> str:
+    return shlex.join(["python", *sys.argv])
 
 
 def _outcome(record: Record, folder: RunFolder, *, computed: bool) -> Outcome:

@@ -1,9 +1,11 @@
 """Bring a TerraTorch run along: its YAML as an experiment option, its checkpoint as a run for evaluate and predict."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+import yaml
 from rich.markup import escape
 
 from geocompose.cli import Experiment, refuse_other_overrides
@@ -13,9 +15,11 @@ from geocompose.migration.experiment_file import experiment_name, plan_experimen
 from geocompose.migration.ledger import Verdict
 from geocompose.migration.lightning_yaml import read_yaml
 from geocompose.migration.translation import Options, Translation
+from geocompose.runs import RunFolder
 from geocompose.runs.fingerprint import hash_file
 
 OUTPUTS = Path("outputs")
+_ASKED = {"root": "DIR", "images": "PATTERN", "labels": "PATTERN", "table": "FILE"}
 
 
 def import_terratorch(
@@ -99,7 +103,19 @@ def import_terratorch(
     if planned is not None:
         out.print(f"experiment: {planned.path}\n  python run.py experiment=imported/{chosen}")
     if run is not None:
-        out.print(f"run: {run.path}\n  python run.py action=evaluate action.run={run.path} ...")
+        out.print(escape(f"run: {run.path}\n  {_evaluate_command(run)}"))
+
+
+def _evaluate_command(run: RunFolder) -> str:
+    """Return the command that scores a run; what it has to be told of data that is not here stands in capitals."""
+    from geocompose.migration.imported_run import UNKNOWN  # loads torch
+
+    words = ["python", "run.py", "action=evaluate", f"action.run={run.path}"]
+    if "fingerprint" not in run.read().data:
+        data = yaml.safe_load(run.config.read_text())["data"]
+        asked = ["root", *(key for key, value in data.items() if key != "root" and value == UNKNOWN)]
+        words.append(f"action.data={{{', '.join(f'{key}: {_ASKED.get(key, key.upper())}' for key in asked)}}}")
+    return shlex.join(words)
 
 
 def _rename_labels(to: Translation, names: list[str]) -> None:

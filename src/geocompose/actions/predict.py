@@ -1,6 +1,6 @@
 """A map of a raster of any size, or a table of many images, by a recorded run's best checkpoint."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,10 +10,12 @@ from geocompose.console import console
 from geocompose.data.target import Target
 from geocompose.errors import UserError
 from geocompose.inference.content import choose_content
+from geocompose.inference.destination import GEOTIFF, TABLE, check_name
 from geocompose.inference.listing import list_images
-from geocompose.inference.source import is_local
+from geocompose.inference.source import is_local, open_raster, ungeoreferenced_is_fine
 from geocompose.inference.tally import Spread
 from geocompose.runs import find_run
+from geocompose.wording import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,7 +64,11 @@ def predict(
     images = [] if target.pixel_wise else list_images(input)
     if target.pixel_wise and is_local(input) and not Path(input).exists():
         raise UserError(f"action.input={input}: there is no such raster.")
-    destination = _destination(output, overwrite, example="map.tif" if target.pixel_wise else "table.csv")
+    sources = [input] if target.pixel_wise else [image.path for image in images]
+    destination = _destination(output, overwrite, sources, pixel_wise=target.pixel_wise)
+    # Before the model's libraries are loaded. Others than the first are opened when they are read.
+    with ungeoreferenced_is_fine(), open_raster(sources[0]):
+        pass
 
     from geocompose.assembly import load_trained
 
@@ -84,7 +90,7 @@ def predict(
             )
         pixels = f"{done.height} x {done.width} pixels in {done.windows} windows"
         out.print(f"{pixels}; {done.nodata_pixels:,} without data")
-        _show(done.class_pixels, done.variables, "pixels", total=done.height * done.width - done.nodata_pixels)
+        _show(done.class_pixels, done.variables, "pixel", total=done.height * done.width - done.nodata_pixels)
     else:
         from geocompose.inference.images import predict_images
 
@@ -93,8 +99,8 @@ def predict(
             table = predict_images(
                 _on_device(trained), images, destination, **settings, fit=fit or as_trained, progress=progress
             )
-        out.print(f"{table.images} images; {table.without_data} without data")
-        _show(table.classes, table.variables, "images", total=table.images - table.without_data)
+        out.print(f"{counted(table.images, 'image')}; {table.without_data} without data")
+        _show(table.classes, table.variables, "image", total=table.images - table.without_data)
     out.print(f"written: {destination}")
 
 
@@ -112,12 +118,14 @@ def _check_arguments(target: Target, overlap_px: int | None, fit: str | None) ->
         )
 
 
-def _destination(output: str, overwrite: bool, example: str) -> Path:
+def _destination(output: str, overwrite: bool, sources: Sequence[str], *, pixel_wise: bool) -> Path:
     destination = Path(output)
+    example = "map.tif" if pixel_wise else "table.csv"
     if destination.is_dir():
         raise UserError(
             f"action.output={destination} is a folder. Name the file to write in it, such as {destination / example}."
         )
+    check_name(destination, GEOTIFF if pixel_wise else TABLE, sources)
     if destination.exists() and not overwrite:
         raise UserError(f"action.output={destination} exists already; action.overwrite=true replaces it.")
     return destination
@@ -166,6 +174,6 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
 def _show(classes: Mapping[str, int], variables: Mapping[str, Spread], what: str, total: int) -> None:
     out = console()
     for name, count in classes.items():
-        out.print(f"  {name}: {count:,} {what} ({count / max(total, 1):.1%})")
+        out.print(f"  {name}: {counted(count, what)} ({count / max(total, 1):.1%})")
     for name, spread in variables.items():
         out.print(f"  {name}: {spread.least:.4g} to {spread.greatest:.4g}, mean {spread.mean:.4g}")

@@ -51,6 +51,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"There is no weight file at {path}. Give the path of a .pt, .pth, .ckpt or .safetensors file.")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty. Copy it again from where it was written.")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

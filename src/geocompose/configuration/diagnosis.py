@@ -96,7 +96,7 @@ def _wrong_key(override: Override, config: DictConfig, known: list[str], conf_di
                 f"There is {' and '.join(other)}. " if other and depth == 1 else ""
             )
             if where == "data" and "evaluate" in str(config.action._target_):
-                hint = "To change a recorded run's own data, write action.data={KEY: VALUE}. "
+                hint = "To change a recorded run's own data, write 'action.data={KEY: VALUE}'. "
             return UserError(f"{where} has no key {part!r}. {hint}{choices(part, allowed)}")
         node = None if OmegaConf.is_missing(node, part) else node[part]
     return None

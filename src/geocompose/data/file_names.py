@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from geocompose.data.split import SPLITS
 from geocompose.errors import UserError, choices, nearest
+from geocompose.wording import counted
 
 # First cells that make a row of a split file its header, unless an image has that name.
 _HEADERS = {"image", "images", "image_path", "file", "files", "filename", "name", "id", "key", "path", "chip"}
@@ -49,9 +50,12 @@ def match_files(root: Path, pattern: str, key_path: str, without: Iterable[Path]
         )
     if not files:
         there = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-        holds = f"It holds {len(there)} files, such as {some(there)}." if there else "It holds no file."
+        if not there:
+            raise UserError(f"{key_path}={pattern} matches nothing: the folder data.root={root} holds no file.")
+        shown = ", ".join(there[:_SHOWN]) + (", ..." if len(there) > _SHOWN else "")
         raise UserError(
-            f"{key_path}={pattern} matches nothing in data.root={root}. {holds} Set {key_path} to match them."
+            f"{key_path}={pattern} matches nothing: the folder data.root={root} holds {counted(len(there), 'file')} "
+            f"({shown}). Set {key_path} to match them."
         )
     return files
 

@@ -117,6 +117,6 @@ def _names(path: Path, header: Header, names: Sequence[str] | None) -> list[str]
     if twice is not None:
         raise UserError(
             f"{path} has two bands of one name: {twice!r} in {', '.join(names)}. "
-            "Write data.band_names=[...] with a name of its own for each."
+            "Write 'data.band_names=[...]' with a name of its own for each."
         )
     return list(names)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from geocompose.figures.style import GREY, canvas, unit
+from geocompose.wording import counted
 
 _PRECISION, _RECALL = (86, 180, 233), (0, 114, 178)
 
@@ -22,7 +23,7 @@ def class_decisions(counts: np.ndarray, class_names: Sequence[str], path: str | 
         "recall": (hits / np.maximum(true, 1), true > 0, _RECALL, 0.19),
     }
     places = range(len(class_names))
-    with canvas(path, 6.6, 1.2 + 0.42 * len(class_names)) as figure:
+    with canvas(path, 6.6, 1.4 + 0.42 * len(class_names)) as figure:
         axes = figure.subplots()
         for label, (values, defined, colour, shift) in shares.items():
             axes.barh(
@@ -35,11 +36,11 @@ def class_decisions(counts: np.ndarray, class_names: Sequence[str], path: str | 
         f1 = np.where(true > 0, 2 * hits / np.maximum(true + said, 1), np.nan)
         axes.plot(f1, places, linestyle="none", marker="D", markersize=5, color="#222222", label="F1", zorder=3)
         for place in places:
-            note = f"{hits[place]:,} found of {true[place]:,}; {said[place] - hits[place]:,} false alarms"
-            axes.text(1.02, place, note if true[place] else f"no image has it; {said[place]:,} false alarms",
-                      va="center", fontsize=7.5, color=GREY)  # fmt: skip
+            found = f"{hits[place]:,} found of {true[place]:,}" if true[place] else "no image has it"
+            alarms = counted(said[place] - hits[place], "false alarm")
+            axes.text(1.02, place, f"{found}; {alarms}", va="center", fontsize=7.5, color=GREY)
         axes.set_yticks(places, class_names)
         axes.set(xlim=(0, 1), ylim=(len(class_names) - 0.5, -0.5), xlabel="share (0 to 1)")
         axes.set_title(title)
         axes.grid(visible=False, axis="y")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.38 / (0.42 * len(class_names) + 0.1)), ncols=3)
+        figure.legend(loc="outside lower center", ncols=3)

@@ -14,13 +14,13 @@ TABLE = (".csv",)
 SIDE_FILES = (".aux.xml", ".ovr", ".msk")
 
 
-def check_destination(destination: Path, endings: Sequence[str], sources: Sequence[str | Path]) -> None:
-    """Refuse a file that can't become a prediction or would overwrite a source; make its folder.
+def check_name(destination: Path, endings: Sequence[str], sources: Sequence[str | Path]) -> None:
+    """Refuse a file whose name can't be a prediction's or that would overwrite a source; writes nothing.
 
     endings: what its name may end with.
 
     Raises:
-        UserError: it is a folder, has another ending, is one of `sources`, or its folder can't be made or written to.
+        UserError: it is a folder, has another ending, or is one of `sources`.
     """
     if destination.is_dir():
         example = destination / f"prediction{endings[0]}"
@@ -35,6 +35,15 @@ def check_destination(destination: Path, endings: Sequence[str], sources: Sequen
         raise UserError(
             f"{destination} is the raster to be predicted; the prediction would overwrite it. Name another file."
         )
+
+
+def check_destination(destination: Path, endings: Sequence[str], sources: Sequence[str | Path]) -> None:
+    """Refuse a file that can't become a prediction or would overwrite a source; make its folder.
+
+    Raises:
+        UserError: see `check_name`; or its folder can't be made or written to.
+    """
+    check_name(destination, endings, sources)
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -179,7 +179,7 @@ def _available(
         if not any(dataset.descriptions):
             raise UserError(
                 f"{dataset.name} has {dataset.count} bands without names. {wanted} Name all bands of the file, in its "
-                "order, with action.band_names=[...], or write descriptions into it."
+                "order, with 'action.band_names=[...]', or write descriptions into it."
             )
         return described
     for name, own in zip(chosen, dataset.descriptions, strict=True):

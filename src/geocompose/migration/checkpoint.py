@@ -1,5 +1,6 @@
 """A Lightning checkpoint that TerraTorch wrote: read without TerraTorch and without executing code."""
 
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from geocompose.backbones.checkpoints import sha256, without_timm_module
 from geocompose.errors import UserError
 
 _SHOWN = 4
+_ARCHIVE = b"PK\x03\x04"  # what torch.save's files begin with
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,7 @@ def read_checkpoint(path: Path) -> TerraTorchCheckpoint:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).partition("\n")[0].partition(". ")[0]
-        raise UserError(
-            f"action.ckpt={path} can't be read ({type(error).__name__}: {reason}). Files that would execute code are not "
-            "opened; where TerraTorch is installed, save it again with plain values in hyper_parameters."
-        ) from error
+        raise UserError(f"action.ckpt={path} {_why_unreadable(path, error)}") from error
     state = content.get("state_dict") if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping):
         raise UserError(f"action.ckpt={path} has no state_dict; it is no Lightning checkpoint.")
@@ -63,6 +61,13 @@ def read_checkpoint(path: Path) -> TerraTorchCheckpoint:
     if foreign:
         raise UserError(
             f"action.ckpt={path}: its state_dict holds no tensor as model.{foreign[0]}; the file is damaged."
+        )
+    spoilt = [key for key, value in of_model.items() if not torch.isfinite(value).all()]
+    if spoilt:
+        raise UserError(
+            f"action.ckpt={path}: the tensor model.{spoilt[0]} holds NaN or infinite numbers"
+            f"{f', as do {len(spoilt) - 1} more' if len(spoilt) > 1 else ''}, so that the model can't predict anything. "
+            "Take the checkpoint of an earlier epoch."
         )
     arguments = content.get("hyper_parameters")
     return TerraTorchCheckpoint(
@@ -106,6 +111,21 @@ def load_strictly(model: nn.Module, checkpoint: TerraTorchCheckpoint) -> None:
             "which task it was where the file does not."
         )
     model.load_state_dict(checkpoint.weights, strict=True)
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    """Return what is wrong with a file that torch can't read, and what to do."""
+    if path.stat().st_size == 0:
+        return "is empty. Copy it again from where it was written."
+    with path.open("rb") as file:
+        is_archive = file.read(len(_ARCHIVE)) == _ARCHIVE
+    reason = str(error).partition("\n")[0].partition(". ")[0]
+    if is_archive and not isinstance(error, pickle.UnpicklingError):
+        return f"is cut short or damaged ({reason}). Copy it again from where it was written."
+    return (
+        f"can't be read ({type(error).__name__}: {reason}). Files that would execute code are not opened; where TerraTorch "
+        "is installed, save it again with plain values in hyper_parameters."
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -79,11 +79,11 @@ def load_model(to: Translation, conf_dir: Path, study: str, checkpoint: TerraTor
             f"The weights can't be taken over, because the model would be another one: {'; '.join(changed)}."
         )
     if to.bands is None:
-        raise UserError("Neither action.config nor action.ckpt names the model's bands; give action.bands=[...].")
+        raise UserError("Neither action.config nor action.ckpt names the model's bands; give 'action.bands=[...]'.")
     if to.mean is None or to.std is None:
         raise UserError(
-            "Neither action.config nor action.ckpt says what images were normalised with; give action.mean=[...] and "
-            "action.std=[...], a number a band."
+            "Neither action.config nor action.ckpt says what images were normalised with; give 'action.mean=[...]' and "
+            "'action.std=[...]', a number a band."
         )
     if not len(to.mean) == len(to.std) == len(to.bands):
         raise UserError(

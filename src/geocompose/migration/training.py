@@ -4,18 +4,15 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from geocompose.data.target import Target
 from geocompose.errors import UserError
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.translation import MODEL, TRAINER, Translation
+from geocompose.tasks.class_losses import classification_losses, segmentation_losses
+from geocompose.tasks.label_losses import multilabel_losses
+from geocompose.tasks.number_losses import regression_losses
 
-_LOSSES = {
-    "segmentation": ("ce", "dice", "focal", "jaccard", "lovasz"),
-    "regression": ("mse", "mae", "rmse", "huber"),
-    "scalar_regression": ("mse", "mae", "rmse", "huber"),
-    "classification": ("ce", "focal", "bce"),
-    "multilabel": ("bce", "balanced_bce", "focal", "jaccard"),
-}
 _NOT_NEEDED = {
     "plot_on_val": "samples of the best epoch are always drawn",
     "test_dataloaders_names": "there is one test split",
@@ -82,10 +79,11 @@ def _task(to: Translation) -> None:
             to.carry((*MODEL, key), f"task.{key}", value)
     loss = ledger.get((*MODEL, "loss"))
     named = [loss] if isinstance(loss, str) else list(loss or [])
-    unknown = [name for name in named if name not in _LOSSES[to.kind]]
+    known = _losses(to)
+    unknown = [name for name in named if name not in known]
     if ledger.get((*MODEL, "custom_loss")) or unknown:
         for key in ("loss", "custom_loss", "custom_loss_kwargs"):
-            ledger.lost((*MODEL, key), f"task={to.kind} has the losses {', '.join(_LOSSES[to.kind])}")
+            ledger.lost((*MODEL, key), f"task={to.kind} has the losses {', '.join(known)}")
     elif loss is not None:
         note = "the true root of the mean; TerraTorch takes the root twice" if "rmse" in named else ""
         to.carry((*MODEL, "loss"), "task.loss", loss, note)
@@ -100,6 +98,18 @@ def _task(to: Translation) -> None:
             ledger.lost((*MODEL, "class_weights"), "class weights belong to the losses ce and focal")
     for key, why in _NOT_NEEDED.items():
         ledger.needless((*MODEL, key), why)
+
+
+def _losses(to: Translation) -> list[str]:
+    """Return the names of the losses that a task of this kind has."""
+    target = Target(to.kind, tuple(to.names))  # type: ignore[arg-type]
+    if to.kind == "segmentation":
+        return list(segmentation_losses(target.ignore_index))
+    if to.kind == "classification":
+        return list(classification_losses(target.ignore_index))
+    if to.kind == "multilabel":
+        return list(multilabel_losses([1.0] * len(to.names)))
+    return list(regression_losses(target))
 
 
 def _optimizer(to: Translation) -> None:
@@ -226,6 +236,8 @@ def _trainer(to: Translation) -> None:
         value = ledger.get((*TRAINER, key))
         if value == -1:
             ledger.lost((*TRAINER, key), "a run here has a last epoch")
+        elif key == "gradient_clip_val" and value == 0:
+            ledger.carried((*TRAINER, key), f"trainer.{key}=null")  # Lightning's 0 is none
         elif value is not None:
             to.carry((*TRAINER, key), f"trainer.{key}", value)
     deterministic = ledger.get((*TRAINER, "deterministic"))

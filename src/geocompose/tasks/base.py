@@ -157,6 +157,10 @@ class Task(lightning.LightningModule):
         """Return optimizer and schedule; the optimizer holds only what learns."""
         return self.optimization(int(self.trainer.estimated_stepping_batches), self.trainer.check_val_every_n_epoch)
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return what the optimizer gets: see `geocompose.tasks.parameter_groups`."""
+        return parameter_groups(self.model, self._lr_by_part)
+
     def optimization(self, num_steps: int, validation_every: int | None) -> dict[str, Any]:
         """Return what Lightning asks for: an optimizer and a schedule of so many optimizer steps.
 
@@ -165,7 +169,7 @@ class Task(lightning.LightningModule):
         Raises:
             ValueError: the optimizer or the schedule can't be; a UserError where we know why.
         """
-        optimizer = self._optimizer(parameter_groups(self.model, self._lr_by_part))
+        optimizer = self._optimizer(self.parameter_groups())
         schedule = lightning_schedule(
             self._scheduler, optimizer, self.selection, num_steps=num_steps, validation_every=validation_every or 1
         )

@@ -136,6 +136,38 @@ def overlap_cost(probabilities: Tensor, truth: Tensor, alpha: float, beta: float
     return lost.sum() / present.sum().clamp(min=1)
 
 
+def segmentation_losses(
+    ignore_index: int, class_weights: list[float] | None = None, label_smoothing: float = 0.0
+) -> dict[str, Callable[..., nn.Module]]:
+    """Return constructors of the losses of a class a pixel, by name; each takes the loss's own arguments."""
+    return {
+        **_of_probabilities(ignore_index, class_weights, label_smoothing),
+        "dice": lambda: OverlapLoss(ignore_index, 0.5, 0.5),
+        "jaccard": lambda: OverlapLoss(ignore_index, 1.0, 1.0),
+        "lovasz": lambda: LovaszLoss(ignore_index),
+        "tversky": lambda alpha=0.3, beta=0.7: OverlapLoss(ignore_index, alpha, beta),
+    }
+
+
+def classification_losses(
+    ignore_index: int, class_weights: list[float] | None = None, label_smoothing: float = 0.0
+) -> dict[str, Callable[..., nn.Module]]:
+    """Return constructors of the losses of a class an image, by name; each takes the loss's own arguments."""
+    return {
+        **_of_probabilities(ignore_index, class_weights, label_smoothing),
+        "bce": lambda: OneVersusRestLoss(ignore_index),
+    }
+
+
+def _of_probabilities(
+    ignore_index: int, class_weights: list[float] | None, label_smoothing: float
+) -> dict[str, Callable[..., nn.Module]]:
+    return {
+        "ce": lambda: CrossEntropyLoss(ignore_index, class_weights, label_smoothing),
+        "focal": lambda gamma=2.0: FocalLoss(ignore_index, class_weights, gamma),
+    }
+
+
 def segmentation_loss(
     spec: LossSpec,
     num_classes: int,
@@ -148,13 +180,7 @@ def segmentation_loss(
     Raises:
         UserError: the loss can't be, or has no use for the weights or the smoothing.
     """
-    pixels: dict[str, Callable[..., nn.Module]] = {
-        "dice": lambda: OverlapLoss(ignore_index, 0.5, 0.5),
-        "jaccard": lambda: OverlapLoss(ignore_index, 1.0, 1.0),
-        "lovasz": lambda: LovaszLoss(ignore_index),
-        "tversky": lambda alpha=0.3, beta=0.7: OverlapLoss(ignore_index, alpha, beta),
-    }
-    return _build(spec, pixels, num_classes, ignore_index, class_weights, label_smoothing)
+    return _build(spec, segmentation_losses, num_classes, ignore_index, class_weights, label_smoothing)
 
 
 def classification_loss(
@@ -169,13 +195,12 @@ def classification_loss(
     Raises:
         UserError: the loss can't be, or has no use for the weights or the smoothing.
     """
-    images = {"bce": lambda: OneVersusRestLoss(ignore_index)}
-    return _build(spec, images, num_classes, ignore_index, class_weights, label_smoothing)
+    return _build(spec, classification_losses, num_classes, ignore_index, class_weights, label_smoothing)
 
 
 def _build(
     spec: LossSpec,
-    more: Mapping[str, Callable[..., nn.Module]],
+    losses: Callable[[int, list[float] | None, float], Mapping[str, Callable[..., nn.Module]]],
     num_classes: int,
     ignore_index: int,
     class_weights: list[float] | None,
@@ -185,14 +210,7 @@ def _build(
     check_factors("class_weights", weights, num_classes, "class")
     if not 0 <= label_smoothing < 1:
         raise UserError(f"task.label_smoothing is from 0 to below 1; got {label_smoothing}.")
-    built = build_loss(
-        spec,
-        {
-            "ce": lambda: CrossEntropyLoss(ignore_index, weights, label_smoothing),
-            "focal": lambda gamma=2.0: FocalLoss(ignore_index, weights, gamma),
-            **more,
-        },
-    )
+    built = build_loss(spec, losses(ignore_index, weights, label_smoothing))
     check_belongs("class_weights", weights is not None, spec, ["ce", "focal"])
     check_belongs("label_smoothing", bool(label_smoothing), spec, ["ce"])
     return built

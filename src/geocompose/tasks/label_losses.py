@@ -1,5 +1,7 @@
 """Losses of any number of classes an image; unknown labels leave them, and a batch without a known one costs 0."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -80,6 +82,18 @@ class LabelOverlapLoss(nn.Module):
         return overlap_cost(logits.float().sigmoid() * known, labels.clamp(min=0), 1.0, 1.0)
 
 
+def multilabel_losses(
+    class_weights: list[float], positive_weights: list[float] | None = None
+) -> dict[str, Callable[..., nn.Module]]:
+    """Return constructors of the losses of any classes an image, by name; each takes the loss's own arguments."""
+    return {
+        "bce": lambda: DecisionLoss(class_weights, positive_weights),
+        "balanced_bce": lambda: BalancedDecisionLoss(class_weights),
+        "focal": lambda gamma=2.0, alpha=None: DecisionLoss(class_weights, None, gamma, alpha),
+        "jaccard": lambda: LabelOverlapLoss(),
+    }
+
+
 def multilabel_loss(
     spec: LossSpec,
     num_classes: int,
@@ -95,15 +109,7 @@ def multilabel_loss(
     check_factors("class_weights", weights, num_classes, "class")
     check_factors("positive_weights", positive, num_classes, "class")
     factors = [float(weight) for weight in weights or [1.0] * num_classes]
-    built = build_loss(
-        spec,
-        {
-            "bce": lambda: DecisionLoss(factors, positive),
-            "balanced_bce": lambda: BalancedDecisionLoss(factors),
-            "focal": lambda gamma=2.0, alpha=None: DecisionLoss(factors, None, gamma, alpha),
-            "jaccard": lambda: LabelOverlapLoss(),
-        },
-    )
+    built = build_loss(spec, multilabel_losses(factors, positive))
     check_belongs("class_weights", weights is not None, spec, ["bce", "balanced_bce", "focal"])
     check_belongs("positive_weights", positive is not None, spec, ["bce"])
     return built

@@ -55,6 +55,22 @@ class NumberLoss(nn.Module):
         return (of_variable * weights).sum() / weights.sum().clamp(min=1e-12)
 
 
+def regression_losses(
+    target: Target, variable_weights: list[float] | None = None
+) -> dict[str, Callable[..., nn.Module]]:
+    """Return constructors of the losses of numbers, by name; each takes the loss's own arguments."""
+
+    def squared(root: bool = False) -> nn.Module:
+        return NumberLoss(lambda y, t: F.mse_loss(y, t, reduction="none"), target, variable_weights, root=root)
+
+    return {
+        "mse": lambda: squared(),
+        "mae": lambda: NumberLoss(lambda y, t: F.l1_loss(y, t, reduction="none"), target, variable_weights),
+        "rmse": lambda: squared(root=True),
+        "huber": lambda delta=1.0: _huber(target, variable_weights, delta),
+    }
+
+
 def regression_loss(spec: LossSpec, target: Target, variable_weights: list[float] | None = None) -> nn.Module:
     """Return the loss of numbers: mse, mae, rmse (root of the batch's mean square), huber, or a sum (see `build_loss`).
 
@@ -72,19 +88,7 @@ def regression_loss(spec: LossSpec, target: Target, variable_weights: list[float
             f"The training labels of {', '.join(constant)} do not vary, so that there is no unit to learn them in. "
             "Check the data and its split, or set data.normalize_target=none."
         )
-
-    def squared(root: bool = False) -> nn.Module:
-        return NumberLoss(lambda y, t: F.mse_loss(y, t, reduction="none"), target, weights, root=root)
-
-    return build_loss(
-        spec,
-        {
-            "mse": lambda: squared(),
-            "mae": lambda: NumberLoss(lambda y, t: F.l1_loss(y, t, reduction="none"), target, weights),
-            "rmse": lambda: squared(root=True),
-            "huber": lambda delta=1.0: _huber(target, weights, delta),
-        },
-    )
+    return build_loss(spec, regression_losses(target, weights))
 
 
 def _huber(target: Target, weights: list[float] | None, delta: float) -> nn.Module:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import lightning
@@ -16,13 +17,14 @@ class MetricsCsv(Callback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows: list[dict[str, float]] = []
+        self.rows: list[Mapping[str, float | str]] = []
         self._lr: dict[str, float] = {}
         self._validated = False
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take up the rows of the epochs before a resumed one."""
-        self.rows = [row for row in read_metrics(self.path) if row["epoch"] < trainer.current_epoch]
+        # As they are written: a number that is read and written again may look different, an empty cell is none.
+        self.rows = [row for row in _written_rows(self.path) if float(row["epoch"]) < trainer.current_epoch]
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Note the rates with which this epoch begins, before the scheduler changes them: `lr`, and `lr_<part>`."""
@@ -53,9 +55,12 @@ class MetricsCsv(Callback):
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
     """Return the rows of a metrics.csv, NaN where an epoch has no such metric; [] where there is no file."""
+    return [{name: float(value) if value else math.nan for name, value in row.items()} for row in _written_rows(path)]
+
+
+def _written_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a metrics.csv as texts."""
     if not path.is_file():
         return []
     with path.open(newline="") as file:
-        return [
-            {name: float(value) if value else math.nan for name, value in row.items()} for row in csv.DictReader(file)
-        ]
+        return list(csv.DictReader(file))

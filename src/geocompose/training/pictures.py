@@ -23,6 +23,7 @@ from geocompose.runs import RunFolder
 from geocompose.scores import SUMS, regression_scores
 from geocompose.tasks.base import Task
 from geocompose.tasks.counting import labels
+from geocompose.wording import counted
 
 NUM_TILES, NUM_IMAGES = 4, 12
 # Pixels of a scatter picture come from so many tiles at most, and are so many at most.
@@ -111,7 +112,9 @@ def _classification(folder: Path, task: Task, data: SceneData, split: str, matri
         truth, said = int(batch["label"][place]), int(predicted[place])
         return names[truth], names[said], truth == said
 
-    _draw_images(folder, task, data, split, chosen, words, f"{split} split: {len(chosen)} images, wrong ones in red")
+    _draw_images(
+        folder, task, data, split, chosen, words, f"{split} split: {counted(len(chosen), 'image')}, wrong ones in red"
+    )
 
 
 def _multilabel(folder: Path, task: Task, data: SceneData, split: str, counts: np.ndarray) -> None:

@@ -26,6 +26,7 @@ from geocompose.tasks.base import Task, check_kind
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.output_range import check_output_range
 from geocompose.training.pictures import draw
+from geocompose.training.rehearsal import rehearse
 from geocompose.training.step_seed import StepSeed
 
 log = logging.getLogger("geocompose")
@@ -61,16 +62,14 @@ def prepare(config: Mapping[str, Any], built: BuiltModel | None, folder: RunFold
     _warn_of_odd_data(data)
     if not data.target.of_classes:
         check_output_range(built.model, data.target, data.statistics.labels["train"].describe()["variables"])
+    make_optimizer, make_scheduler = instantiate(config["optimizer"]), instantiate(config["scheduler"])
     task = instantiate(config["task"])(
         model=built.model,
-        optimizer=instantiate(config["optimizer"]),
-        scheduler=instantiate(config["scheduler"]),
+        optimizer=make_optimizer,
+        scheduler=make_scheduler,
         target=data.target,
         num_tiles={split: data.num_tiles(split) for split in ("val", "test")},
     )
-    _try_optimization(task, data, config["trainer"])
-    if min(data.batch_size, data.num_tiles("train")) == 1:
-        check_training_batch(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     try:
         trainer = instantiate(config["trainer"])(
             folder=folder.checkpoints,
@@ -84,6 +83,19 @@ def prepare(config: Mapping[str, Any], built: BuiltModel | None, folder: RunFold
         raise UserError(
             f"trainer: {error} Check trainer.accelerator (auto, cpu, gpu) and trainer.precision."
         ) from error
+    batches = math.ceil(len(data.train_dataloader()) / trainer.accumulate_grad_batches)
+    rehearse(
+        task.parameter_groups(),
+        make_optimizer,
+        make_scheduler,
+        task.selection,
+        config,
+        num_steps=batches * trainer.max_epochs,
+        num_epochs=trainer.max_epochs,
+        validation_every=trainer.check_val_every_n_epoch,
+    )
+    if min(data.batch_size, data.num_tiles("train")) == 1:
+        check_training_batch(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     summary = summarize(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     return Session(data, built, task, trainer, summary)
 
@@ -127,17 +139,6 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
     counted = {split: task.tile_counts(split).numpy() for split in runs}
     _save_arrays(folder.confusion if task.target.of_classes else folder.tile_sums, counted)
     draw(folder, task, data, counted, read_metrics(folder.metrics), best_epoch=best["epoch"])
-
-
-def _try_optimization(task: Task, data: SceneData, trainer: Mapping[str, Any]) -> None:
-    """Build optimizer and schedule once, so that a rate or factor that can't be stops here, not after a checkpoint."""
-    batches = math.ceil(len(data.train_dataloader()) / trainer.get("accumulate_grad_batches", 1))
-    try:
-        task.optimization(batches * trainer.get("max_epochs", 1), trainer.get("check_val_every_n_epoch", 1))
-    except UserError:
-        raise
-    except (ValueError, TypeError) as error:
-        raise UserError(f"optimizer or scheduler: {error}") from error
 
 
 def _warn_of_odd_data(data: SceneData) -> None:

@@ -72,6 +72,8 @@ def build_trainer(
         raise UserError(
             f"A run is one process on one device for now: trainer.devices is 1, or [NUMBER]; got {devices}."
         )
+    if gradient_clip_val is not None and not 0 < gradient_clip_val < float("inf"):
+        raise UserError(f"trainer.gradient_clip_val is a norm above 0, or null for none; got {gradient_clip_val}.")
     if ema_decay is not None and not 0 < ema_decay < 1:
         raise UserError(f"trainer.ema_decay is between 0 and 1, such as 0.999; got {ema_decay}.")
     metric, mode = selection

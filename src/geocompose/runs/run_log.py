@@ -1,0 +1,57 @@
+"""run.log: what a run says, from before there is a folder to write it to."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# For what a person need not see on the terminal.
+QUIET = logging.getLogger("geocompose.file")
+_LOG = logging.getLogger("geocompose")
+
+
+class RunLog(logging.Handler):
+    """Keeps messages until it is opened, then writes them and all later ones to a file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: list[logging.LogRecord] = []
+        self._file: logging.FileHandler | None = None
+
+    def open(self, path: Path) -> None:
+        """Append what was said so far, and from now on everything, to the file at `path`."""
+        assert self._file is None, f"{path} is not the first file of this log"
+        self._file = logging.FileHandler(path)
+        self._file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        for record in self._waiting:
+            self._file.handle(record)
+        self._waiting.clear()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a message."""
+        if self._file is None:
+            self._waiting.append(record)
+        else:
+            self._file.handle(record)
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._file is not None:
+            self._file.close()
+        super().close()
+
+
+@contextmanager
+def run_log() -> Iterator[RunLog]:
+    """Collect our messages, and the tracebacks of failures, during the block; yield the log, to be opened in it."""
+    handler = RunLog()
+    QUIET.propagate = False
+    QUIET.setLevel(logging.INFO)
+    for logger in (_LOG, QUIET):
+        logger.addHandler(handler)
+    try:
+        yield handler
+    finally:
+        for logger in (_LOG, QUIET):
+            logger.removeHandler(handler)
+        handler.close()
