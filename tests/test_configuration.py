@@ -197,6 +197,10 @@ def test_interpolations_are_resolved_and_plain_containers_returned():
         (["task.lr=1e-4"], "task has no key 'lr'. There is peft.lr and optimizer.lr."),
         (["decoder=UNetDecoder"], "decoder has no option 'UNetDecoder'. Did you mean 'unet'"),
         (["backbone=resnet18"], "Any model of timm: backbone=timm backbone.name=NAME."),
+        (
+            ["seed=1", "neck.necks=[{name: SelectIndices, indices: 2,5}]"],
+            "indices: 2,5}]' can't be read: a list is written [a, b]",
+        ),
         (["sed=1"], "There is no group or key 'sed'. Did you mean 'seed'"),
         (["optimizer.lr.first=1"], "optimizer.lr has no key 'first'"),
         (["prithvi"], "'prithvi' is no override; write KEY=VALUE"),

@@ -40,7 +40,7 @@ def diagnose(overrides: Iterable[str], conf_dir: Path) -> UserError | None:
                 return UserError(
                     f"{text!r} is no override; write KEY=VALUE, such as backbone=prithvi or optimizer.lr=1e-3."
                 )
-        return UserError(f"The command line can't be read: {str(error).strip()}")
+        return _unreadable(overrides) or UserError(f"The command line can't be read: {str(error).strip()}")
     known = groups(conf_dir)
     chosen = []
     for override in parsed:
@@ -60,6 +60,19 @@ def diagnose(overrides: Iterable[str], conf_dir: Path) -> UserError | None:
             fault = _wrong_key(override, config, known, conf_dir)
             if fault:
                 return fault
+    return None
+
+
+def _unreadable(overrides: Iterable[str]) -> UserError | None:
+    """Return which override is no KEY=VALUE that can be read, or None where each by itself is one."""
+    for text in overrides:
+        try:
+            OverridesParser.create().parse_overrides([text])
+        except HydraException:
+            return UserError(
+                f"{text!r} can't be read: a list is written [a, b], a mapping {{a: b}}, within each other too, and a text with other "
+                "signs in quotes, such as 'key=\"a, b\"'."
+            )
     return None
 
 
