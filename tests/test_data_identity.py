@@ -48,6 +48,4 @@ def test_a_table_counts_by_its_contents_and_not_by_its_folder():
 
 @pytest.mark.parametrize("task", ["segmentation", "regression", "classification", "multilabel", "scalar_regression"])
 def test_the_default_data_follows_the_task(task):
-    if not (CONF / "task" / f"{task}.yaml").is_file():
-        pytest.skip(f"conf/task has no {task}")
     assert configured(f"task={task}")["data"]["_target_"].startswith("geocompose.data.synthetic")
