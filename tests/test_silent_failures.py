@@ -14,7 +14,7 @@ from geocompose.registry import BACKBONE_REGISTRY, DECODER_REGISTRY, MultiSource
 from geocompose.summary import summarize
 
 
-def build(size, backbone="prithvi_eo_tiny", decoder="UperNetDecoder", coordinates=True, **arguments):
+def build(size, backbone="prithvi_eo_tiny", decoder="UperNetDecoder", coordinates=None, **arguments):
     factory = EncoderDecoderFactory(image_size=(size, size), coordinates=coordinates)
     model = factory.build_model("segmentation", backbone, decoder, num_classes=3, necks="auto", **arguments)
     assert factory.plan is not None
@@ -58,7 +58,7 @@ def test_models_built_for_different_tiles_say_the_same():
 )
 def test_what_no_output_depends_on_does_not_wait_for_a_gradient(backbone, decoder, arguments):
     # DistributedDataParallel stops at its second step where a trainable parameter got no gradient.
-    model, plan = build(64, backbone, decoder, coordinates=False, **arguments)
+    model, plan = build(64, backbone, decoder, coordinates=(), **arguments)
     assert plan.unreached
     model.train()(torch.randn(2, 6 if "prithvi" in backbone else 3, 64, 64)).output.sum().backward()
     without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]

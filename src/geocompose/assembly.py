@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,15 @@ import yaml
 from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
+from geocompose.composition import Plan
 from geocompose.configuration.band_choice import chosen_bands
 from geocompose.data.target import Target
 from geocompose.errors import UserError
-from geocompose.factory import EncoderDecoderFactory, Plan
+from geocompose.factory import EncoderDecoderFactory
+from geocompose.inputs import Inputs
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs import RunFolder
+from geocompose.trial import Trial
 
 if TYPE_CHECKING:
     from geocompose.data.module import SceneData
@@ -64,41 +67,60 @@ class BuiltModel:
     plan: Plan
 
 
-def build_model(config: Mapping[str, Any], *, bands: Sequence[str], target: Target, tile_px: int) -> BuiltModel:
-    """Return the model that a configuration composes for tiles of these bands and this size, one frame each.
+def build_model(config: Mapping[str, Any], *, inputs: Inputs, target: Target) -> BuiltModel:
+    """Return the model that a configuration composes for such samples.
 
     target: what the data's labels are.
 
     Raises:
-        UserError: the task is not for such labels, the parts don't fit together, or the backbone wants several frames.
+        UserError: the task is not for such labels, or the parts don't fit together or to the data.
     """
+    factory, arguments = _composed(config, inputs, target, None)
+    model = factory.build_model(**arguments)
+    assert factory.plan is not None
+    return BuiltModel(model, factory.plan)
+
+
+def trial_model(
+    config: Mapping[str, Any], *, inputs: Inputs, target: Target, image_size: tuple[int, int] | None = None
+) -> Trial:
+    """Return what `build_model` would plan, and its model in shapes alone: nothing is read, downloaded or allocated.
+
+    image_size: rows and columns of an image; a sample's where null.
+
+    Raises:
+        UserError: see `build_model`.
+    """
+    factory, arguments = _composed(config, inputs, target, image_size)
+    return factory.trial(**arguments)
+
+
+def _composed(
+    config: Mapping[str, Any], inputs: Inputs, target: Target, image_size: tuple[int, int] | None
+) -> tuple[EncoderDecoderFactory, dict[str, Any]]:
+    """Return the factory for such samples, and the arguments with which it builds what a configuration composes."""
     kind = task_kind(config["task"]["_target_"])
     if kind != target.kind:
         raise UserError(
             f"task={kind} needs labels of that kind, but this data has labels for task={target.kind}. Write task={target.kind}, "
             "or choose other data."
         )
-    backbone = {**config["backbone"], "bands": list(bands)}
+    size = image_size or (inputs.tile_px, inputs.tile_px)
+    backbone = {**config["backbone"], "bands": list(inputs.bands)}
     if "img_size" in backbone and backbone["img_size"] is None:
-        backbone["img_size"] = tile_px + -tile_px % 32  # as it will be padded, for nearly all
-    factory = EncoderDecoderFactory(image_size=(tile_px, tile_px), coordinates=False)
-    model = factory.build_model(
-        task=kind,
-        backbone=instantiate(backbone),
-        necks=instantiate(config["neck"]),
-        decoder=instantiate(config["decoder"]),
-        head=instantiate(config["head"]),
-        aux_decoders=instantiate(config["auxiliary"]),
-        peft_config=instantiate(config["peft"]),
-        num_classes=target.num_outputs if target.of_classes else None,
-        num_outputs=None if target.of_classes else target.num_outputs,
-    )
-    assert factory.plan is not None
-    if factory.plan.num_frames != 1:
-        raise UserError(
-            f"backbone.num_frames={factory.plan.num_frames}, but the data has one frame an image; write backbone.num_frames=1."
-        )
-    return BuiltModel(model, factory.plan)
+        backbone["img_size"] = inputs.tile_px + -inputs.tile_px % 32  # as it will be padded, for nearly all
+    factory = EncoderDecoderFactory(size, num_frames=inputs.num_frames, coordinates=inputs.coordinates)
+    return factory, {
+        "task": kind,
+        "backbone": instantiate(backbone),
+        "necks": instantiate(config["neck"]),
+        "decoder": instantiate(config["decoder"]),
+        "head": instantiate(config["head"]),
+        "aux_decoders": instantiate(config["auxiliary"]),
+        "peft_config": instantiate(config["peft"]),
+        "num_classes": target.num_outputs if target.of_classes else None,
+        "num_outputs": None if target.of_classes else target.num_outputs,
+    }
 
 
 def task_kind(target: str) -> str:
@@ -141,7 +163,7 @@ def load_trained(run: RunFolder) -> TrainedModel:
     level = log.level
     log.setLevel(logging.WARNING)  # that it starts from random weights is no news of a trained model
     try:
-        built = build_model(config, bands=data["bands"], target=target, tile_px=data["tile_px"])
+        built = build_model(config, inputs=Inputs.from_record(data), target=target)
     finally:
         log.setLevel(level)
     try:

@@ -1,7 +1,7 @@
 """The factory: parts given by name, as modules or as constructors become one model, checked before it has weights.
 
-A composition is assembled twice by the same lines: first on the meta device, where it is planned and tried at the data's
-image size without memory or weights, then for real.
+A composition is wired twice by the same lines: first on the meta device, where it is planned and tried at the data's
+image size without memory or weights, then for real. Within `torch.device("meta")` the first is all there is.
 """
 
 import inspect
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
+import torch
 from torch import nn
 
 from geocompose.backbones.temporal import split_temporal
@@ -22,6 +23,7 @@ from geocompose.models.padding import PADDING_MODES, PaddingMode
 from geocompose.parts import resolve, route
 from geocompose.peft.methods import peft_method
 from geocompose.registry import BACKBONE_REGISTRY, DECODER_REGISTRY
+from geocompose.trial import Conditions, Trial, attempt
 
 log = logging.getLogger("geocompose")
 
@@ -32,18 +34,25 @@ OF_VALUES = ("regression", "scalar_regression")
 class EncoderDecoderFactory:
     """Builds models from a backbone, necks, a decoder and a head."""
 
-    def __init__(self, image_size: tuple[int, int] | None = None, *, coordinates: bool = True) -> None:
+    def __init__(
+        self,
+        image_size: tuple[int, int] | None = None,
+        *,
+        num_frames: int | None = None,
+        coordinates: Sequence[str] | None = None,
+    ) -> None:
         """Say what compositions will be given.
 
         image_size: rows and columns at which they are tried; the backbone's own, or 224, where null.
-        coordinates: whether dates and places will be given to backbones that take them; what only they use doesn't
-            learn otherwise.
+        num_frames: time steps of an image; null: as many as the backbone takes.
+        coordinates: any of `time` and `location`, which go to backbones that take them; what only they use doesn't learn
+            otherwise. Null: all that the backbone takes.
 
         Raises:
             UserError: `image_size` is no size.
         """
-        self.image_size = None if image_size is None else _image_size(image_size)
-        self.coordinates = coordinates
+        size = None if image_size is None else _image_size(image_size)
+        self.conditions = Conditions(size, num_frames, None if coordinates is None else tuple(coordinates))
         self.plan: Plan | None = None  # of the last model built
 
     def build_model(
@@ -94,6 +103,8 @@ class EncoderDecoderFactory:
             own=list(inspect.signature(self.build_model).parameters)[:-1],
         )
         arguments, temporal = split_temporal(routed["backbone"])
+        if temporal is not None and self.conditions.num_frames is not None:
+            temporal.setdefault("n_timestamps", self.conditions.num_frames)
         padding = _padding(arguments.pop("padding", "reflect"))
         own_head = HEADS[task] if head is None else head
         composition = Composition(
@@ -105,18 +116,30 @@ class EncoderDecoderFactory:
             peft=peft_method(peft_config),
             outputs=outputs,
             padding=padding,
-            coordinates=self.coordinates,
         )
-        self.plan = composition.dry_run(self.image_size)
-        model = composition.assemble(self.plan, with_weights=True)
+        trial = attempt(composition, self.conditions)
+        self.plan = trial.plan
+        on_meta = torch.get_default_device().type == "meta"
+        model = trial.model if on_meta else composition.assemble(trial.plan)
         # What no output depends on must not wait for a gradient: distributed training would stop at its second step.
-        unreached = [name for name in self.plan.unreached if model.get_parameter(name).requires_grad]
+        unreached = [name for name in trial.plan.unreached if model.get_parameter(name).requires_grad]
         for name in unreached:
             model.get_parameter(name).requires_grad_(False)
-        if unreached:
+        if unreached and not on_meta:
             shown = ", ".join(unreached[:3]) + (", ..." if len(unreached) > 3 else "")
             log.info("%d parameter tensors are not used by this composition and don't learn: %s", len(unreached), shown)
         return model
+
+    def trial(self, *args: Any, **kwargs: Any) -> Trial:
+        """Return what `build_model` plans with these arguments, and its model in shapes alone: without memory or weights.
+
+        Raises:
+            UserError: as `build_model`.
+        """
+        with torch.device("meta"):
+            model = self.build_model(*args, **kwargs)
+        assert self.plan is not None
+        return Trial(self.plan, model)
 
 
 def _image_size(given: Sequence[int]) -> tuple[int, int]:

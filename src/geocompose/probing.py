@@ -195,10 +195,10 @@ def unreached_parameters(module: nn.Module, *args: Any, **kwargs: Any) -> list[s
     return unused([returned.output, *returned.auxiliary_heads.values()], weights)
 
 
-def meta_coordinates(encoder: nn.Module, num_frames: int) -> dict[str, Tensor]:
-    """Return shape-only coordinates of one image, those that the encoder says it takes (`coords_encoding`)."""
+def meta_coordinates(encoder: nn.Module, num_frames: int, given: Sequence[str] | None = None) -> dict[str, Tensor]:
+    """Return shape-only coordinates of one image: those that the encoder takes (`coords_encoding`), of those `given`."""
     shapes = {"time": ("temporal_coords", (1, num_frames, 2)), "location": ("location_coords", (1, 2))}
-    wanted = [shapes[name] for name in getattr(encoder, "coords_encoding", ())]
+    wanted = [shapes[name] for name in getattr(encoder, "coords_encoding", ()) if given is None or name in given]
     return {name: torch.empty(shape, device="meta") for name, shape in wanted}
 
 

@@ -32,7 +32,7 @@ BUILT = [case for case in CASES if case not in REFUSED]
 
 def built(option: str, family: str) -> PixelWiseModel:
     torch.manual_seed(0)
-    model = EncoderDecoderFactory(image_size=(64, 64), coordinates=False).build_model(
+    model = EncoderDecoderFactory(image_size=(64, 64), coordinates=()).build_model(
         task="segmentation",
         backbone=lambda: fresh_backbone(family),
         decoder="MLPDecoder",

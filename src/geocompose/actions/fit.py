@@ -113,7 +113,7 @@ def _prepare(config: Mapping[str, Any], folder: RunFolder) -> "Session":
     built = None
     if preview is not None:
         seed_weights(config["seed"])
-        built = build_model(config, bands=preview.bands, target=preview.target, tile_px=config["data"]["tile_px"])
+        built = build_model(config, inputs=preview.inputs, target=preview.target)
     from geocompose.training.session import prepare
 
     return prepare(config, built, folder)

@@ -10,6 +10,7 @@ from geocompose.data.arguments import Loading
 from geocompose.data.opened import Collection
 from geocompose.data.statistics import scan
 from geocompose.data.target import Target
+from geocompose.inputs import Inputs
 
 _MOST_SCANNED_BYTES = 200 * 2**20  # about two seconds of reading
 
@@ -42,7 +43,7 @@ def open_data(data: Mapping[str, Any]) -> Collection:
 class Preview(NamedTuple):
     """What a composition needs to know of data before anything is read for good."""
 
-    bands: list[str]
+    inputs: Inputs
     target: Target
 
 
@@ -64,4 +65,4 @@ def preflight(data: Mapping[str, Any], choose: Callable[[Sequence[str]], list[st
     if 0 < opened.decoded_bytes(len(bands)) <= _MOST_SCANNED_BYTES:
         found = scan(opened.scenes, places, opened.regions, opened.labels, opened.tiling)
         opened.labels.check_training(found.labels["train"])
-    return Preview(bands, opened.labels.target)
+    return Preview(Inputs(tuple(bands), opened.tiling.tile_px), opened.labels.target)

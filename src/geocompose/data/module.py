@@ -18,6 +18,7 @@ from geocompose.data.statistics import CELL_PX, Statistics, scan
 from geocompose.data.tiling import ImageTiling
 from geocompose.data.window import Region, grid
 from geocompose.errors import UserError
+from geocompose.inputs import Inputs
 
 
 class SceneData(lightning.LightningDataModule):
@@ -79,6 +80,11 @@ class SceneData(lightning.LightningDataModule):
         """What stands for no label, where labels are classes."""
         assert self.target.of_classes, self.target.kind
         return self.target.ignore_index
+
+    @property
+    def inputs(self) -> Inputs:
+        """What a sample gives a model."""
+        return Inputs(tuple(self.bands), self.tile_px)
 
     def use_bands(self, bands: list[str]) -> None:
         """Choose and order the bands that are read, by the data's names or their aliases; before `setup`.

@@ -23,6 +23,7 @@ from geocompose.configuration.diagnosis import groups
 from geocompose.data.files import input_files
 from geocompose.data.target import Target
 from geocompose.errors import UserError
+from geocompose.inputs import Inputs
 from geocompose.migration.checkpoint import TerraTorchCheckpoint, load_strictly
 from geocompose.migration.translation import Translation
 from geocompose.models.encoder_decoder import EncoderDecoderModel
@@ -95,7 +96,7 @@ def load_model(to: Translation, conf_dir: Path, study: str, checkpoint: TerraTor
     level = log.level
     log.setLevel(logging.WARNING)  # that it starts from random weights is no news of a trained model
     try:
-        built = build_model(config, bands=to.bands, target=target, tile_px=to.tile_px)
+        built = build_model(config, inputs=Inputs(tuple(to.bands), to.tile_px), target=target)
     finally:
         log.setLevel(level)
     load_strictly(built.model, checkpoint)

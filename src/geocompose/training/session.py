@@ -56,7 +56,7 @@ def prepare(config: Mapping[str, Any], built: BuiltModel | None, folder: RunFold
     data = build_data(config)
     check_kind(task_kind(config["task"]["_target_"]), data.target)
     if built is None:
-        built = build_model(config, bands=data.bands, target=data.target, tile_px=data.tile_px)
+        built = build_model(config, inputs=data.inputs, target=data.target)
     _normalize(data, built.model.encoder)
     data.setup()
     _warn_of_odd_data(data)
