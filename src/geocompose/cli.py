@@ -123,7 +123,12 @@ def run_action(composed: DictConfig, conf_dir: Path) -> object:
         conf_dir,
         in_sweep=hydra_config.mode is RunMode.MULTIRUN,
     )
-    return action(experiment, **arguments)
+    try:
+        return action(experiment, **arguments)
+    except UserError as error:
+        if error.part in experiment.choices:
+            error.add_note(f"at {error.part}={experiment.choices[error.part]}")
+        raise
 
 
 def refuse_other_overrides(experiment: Experiment, groups: Sequence[str], reason: str | None = None) -> None:
@@ -153,10 +158,11 @@ def _report(error: BaseException, *, debug: bool) -> None:
     if debug:
         traceback.print_exception(error)
         return
-    notes = "".join(f"\n  ({note})" for note in getattr(error, "__notes__", []))
+    notes = [f"\n  ({note})" for note in getattr(error, "__notes__", [])]
     # A ValueError is about a value that somebody gave, whoever raises it; so is what Lightning calls misconfiguration.
     if isinstance(error, ValueError | HydraException | OmegaConfBaseException) or _is_misconfiguration(error):
-        print(f"error: {str(error).strip()}", file=sys.stderr)
+        place = notes[-1] if isinstance(error, UserError) and error.part and notes else ""
+        print(f"error: {str(error).strip()}{place}", file=sys.stderr)
     else:
         what = f"{type(error).__name__}: {error}".strip()
-        print(f"error: {what}{notes}\n  (unexpected: add debug=true for the traceback)", file=sys.stderr)
+        print(f"error: {what}{''.join(notes)}\n  (unexpected: add debug=true for the traceback)", file=sys.stderr)

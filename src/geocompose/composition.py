@@ -87,7 +87,7 @@ class Composition:
         decoder, head = self._branch(self.main, widths, plan)
         auxiliary: dict[str, tuple[nn.Module, nn.Module | None]] = {}
         for name, branch in self.auxiliary.items():
-            with building("auxiliary decoder", name):
+            with building("auxiliary", name):
                 auxiliary[name] = self._branch(branch, widths, plan)
         wired: dict[str, Any] = {
             "encoder": encoder,

@@ -5,7 +5,12 @@ from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """Something the user wrote or gave can't be used; its text is shown as it is, without a traceback."""
+    """Something the user wrote or gave can't be used; its text is shown as it is, without a traceback.
+
+    part: the part of a composition that it is about, named as its config group is (`backbone`, `neck`, ...), where known.
+    """
+
+    part: str | None = None
 
 
 def nearest(name: str, allowed: Iterable[str], *, cutoff: float = 0.6) -> str | None:

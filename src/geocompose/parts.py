@@ -14,6 +14,8 @@ from geocompose.argument_kinds import check_kinds
 from geocompose.errors import UserError, choices
 
 PREFIXES = ("backbone", "decoder", "head")
+# The argument that says which of the many models that a constructor makes is meant, and so what people call it.
+NAMED_BY = ("variant", "name", "arch")
 
 
 @dataclass
@@ -103,10 +105,12 @@ class Part:
 
 @contextmanager
 def building(kind: str, name: str) -> Iterator[None]:
-    """Add to any error of the block which part was being built."""
+    """Add to any error of the block which part was being built; `kind` is the part's config group."""
     try:
         yield
     except Exception as error:
+        if isinstance(error, UserError):
+            error.part = error.part or kind
         error.add_note(f"while building {kind} {name}")
         raise
 
@@ -165,6 +169,7 @@ def resolve(kind: str, given: Any, find: Callable[[str], Callable[..., nn.Module
         return Part(kind, given, constructor=find(given), arguments=arguments)
     if callable(given):
         part = Part(kind, "", constructor=given, arguments=arguments)
-        part.name = getattr(part.target, "__name__", str(given))
+        named = [part.given[key] for key in NAMED_BY if part.given.get(key)]
+        part.name = str(named[0]) if named else getattr(part.target, "__name__", str(given))
         return part
     raise UserError(f"A {kind} is a name, a module or a constructor; got {type(given).__name__}.")

@@ -71,15 +71,16 @@ def _attempt(composition: Composition, given: Conditions) -> Trial:
     main, backbone = composition.main, composition.backbone.name
     encoder = composition.encoder(with_weights=False)
     size = given.image_size or _own_size(encoder)
-    frames = _frames(encoder, backbone, given.num_frames)
     with building("backbone", backbone):
+        frames = _frames(encoder, backbone, given.num_frames)
         specs = backbone_specs(encoder, size)
-    if not specs:
-        raise UserError(f"The backbone {backbone} returns no features.")
-    _check_patch(backbone, specs, size)
+        if not specs:
+            raise UserError(f"The backbone {backbone} returns no features.")
+        _check_patch(backbone, specs, size)
     needs = _needs(main.decoder)
     choice = neck_choice(composition.necks)
-    necks = plan(choice, specs, needs, maps_by_default=bool(getattr(encoder, "maps_by_default", False)))
+    with building("neck", type(choice).__name__):
+        necks = plan(choice, specs, needs, maps_by_default=bool(getattr(encoder, "maps_by_default", False)))
     neck, widths = composition.neck(encoder, necks)
     if neck.in_backbone:
         specs = backbone_specs(encoder, size)
@@ -88,7 +89,8 @@ def _attempt(composition: Composition, given: Conditions) -> Trial:
     if getattr(encoder, "fixed_size", False):
         multiple = _only_size(encoder, backbone, size)
     for branch in (main, *composition.auxiliary.values()):
-        check_needs(branch.decoder.name, _needs(branch.decoder), after)
+        with building("neck", type(choice).__name__):
+            check_needs(branch.decoder.name, _needs(branch.decoder), after)
     draft = Plan(necks, specs, after, multiple, size, frames)
     model = composition.wire(encoder, neck, widths, draft)
     return Trial(replace(draft, unreached=_try(composition, model, draft, given)), model)
@@ -179,7 +181,7 @@ def _try(composition: Composition, model: EncoderDecoderModel, draft: Plan, give
     coordinates = meta_coordinates(model.encoder, draft.num_frames, given.coordinates)
     hook = model.register_forward_hook(lambda _, __, returned: _check_outputs(composition, returned))
     try:
-        with building("the trial of decoder", composition.main.decoder.name):
+        with building("decoder", composition.main.decoder.name):
             return unreached_parameters(model, image, **coordinates)
     except RuntimeError as error:
         features = "; ".join(map(str, draft.decoder_features))
