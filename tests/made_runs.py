@@ -12,6 +12,7 @@ from geocompose.bands import HLS_BANDS
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
 from geocompose.data.target import Target
+from geocompose.inputs import Inputs
 from geocompose.runs import Record
 from tests.command import CONF
 
@@ -42,7 +43,7 @@ def make_run(
         composed = compose("config", overrides=[*TINY, f"task={target.kind}", *overrides])
     config = check(composed, groups(CONF))
     torch.manual_seed(0)
-    model = build_model(config, bands=bands, target=target, tile_px=tile_px).model
+    model = build_model(config, inputs=Inputs(tuple(bands), tile_px), target=target).model
     del config["data"]
     if data is not None:
         config["data"] = data

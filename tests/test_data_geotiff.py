@@ -401,7 +401,8 @@ def preflight_config(root, **changes):
     """What conf/data/geotiff.yaml gives, for a folder made by `pair`."""
     null = dict.fromkeys(("band_names", "bands", "nodata", "label_nodata", "split", "split_files", "split_rename"))
     plain = {"ignore_index": -1, "split_buffer_px": 0, "num_workers": 0, "normalize": "dataset", "rotation_deg": 0.0}
-    plain |= {"_target_": "geocompose.data.geotiff.GeoTiffData", "random_crop": False}
+    plain |= {"_target_": "geocompose.data.geotiff.GeoTiffData", "random_crop": False, "num_frames": 1}
+    null |= dict.fromkeys(("dates", "date_pattern", "positions", "more_images"))
     return null | plain | {"seed": 0, "baselines": []} | arguments(root) | changes
 
 
@@ -424,7 +425,7 @@ def test_preflight_raises_what_setup_would(tmp_path):
     write(tmp_path / "e" / "a_lab.tif", label())
     with pytest.raises(UserError, match="band SWIR_1"):
         checked(preflight_config(tmp_path / "e"))
-    assert checked(preflight_config(tmp_path / "e"), ["RED", "GREEN"]).bands == ["RED", "GREEN"]
+    assert checked(preflight_config(tmp_path / "e"), ["RED", "GREEN"]).inputs.bands == ("RED", "GREEN")
     with pytest.raises(UserError, match="Did you mean 'RED'"):
         checked(preflight_config(tmp_path, bands=["REDD"]))
     with pytest.raises(UserError, match=r"data\.tile_px=0"):

@@ -49,3 +49,20 @@ def test_a_table_counts_by_its_contents_and_not_by_its_folder():
 @pytest.mark.parametrize("task", ["segmentation", "regression", "classification", "multilabel", "scalar_regression"])
 def test_the_default_data_follows_the_task(task):
     assert configured(f"task={task}")["data"]["_target_"].startswith("geocompose.data.synthetic")
+
+
+def test_a_statement_of_what_changes_nothing_keeps_the_run_id():
+    rules, option = load_rules(CONF), SEN1FLOODS11
+
+    def identity(*overrides):
+        return run_id({"data": configured(*option, *overrides)["data"]}, {"data": "d"}, rules)
+
+    assert identity("data.unit=null", "data.level=null") == identity()
+    changed = [
+        "data.unit=dn",
+        "data.unit=reflectance",
+        "data.offset=1000",
+        "data.allow_mismatch=[level]",
+        "data.level=BOA",
+    ]
+    assert len({identity(), *map(identity, changed)}) == 6

@@ -379,17 +379,28 @@ def test_inputs_of_a_run_are_images_table_and_split_files(tmp_path):
 
 
 def test_preflight_raises_what_setup_would(tmp_path):
-    null = dict.fromkeys(("band_names", "nodata", "split", "split_files", "split_rename"))
+    names = (
+        "band_names",
+        "nodata",
+        "split",
+        "split_files",
+        "split_rename",
+        "dates",
+        "date_pattern",
+        "positions",
+        "more_images",
+    )
+    null = dict.fromkeys(names)
     config = null | {
         "_target_": "geocompose.data.geotiff_scalar_regression.GeoTiffScalarRegressionData",
         "root": str(tmp_path), "images": "*.tif", "table": "labels.csv", "file_column": "file", "variables": ["share"],
         "normalize_target": "dataset", "fit": "refuse", "tile_px": 16, "batch_size": 4, "num_workers": 0,
-        "normalize": "dataset", "random_crop": False, "dihedral": True, "rotation_deg": 0.0, "seed": 0, "baselines": ["linear"],
+        "normalize": "dataset", "random_crop": False, "dihedral": True, "rotation_deg": 0.0, "seed": 0, "baselines": ["linear"], "num_frames": 1,
     }  # fmt: skip
     table(flat(tmp_path), ("file", "share"), *[(f"chip_{i}", i) for i in range(6)])
     preview = preflight(config, list)
     assert preview.target == Target("scalar_regression", ("share",))
-    assert preview.bands == BANDS
+    assert preview.inputs.bands == tuple(BANDS)
     table(tmp_path, ("file", "share"), *[(f"chip_{i}", 1) for i in range(6)])
     with pytest.raises(UserError, match="The variable share is 1 in all training labels"):
         preflight(config, list)

@@ -213,9 +213,21 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path):
 
 
 def test_published_statistics_follow_the_bands():
-    assert small(bands=["SWIR_2", "BLUE"]).pretraining_statistics == ([1363.0, 1087.0], [1049.0, 2248.0])
-    assert small(variant="prithvi_eo_v1_100", bands=["GREEN"]).pretraining_statistics == ([1081.0], [1270.0])
-    assert small(bands=["RED", "VV"]).pretraining_statistics is None
+    assert small().published.statistics(["SWIR_2", "BLUE"]) == ([1363.0, 1087.0], [1049.0, 2248.0])
+    assert small(variant="prithvi_eo_v1_100").published.statistics(["B3"]) == ([1081.0], [1270.0])
+    assert small(bands=["RED", "VV"]).published.statistics(["RED", "VV"]) is None
+
+
+def test_what_weights_have_seen_is_known_without_reading_them(tmp_path):
+    assert small().pretraining is None
+    with torch.device("meta"):
+        seen = small(pretrained=True, bands=["RED", "VV"]).pretraining
+        reordered = small(ckpt_path=str(tmp_path / "none.pt"), pretrained_bands=["RED", "B8A"]).pretraining
+        others = small(ckpt_path=str(tmp_path / "none.pt"), pretrained_bands=["RED", "VV"]).pretraining
+    assert (seen.bands, seen.unit, seen.level) == (HLS_BANDS, "reflectance_1e4", "BOA")
+    assert seen.lacking(["B4", "VV", "B8"]) == ["VV", "B8"]
+    assert reordered.statistics(["NIR_NARROW"]) == ([2734.0], [1850.0])
+    assert (others.bands, others.unit, others.level, others.mean) == (("RED", "VV"), None, None, None)
 
 
 def test_an_empty_weight_file_is_told_as_such(tmp_path):

@@ -5,24 +5,32 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.configuration.checking import check_node
 from geocompose.console import console, show_result
+from geocompose.coordinates import DATA_KEYS, WORDS
 from geocompose.data.files import input_files
 from geocompose.data.target import Target
 from geocompose.errors import UserError
+from geocompose.inputs import Inputs
+from geocompose.matching import check_convertible
 from geocompose.runs import Record, find_run
 from geocompose.runs.atomic import write_json
 from geocompose.runs.fingerprint import fingerprint
+from geocompose.units import Values
+from geocompose.wording import counted
+
+if TYPE_CHECKING:
+    from geocompose.data.module import SceneData
 
 log = logging.getLogger("geocompose")
 
 # How the run's images came to the size of a sample; other data is prepared in the same way unless told otherwise.
-_PREPARED = ("tile_px", "fit")
+_PREPARED = ("tile_px", "fit", "num_frames")
 
 
 def evaluate(
@@ -53,6 +61,8 @@ def evaluate(
     _check_labels(target, data_module.target)
     recorded = trained.data
     data_module.use_bands(recorded["bands"])
+    _check_inputs(Inputs.from_record(recorded), data_module.inputs)
+    _read_alike(data_module, recorded)
     data_module.set_normalization(recorded["normalization"]["mean"], recorded["normalization"]["std"])
     data_module.setup()
     metrics = score(trained.model, data_module, split, target)
@@ -85,6 +95,41 @@ def _check_labels(trained: Target, given: Target) -> None:
         )
 
 
+def _read_alike(given: "SceneData", recorded: Mapping[str, Any]) -> None:
+    """Have data read in the unit that the run's model reads, as far as that and the data's own are stated.
+
+    Raises:
+        UserError: no rule leads from one to the other.
+    """
+    units = recorded.get("read_as") or [None] * len(given.bands)
+    check_convertible(given.values, given.bands, units)
+    given.read_as(units)
+    levels = recorded.get("level"), given.values.level
+    if None not in levels and levels[0] != levels[1]:
+        log.warning("The run was trained on data of the level %s; this data is %s.", *levels)
+
+
+def _check_inputs(trained: Inputs, given: Inputs) -> None:
+    """Refuse data that gives the model what it was not trained with; tell what it was trained with and does not get."""
+    if given.num_frames != trained.num_frames:
+        raise UserError(
+            f"The run was trained with {counted(trained.num_frames, 'frame')} an image; this data has {given.num_frames} "
+            f"(data.num_frames). Write data.num_frames={trained.num_frames} if its images have them."
+        )
+    for name in given.coordinates:
+        if name not in trained.coordinates:
+            raise UserError(
+                f"The run was trained without {WORDS[name]}; this data gives them ({DATA_KEYS[name]}). Write {DATA_KEYS[name]}=null."
+            )
+    for name in trained.coordinates:
+        if name not in given.coordinates:
+            log.warning(
+                "The run was trained with %s; this data gives none (%s): that encoding is off.",
+                WORDS[name],
+                DATA_KEYS[name],
+            )
+
+
 def _data(
     experiment: Experiment, config: Mapping[str, Any], record: Record, changes: Mapping[str, object] | None
 ) -> dict[str, Any]:
@@ -106,6 +151,11 @@ def _data(
     for key in _PREPARED:
         if key in other and key in as_trained and f"data.{key}" not in keys:
             other[key] = as_trained[key]
+    if "unit" in other and other["unit"] is None and record.data.get("unit") is not None:
+        other |= {key: record.data[key] for key in ("unit", "offset", "scale")}
+        log.info(
+            "data.unit is null: values are taken for what the run was trained with, %s.", Values.of(other).in_words()
+        )
     return _with_class_names(other, config, record)
 
 

@@ -1,5 +1,6 @@
 """Train, test and record one model; a finished run only prints its result."""
 
+import hashlib
 import logging
 import re
 import shlex
@@ -14,10 +15,12 @@ import yaml
 from geocompose.bands import check_names
 from geocompose.cli import Experiment
 from geocompose.configuration.band_choice import chosen_bands
+from geocompose.configuration.weights import weight_files
 from geocompose.console import console, show_result
 from geocompose.data.collection import Preview, preflight
 from geocompose.data.files import input_files
 from geocompose.errors import UserError, at_least
+from geocompose.matching import check_early
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
 from geocompose.runs.fingerprint import fingerprint, hash_file
@@ -108,6 +111,8 @@ def _refuse_failed(folder: RunFolder, config: Mapping[str, Any]) -> None:
 def _prepare(config: Mapping[str, Any], folder: RunFolder) -> "Session":
     """Build and check everything; the model first, before the training loop's libraries are loaded."""
     preview = _preview(config)
+    if preview is not None:
+        check_early(config, preview.inputs.bands, preview.values)
     from geocompose.assembly import build_model, seed_weights
 
     built = None
@@ -157,11 +162,15 @@ def _input_hashes(config: Mapping[str, Any]) -> dict[str, str]:
     data = config["data"]
     if data.get("root") is not None:
         hashes["data"] = fingerprint(input_files(data), Path(data["root"]).expanduser())
-    weights = config["backbone"].get("ckpt_path")
-    if weights is not None:
-        if not Path(weights).is_file():
-            raise UserError(f"backbone.ckpt_path={weights}: there is no such file.")
-        hashes["weights"] = hash_file(Path(weights))
+    weights = {}
+    for key, path in weight_files(config["backbone"]).items():
+        if not Path(path).is_file():
+            raise UserError(f"{key}={path}: there is no such file.")
+        weights[key] = hash_file(Path(path))
+    if weights:
+        # Those of several backbones side by side, each in its place, count as one input.
+        one, *others = weights.values()
+        hashes["weights"] = hashlib.sha256(repr(weights).encode()).hexdigest() if others else one
     return hashes
 
 

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import yaml
+
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
 from geocompose.data.target import Target
@@ -14,13 +16,16 @@ from geocompose.inference.destination import GEOTIFF, TABLE, check_name
 from geocompose.inference.listing import list_images
 from geocompose.inference.source import is_local, open_raster, ungeoreferenced_is_fine
 from geocompose.inference.tally import Spread
-from geocompose.runs import find_run
+from geocompose.inputs import Inputs
+from geocompose.runs import RunFolder, find_run
+from geocompose.units import UNITS, Conversion, Values
 from geocompose.wording import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from geocompose.assembly import TrainedModel
+    from geocompose.inference.stacked import FurtherRaster
 
 
 def predict(
@@ -32,8 +37,14 @@ def predict(
     overlap_px: int | None = None,
     fit: Literal["refuse", "crop", "resize"] | None = None,
     batch_size: int = 8,
+    more_inputs: list[str] | None = None,
     nodata: float | None = None,
     band_names: list[str] | None = None,
+    date: str | list[str] | None = None,
+    position: str | list[float] | None = None,
+    unit: Literal["reflectance", "reflectance_1e4", "dn", "db", "power", "uint8"] | None = None,
+    offset: float | None = None,
+    scale: float | None = None,
     overwrite: bool = False,
 ) -> None:
     """Predict `input` with the run in the folder `run` and write `output`.
@@ -48,9 +59,18 @@ def predict(
     fit: how an image larger than those of the training comes to their size: by its centre (`crop`), scaled (`resize`)
         or not at all (`refuse`); None is as in training.
     batch_size: windows or images at a time.
+    more_inputs: further rasters on the input's grid, for a run that was trained with data.more_images, in that order. They
+        may be left out where `input` has all bands.
     nodata: the value of pixels without data; None is as in training, else what the raster declares.
     band_names: names of the bands in file order; None is the training data's where their number fits, else those that
         the file carries.
+    date: when the input was taken, for a run that was trained with dates: a date such as 2022-01-15 (a list where an image
+        has several frames), `file_name`, `tags`, a CSV file with the columns `file` and `date`, or `none` where it is not
+        known; None finds it as the training data's.
+    position: where it was taken, for a run that was trained with positions: [latitude, longitude] in degrees,
+        `georeference`, a CSV file with `file`, `latitude` and `longitude`, or `none`; None finds it as in training.
+    unit, offset, scale: what the input's values are (see `Values`); None is as the training data's. They are converted to
+        what the model reads.
     overwrite: replace `output`.
 
     Raises:
@@ -62,13 +82,21 @@ def predict(
     content = choose_content(kind, target)
     _check_arguments(target, overlap_px, fit)
     images = [] if target.pixel_wise else list_images(input)
+    further = _further(folder, target, more_inputs)
     if target.pixel_wise and is_local(input) and not Path(input).exists():
         raise UserError(f"action.input={input}: there is no such raster.")
     sources = [input] if target.pixel_wise else [image.path for image in images]
     destination = _destination(output, overwrite, sources, pixel_wise=target.pixel_wise)
     # Before the model's libraries are loaded. Others than the first are opened when they are read.
-    with ungeoreferenced_is_fine(), open_raster(sources[0]):
-        pass
+    names = [Path(input).name] if target.pixel_wise else [image.name for image in images]
+    with ungeoreferenced_is_fine(), open_raster(sources[0]) as first:
+        from geocompose.inference.coordinates import CoordinateReader
+
+        coordinates = CoordinateReader(**_taken(folder), names=names, dates=date, position=position)
+        coordinates.of(names[0], first)
+    for raster in further:
+        with ungeoreferenced_is_fine(), open_raster(raster.path):
+            pass
 
     from geocompose.assembly import load_trained
 
@@ -77,16 +105,27 @@ def predict(
         "target": trained.target,
         "content": content,
         "batch_size": batch_size,
+        "coordinates": coordinates,
         **_reading(trained, nodata, band_names),
     }
     out = console()
+    values = _values(trained.data, unit, offset, scale)
+    if values is not None:
+        settings["conversions"] = _conversions(trained.data, values)
+        out.print(f"The input's values are read as {values.in_words()}{'' if unit else ', as in training'}.")
     if target.pixel_wise:
         from geocompose.inference.raster import predict_raster
 
         overlap = settings["tile_px"] // 4 if overlap_px is None else overlap_px
         with _progress("windows") as progress:
             done = predict_raster(
-                _on_device(trained), input, destination, **settings, overlap_px=overlap, progress=progress
+                _on_device(trained),
+                input,
+                destination,
+                **settings,
+                further=further,
+                overlap_px=overlap,
+                progress=progress,
             )
         pixels = f"{done.height} x {done.width} pixels in {done.windows} windows"
         out.print(f"{pixels}; {done.nodata_pixels:,} without data")
@@ -131,6 +170,40 @@ def _destination(output: str, overwrite: bool, sources: Sequence[str], *, pixel_
     return destination
 
 
+def _taken(folder: RunFolder) -> dict[str, Any]:
+    """Return what a run's data gave beside the pixels, and by which rules."""
+    inputs = Inputs.from_record(folder.read().data)
+    data = yaml.safe_load(folder.config.read_text()).get("data") or {}
+    return {"given": inputs.coordinates, "data": data, "num_frames": inputs.num_frames}
+
+
+def _further(folder: RunFolder, target: Target, more_inputs: Sequence[str] | None) -> "list[FurtherRaster]":
+    """Return the rasters beside the input.
+
+    Raises:
+        UserError: there are more or fewer than in training, or the task is of images.
+    """
+    from geocompose.inference.stacked import FurtherRaster
+
+    if not more_inputs:
+        return []
+    if not target.pixel_wise:
+        raise UserError(
+            f"action.more_inputs is for a map of one raster; a run of the task {target.kind} reads images that have all bands. "
+            "Stack the rasters of each image into one file with named bands, and leave it out."
+        )
+    entries = (yaml.safe_load(folder.config.read_text()).get("data") or {}).get("more_images") or []
+    if len(more_inputs) != len(entries):
+        raise UserError(
+            f"action.more_inputs has {len(more_inputs)} rasters; the run was trained with {len(entries)} beside the first "
+            "(data.more_images). Give as many, in that order."
+        )
+    return [
+        FurtherRaster(path, entry.get("band_names"), entry.get("nodata"))
+        for path, entry in zip(more_inputs, entries, strict=True)
+    ]
+
+
 def _reading(trained: "TrainedModel", nodata: float | None, band_names: list[str] | None) -> dict[str, Any]:
     """Return how images are read: the bands, normalisation and size of the training, and what the user says of them."""
     data: Mapping[str, Any] = trained.config.get("data") or {}
@@ -142,10 +215,50 @@ def _reading(trained: "TrainedModel", nodata: float | None, band_names: list[str
         "std": trained.data["normalization"]["std"],
         "nodata": nodata if nodata is not None else data.get("nodata"),
         "tile_px": trained.data["tile_px"],
+        "num_frames": trained.data.get("num_frames", 1),
     }
 
 
-def _on_device(trained: "TrainedModel") -> "Callable[[Tensor], Tensor]":
+def _values(recorded: Mapping[str, Any], unit: str | None, offset: float | None, scale: float | None) -> Values | None:
+    """Return what the input's values are; None where nobody said what the training data's were.
+
+    Raises:
+        UserError: an offset or scale of values that have none, or a unit where there is none to convert to.
+    """
+    trained = Values.of(recorded)
+    if trained.unit is None:
+        for key, value in (("unit", unit), ("offset", offset), ("scale", scale)):
+            if value is not None:
+                raise UserError(
+                    f"action.{key}={value} says what the input's values are, but the run's data never said what the model reads "
+                    "(data.unit). Leave it out; the input is read as it is."
+                )
+        return trained if trained.more else None
+    if unit is None:
+        offset = trained.offset if offset is None else offset
+        scale = trained.scale if scale is None else scale
+    return Values(unit or trained.unit, None, offset, scale, more=trained.more, group="action")
+
+
+def _conversions(recorded: Mapping[str, Any], values: Values) -> list[Conversion]:
+    """Return how the values of each band become what the model reads.
+
+    Raises:
+        UserError: no rule leads there.
+    """
+    found = []
+    for band, unit in zip(recorded["bands"], recorded["read_as"], strict=True):
+        conversion = values.band(band).conversion(unit)
+        if conversion is None:
+            raise UserError(
+                f"The run's model reads {unit} ({UNITS[unit]}), and no rule turns action.unit={values.unit} into that. Convert "
+                "the raster first, or leave action.unit out to have it read as the training data was."
+            )
+        found.append(conversion)
+    return found
+
+
+def _on_device(trained: "TrainedModel") -> "Callable[..., Tensor]":
     """Return the model as a function on the best device there is."""
     import torch
 
@@ -154,9 +267,10 @@ def _on_device(trained: "TrainedModel") -> "Callable[[Tensor], Tensor]":
     device = best_device()
     model = trained.model.to(device)
 
-    def output(images: torch.Tensor) -> torch.Tensor:
+    def output(images: torch.Tensor, **coordinates: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
-            return model(images.to(device)).output
+            beside = {name: value.to(device) for name, value in coordinates.items()}
+            return model(images.to(device), **beside).output
 
     return output
 

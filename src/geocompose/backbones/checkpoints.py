@@ -15,8 +15,10 @@ log = logging.getLogger("geocompose")
 OLD_WRAPPER = "_timm_module."  # around the encoder in checkpoints of early TerraTorch and Prithvi versions
 
 
-def download(repository: str, file: str) -> Path:
+def download(repository: str, file: str, revision: str | None = None) -> Path:
     """Return the local path of a file of the Hugging Face hub, downloaded once and kept in the hub's cache.
+
+    revision: a commit, branch or tag of the repository; null: its newest.
 
     Raises:
         UserError: it is neither cached nor reachable; says why and what to do.
@@ -24,7 +26,7 @@ def download(repository: str, file: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(repo_id=repository, filename=file))
+        return Path(hf_hub_download(repo_id=repository, filename=file, revision=revision))
     except Exception as error:
         cause: BaseException = error
         while cause.__cause__ or cause.__context__:

@@ -71,10 +71,16 @@ class CoordinateEncoding(nn.Module):
             self.register_buffer("scale", torch.ones(1))
 
     def forward(self, coordinates: Tensor) -> Tensor:
-        """Return (..., dim) for coordinates (..., 2); each coordinate takes half of the width."""
+        """Return (..., dim) for coordinates (..., 2), float32; each coordinate takes half of the width.
+
+        Where a coordinate is NaN, because it is not known, this is 0: nothing is added.
+        """
         half = self.dim // 2
-        first, second = coordinates.unbind(-1)
-        return self.scale * torch.cat([sine_cosine(first, half), sine_cosine(second, half)], dim=-1)
+        known = coordinates.isfinite().all(dim=-1, keepdim=True)
+        # Filled before and left out after: a NaN that is only left out would still reach the gradient of `scale`.
+        first, second = torch.where(known, coordinates, 0).unbind(-1)
+        encoded = torch.cat([sine_cosine(first, half), sine_cosine(second, half)], dim=-1)
+        return self.scale * torch.where(known, encoded, 0)
 
 
 def with_coordinates(
@@ -88,7 +94,8 @@ def with_coordinates(
 ) -> Tensor:
     """Return patch tokens (B, frames * rows * columns, dim) with the encodings of the given coordinates added.
 
-    temporal_coords: (B, frames, 2), added to each frame's tokens. location_coords: (B, 2), added to all.
+    temporal_coords: (B, frames, 2), added to each frame's tokens. location_coords: (B, 2), added to all. Where they are
+    NaN, nothing is added to that frame or image.
 
     Raises:
         UserError: coordinates are given that are not encoded, are too coarse, or of another shape.

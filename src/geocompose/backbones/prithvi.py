@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from geocompose.backbones.encodings import CoordinateEncoding, Grid, grid_encoding, positions_for, with_coordinates
 from geocompose.errors import UserError, at_least, choices
 from geocompose.features import FeatureSpec
+from geocompose.pretraining import Pretraining
 
 COORDINATES = ("time", "location")
 
@@ -103,7 +104,8 @@ class PrithviViT(nn.Module):
         self.embed_dim, self.depth = embed_dim, depth
         self.patch_size, self.img_size, self.num_frames = patch, size, num_frames
         self.weights: dict[str, str] | None = None
-        self.pretraining_statistics: tuple[list[float], list[float]] | None = None
+        self.pretraining: Pretraining | None = None
+        self.published: Pretraining | None = None
 
         self.coords_encoding = list(coords_encoding)
         self.patch_embed = PatchEmbed(self.in_chans, embed_dim, patch)

@@ -10,7 +10,7 @@ from torch import nn
 
 from geocompose.backbones.band_names import band_names
 from geocompose.backbones.timm_probe import Architecture, architecture_of, create, probe, reductions_of
-from geocompose.backbones.timm_weights import load_checkpoint, load_pretrained
+from geocompose.backbones.timm_weights import load_checkpoint, load_pretrained, pretraining_of
 from geocompose.errors import UserError, choices
 
 log = logging.getLogger("geocompose")
@@ -49,12 +49,13 @@ def build_timm(
     """Return timm's own features module of the model `name`: images (B, C, H, W) in, a list of feature maps out.
 
     The module carries `out_channels`, `feature_specs` (one a returned map), `in_chans`, `bands`, `img_size` (height
-    and width in pixels it was built for), `fixed_size` (it takes no other) and `weights` (source and sha256, None if
-    random). Names in its state dict are timm's. Parameters that the returned maps don't depend on don't require
+    and width in pixels it was built for), `fixed_size` (it takes no other), `weights` (source and sha256, None if
+    random) and `pretraining` (what timm's weights have seen; None if random or of a file of your own). Names in its state dict are timm's. Parameters that the returned maps don't depend on don't require
     gradients. Within `torch.device("meta")` nothing is downloaded, read or allocated.
 
     name: a name of `timm.list_models()`, with or without a tag of pretrained weights (`resnet50.a1_in1k`).
-    pretrained: load timm's weights, through the Hugging Face hub; for more bands timm repeats the input's filters.
+    pretrained: load timm's weights, through the Hugging Face hub; for more bands timm repeats the input's filters, and
+        red, green and blue in another order get their own ones.
     bands: names of the input's bands; their number is `in_chans`.
     in_chans: number of input channels where `bands` is null; null is 3.
     img_size: height and width in pixels; null is the model's own. Models that need no size take any.
@@ -108,6 +109,7 @@ def build_timm(
         "img_size": size,
         "fixed_size": found.fixed_size,
         "weights": weights,
+        "pretraining": pretraining_of(name) if pretrained else None,
     }
     for key, value in attributes.items():
         setattr(module, key, value)

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from geocompose.backbones.checkpoints import download, read_state_dict, sha256
 from geocompose.backbones.timm_probe import Architecture, create, on_meta
+from geocompose.bands import canonical
 from geocompose.errors import UserError
+from geocompose.pretraining import Pretraining
 
 log = logging.getLogger("geocompose")
 
@@ -21,6 +23,23 @@ SAFE_NAMES = {
     "pytorch_model.bin": "model.safetensors",
     "open_clip_pytorch_model.bin": "open_clip_model.safetensors",
 }
+
+
+# The channels of timm's weights, in their order: photographs.
+PHOTOGRAPH = ("RED", "GREEN", "BLUE")
+
+
+def pretraining_of(name: str) -> Pretraining | None:
+    """Return what timm's weights have seen: 8-bit colours, whose mean and deviation timm gives per 1.0 of 255.
+
+    None for a model whose weights are not for three colours. Photographs have no physical unit and no level.
+    """
+    config = get_pretrained_cfg(name)
+    assert config is not None, name
+    if config.input_size[0] != len(PHOTOGRAPH):
+        return None
+    mean, std = (tuple(255 * float(value) for value in numbers) for numbers in (config.mean, config.std))
+    return Pretraining(PHOTOGRAPH, "uint8", None, mean, std)
 
 
 def load_pretrained(
@@ -47,6 +66,7 @@ def load_pretrained(
             f"backbone.pretrained=true: the weights of {name} have no values for {_listed(random)}, which "
             "backbone.kwargs add. Leave those out, or use backbone.pretrained=false."
         )
+    _order_by_name(name, module, bands)
     _say_what_became_of_the_input_layer(name, module, bands, channels)
     return module, {"source": source, "sha256": sha256(file)}
 
@@ -85,16 +105,42 @@ def _download_url(url: str) -> Path:
     return path
 
 
+def _order_by_name(name: str, module: nn.Module, bands: list[str] | None) -> None:
+    """Give red, green and blue in another order the filters of their own names."""
+    names = [canonical(band) for band in bands or ()]
+    config: Any = module.pretrained_cfg
+    if sorted(names) != sorted(PHOTOGRAPH) or names == list(PHOTOGRAPH) or config["input_size"][0] != len(PHOTOGRAPH):
+        return
+    places = [PHOTOGRAPH.index(band) for band in names]
+    own = dict(module.named_parameters())
+    found = _input_weights(module)
+    if not found or any(own[key].ndim != 4 for key in found):
+        raise UserError(
+            f"The input layer of {name} can't be put in the order of backbone.bands={bands}: it is no convolution. Write "
+            "'data.bands=[RED,GREEN,BLUE]', the order of its weights."
+        )
+    with torch.no_grad():
+        for key in found:
+            own[key].copy_(own[key][:, places].clone())
+
+
+def _input_weights(module: nn.Module) -> list[str]:
+    """Return the names of the weights that an image meets first, as timm says which they are."""
+    config: Any = module.pretrained_cfg
+    first = config.get("first_conv") or ()
+    own = dict(module.named_parameters())
+    layers = [first] if isinstance(first, str) else list(first)
+    return [key for layer in layers for key in _spellings(f"{layer}.weight") if key in own]
+
+
 def _say_what_became_of_the_input_layer(name: str, module: nn.Module, bands: list[str] | None, channels: int) -> None:
     """Log one line where pretrained weights for another number of channels were loaded."""
     config: Any = module.pretrained_cfg
     pretrained_channels = config["input_size"][0]
     if channels == pretrained_channels:
         return
-    first = config.get("first_conv") or ()
     own = dict(module.named_parameters())
-    layers = [first] if isinstance(first, str) else list(first)
-    found = [key for layer in layers for key in _spellings(f"{layer}.weight") if key in own]
+    found = _input_weights(module)
     shown = " ".join(bands) if bands else f"{channels} channels"
     # Looked up in the weights themselves: timm leaves a layer random that it can't convert.
     repeats = channels > pretrained_channels and all(

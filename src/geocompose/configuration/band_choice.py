@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geocompose.bands import canonical, check_names
+from geocompose.configuration.part_bands import bands_of_parts, joined
 from geocompose.errors import UserError
 
 
@@ -16,6 +17,11 @@ def chosen_bands(config: Mapping[str, Any], available: Sequence[str]) -> list[st
         UserError: `data.bands` and `backbone.bands` name different bands, or a name is misspelt.
     """
     of_data, of_backbone = config["data"].get("bands"), config["backbone"].get("bands")
+    parts = config["backbone"].get("parts")
+    if parts and not of_backbone:  # backbones side by side, each with bands of its own
+        check_names(of_data or [], known=available)
+        of_parts = joined(bands_of_parts(parts, of_data or available))
+        return list(of_data or of_parts)
     for names in (of_data, of_backbone):
         check_names(names or [], known=available)
     if of_data and of_backbone and [*map(canonical, of_data)] != [*map(canonical, of_backbone)]:

@@ -116,6 +116,8 @@ def check_node(path: str, node: dict[str, Any]) -> dict[str, Any]:
             )
         elif isinstance(value, dict) and "_target_" in value:
             checked[key] = check_node(inner, value)
+        elif isinstance(value, dict) and value and all(isinstance(v, dict) and "_target_" in v for v in value.values()):
+            checked[key] = {name: check_node(f"{inner}.{name}", node) for name, node in value.items()}  # parts by name
         else:
             checked[key] = _value(inner, known[key], value)
     return checked
@@ -133,7 +135,10 @@ def _value(path: str, argument: Argument, value: Any) -> Any:
         allowed = _literals(argument.type)
         if allowed:
             raise UserError(f"{path} has no value {value!r}. {choices(value, allowed)}") from error
-        raise UserError(f"{path} takes {_in_words(argument)}; got {value!r}.") from error
+        hint = ""
+        if path.endswith(".bands") and isinstance(value, dict):
+            hint = " Bands of several modalities go into one list, or to backbones side by side (backbone=fusion)."
+        raise UserError(f"{path} takes {_in_words(argument)}; got {value!r}.{hint}") from error
     return list(checked) if isinstance(checked, tuple) else checked
 
 

@@ -21,7 +21,7 @@ BASELINES: Mapping[Kind, tuple[str, ...]] = {
 MAX_PIXELS = 500_000
 
 
-def check(names: Sequence[str], target: Target, band_names: Sequence[str]) -> None:
+def check(names: Sequence[str], target: Target, band_names: Sequence[str], num_frames: int = 1) -> None:
     """Refuse a baseline that this kind of data does not have, or has no classes or bands for.
 
     Raises:
@@ -33,6 +33,11 @@ def check(names: Sequence[str], target: Target, band_names: Sequence[str]) -> No
                 f"data.baselines has no {name!r} for {target.kind}. {choices(name, BASELINES[target.kind])}"
             )
         if name in INDEX_BANDS:
+            if num_frames > 1:
+                raise UserError(
+                    f"The baseline {name} is of images of one frame; these have {num_frames} (data.num_frames). Leave it out of "
+                    "data.baselines."
+                )
             check_index(name, target, band_names)
 
 
@@ -42,14 +47,14 @@ def run_baselines(data: "SceneData", names: Sequence[str], max_pixels: int = MAX
     data: after `setup`. Each is fitted to its training samples - where pixels have labels, to `max_pixels` of them,
     drawn where there are more - and scored once by what is pooled over all labelled test pixels or images.
     names: `constant`, the most frequent class (or, of several, those that most images have), or the mean; `logistic`,
-    logistic regression (C = 1) on the selected bands of a pixel, or on their means and deviations in an image,
+    logistic regression (C = 1) on the selected bands of a pixel (in all frames), or on their means and deviations in an image,
     standardised; `linear`, linear regression on the same (ridge, alpha = 1); `mndwi` and `ndwi`, a water index above
     the threshold with the highest mIoU on the training pixels, of all thresholds there are.
 
     Raises:
         UserError: see `check`; also training pixels of one class only.
     """
-    check(names, data.target, data.band_names)
+    check(names, data.target, data.band_names, data.inputs.num_frames)
     rules = baselines_pixels if data.target.pixel_wise else baselines_images
     fitted = {"constant": rules.constant, "logistic": rules.logistic, "linear": rules.linear}
     return [

@@ -6,6 +6,7 @@ import numpy as np
 
 from geocompose import scores
 from geocompose.data.labels.tally import ClassTally, MultilabelTally, NumberTally
+from geocompose.data.raw_values import image_features
 
 if TYPE_CHECKING:
     from geocompose.data.module import SceneData
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 def constant(data: "SceneData", max_pixels: int) -> dict[str, Any]:
     """Return the scores of what the training labels say of an image nobody has looked at."""
     tally = data.statistics.labels["train"]
-    _, truth = data.image_features("test")
+    _, truth = image_features(data, "test")
     if isinstance(tally, ClassTally):
         most = int(tally.counts.argmax())
         detail = f"{data.target.names[most]} always, the most frequent class of the training images"
@@ -32,8 +33,8 @@ def constant(data: "SceneData", max_pixels: int) -> dict[str, Any]:
 
 def logistic(data: "SceneData", max_pixels: int) -> dict[str, Any]:
     """Return the scores of logistic regression (C = 1) on each image's band means and deviations, standardised."""
-    features, classes = data.image_features("train")
-    test_features, truth = data.image_features("test")
+    features, classes = image_features(data, "train")
+    test_features, truth = image_features(data, "test")
     columns = classes[:, None] if classes.ndim == 1 else classes
     predicted = np.stack([_classified(features, column, test_features) for column in columns.T], axis=1)
     detail = f"logistic regression on band means and deviations of {len(features)} training images"
@@ -46,8 +47,8 @@ def linear(data: "SceneData", max_pixels: int) -> dict[str, Any]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    features, numbers = data.image_features("train")
-    test_features, truth = data.image_features("test")
+    features, numbers = image_features(data, "train")
+    test_features, truth = image_features(data, "test")
     predicted = []
     for column in numbers.T.astype(np.float64):
         known = ~np.isnan(column)

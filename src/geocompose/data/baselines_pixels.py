@@ -6,6 +6,7 @@ import numpy as np
 
 from geocompose import scores
 from geocompose.data.labels.tally import ClassTally, NumberTally
+from geocompose.data.raw_values import pixel_blocks, pixels
 from geocompose.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def constant(data: "SceneData", max_pixels: int) -> dict[str, Any]:
         return _result(data, "constant", detail, matrix)
     assert isinstance(tally, NumberTally)
     sums = np.zeros((len(tally.mean), len(scores.SUMS)))
-    for _, truth in data.pixel_blocks("test"):
+    for _, truth in pixel_blocks(data, "test"):
         sums += scores.regression_sums(truth, np.broadcast_to(tally.mean, truth.shape))
     return _result(data, "constant", f"the mean of the training pixels everywhere: {_values(data, tally.mean)}", sums)
 
@@ -36,7 +37,7 @@ def logistic(data: "SceneData", max_pixels: int) -> dict[str, Any]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    values, classes = data.pixels("train", max_pixels)
+    values, classes = pixels(data, "train", max_pixels)
     if len(np.unique(classes)) < 2:
         raise UserError(
             f"All labelled training pixels are {data.target.names[classes[0]]!r}, so that the baseline logistic has "
@@ -46,7 +47,7 @@ def logistic(data: "SceneData", max_pixels: int) -> dict[str, Any]:
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000, tol=1e-6))
     model.fit(values.astype(np.float64), classes)
     matrix = np.zeros((data.num_classes, data.num_classes), dtype=np.int64)
-    for block, truth in data.pixel_blocks("test"):
+    for block, truth in pixel_blocks(data, "test"):
         if len(truth):
             matrix += scores.confusion_matrix(truth, model.predict(block.astype(np.float64)), data.num_classes)
     detail = f"per-pixel logistic regression on {len(data.bands)} bands, fitted to {len(classes)} training pixels"
@@ -59,7 +60,7 @@ def linear(data: "SceneData", max_pixels: int) -> dict[str, Any]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    values, numbers = data.pixels("train", max_pixels)
+    values, numbers = pixels(data, "train", max_pixels)
     models = []
     for column in numbers.T:
         there = ~np.isnan(column)
@@ -67,7 +68,7 @@ def linear(data: "SceneData", max_pixels: int) -> dict[str, Any]:
         model = make_pipeline(StandardScaler(), Ridge(alpha=1.0, solver="cholesky"))
         models.append(model.fit(values[there].astype(np.float64), column[there].astype(np.float64)))
     sums = np.zeros((len(models), len(scores.SUMS)))
-    for block, truth in data.pixel_blocks("test"):
+    for block, truth in pixel_blocks(data, "test"):
         if len(truth):
             predicted = [model.predict(block.astype(np.float64)) for model in models]
             sums += scores.regression_sums(truth, np.stack(predicted, axis=1))

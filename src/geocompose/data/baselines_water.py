@@ -7,6 +7,7 @@ import numpy as np
 
 from geocompose import scores
 from geocompose.bands import canonical
+from geocompose.data.raw_values import pixel_blocks, pixels
 from geocompose.data.target import Target
 from geocompose.errors import UserError
 
@@ -32,10 +33,10 @@ def water_index(data: "SceneData", name: str, max_pixels: int) -> dict[str, Any]
     """Return the scores of an index above its best threshold as water, of two classes."""
     water = _water(name, data.target)
     bands = _index_bands(name, data.band_names)
-    values, classes = data.pixels("train", max_pixels, bands=bands)
+    values, classes = pixels(data, "train", max_pixels, bands=bands)
     threshold = best_threshold(_normalized_difference(values), classes == water)
     matrix = np.zeros((2, 2), dtype=np.int64)
-    for block, truth in data.pixel_blocks("test", bands):
+    for block, truth in pixel_blocks(data, "test", bands):
         is_water = _normalized_difference(block) >= threshold
         matrix += scores.confusion_matrix(truth, np.where(is_water, water, 1 - water), 2)
     detail = (

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from geocompose.data import baselines, images, landscapes, rasters
@@ -11,6 +11,7 @@ from geocompose.data.opened import Collection
 from geocompose.data.statistics import scan
 from geocompose.data.target import Target
 from geocompose.inputs import Inputs
+from geocompose.units import Values
 
 _MOST_SCANNED_BYTES = 200 * 2**20  # about two seconds of reading
 
@@ -41,10 +42,14 @@ def open_data(data: Mapping[str, Any]) -> Collection:
 
 
 class Preview(NamedTuple):
-    """What a composition needs to know of data before anything is read for good."""
+    """What a composition needs to know of data before anything is read for good.
+
+    values: what the data states of its files' values.
+    """
 
     inputs: Inputs
     target: Target
+    values: Values = Values()
 
 
 def preflight(data: Mapping[str, Any], choose: Callable[[Sequence[str]], list[str]]) -> Preview:
@@ -58,11 +63,18 @@ def preflight(data: Mapping[str, Any], choose: Callable[[Sequence[str]], list[st
         UserError: see `open_data` and `geocompose.data.statistics.scan`.
     """
     Loading(**{field.name: data[field.name] for field in fields(Loading)})
+    values = _values(data)
     opened = open_data(data)
-    baselines.check(data["baselines"], opened.labels.target, opened.band_names)
+    baselines.check(data["baselines"], opened.labels.target, opened.band_names, opened.num_frames)
     bands = choose(opened.band_names)
     places = opened.places(bands)
     if 0 < opened.decoded_bytes(len(bands)) <= _MOST_SCANNED_BYTES:
         found = scan(opened.scenes, places, opened.regions, opened.labels, opened.tiling)
         opened.labels.check_training(found.labels["train"])
-    return Preview(Inputs(tuple(bands), opened.tiling.tile_px), opened.labels.target)
+    return Preview(opened.inputs(bands), opened.labels.target, replace(values, more=opened.more_values))
+
+
+def _values(data: Mapping[str, Any]) -> Values:
+    if data["_target_"].startswith("geocompose.data.synthetic"):
+        return landscapes.stated(data.get("allow_mismatch"))
+    return Values.of(data)

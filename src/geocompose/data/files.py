@@ -1,12 +1,14 @@
 """Which files belong to a data set: images and labels paired by pattern, splits read from lists. Opens no raster."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from geocompose.data.coordinate_tables import tables
 from geocompose.data.file_names import data_folder, listed_names, match_files, renamed, some, split_paths
 from geocompose.data.image_files import list_images
+from geocompose.data.more_images import all_files, partners
+from geocompose.data.patterns import key_of
 from geocompose.data.split import SPLITS
 from geocompose.errors import UserError, nearest
 
@@ -36,16 +38,18 @@ def list_files(
     labels: str,
     split_files: Mapping[str, str] | None = None,
     split_rename: Mapping[str, str] | None = None,
+    without: Iterable[Path] = (),
 ) -> Listing:
     """Return the pairs under `root` sorted by key; with split files those alone that they name.
 
     split_files: a file for each of train, val and test; relative to `root`, or else to the working directory.
     split_rename: texts to replace in the names that split files list, such as {"S1Hand": "S2Hand"}.
+    without: files that are no images, whatever the patterns match.
 
     Raises:
         UserError: see `match_pairs` and `read_split`; also a split without file, or an image in two splits.
     """
-    pairs = match_pairs(root, images, labels)
+    pairs = match_pairs(root, images, labels, without)
     if split_files is None:
         return Listing(pairs, [], None)
     paths = split_paths(Path(root).expanduser(), split_files)
@@ -67,32 +71,38 @@ def list_files(
 def input_files(data: Mapping[str, Any]) -> list[Path]:
     """Return every input file that a data configuration reads; none where it has no `root`.
 
-    data: the plain mapping of a `conf/data` option; `root`, `images`, `labels` or `table`, `split_files` and
-    `split_rename` are looked at.
+    data: the plain mapping of a `conf/data` option; `root`, `images`, `labels` or `table`, `split_files`, `split_rename`,
+    `dates`, `positions` and `more_images` are looked at.
     """
     if data.get("root") is None:
         return []
+    folder, more = data_folder(data["root"]), data.get("more_images")
+    beside, without = tables(data, folder), all_files(folder, more)
     if "labels" not in data:
         keys = ("root", "images", "table", "file_column", "split", "split_files", "split_rename")
-        listed = list_images(**{key: data[key] for key in keys})
-        return [image.path for image in listed.images] + listed.lists
-    found = list_files(data["root"], data["images"], data["labels"], data.get("split_files"), data.get("split_rename"))
-    return [path for pair in found.pairs for path in (pair.image, pair.label)] + found.split_files
+        listed = list_images(**{key: data[key] for key in keys}, without=without)
+        images, files = [image.path for image in listed.images], listed.lists
+    else:
+        given = (data["root"], data["images"], data["labels"], data.get("split_files"), data.get("split_rename"))
+        found = list_files(*given, without)
+        images, files = [pair.image for pair in found.pairs], [pair.label for pair in found.pairs] + found.split_files
+    further = [path for paths in partners(folder, data["images"], images, more) for path in paths]
+    return images + files + beside + further
 
 
-def match_pairs(root: str, images: str, labels: str) -> list[Pair]:
+def match_pairs(root: str, images: str, labels: str, without: Iterable[Path] = ()) -> list[Pair]:
     """Return the images under `root` with their labels, sorted by key.
 
     images, labels: glob patterns relative to `root`; `**/` means any folder, none included. The text that the `*`s of
     the file name stand for is the key (that of the folders' where the file name has none), and equal keys belong
-    together. A file that the label pattern matches is no image; a label without image is left out.
+    together. A file that the label pattern matches is no image, nor is one of `without`; a label without image is left out.
 
     Raises:
         UserError: no such folder; a pattern matches nothing; two files have one key; an image has no label.
     """
     folder = data_folder(root)
     label_paths = _match(folder, labels, "data.labels")
-    masks = set(label_paths.values())
+    masks = {*label_paths.values(), *without}
     image_paths = _match(folder, images, "data.images", without=masks)
 
     alone = [key for key in image_paths if key not in label_paths]
@@ -143,14 +153,10 @@ def read_split(path: Path, pairs: Sequence[Pair], rename: Mapping[str, str]) -> 
 def _match(root: Path, pattern: str, key_path: str, without: Iterable[Path] = ()) -> dict[str, Path]:
     """Return the files under `root` that `pattern` matches, by key, without those of `without`."""
     files = match_files(root, pattern, key_path, without)
-    *folders, name = pattern.split("/")
-    in_name = "*" in name
-    expression = re.compile(_as_regex(name) if in_name else "/".join(map(_as_regex, folders)))
     by_key: dict[str, Path] = {}
     for path in files:
         relative = path.relative_to(root)
-        matched = expression.fullmatch(relative.name if in_name else relative.parent.as_posix())
-        key = "_".join(matched.groups()) if matched and matched.groups() else ""
+        key = key_of(pattern, relative.as_posix())
         if key in by_key:
             raise UserError(
                 f"{key_path}={pattern} matches two files for one key {key!r}: "
@@ -159,13 +165,3 @@ def _match(root: Path, pattern: str, key_path: str, without: Iterable[Path] = ()
             )
         by_key[key] = path
     return by_key
-
-
-def _as_regex(pattern: str) -> str:
-    """Return the regular expression of one level of a glob pattern, with a group for each `*`."""
-    # A set such as [0-9] or [!a] means the same in both languages but for the sign that negates it.
-    parts = re.findall(r"\*+|\?|\[!?[^\]]+\]|.", pattern)
-    special = {"*": "(.*)", "**": "(.*)", "?": "."}
-    return "".join(
-        special.get(part) or (part.replace("[!", "[^", 1) if len(part) > 1 else re.escape(part)) for part in parts
-    )

@@ -33,20 +33,21 @@ def fitted_window(height: int, width: int, tile_px: int, fit: Fit, name: str) ->
 
 
 def fitted_image(image: np.ndarray, tile_px: int) -> np.ndarray:
-    """Return a normalised image (bands, height, width) as a sample (bands, tile_px, tile_px), float32.
+    """Return a normalised image (bands, ..., height, width) as a sample (bands, ..., tile_px, tile_px), float32.
 
     An image with a side longer than `tile_px` is shrunk until that side fits, its shape kept (bilinear, antialiased);
     what is then missing below and at the right is 0, the mean.
     """
-    height, width = image.shape[1:]
+    *leading, height, width = image.shape
     longest = max(height, width)
     if longest > tile_px:
         import torch  # what is checked before torch is loaded never shrinks
 
         size = (max(1, round(height * tile_px / longest)), max(1, round(width * tile_px / longest)))
-        batch = torch.from_numpy(np.ascontiguousarray(image))[None]
-        image = torch.nn.functional.interpolate(batch, size=size, mode="bilinear", antialias=True)[0].numpy()
+        batch = torch.from_numpy(np.ascontiguousarray(image)).reshape(1, -1, height, width)
+        shrunk = torch.nn.functional.interpolate(batch, size=size, mode="bilinear", antialias=True)
+        image = shrunk.numpy().reshape(*leading, *size)
         height, width = size
     if height < tile_px or width < tile_px:
-        image = np.pad(image, ((0, 0), (0, tile_px - height), (0, tile_px - width)))
+        image = np.pad(image, (*[(0, 0)] * len(leading), (0, tile_px - height), (0, tile_px - width)))
     return image

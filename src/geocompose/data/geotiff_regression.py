@@ -1,10 +1,11 @@
 """Images and labels that are rasters on disk: numbers for each pixel."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from geocompose.data.arguments import Loading
 from geocompose.data.raster_data import RasterData
 from geocompose.data.rasters import open_number_rasters
+from geocompose.units import Values
 
 
 class GeoTiffRegressionData(RasterData):
@@ -26,6 +27,14 @@ class GeoTiffRegressionData(RasterData):
     cache_mb: decoded pixels are kept in memory while all of them fit into this; else they are read anew by windows.
     seed: chooses which images belong to which split.
     tile_px: height and width of a sample, a cell of a grid over each region.
+    num_frames: time steps in each image, one after the other: all bands of the first, then all of the second, ...;
+        `band_names` are those of one. A pixel without data in one of them is without data.
+    more_images: further rasters of each image on its grid, such as [{images: '*_S1Hand.tif', band_names: [VV, VH], nodata: nan}]:
+        their bands come after the image's. See `geocompose.data.more_images.MoreImages`.
+    dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions (`georeference`
+        or a table): see `CoordinateRules`. They go to a backbone that takes them.
+    unit, level, offset, scale, allow_mismatch: what the files' values are, and which differences from what pretrained
+        weights have seen are intended: see `Values`.
     name: how records call the data set.
     batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg: see `Loading`. baselines: see `SceneData`.
 
@@ -57,6 +66,16 @@ class GeoTiffRegressionData(RasterData):
         dihedral: bool = True,
         rotation_deg: float = 0.0,
         cache_mb: int = 1024,
+        dates: str | None = None,
+        date_pattern: str | None = None,
+        positions: str | None = None,
+        num_frames: int = 1,
+        more_images: list[dict[str, Any]] | None = None,
+        unit: Literal["reflectance", "reflectance_1e4", "dn", "db", "power", "uint8"] | None = None,
+        level: Literal["TOA", "BOA"] | None = None,
+        offset: float | None = None,
+        scale: float | None = None,
+        allow_mismatch: list[str] | None = None,
         seed: int = 0,
         baselines: list[str] = ["constant", "linear"],  # noqa: B006 - never changed; schemas read a plain default
     ) -> None:
@@ -76,9 +95,15 @@ class GeoTiffRegressionData(RasterData):
                 split_rename=split_rename,
                 split_buffer_px=split_buffer_px,
                 tile_px=tile_px,
+                dates=dates,
+                date_pattern=date_pattern,
+                positions=positions,
+                num_frames=num_frames,
+                more_images=more_images,
                 seed=seed,
             ),
             bands=bands,
+            values=Values(unit, level, offset, scale, allow_mismatch),
             loading=Loading(batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg),
             baselines=baselines,
             cache_mb=cache_mb,

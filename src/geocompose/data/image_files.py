@@ -1,6 +1,6 @@
 """Which images have a label each: by folder or by table, with their splits. Opens no raster."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +55,7 @@ def list_images(
     split: Sequence[float] | None,
     split_files: Mapping[str, str] | None,
     split_rename: Mapping[str, str] | None,
+    without: Iterable[Path] = (),
 ) -> ImageListing:
     """Return the images under `root` that have a label; with split files those alone that they name.
 
@@ -63,6 +64,7 @@ def list_images(
     file_column: the table's column of image names: paths relative to `root`, file names, or these without extension.
     split, split_files: as in `geocompose.data.files.list_files`. Where both are None and the table has a column
         `split`, that says which image is for train, val or test.
+    without: files that are no images, whatever the pattern matches.
 
     Raises:
         UserError: no image or table; a row that names no image, or one that another row has; a cell of `split` that is
@@ -73,7 +75,7 @@ def list_images(
             "data.split and data.split_files are both given; they exclude each other. Set one of them to null."
         )
     folder = data_folder(root)
-    paths = match_files(folder, images, "data.images")
+    paths = match_files(folder, images, "data.images", without)
     names = [path.relative_to(folder).as_posix() for path in paths]
     lookup = FileLookup(names)
     columns: list[str] = []

@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from geocompose.data.coordinates import CoordinateRules, read_coordinates
+from geocompose.data.file_names import data_folder
 from geocompose.data.fitting import Fit
 from geocompose.data.image_files import SPLIT_COLUMN, ImageListing, ListedImage, list_images
+from geocompose.data.image_rasters import ImageRasters
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.classification import ClassificationLabels
 from geocompose.data.labels.multilabel import UNKNOWN, MultilabelLabels
 from geocompose.data.labels.scalar_regression import ScalarRegressionLabels
 from geocompose.data.opened import Collection
-from geocompose.data.raster import RasterScene
 from geocompose.data.raster_label import ImageLabel
 from geocompose.data.split import SPLITS, split_by_fractions, split_by_members
 from geocompose.data.tiling import ImageTiling
@@ -35,6 +38,11 @@ def open_classified_images(
     tile_px: int,
     fit: Fit,
     random_crop: bool,
+    dates: str | None,
+    date_pattern: str | None,
+    positions: str | None,
+    num_frames: int,
+    more_images: Sequence[Mapping[str, Any]] | None,
     seed: int,
 ) -> Collection:
     """Return images with a class each; reads headers and lists. The arguments are `GeoTiffClassificationData`'s.
@@ -42,6 +50,7 @@ def open_classified_images(
     Raises:
         UserError: files, table, classes or splits don't fit together.
     """
+    rasters = ImageRasters(band_names, nodata, num_frames, more_images)
     listing = list_images(
         root=root,
         images=images,
@@ -50,6 +59,7 @@ def open_classified_images(
         split=split,
         split_files=split_files,
         split_rename=split_rename,
+        without=rasters.no_images(data_folder(root)),
     )
     if table is None:
         names = [_folder_name(image, Path(root).expanduser(), images) for image in listing.images]
@@ -64,7 +74,9 @@ def open_classified_images(
     kind = ClassificationLabels(sorted(set(names)) if class_names is None else class_names)
     known = {name: i for i, name in enumerate(kind.target.names)}
     labels = [np.array(_place(name, known, image), np.int64) for name, image in zip(names, listing.images, strict=True)]
-    return _open(listing, labels, kind, root, band_names, nodata, split, tile_px, fit, random_crop, seed)
+    tiling = ImageTiling(tile_px, fit, random_crop=random_crop)
+    rules = CoordinateRules(dates, date_pattern, positions)
+    return _open(listing, labels, kind, (root, images), file_column, rasters, split, tiling, seed, rules)
 
 
 def open_multilabel_images(
@@ -83,6 +95,11 @@ def open_multilabel_images(
     tile_px: int,
     fit: Fit,
     random_crop: bool,
+    dates: str | None,
+    date_pattern: str | None,
+    positions: str | None,
+    num_frames: int,
+    more_images: Sequence[Mapping[str, Any]] | None,
     seed: int,
 ) -> Collection:
     """Return images with any of the classes; reads headers and lists. The arguments are `GeoTiffMultilabelData`'s.
@@ -90,6 +107,7 @@ def open_multilabel_images(
     Raises:
         UserError: files, table, classes or splits don't fit together.
     """
+    rasters = ImageRasters(band_names, nodata, num_frames, more_images)
     listing = list_images(
         root=root,
         images=images,
@@ -98,6 +116,7 @@ def open_multilabel_images(
         split=split,
         split_files=split_files,
         split_rename=split_rename,
+        without=rasters.no_images(data_folder(root)),
     )
     if label_column is None:
         others = [name for name in listing.columns if name not in (file_column, SPLIT_COLUMN)]
@@ -117,7 +136,9 @@ def open_multilabel_images(
         labels = [np.zeros(len(known), np.int64) for _ in lists]
         for label, names, image in zip(labels, lists, listing.images, strict=True):
             label[[_place(name, known, image) for name in names]] = 1
-    return _open(listing, labels, kind, root, band_names, nodata, split, tile_px, fit, random_crop, seed)
+    tiling = ImageTiling(tile_px, fit, random_crop=random_crop)
+    rules = CoordinateRules(dates, date_pattern, positions)
+    return _open(listing, labels, kind, (root, images), file_column, rasters, split, tiling, seed, rules)
 
 
 def open_measured_images(
@@ -136,6 +157,11 @@ def open_measured_images(
     tile_px: int,
     fit: Fit,
     random_crop: bool,
+    dates: str | None,
+    date_pattern: str | None,
+    positions: str | None,
+    num_frames: int,
+    more_images: Sequence[Mapping[str, Any]] | None,
     seed: int,
 ) -> Collection:
     """Return images with numbers; reads headers and lists. The arguments are `GeoTiffScalarRegressionData`'s.
@@ -144,6 +170,7 @@ def open_measured_images(
         UserError: files, table, numbers or splits don't fit together.
     """
     kind = ScalarRegressionLabels(variables, normalize_target)
+    rasters = ImageRasters(band_names, nodata, num_frames, more_images)
     listing = list_images(
         root=root,
         images=images,
@@ -152,39 +179,43 @@ def open_measured_images(
         split=split,
         split_files=split_files,
         split_rename=split_rename,
+        without=rasters.no_images(data_folder(root)),
     )
     _check_columns(listing, variables, "data.variables")
     labels = [np.array([_number(image, name) for name in variables], np.float32) for image in listing.images]
-    return _open(listing, labels, kind, root, band_names, nodata, split, tile_px, fit, random_crop, seed)
+    tiling = ImageTiling(tile_px, fit, random_crop=random_crop)
+    rules = CoordinateRules(dates, date_pattern, positions)
+    return _open(listing, labels, kind, (root, images), file_column, rasters, split, tiling, seed, rules)
 
 
 def _open(
     listing: ImageListing,
     labels: Sequence[np.ndarray],
     kind: Labels,
-    root: str,
-    band_names: Sequence[str] | None,
-    nodata: float | None,
+    patterns: tuple[str, str],
+    file_column: str,
+    rasters: ImageRasters,
     split: Sequence[float] | None,
-    tile_px: int,
-    fit: Fit,
-    random_crop: bool,
+    tiling: ImageTiling,
     seed: int,
+    rules: CoordinateRules,
 ) -> Collection:
-    tiling = ImageTiling(tile_px, fit, random_crop=random_crop)
-    scenes = [
-        RasterScene(image.name, image.path, ImageLabel(label), band_names, nodata)
-        for image, label in zip(listing.images, labels, strict=True)
-    ]
+    """Return rasters with these labels. patterns: root, images."""
+    folder = data_folder(patterns[0])
+    named = [(image.name, image.path, ImageLabel(label)) for image, label in zip(listing.images, labels, strict=True)]
+    scenes = rasters.scenes(folder, patterns[1], named)
     tiling.check(scenes)
     if listing.members is not None:
-        return Collection(scenes, split_by_members(scenes, listing.members), kind, tiling)
-    if len(scenes) < len(SPLITS):
+        regions = split_by_members(scenes, listing.members)
+    elif len(scenes) < len(SPLITS):
         raise UserError(
-            f"{len(scenes)} labelled images under data.root={root} can't be split into train, val and test: each split "
+            f"{len(scenes)} labelled images under data.root={patterns[0]} can't be split into train, val and test: each split "
             "needs at least one image."
         )
-    return Collection(scenes, split_by_fractions(scenes, split, seed=seed), kind, tiling)
+    else:
+        regions = split_by_fractions(scenes, split, seed=seed)
+    coordinates = read_coordinates(scenes, folder, rules, num_frames=rasters.num_frames, file_column=file_column)
+    return Collection(scenes, regions, kind, tiling, coordinates, rasters.num_frames)
 
 
 def _folder_name(image: ListedImage, root: Path, pattern: str) -> str:

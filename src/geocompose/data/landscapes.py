@@ -20,6 +20,7 @@ from geocompose.data.scene import ArrayScene
 from geocompose.data.split import split_by_fractions
 from geocompose.data.tiling import GridTiling
 from geocompose.errors import UserError
+from geocompose.units import Values
 
 PIXEL_M = 30.0
 IGNORE_INDEX = -1
@@ -73,6 +74,11 @@ def open_water_shares(
     """Return landscapes whose tiles have the share of their pixels that is water."""
     labels = ScalarRegressionLabels(["water_share"], normalize_target)
     return _open(labels, _make_classes, water_share, num_scenes, scene_px, split, tile_px, seed)
+
+
+def stated(allow_mismatch: Sequence[str] | None) -> Values:
+    """Return what the landscapes' values are: as HLS has them, surface reflectance x 10000."""
+    return Values("reflectance_1e4", "BOA", allow_mismatch=allow_mismatch)
 
 
 def dominant_class(classes: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Scenes as training, validation and test batches: what every data set has in common."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import lightning
@@ -9,16 +10,17 @@ import torch
 from torch.utils.data import DataLoader
 
 from geocompose.data import baselines as baseline_rules
-from geocompose.data import tiles
+from geocompose.data import raw_values, tiles
 from geocompose.data.arguments import Loading
 from geocompose.data.moments import is_constant
 from geocompose.data.opened import Collection
 from geocompose.data.split import SPLITS
-from geocompose.data.statistics import CELL_PX, Statistics, scan
+from geocompose.data.statistics import Statistics, scan
 from geocompose.data.tiling import ImageTiling
-from geocompose.data.window import Region, grid
+from geocompose.data.window import Region
 from geocompose.errors import UserError
 from geocompose.inputs import Inputs
+from geocompose.units import Values
 
 
 class SceneData(lightning.LightningDataModule):
@@ -27,19 +29,28 @@ class SceneData(lightning.LightningDataModule):
     name: how records call the data set.
     collection: the scenes, their splits and samples, and the kind of their labels.
     bands: names of the bands to read, in this order; None means all. `use_bands` may still change it.
+    values: what the files' values are, as far as that is stated; `read_as` says what a model reads.
     loading: how samples become batches.
     baselines: names of the scores without a network that are to be computed beside.
 
     Attributes: name, baselines and those of `loading`; `band_names` (all there are), `bands` (those read); `target`,
     what the labels ask a model for (its mean and deviation are known after `setup`); `scenes`, `regions`; `tile_px`,
-    height and width of a sample.
+    height and width of a sample; `values`; `units` of the selected bands as they are read (None where nobody said); and
+    `mismatches`, what differs from a model's pretraining and is intended.
 
     Raises:
         UserError: a band or baseline is not there.
     """
 
     def __init__(
-        self, *, name: str, collection: Collection, bands: list[str] | None, loading: Loading, baselines: list[str]
+        self,
+        *,
+        name: str,
+        collection: Collection,
+        bands: list[str] | None,
+        loading: Loading,
+        baselines: list[str],
+        values: Values | None = None,
     ) -> None:
         super().__init__()
         self.name = name
@@ -57,11 +68,13 @@ class SceneData(lightning.LightningDataModule):
         self.rotation_deg = loading.rotation_deg
         self.baselines = list(baselines)
         self.band_names = collection.band_names
+        self.values = replace(Values() if values is None else values, more=collection.more_values)
+        self.mismatches: list[str] = []
         self._collection = collection
         self._statistics: Statistics | None = None
         self._given: tuple[list[float], list[float]] | None = None
         self._shuffle_seed = 0
-        baseline_rules.check(self.baselines, self.target, self.band_names)
+        baseline_rules.check(self.baselines, self.target, self.band_names, collection.num_frames)
         self.use_bands(self.band_names if bands is None else bands)
 
     @property
@@ -84,7 +97,7 @@ class SceneData(lightning.LightningDataModule):
     @property
     def inputs(self) -> Inputs:
         """What a sample gives a model."""
-        return Inputs(tuple(self.bands), self.tile_px)
+        return self._collection.inputs(self.bands)
 
     def use_bands(self, bands: list[str]) -> None:
         """Choose and order the bands that are read, by the data's names or their aliases; before `setup`.
@@ -99,6 +112,22 @@ class SceneData(lightning.LightningDataModule):
             )
         self._places = self.places(bands)
         self.bands = list(bands)
+        self.read_as([None] * len(bands))
+
+    def read_as(self, units: Sequence[str | None]) -> None:
+        """Convert values to these units as they are read, one a selected band, where a rule leads there; before `setup`.
+
+        Where none does, and for None, they stay as they are, without a declared offset.
+        """
+        assert self._statistics is None, "units are chosen before setup"
+        assert len(units) == len(self.bands), (units, self.bands)
+        chosen = [self.values.band(band).nearest(unit) for band, unit in zip(self.bands, units, strict=True)]
+        for scene, places in zip(self.scenes, self._places, strict=True):
+            conversions = [self.values.band(name).nearest(None) for name in scene.band_names]
+            for place, conversion in zip(places, chosen, strict=True):
+                conversions[place] = conversion
+            scene.conversions = conversions
+        self.units = [conversion.unit for conversion in chosen]
 
     def places(self, bands: Sequence[str]) -> list[list[int]]:
         """Return for each scene the places of `bands` among its bands.
@@ -200,72 +229,27 @@ class SceneData(lightning.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def pixel_blocks(self, split: str, bands: Sequence[str] | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the labelled pixels of a split, where pixels have labels: raw values, float32 (n, bands), and labels.
-
-        Labels are classes, int64 (n), or numbers, float32 (n, variables), NaN for a variable without label.
-        bands: any of the data's bands; None means the selected ones. The selected bands alone decide which pixels
-        count, so that all choices see the same ones; where another band has no data, the pixel's values are all 0.
-        """
-        assert self.target.pixel_wise, self.target.kind
-        places = None if bands is None else self.places(bands)
-        for cell in (cell for region in self.regions[split] for cell in grid(region, CELL_PX)):
-            scene = self.scenes[cell.scene]
-            image, valid = scene.read_image(cell.window, self._places[cell.scene])
-            if places is not None:
-                image, there = scene.read_image(cell.window, places[cell.scene])
-                image = np.where(there & np.isfinite(image).all(0), image, np.float32(0))
-            label = scene.read_label(cell.window)
-            counts = valid & (label != self.target.ignore_index if label.ndim == 2 else ~np.isnan(label).all(0))
-            yield np.ascontiguousarray(image[:, counts].T), np.ascontiguousarray(label[..., counts].T)
-
     def pixels(
         self, split: str, max_pixels: int | None = None, seed: int = 0, bands: Sequence[str] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return labelled pixels of a split, as `pixel_blocks` yields them.
+        """Return labelled pixels of a split, see `geocompose.data.raw_values.pixels`."""
+        return raw_values.pixels(self, split, max_pixels, seed, bands)
 
-        max_pixels: where there are more, this many are drawn by `seed` without replacement; None means all.
-        bands: as in `pixel_blocks`.
-        """
-        total = self.statistics.num_labelled(split)
-        kept = None
-        if max_pixels is not None and total > max_pixels:
-            kept = np.zeros(total, dtype=bool)
-            kept[np.random.default_rng(seed).choice(total, max_pixels, replace=False, shuffle=False)] = True
-        values, labels, start = [], [], 0
-        for block, label in self.pixel_blocks(split, bands):
-            chosen = slice(None) if kept is None else kept[start : start + len(label)]
-            values.append(block[chosen])
-            labels.append(label[chosen])
-            start += len(label)
-        assert start == total, (start, total)
-        return np.concatenate(values), np.concatenate(labels)
-
-    def image_features(self, split: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return band means and deviations of each sample of a split with valid pixels, where images have labels.
-
-        Features are float64 (n, 2 x bands), in raw values; labels are classes, int64 (n) or (n, classes), or numbers,
-        float32 (n, variables), as `geocompose.data.labels` has them.
-        """
-        assert not self.target.pixel_wise, self.target.kind
-        features, labels = [], []
-        for tile in self.tile_windows(split):
-            image, valid = self.scenes[tile.scene].read_image(tile.window, self._places[tile.scene])
-            if valid.any():
-                values = image[:, valid].astype(np.float64)
-                features.append(np.concatenate([values.mean(1), values.std(1)]))
-                labels.append(self.scenes[tile.scene].read_label(tile.window))
-        return np.stack(features), np.stack(labels)
+    def selected_places(self, scene: int) -> list[int]:
+        """Return the places of the selected bands among those of a scene."""
+        return self._places[scene]
 
     def describe(self) -> dict[str, Any]:
         """Return what a record keeps of the data, as JSON knows it."""
         fit = {"fit": self.tiling.fit} if isinstance(self.tiling, ImageTiling) else {}
         return {
             "name": self.name,
-            "bands": self.bands,
+            **self.inputs.as_record(),
             "target": self.target.as_record(),
-            "tile_px": self.tile_px,
             **fit,
+            **self.values.as_record(),
+            "read_as": self.units,
+            "mismatches": self.mismatches,
             "normalization": {
                 "normalize": self.normalize,
                 "source": self._normalization_source(),
@@ -313,4 +297,5 @@ class SceneData(lightning.LightningDataModule):
             self.labels,
             regions=[region for region, _ in windows] if training and self.random_crop else None,
             augment=augment if training else None,
+            coordinates=self._collection.coordinates,
         )

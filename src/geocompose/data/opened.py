@@ -1,14 +1,18 @@
 """Data that was opened: what files, headers and lists say, before a pixel is read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from geocompose import bands as vocabulary
+from geocompose.data.coordinates import Coordinates
 from geocompose.data.labels.base import Labels
 from geocompose.data.raster import RasterScene
 from geocompose.data.scene import Scene
+from geocompose.data.stacked import StackedScene
 from geocompose.data.tiling import Tiling
 from geocompose.data.window import Region
+from geocompose.inputs import Inputs
+from geocompose.units import Values
 
 
 @dataclass(frozen=True)
@@ -17,17 +21,30 @@ class Collection:
 
     scenes, regions: the scenes, and which regions of them each of train, val and test holds.
     labels: the kind of label they have. tiling: which windows of a region are samples.
+    coordinates: when and where the scenes were taken, as far as that is given. num_frames: time steps of each scene.
     """
 
     scenes: Sequence[Scene]
     regions: Mapping[str, list[Region]]
     labels: Labels
     tiling: Tiling
+    coordinates: Coordinates = field(default_factory=Coordinates)
+    num_frames: int = 1
 
     @property
     def band_names(self) -> list[str]:
         """Names of the bands that the first scene has, in its order."""
         return list(self.scenes[0].band_names)
+
+    @property
+    def more_values(self) -> dict[str, Values]:
+        """What the values of further rasters' bands are, by the vocabulary's names."""
+        first = self.scenes[0]
+        return first.more_values if isinstance(first, StackedScene) else {}
+
+    def inputs(self, bands: Sequence[str]) -> Inputs:
+        """Return what samples with these bands give a model."""
+        return Inputs(tuple(bands), self.tiling.tile_px, self.num_frames, self.coordinates.names)
 
     def places(self, bands: Sequence[str]) -> list[list[int]]:
         """Return for each scene the places of `bands` among its bands.
@@ -39,4 +56,5 @@ class Collection:
 
     def decoded_bytes(self, num_bands: int) -> int:
         """Return the memory that the rasters with `num_bands` bands and their labels take decoded."""
-        return sum(scene.decoded_bytes(num_bands) for scene in self.scenes if isinstance(scene, RasterScene))
+        rasters = (scene for scene in self.scenes if isinstance(scene, RasterScene | StackedScene))
+        return sum(scene.decoded_bytes(num_bands) for scene in rasters)

@@ -46,6 +46,20 @@ def read_header(path: Path) -> Header:
     return _with(path, Header)
 
 
+def read_tags(path: Path) -> dict[str, str]:
+    """Return the tags of a raster file, those about its imaging included.
+
+    Raises:
+        UserError: it is no raster.
+    """
+    return _with(path, tags_of)
+
+
+def tags_of(dataset: rasterio.DatasetReader) -> dict[str, str]:
+    """Return the tags of an open raster, those about its imaging included."""
+    return dataset.tags() | dataset.tags(ns="IMAGERY")
+
+
 def read_bands(path: Path, bands: list[int], window: Window | None) -> np.ndarray:
     """Return bands (counted from 0) of a file in its own type, (bands, height, width); all of it without window."""
     indexes = [band + 1 for band in bands]

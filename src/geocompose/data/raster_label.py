@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import rasterio
-from affine import Affine
 
+from geocompose.data.grids import check_alike
 from geocompose.data.raster_file import Header, equals, read_bands, read_header
 from geocompose.data.window import Window
 from geocompose.errors import UserError
-
-_SHIFT_TOLERANCE_PX = 0.1
 
 
 class SceneLabel(Protocol):
@@ -69,7 +66,7 @@ class _LabelRaster(ABC):
 
     def check_fits(self, image_path: Path, image: Header) -> None:
         """Refuse a label of another size or place than its image."""
-        _check_alike(image_path, image, self.path, self._header)
+        check_alike(image_path, image, self.path, self._header, what="label")
 
     def decoded_bytes(self) -> int:
         """Return the memory that it takes when it is kept decoded."""
@@ -185,36 +182,3 @@ class NumberRaster(_LabelRaster):
             if unlabelled is not None:
                 values[unlabelled] = np.nan
         return label
-
-
-def _check_alike(image_path: Path, image: Header, label_path: Path, label: Header) -> None:
-    """Refuse a label that does not lie on its image's pixels."""
-    if (image.height, image.width) != (label.height, label.width):
-        raise UserError(
-            f"The label {label_path} has {label.height} x {label.width} pixels (rows x columns), its image "
-            f"{image_path} {image.height} x {image.width}. They must be equal: resample the label onto the image's "
-            f"grid."
-        )
-    if image.crs and label.crs and rasterio.CRS.from_user_input(image.crs) != rasterio.CRS.from_user_input(label.crs):
-        raise UserError(
-            f"The label {label_path} is in {label.crs}, its image {image_path} in {image.crs}. "
-            "Reproject the label onto the image's grid."
-        )
-    if image.transform is None or label.transform is None:
-        return
-    corners = [(0, 0), (image.width, 0), (0, image.height), (image.width, image.height)]
-    shift = max(_distance_px(image.transform, label.transform, *corner) for corner in corners)
-    if shift > _SHIFT_TOLERANCE_PX:
-        raise UserError(
-            f"The label {label_path} lies up to {shift:.3g} pixels beside its image {image_path} by their "
-            "georeferences. Resample the label onto the image's grid, or mend the georeference that is wrong."
-        )
-
-
-def _distance_px(image: Affine, label: Affine, column: int, row: int) -> float:
-    """Return how far the same pixel corner of image and label lie from each other, in pixels of the image."""
-    # Spelt out because affine 2 multiplies with *, and affine 3 with @.
-    x = (label.a - image.a) * column + (label.b - image.b) * row + label.c - image.c
-    y = (label.d - image.d) * column + (label.e - image.e) * row + label.f - image.f
-    inverse = ~image
-    return max(abs(inverse.a * x + inverse.b * y), abs(inverse.d * x + inverse.e * y))

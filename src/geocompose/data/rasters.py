@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from geocompose.data.coordinates import CoordinateRules, read_coordinates
+from geocompose.data.file_names import data_folder
 from geocompose.data.files import list_files
+from geocompose.data.image_rasters import ImageRasters
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.regression import RegressionLabels
 from geocompose.data.labels.segmentation import SegmentationLabels
 from geocompose.data.opened import Collection
-from geocompose.data.raster import RasterScene
 from geocompose.data.raster_label import ClassRaster, NumberRaster, SceneLabel
 from geocompose.data.split import split_by_fractions, split_by_members
 from geocompose.data.tiling import GridTiling
@@ -30,6 +33,11 @@ def open_class_rasters(
     split_rename: Mapping[str, str] | None,
     split_buffer_px: int,
     tile_px: int,
+    dates: str | None,
+    date_pattern: str | None,
+    positions: str | None,
+    num_frames: int,
+    more_images: Sequence[Mapping[str, Any]] | None,
     seed: int,
 ) -> Collection:
     """Return rasters with a class for each pixel; reads headers alone. The arguments are those of `GeoTiffData`.
@@ -41,14 +49,14 @@ def open_class_rasters(
         SegmentationLabels(class_names, ignore_index),
         lambda path: ClassRaster(path, class_names, ignore_index, label_nodata),
         (root, images, labels),
-        band_names,
-        nodata,
+        ImageRasters(band_names, nodata, num_frames, more_images),
         split,
         split_files,
         split_rename,
         split_buffer_px,
         tile_px,
         seed,
+        CoordinateRules(dates, date_pattern, positions),
     )
 
 
@@ -67,6 +75,11 @@ def open_number_rasters(
     split_rename: Mapping[str, str] | None,
     split_buffer_px: int,
     tile_px: int,
+    dates: str | None,
+    date_pattern: str | None,
+    positions: str | None,
+    num_frames: int,
+    more_images: Sequence[Mapping[str, Any]] | None,
     seed: int,
 ) -> Collection:
     """Return rasters with numbers for each pixel; reads headers alone. The arguments are `GeoTiffRegressionData`'s.
@@ -78,14 +91,14 @@ def open_number_rasters(
         RegressionLabels(variables, normalize_target),
         lambda path: NumberRaster(path, variables, label_nodata),
         (root, images, labels),
-        band_names,
-        nodata,
+        ImageRasters(band_names, nodata, num_frames, more_images),
         split,
         split_files,
         split_rename,
         split_buffer_px,
         tile_px,
         seed,
+        CoordinateRules(dates, date_pattern, positions),
     )
 
 
@@ -93,14 +106,14 @@ def _open(
     kind: Labels,
     read_label: Callable[[Path], SceneLabel],
     patterns: tuple[str, str, str],
-    band_names: Sequence[str] | None,
-    nodata: float | None,
+    rasters: ImageRasters,
     split: Sequence[float] | None,
     split_files: Mapping[str, str] | None,
     split_rename: Mapping[str, str] | None,
     split_buffer_px: int,
     tile_px: int,
     seed: int,
+    rules: CoordinateRules,
 ) -> Collection:
     """Return rasters whose labels are of a kind. read_label: opens a label. patterns: root, images, labels."""
     if split is not None and split_files is not None:
@@ -113,12 +126,13 @@ def _open(
             "data.split_files."
         )
     tiling = GridTiling(tile_px)
-    found = list_files(*patterns, split_files, split_rename)
-    folder = Path(patterns[0]).expanduser()
-    scenes = [
-        RasterScene(pair.image.relative_to(folder).as_posix(), pair.image, read_label(pair.label), band_names, nodata)
-        for pair in found.pairs
-    ]
+    folder = data_folder(patterns[0])
+    found = list_files(*patterns, split_files, split_rename, rasters.no_images(folder))
+    named = [(pair.image.relative_to(folder).as_posix(), pair.image, read_label(pair.label)) for pair in found.pairs]
+    scenes = rasters.scenes(folder, patterns[1], named)
     if found.members is None:
-        return Collection(scenes, split_by_fractions(scenes, split, seed=seed, buffer_px=split_buffer_px), kind, tiling)
-    return Collection(scenes, split_by_members(scenes, found.members), kind, tiling)
+        regions = split_by_fractions(scenes, split, seed=seed, buffer_px=split_buffer_px)
+    else:
+        regions = split_by_members(scenes, found.members)
+    coordinates = read_coordinates(scenes, folder, rules, num_frames=rasters.num_frames)
+    return Collection(scenes, regions, kind, tiling, coordinates, rasters.num_frames)

@@ -7,6 +7,7 @@ import numpy as np
 from affine import Affine
 
 from geocompose.data.window import Window
+from geocompose.units import Conversion, converted
 
 
 class Scene(Protocol):
@@ -17,6 +18,7 @@ class Scene(Protocol):
     crs: coordinate reference system as text such as `EPSG:32633`; None where there is none.
     transform: from (column, row) to coordinates; None where there is none.
     band_names: the names of the image's bands, in its order.
+    conversions: what is done to the values of each band when it is read; None leaves them all as they are.
     """
 
     name: str
@@ -25,11 +27,14 @@ class Scene(Protocol):
     crs: str | None
     transform: Affine | None
     band_names: list[str]
+    conversions: Sequence[Conversion] | None
 
     def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the image, float32 (bands, height, width), and where it is valid, bool (height, width).
 
-        A pixel is invalid where any of `bands` (places in `band_names`) is declared nodata.
+        A scene of several frames returns (bands, frames, height, width).
+        A pixel is invalid where any of `bands` (places in `band_names`), in any frame, is declared nodata, which is a value of the file,
+        before any conversion.
         """
 
     def read_label(self, window: Window) -> np.ndarray:
@@ -66,6 +71,7 @@ class ArrayScene:
         self.crs = crs
         self.transform = transform
         self.band_names = list(band_names)
+        self.conversions: Sequence[Conversion] | None = None
         self._make = make
         self._summary = summary
         self._made: tuple[np.ndarray, np.ndarray] | None = None
@@ -73,7 +79,7 @@ class ArrayScene:
     def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the image, float32 (bands, height, width), and all True (height, width)."""
         rows, columns = window.slices
-        image = self._arrays()[0][list(bands), rows, columns].astype(np.float32)
+        image = converted(self._arrays()[0][list(bands), rows, columns], bands, self.conversions)
         return image, np.ones((window.height, window.width), dtype=bool)
 
     def read_label(self, window: Window) -> np.ndarray:

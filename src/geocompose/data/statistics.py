@@ -21,7 +21,7 @@ CELL_PX = 1024  # a scan holds this square in memory: 55 MB as float32 in 13 ban
 class Statistics:
     """What the scan found.
 
-    mean, std: a number for each selected band, over the training regions' valid pixels, labelled or not.
+    mean, std: a number for each selected band, over the training regions' valid pixels in all frames, labelled or not.
     labels: for each split a tally of its labels, of those where the image is valid.
     """
 
@@ -69,7 +69,7 @@ def scan(
                 image, valid = scene.read_image(window, bands[whole.scene])
                 _check_finite(image, valid, scene, bands[whole.scene], window)
                 if split == "train":
-                    moments.add(image[:, valid])
+                    moments.add(image[..., valid].reshape(len(image), -1))
                 if labels.target.pixel_wise:
                     label = scene.read_label(window)
                     labels.check(label, scene, window)
@@ -110,18 +110,25 @@ def _check_finite(image: np.ndarray, valid: np.ndarray, scene: Scene, bands: Seq
     wrong = ~np.isfinite(image) & valid
     if not wrong.any():
         return
-    band, row, column = np.argwhere(wrong)[0]
-    value = image[band, row, column]
+    place = tuple(np.argwhere(wrong)[0])
+    band, row, column = place[0], place[-2], place[-1]
+    value = image[place]
+    frame = f" of frame {place[1] + 1}" if len(place) == 4 else ""
     advice = (
         "If NaN marks missing pixels, declare it with data.nodata=nan; else mend the file."
         if np.isnan(value)
         else "Mend the file, or write a finite nodata value in its place and declare it."
     )
     raise UserError(
-        f"{scene.name} has the value {value} at row {window.row + row}, column {window.column + column}, band "
-        f"{scene.band_names[bands[band]]} ({int(wrong.sum())} such values nearby), which is not declared nodata. "
+        f"{scene.name} has the value {value}{_converted(scene, bands[band])} at row {window.row + row}, column {window.column + column}, band "
+        f"{scene.band_names[bands[band]]}{frame} ({int(wrong.sum())} such values nearby), which is not declared nodata. "
         f"{advice}"
     )
+
+
+def _converted(scene: Scene, band: int) -> str:
+    conversion = scene.conversions[band] if scene.conversions else None
+    return f" (after conversion to {conversion.unit})" if conversion and conversion.changes else ""
 
 
 def _names(scenes: Sequence[Scene], regions: Sequence[Region]) -> str:

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from geocompose.data.arguments import Loading
-from geocompose.data.landscapes import open_dominant_classes
+from geocompose.data.landscapes import open_dominant_classes, stated
 from geocompose.data.module import SceneData
 
 
@@ -16,6 +16,8 @@ class SyntheticClassificationData(SceneData):
         columns.
     seed: chooses the landscapes, and which of them belong to which split.
     tile_px: height and width of a sample, a cell of a grid over each scene.
+    allow_mismatch: which of unit, level and band may differ from what pretrained weights have seen (see `Values`); the
+        landscapes are surface reflectance x 10000.
     batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg: see `Loading`. baselines: see `SceneData`.
 
     Raises:
@@ -35,6 +37,7 @@ class SyntheticClassificationData(SceneData):
         random_crop: bool = False,
         dihedral: bool = True,
         rotation_deg: float = 0.0,
+        allow_mismatch: list[str] | None = None,
         seed: int = 0,
         baselines: list[str] = ["constant", "logistic"],  # noqa: B006 - never changed; schemas read a plain default
     ) -> None:
@@ -48,6 +51,7 @@ class SyntheticClassificationData(SceneData):
                 seed=seed,
             ),
             bands=bands,
+            values=stated(allow_mismatch),
             loading=Loading(batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg),
             baselines=baselines,
         )

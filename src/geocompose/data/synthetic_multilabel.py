@@ -3,7 +3,7 @@
 from typing import Literal
 
 from geocompose.data.arguments import Loading
-from geocompose.data.landscapes import open_present_classes
+from geocompose.data.landscapes import open_present_classes, stated
 from geocompose.data.module import SceneData
 
 
@@ -17,6 +17,8 @@ class SyntheticMultilabelData(SceneData):
         columns.
     seed: chooses the landscapes, and which of them belong to which split.
     tile_px: height and width of a sample, a cell of a grid over each scene.
+    allow_mismatch: which of unit, level and band may differ from what pretrained weights have seen (see `Values`); the
+        landscapes are surface reflectance x 10000.
     batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg: see `Loading`. baselines: see `SceneData`.
 
     Raises:
@@ -37,6 +39,7 @@ class SyntheticMultilabelData(SceneData):
         random_crop: bool = False,
         dihedral: bool = True,
         rotation_deg: float = 0.0,
+        allow_mismatch: list[str] | None = None,
         seed: int = 0,
         baselines: list[str] = ["constant", "logistic"],  # noqa: B006 - never changed; schemas read a plain default
     ) -> None:
@@ -51,6 +54,7 @@ class SyntheticMultilabelData(SceneData):
                 seed=seed,
             ),
             bands=bands,
+            values=stated(allow_mismatch),
             loading=Loading(batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg),
             baselines=baselines,
         )

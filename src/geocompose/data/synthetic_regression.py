@@ -3,7 +3,7 @@
 from typing import Literal
 
 from geocompose.data.arguments import Loading
-from geocompose.data.landscapes import open_biomass_landscapes
+from geocompose.data.landscapes import open_biomass_landscapes, stated
 from geocompose.data.module import SceneData
 
 
@@ -18,6 +18,8 @@ class SyntheticRegressionData(SceneData):
         columns.
     seed: chooses the landscapes, and which of them belong to which split.
     tile_px: height and width of a sample, a cell of a grid over each scene.
+    allow_mismatch: which of unit, level and band may differ from what pretrained weights have seen (see `Values`); the
+        landscapes are surface reflectance x 10000.
     batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg: see `Loading`. baselines: see `SceneData`.
 
     Raises:
@@ -38,6 +40,7 @@ class SyntheticRegressionData(SceneData):
         random_crop: bool = False,
         dihedral: bool = True,
         rotation_deg: float = 0.0,
+        allow_mismatch: list[str] | None = None,
         seed: int = 0,
         baselines: list[str] = ["constant", "linear"],  # noqa: B006 - never changed; schemas read a plain default
     ) -> None:
@@ -52,6 +55,7 @@ class SyntheticRegressionData(SceneData):
                 seed=seed,
             ),
             bands=bands,
+            values=stated(allow_mismatch),
             loading=Loading(batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg),
             baselines=baselines,
         )

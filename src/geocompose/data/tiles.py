@@ -8,6 +8,7 @@ from torch.utils.data import Dataset, Sampler
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from geocompose.data.coordinates import Coordinates
 from geocompose.data.fitting import fitted_image
 from geocompose.data.labels.base import Labels
 from geocompose.data.scene import Scene
@@ -19,15 +20,16 @@ Sample = dict[str, torch.Tensor | int]
 class TileDataset(Dataset[Sample]):
     """The samples of one split.
 
-    A sample has `image`, float32 (bands, tile_px, tile_px), normalised; `tile`, its place in its split; and a label:
+    A sample has `image`, float32 (bands, [frames,] tile_px, tile_px), normalised; `tile`, its place in its split; and a label:
     `mask`, where pixels have labels, int64 or float32 ([variables,] tile_px, tile_px); else `label`, int64 () or
     (classes), or float32 () or (variables). Where a tile is cut off at its region's edge, or the image has no data, the
-    image is 0 (the mean) and a mask without label.
+    image is 0 (the mean) and a mask without label. Where they are given, `temporal_coords` and `location_coords` go along.
 
     scenes, bands: the scenes, and for each the places of the selected bands.
     tiles: the window of each sample. One with a side longer than tile_px is shrunk.
     labels: the kind of label that the scenes have.
     regions: for each tile the region that a random crop may be taken from; None for the tiles as they are.
+    coordinates: when and where the scenes were taken; None where that is not given.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class TileDataset(Dataset[Sample]):
         labels: Labels,
         regions: Sequence[Region] | None = None,
         augment: v2.Transform | None = None,
+        coordinates: Coordinates | None = None,
     ) -> None:
         assert regions is None or len(regions) == len(tiles)
         self.scenes = scenes
@@ -50,8 +53,9 @@ class TileDataset(Dataset[Sample]):
         self.labels = labels
         self.regions = regions
         self.augment = augment
-        self._mean = np.array(mean, dtype=np.float32)[:, None, None]
-        self._scale = 1 / np.array(std, dtype=np.float32)[:, None, None]
+        self.coordinates = coordinates or Coordinates()
+        self._mean = np.array(mean, dtype=np.float32)
+        self._scale = 1 / np.array(std, dtype=np.float32)
 
     def __len__(self) -> int:
         return len(self.tiles)
@@ -70,7 +74,8 @@ class TileDataset(Dataset[Sample]):
         scene = self.scenes[self.tiles[index].scene]
         window = self.tiles[index].window if self.regions is None else self._crop(self.regions[index].window)
         raw, valid = scene.read_image(window, self.bands[self.tiles[index].scene])
-        normalised = np.where(valid, (raw - self._mean) * self._scale, np.float32(0))
+        mean, scale = (values.reshape(-1, *[1] * (raw.ndim - 1)) for values in (self._mean, self._scale))
+        normalised = np.where(valid, (raw - mean) * scale, np.float32(0))
         label = self.labels.without(scene.read_label(window), valid)
         below, right = max(0, self.tile_px - window.height), max(0, self.tile_px - window.width)
         if below or right:
@@ -86,7 +91,13 @@ class TileDataset(Dataset[Sample]):
             image = changed["image"].as_subclass(torch.Tensor).contiguous()
             if self.labels.key == "mask":
                 target = changed["mask"].as_subclass(torch.Tensor).contiguous()
-        return {"image": image, self.labels.key: target, "tile": index}
+        beside = self.coordinates.of(self.tiles[index].scene, window)
+        return {
+            "image": image,
+            self.labels.key: target,
+            "tile": index,
+            **{name: torch.from_numpy(value) for name, value in beside.items()},
+        }
 
     def _crop(self, region: Window) -> Window:
         """Return a window of a tile's size, uniformly drawn inside a region (the whole of it where it is smaller)."""

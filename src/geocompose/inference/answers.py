@@ -9,14 +9,14 @@ from geocompose.tasks.counting import predicted
 
 
 def check_output(output: Tensor, images: Tensor, target: Target) -> None:
-    """Refuse an output that is not a model's of this kind for `images` (B, C, H, W).
+    """Refuse an output that is not a model's of this kind for `images` (B, C, H, W), or (B, C, T, H, W).
 
     Raises:
         UserError: it has another shape.
     """
     # A single variable has no axis of its own.
     channels = () if target.num_outputs == 1 and not target.of_classes else (target.num_outputs,)
-    expected = (len(images), *channels, *(images.shape[2:] if target.pixel_wise else ()))
+    expected = (len(images), *channels, *(images.shape[-2:] if target.pixel_wise else ()))
     if tuple(output.shape) == expected:
         return
     one, many = ("logit a class", "classes") if target.of_classes else ("number a variable", "variables")

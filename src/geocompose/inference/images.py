@@ -11,17 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geocompose.data.coordinates import Coordinates
 from geocompose.data.fitting import Fit, fitted_image, fitted_window
 from geocompose.data.target import Target
 from geocompose.errors import UserError
 from geocompose.inference.answers import answers, check_output, first_not_finite
 from geocompose.inference.content import Content, check_names
+from geocompose.inference.coordinates import CoordinateReader, stacked
 from geocompose.inference.destination import TABLE, check_destination
 from geocompose.inference.listing import ImageFile
 from geocompose.inference.source import BandReader, open_raster, ungeoreferenced_is_fine
 from geocompose.inference.tally import Spread, Tally
 from geocompose.inference.windows import Box
 from geocompose.runs.atomic import write_text
+from geocompose.units import Conversion
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,18 @@ class TableSummary:
 
 
 class _Sample(NamedTuple):
-    """An image as the model sees it, normalised (C, tile_px, tile_px); None where it has no valid pixel."""
+    """An image as the model sees it, normalised (C, tile_px, tile_px); None where it has no valid pixel.
+
+    coordinates: when and where it was taken, by its name in batches.
+    """
 
     name: str
     pixels: np.ndarray | None
+    coordinates: dict[str, np.ndarray]
 
 
 def predict_images(
-    model: Callable[[Tensor], Tensor],
+    model: Callable[..., Tensor],
     images: Sequence[ImageFile],
     destination: str | Path,
     *,
@@ -58,9 +65,12 @@ def predict_images(
     mean: Sequence[float],
     std: Sequence[float],
     nodata: float | None,
+    conversions: Sequence[Conversion] | None = None,
+    num_frames: int = 1,
     tile_px: int,
     fit: Fit,
     batch_size: int,
+    coordinates: CoordinateReader | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> TableSummary:
     """Predict `images`, write the table `destination` whole or not at all, and return what was done.
@@ -71,11 +81,13 @@ def predict_images(
     - scalar_regression: a column a variable, in its physical unit.
     All of them are empty for an image without a valid pixel.
 
-    model: takes normalised pixels, float32 (B, bands, tile_px, tile_px) on the CPU, and returns what a model of
+    model: takes normalised pixels, float32 (B, bands, [frames,] tile_px, tile_px) on the CPU, and returns what a model of
         `target.kind` does, (B, classes) logits or numbers (B,), (B, variables), on any device.
-    bands, band_names, training_names, mean, std, nodata: as for `predict_raster`.
+    bands, band_names, training_names, mean, std, nodata, conversions, num_frames: as for `predict_raster`.
     tile_px, fit: the size that the model was trained with, and how a larger image comes to it: `crop` takes its centre,
         `resize` scales it, `refuse` stops. A smaller one is padded with the mean below and at the right.
+    coordinates: finds when and where each image was taken, which the model is then given by name; None for a model that is
+        given neither.
     progress: called with the number of images done and the number of all after each batch.
 
     Raises:
@@ -98,11 +110,11 @@ def predict_images(
         "mean": mean,
         "std": std,
         "nodata": nodata,
+        "conversions": conversions,
+        "num_frames": num_frames,
     }
     for start in range(0, len(images), batch_size):
-        samples = [
-            _Sample(image.name, _read(image, tile_px, fit, reading)) for image in images[start : start + batch_size]
-        ]
+        samples = [_read(image, tile_px, fit, reading, coordinates) for image in images[start : start + batch_size]]
         for sample, values in zip(samples, _predict(model, samples, target, content), strict=True):
             table.writerow([sample.name, *_cells(values, target, content)])
             if values is not None:
@@ -119,7 +131,7 @@ def predict_images(
 
 
 def _predict(
-    model: Callable[[Tensor], Tensor], samples: Sequence[_Sample], target: Target, content: Content
+    model: Callable[..., Tensor], samples: Sequence[_Sample], target: Target, content: Content
 ) -> list[np.ndarray | None]:
     """Return for each sample what is predicted of it (bands,), or None where it has no data."""
     seen = [sample for sample in samples if sample.pixels is not None]
@@ -127,7 +139,7 @@ def _predict(
         return [None for _ in samples]
     batch = torch.from_numpy(np.stack([sample.pixels for sample in seen if sample.pixels is not None]))
     with torch.inference_mode():
-        output = model(batch)
+        output = model(batch, **stacked([sample.coordinates for sample in seen]))
         check_output(output, batch, target)
         wrong = first_not_finite(output)
         if wrong is not None:
@@ -160,11 +172,10 @@ def _cells(values: np.ndarray | None, target: Target, content: Content) -> list[
     return numbers
 
 
-def _read(image: ImageFile, tile_px: int, fit: Fit, reading: dict[str, Any]) -> np.ndarray | None:
-    """Return the image as the model sees it (C, tile_px, tile_px), or None where no pixel that it sees is valid.
-
-    reading: the arguments of `BandReader`.
-    """
+def _read(
+    image: ImageFile, tile_px: int, fit: Fit, reading: dict[str, Any], coordinates: CoordinateReader | None
+) -> _Sample:
+    """Return the image as the model sees it. reading: the arguments of `BandReader`."""
     with ungeoreferenced_is_fine(), open_raster(image.path) as dataset:
         height, width = dataset.height, dataset.width
         if fit == "refuse" and max(height, width) > tile_px:
@@ -174,4 +185,5 @@ def _read(image: ImageFile, tile_px: int, fit: Fit, reading: dict[str, Any]) -> 
             )
         window = fitted_window(height, width, tile_px, fit, image.path)
         pixels, valid = BandReader(dataset, **reading).read(Box(*window))
-    return fitted_image(pixels, tile_px) if valid.any() else None
+        taken = Coordinates() if coordinates is None else coordinates.of(image.name, dataset)
+    return _Sample(image.name, fitted_image(pixels, tile_px) if valid.any() else None, taken.of(0, window))

@@ -1,6 +1,7 @@
 """A model over a raster of any size: read, predicted and written window by window."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,15 +10,20 @@ import rasterio
 import torch
 from torch import Tensor
 
+from geocompose.data.coordinates import Coordinates
 from geocompose.data.target import Target
+from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.inference.answers import answers, check_output, first_not_finite
 from geocompose.inference.content import Content
+from geocompose.inference.coordinates import CoordinateReader, stacked
 from geocompose.inference.destination import GEOTIFF, check_destination, replacing
 from geocompose.inference.geotiff import PredictionWriter, check_written
-from geocompose.inference.source import BandReader, open_raster
+from geocompose.inference.source import open_raster
+from geocompose.inference.stacked import FurtherRaster, open_reader
 from geocompose.inference.tally import Spread, Tally
 from geocompose.inference.windows import PredictionWindow, plan_windows
+from geocompose.units import Conversion
 
 # GDAL's own default is a share of the machine's memory: several GB on a large one.
 BLOCK_CACHE_BYTES = 256 * 2**20
@@ -41,15 +47,19 @@ class MapSummary:
 
 @dataclass(frozen=True)
 class _Tile:
-    """One window as it was read: where it belongs, normalised pixels (C, h, w), and which are valid (h, w)."""
+    """One window as it was read: where it belongs, normalised pixels (C, [T,] h, w), and which are valid (h, w).
+
+    coordinates: when and where it was taken, by its name in batches.
+    """
 
     window: PredictionWindow
     pixels: np.ndarray
     valid: np.ndarray
+    coordinates: dict[str, np.ndarray]
 
 
 def predict_raster(
-    model: Callable[[Tensor], Tensor],
+    model: Callable[..., Tensor],
     source: str | Path,
     destination: str | Path,
     *,
@@ -61,9 +71,13 @@ def predict_raster(
     mean: Sequence[float],
     std: Sequence[float],
     nodata: float | None,
+    conversions: Sequence[Conversion] | None = None,
+    num_frames: int = 1,
+    further: Sequence[FurtherRaster] = (),
     tile_px: int,
     overlap_px: int,
     batch_size: int,
+    coordinates: CoordinateReader | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> MapSummary:
     """Predict the raster at `source`, write it to `destination`, and return what was done.
@@ -72,7 +86,7 @@ def predict_raster(
     `destination` appears when it is complete, and replaces a file of that name; until then a hidden file stands beside
     it.
 
-    model: takes normalised pixels, float32 (B, bands, h, w) on the CPU, and returns what a model of `target.kind` does
+    model: takes normalised pixels, float32 (B, bands, [frames,] h, w) on the CPU, and returns what a model of `target.kind` does
         (segmentation: logits (B, classes, h, w); regression: (B, h, w), or (B, variables, h, w) for several), on any
         device. h and w are `tile_px`, or the raster's size where that is smaller.
     content: `classes` is the index of the most probable class, `probabilities` the softmax, one band a class; `values`
@@ -83,7 +97,11 @@ def predict_raster(
         the file's own.
     nodata: value that marks pixels without data; None is what the file declares. Where any of `bands` has it, the model
         gets the mean of every band, and the prediction has no data: 255 (65535 from 256 classes on) or NaN.
+    conversions: how the values of each of `bands` become the unit of `mean` and `std`; None leaves them as they are.
+    num_frames: time steps in each raster, one after the other. further: rasters beside the first, on its grid.
     overlap_px: pixels that neighbouring windows share; half of them, next to a window's border, are never written.
+    coordinates: finds when and where each window was taken, which the model is then given by name; None for a model that
+        is given neither.
     progress: called with the number of windows done and the number of all after each batch.
 
     Raises:
@@ -94,23 +112,31 @@ def predict_raster(
     if batch_size < 1:
         raise UserError(f"action.batch_size={batch_size}: write how many windows to predict at a time, 1 or more.")
     tally = Tally(target)
-    with rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES), open_raster(source) as dataset:
-        reader = BandReader(
-            dataset,
-            bands=bands,
-            band_names=band_names,
-            training_names=training_names,
-            mean=mean,
-            std=std,
-            nodata=nodata,
-        )
+    reading = {
+        "bands": bands,
+        "band_names": band_names,
+        "training_names": training_names,
+        "mean": mean,
+        "std": std,
+        "nodata": nodata,
+        "conversions": conversions,
+        "num_frames": num_frames,
+    }
+    with ExitStack() as stack:
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES))
+        dataset = stack.enter_context(open_raster(source))
+        reader = open_reader(stack, dataset, further, reading)
+        taken = Coordinates() if coordinates is None else coordinates.of(Path(source).name, dataset)
         plan = plan_windows(dataset.height, dataset.width, tile_px, overlap_px)
-        check_destination(destination, GEOTIFF, [source])
+        check_destination(destination, GEOTIFF, [source, *(raster.path for raster in further)])
         with replacing(destination) as partial:
             writer = PredictionWriter(partial, dataset, content=content, target=target)
             try:
                 for start in range(0, len(plan), batch_size):
-                    tiles = [_Tile(window, *reader.read(window.read)) for window in plan[start : start + batch_size]]
+                    tiles = [
+                        _Tile(window, *reader.read(window.read), taken.of(0, Window(*window.read)))
+                        for window in plan[start : start + batch_size]
+                    ]
                     _write_batch(tiles, _predict(model, tiles, target, content), writer, tally)
                     if progress is not None:
                         progress(start + len(tiles), len(plan))
@@ -129,7 +155,7 @@ def predict_raster(
 
 
 def _predict(
-    model: Callable[[Tensor], Tensor], tiles: Sequence[_Tile], target: Target, content: Content
+    model: Callable[..., Tensor], tiles: Sequence[_Tile], target: Target, content: Content
 ) -> list[np.ndarray | None]:
     """Return for each tile what is written of it (bands, h, w), or None where its kept part has no valid pixel."""
     # The borders of a scene are often empty: a window without a valid pixel needs no model.
@@ -138,7 +164,7 @@ def _predict(
         return [None for _ in tiles]
     batch = torch.from_numpy(np.stack([tile.pixels for tile in seen]))
     with torch.inference_mode():
-        output = model(batch)
+        output = model(batch, **stacked([tile.coordinates for tile in seen]))
         check_output(output, batch, target)
         wrong = first_not_finite(output)
         if wrong is not None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from geocompose.coordinates import coordinates_of
 from geocompose.data.module import SceneData
 from geocompose.data.target import Target
 from geocompose.inference.device import best_device
@@ -25,6 +26,7 @@ def score(model: nn.Module, data: SceneData, split: str, target: Target) -> dict
     counts = count_tiles(target, data.num_tiles(split)).to(device)
     with torch.inference_mode():
         for batch in data.in_order(split):
-            output = model(batch["image"].to(device)).output
+            beside = {name: value.to(device) for name, value in coordinates_of(batch).items()}
+            output = model(batch["image"].to(device), **beside).output
             counts.update(predicted(output, target), labels(batch, target).to(device), batch["tile"].to(device))
     return SCORES[target.kind](counts.compute().sum(dim=0).cpu().numpy(), target.names)

@@ -14,8 +14,10 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from geocompose.bands import canonical, positions
+from geocompose.data.raster_bands import places_in_file
 from geocompose.errors import UserError, nearest
 from geocompose.inference.windows import Box
+from geocompose.units import Conversion, converted
 
 log = logging.getLogger("geocompose")
 
@@ -71,8 +73,10 @@ class BandReader:
     bands: wanted bands, in the model's order.
     band_names: names of all bands of the raster, in file order, whatever it says itself.
     training_names: those that the training images were given, taken where their number is the raster's.
-    mean, std: one number a wanted band, in the raster's units.
+    mean, std: one number a wanted band, in the unit that the model reads.
+    conversions: how the values of each wanted band become that unit; None leaves them as they are.
     nodata: value that marks a pixel without data in every band (NaN allowed); None is each band's declared value.
+    num_frames: time steps in the raster, one after the other; names are those of one step's bands.
 
     Raises:
         UserError: a band is missing or ambiguous, the raster's bands have no names, or its values are complex.
@@ -88,12 +92,16 @@ class BandReader:
         mean: Sequence[float],
         std: Sequence[float],
         nodata: float | None,
+        conversions: Sequence[Conversion] | None = None,
+        num_frames: int = 1,
     ):
         _check_normalization(bands, mean, std)
         self.dataset = dataset
         self.bands = list(bands)
-        available = _available(dataset, bands, band_names, training_names)
-        self.indices = [place + 1 for place in positions(bands, available, where=dataset.name)]
+        self.num_frames = num_frames
+        available = available_bands(dataset, bands, band_names, training_names, num_frames=num_frames)
+        places = positions(bands, available, where=dataset.name)
+        self.indices = [place + 1 for place in places_in_file(places, len(available), num_frames)]
         _check_unambiguous(bands, available, dataset.name)
         complex_types = {dataset.dtypes[i - 1] for i in self.indices if dataset.dtypes[i - 1].startswith("complex")}
         if complex_types:
@@ -102,14 +110,17 @@ class BandReader:
                 "Write its amplitude or intensity to a raster of real numbers first."
             )
         self.nodata = [dataset.nodatavals[i - 1] if nodata is None else nodata for i in self.indices]
-        self._mean = np.asarray(mean, dtype=np.float32)[:, None, None]
+        assert conversions is None or len(conversions) == len(self.bands), conversions
+        self._conversions = conversions
+        axes = (-1, *[1] * (2 if num_frames == 1 else 3))
+        self._mean = np.asarray(mean, dtype=np.float32).reshape(axes)
         # Multiplied as in training, so that both give the same numbers to the last bit.
-        self._scale = 1 / np.asarray(std, dtype=np.float32)[:, None, None]
+        self._scale = 1 / np.asarray(std, dtype=np.float32).reshape(axes)
 
     def read(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
         """Return the normalised pixels of `box`, float32 (C, h, w), and which of them are valid, bool (h, w).
 
-        A pixel is valid where no wanted band has its nodata value. The others are 0 in every band: each band's mean.
+        Pixels of several frames are (C, T, h, w). A pixel is valid where no wanted band has its nodata value. The others are 0 in every band: each band's mean.
 
         Raises:
             UserError: the file can't be read here, or a pixel not declared as nodata is NaN or infinite.
@@ -125,18 +136,20 @@ class BandReader:
             if nodata is not None:
                 missing |= np.isnan(values) if np.isnan(nodata) else values == nodata
         # A value beyond float32, such as a 64-bit nodata value, becomes infinite: marked as missing, or refused below.
-        with np.errstate(over="ignore"):
-            pixels = raw.astype(np.float32)
+        if self.num_frames > 1:
+            raw = raw.reshape(len(self.bands), self.num_frames, *missing.shape)
+        pixels = converted(raw, range(len(raw)), self._conversions)
         pixels -= self._mean
         pixels *= self._scale
-        pixels[:, missing] = 0
+        pixels[..., missing] = 0
         if not np.isfinite(pixels).all():
             self._refuse(raw, pixels, box)
         return pixels, ~missing
 
     def _refuse(self, raw: np.ndarray, pixels: np.ndarray, box: Box) -> None:
-        band, row, col = (int(i) for i in np.argwhere(~np.isfinite(pixels))[0])
-        value = raw[band, row, col]
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(pixels))[0])
+        band, row, col = place[0], place[-2], place[-1]
+        value = raw[place]
         raise UserError(
             f"{self.dataset.name} has the value {value} in band {self.bands[band]!r} at row {box.row + row}, column "
             f"{box.col + col} (counted from 0), which is not declared as nodata. If such pixels hold no data, "
@@ -158,22 +171,35 @@ def _check_normalization(bands: Sequence[str], mean: Sequence[float], std: Seque
             )
 
 
-def _available(
+def available_bands(
     dataset: DatasetReader,
     bands: Sequence[str],
     band_names: Sequence[str] | None,
     training_names: Sequence[str] | None,
+    *,
+    num_frames: int = 1,
 ) -> list[str]:
-    """Return a name for each band of the file: those given, else the training's if their number fits, else its own."""
-    described = [name or f"(band {i}, unnamed)" for i, name in enumerate(dataset.descriptions, 1)]
+    """Return a name for each band of the file: those given, else the training's if their number fits, else its own.
+
+    Of a file of several frames, these are the names of one frame's.
+
+    Raises:
+        UserError: the names are not as many as the bands, or there are none.
+    """
     wanted = f"The model wants {', '.join(bands)}."
-    if band_names is not None and len(band_names) != dataset.count:
+    if num_frames > 1:
+        wanted = f"The model wants {num_frames} frames of {', '.join(bands)}, one after the other."
+    if dataset.count % num_frames:
+        raise UserError(f"{dataset.name} has {dataset.count} bands, which can't be {num_frames} frames. {wanted}")
+    count = dataset.count // num_frames
+    described = [name or f"(band {i}, unnamed)" for i, name in enumerate(dataset.descriptions[:count], 1)]
+    if band_names is not None and len(band_names) != count:
         raise UserError(
             f"{dataset.name} has {dataset.count} bands, and action.band_names has {len(band_names)}: "
             f"{', '.join(band_names)}. {wanted} Give action.band_names one name for each band of the file, in file order."
         )
     chosen = band_names
-    if chosen is None and training_names is not None and len(training_names) == dataset.count:
+    if chosen is None and training_names is not None and len(training_names) == count:
         chosen = training_names
     if chosen is None:
         if not any(dataset.descriptions):
@@ -182,7 +208,7 @@ def _available(
                 "order, with 'action.band_names=[...]', or write descriptions into it."
             )
         return described
-    for name, own in zip(chosen, dataset.descriptions, strict=True):
+    for name, own in zip(chosen, dataset.descriptions[:count], strict=True):
         if own and canonical(own) != canonical(name):
             log.warning("%s calls a band %s, which is taken for %s.", dataset.name, own, name)
     return list(chosen)

@@ -162,12 +162,12 @@ def _are_numbers(value: object) -> bool:
 
 
 def _are_published(to: Translation) -> bool:
-    from geocompose.backbones.prithvi_variants import VARIANTS, published_statistics
+    from geocompose.backbones.prithvi_table import VARIANTS, published_pretraining
 
     variant = to.values.get("backbone", {}).get("variant")
     if variant is None or to.bands is None or to.mean is None or to.std is None:
         return False
-    published = published_statistics(VARIANTS[variant], to.bands)
+    published = published_pretraining(VARIANTS[variant]).statistics(to.bands)
     return published is not None and all(
         math.isclose(ours, theirs, rel_tol=1e-6)
         for ours, theirs in zip([*to.mean, *to.std], [*published[0], *published[1]], strict=True)

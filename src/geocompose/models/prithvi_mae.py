@@ -32,7 +32,7 @@ class PrithviMAE(nn.Module):
         self.mask_ratio = _share(mask_ratio)
         self.norm_pix_loss = norm_pix_loss
         self.weights: dict[str, str] | None = None
-        self.pretraining_statistics = encoder.pretraining_statistics
+        self.pretraining, self.published = encoder.pretraining, encoder.published
 
     def forward(
         self,

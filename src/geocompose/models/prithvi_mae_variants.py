@@ -4,13 +4,14 @@ from functools import partial
 
 from geocompose.backbones.checkpoints import read_state_dict
 from geocompose.backbones.prithvi import PrithviViT
-from geocompose.backbones.prithvi_variants import (
+from geocompose.backbones.prithvi_table import (
     VARIANTS,
     model_bands,
-    published_statistics,
+    pretraining_of,
+    published_pretraining,
     variant_named,
-    weight_file,
 )
+from geocompose.backbones.prithvi_variants import weight_file
 from geocompose.backbones.prithvi_weights import load_weights, whole
 from geocompose.errors import UserError
 from geocompose.models.prithvi_mae import PrithviMAE
@@ -75,7 +76,9 @@ def build_prithvi_mae(
         drop_path=drop_path,
         out_indices=[-1],
     )
-    encoder.pretraining_statistics = published_statistics(row, names)
+    encoder.published = published_pretraining(row)
+    if pretrained or ckpt_path is not None:
+        encoder.pretraining = pretraining_of(row, of_weights)
     frames, rows, columns = encoder.patch_size
     decoder = MAEDecoder(
         encoder_embed_dim=encoder.embed_dim,

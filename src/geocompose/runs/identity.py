@@ -22,13 +22,14 @@ class IdentityRules:
     volatile: left out.
     contents: left out, since what the path holds counts; the value names the input that holds its hash.
     file_names: paths reduced to their file names.
-    defaults: left out at the given value.
+    defaults: left out at the given value. neutral: left out at any of the given values.
     """
 
     volatile: tuple[str, ...] = ()
     contents: Mapping[str, str] = field(default_factory=dict)
     file_names: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    neutral: Mapping[str, list[Any]] = field(default_factory=dict)
 
 
 def load_rules(conf_dir: Path) -> IdentityRules:
@@ -54,7 +55,7 @@ def load_rules(conf_dir: Path) -> IdentityRules:
     for name, section in sections.items():
         if name not in known:
             raise UserError(f"{path} has an unknown section {name!r}. {choices(name, known)}")
-        wanted = dict if name in ("contents", "defaults") else list
+        wanted = dict if name in ("contents", "defaults", "neutral") else list
         entries = section if isinstance(section, list) else list(section or ())
         if not isinstance(section, wanted) or not all(isinstance(entry, str) for entry in entries):
             form = "a mapping from keys" if wanted is dict else "a list of keys"
@@ -64,6 +65,7 @@ def load_rules(conf_dir: Path) -> IdentityRules:
         contents=sections.get("contents", {}),
         file_names=tuple(sections.get("file_names", ())),
         defaults=sections.get("defaults", {}),
+        neutral=sections.get("neutral", {}),
     )
 
 
@@ -101,7 +103,8 @@ def _left(value: Any, key: tuple[str, ...], rules: IdentityRules) -> Any:
     """Return what counts of `value`, which stands under `key`, or _GONE."""
     if _is_any(rules.volatile, key) or _is_any(rules.contents, key):
         return _GONE
-    for pattern, neutral in rules.defaults.items():
+    left_out = [*rules.defaults.items(), *((key, one) for key, several in rules.neutral.items() for one in several)]
+    for pattern, neutral in left_out:
         if _matches(pattern.split("."), key) and _same(value, neutral):
             return _GONE
     if _is_any(rules.file_names, key):

@@ -7,6 +7,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from geocompose.coordinates import coordinates_of
 from geocompose.data.target import Kind, Target
 from geocompose.errors import UserError, choices
 from geocompose.models.encoder_decoder import EncoderDecoderModel
@@ -36,7 +37,8 @@ def check_kind(kind: str, target: Target) -> None:
 class Task(lightning.LightningModule):
     """Trains a model on labelled tiles or images and scores it by pooled counts of a split.
 
-    Batches hold image (B, C, H, W), tile (B), the sample's number in its split, and mask (of pixels) or label (of images).
+    Batches hold image (B, C, H, W), or (B, C, T, H, W) of several frames, tile (B), the sample's number in its split, and
+    mask (of pixels) or label (of images); where they are known, temporal_coords (B, T, 2) and location_coords (B, 2).
 
     kind: that of the targets. selection: the metric by which the best epoch is chosen, and `max` or `min`.
     """
@@ -87,9 +89,11 @@ class Task(lightning.LightningModule):
             {f"{split}_counts": count_tiles(target, num_tiles[split]) for split in ("val", "test")}
         )
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(
+        self, image: Tensor, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
+    ) -> Tensor:
         """Return the model's main output."""
-        return self.model(image).output
+        return self.model(image, temporal_coords, location_coords).output
 
     def predicted(self, output: Tensor) -> Tensor:
         """Return what an output says: see `geocompose.tasks.counting.predicted`."""
@@ -97,7 +101,7 @@ class Task(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the batch's loss, auxiliary ones included."""
-        output = self.model(batch["image"])
+        output = self.model(batch["image"], **coordinates_of(batch))
         truth = self._truth(batch)
         loss = self.criterion(output.output, truth)
         size = len(truth)
@@ -179,7 +183,7 @@ class Task(lightning.LightningModule):
         return batch["mask" if self.target.pixel_wise else "label"]
 
     def _score(self, split: str, batch: Batch) -> None:
-        output = self(batch["image"])
+        output = self(batch["image"], **coordinates_of(batch))
         truth = labels(batch, self.target)
         labelled = int(is_labelled(truth, self.target).sum())
         if labelled:

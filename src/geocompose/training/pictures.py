@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from geocompose.coordinates import coordinates_of
 from geocompose.data.module import SceneData
 from geocompose.data.target import Kind
 from geocompose.figures.class_decisions import class_decisions
@@ -189,12 +190,15 @@ def _run(task: Task, data: SceneData, split: str, chosen: Sequence[int]) -> tupl
     task.eval()
     with torch.inference_mode():
         images = batch["image"].to(task.device, next(task.parameters()).dtype)  # trainer.precision=bf16-true
-        return batch, task.predicted(task(images)).cpu()
+        beside = {name: value.to(task.device) for name, value in coordinates_of(batch).items()}
+        return batch, task.predicted(task(images, **beside)).cpu()
 
 
 def _images(batch: Mapping[str, Tensor], data: SceneData) -> list[np.ndarray]:
     mean, std = (np.asarray(values, dtype=np.float32).reshape(-1, 1, 1) for values in (data.mean, data.std))
-    return [display_image(image.numpy() * std + mean, data.bands) for image in batch["image"]]
+    # Of several frames the first is shown.
+    shown = batch["image"][:, :, 0] if batch["image"].ndim == 5 else batch["image"]
+    return [display_image(image.numpy() * std + mean, data.bands) for image in shown]
 
 
 def _pixels(task: Task, data: SceneData, split: str, tiles: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

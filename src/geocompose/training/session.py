@@ -19,6 +19,7 @@ from geocompose.assembly import BuiltModel, build_data, build_model, instantiate
 from geocompose.data.baselines import run_baselines
 from geocompose.data.module import SceneData
 from geocompose.errors import UserError
+from geocompose.matching import check_convertible, consents, known, mismatches, units_read
 from geocompose.probing import check_training_batch
 from geocompose.runs import Record, RunFolder
 from geocompose.summary import Summary, summarize
@@ -57,7 +58,7 @@ def prepare(config: Mapping[str, Any], built: BuiltModel | None, folder: RunFold
     check_kind(task_kind(config["task"]["_target_"]), data.target)
     if built is None:
         built = build_model(config, inputs=data.inputs, target=data.target)
-    _normalize(data, built.model.encoder)
+    read_alike(data, built.model.encoder, config)
     data.setup()
     _warn_of_odd_data(data)
     if not data.target.of_classes:
@@ -162,15 +163,30 @@ def _warn_of_odd_data(data: SceneData) -> None:
         )
 
 
+def read_alike(data: SceneData, encoder: torch.nn.Module, config: Mapping[str, Any]) -> None:
+    """Have data read in the unit that a backbone knows and normalised as asked; tell what differs and is intended.
+
+    Raises:
+        UserError: the data is not what the backbone's weights have seen, or there are no numbers to normalise it with.
+    """
+    data.mismatches = mismatches(encoder, data.bands, data.values, allowed=consents(config))
+    for difference in data.mismatches:
+        log.warning("The data is not what the pretrained weights have seen, as stated. %s", difference)
+    data.read_as(units_read(encoder, data.bands))
+    _normalize(data, encoder)
+
+
 def _normalize(data: SceneData, encoder: torch.nn.Module) -> None:
     if data.normalize != "pretraining":
         return
-    published = getattr(encoder, "pretraining_statistics", None)
+    seen = known(encoder)
+    published = None if seen is None else seen.statistics(data.bands)
     if published is None:
         raise UserError(
             "data.normalize=pretraining needs the backbone's published statistics of these bands, and there are none "
             f"for {data.bands}. Use data.normalize=dataset."
         )
+    check_convertible(data.values, data.bands, units_read(encoder, data.bands))
     data.set_normalization(*published)
 
 

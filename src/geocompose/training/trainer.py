@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import Logger
 
 from geocompose.errors import UserError
 from geocompose.training.checkpoints import MovableCheckpoint
+from geocompose.training.precision import HalfPrecisionModel
 
 
 class ProgressBar(RichProgressBar):
@@ -99,10 +100,12 @@ def build_trainer(
         own.append(ProgressBar(leave=False))
     # Filling uninitialised memory helps to find bugs of torch's own operators, and costs a fifth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    half = precision in ("16-true", "bf16-true")
     trainer = lightning.Trainer(
         default_root_dir=folder,
         max_epochs=max_epochs,
-        precision=precision,
+        precision=None if half else precision,
+        plugins=[HalfPrecisionModel(precision)] if half else None,  # type: ignore[arg-type]
         accelerator=accelerator,
         devices=devices,
         gradient_clip_val=gradient_clip_val,

@@ -1,0 +1,27 @@
+"""Glob patterns of file names, and the text that their wildcards stand for: what pairs files of one image."""
+
+import re
+from pathlib import PurePosixPath
+
+
+def key_of(pattern: str, relative: str) -> str:
+    """Return the text that the `*`s of a pattern stand for in a path that it matches.
+
+    Those of the file name count; where it has none, those of the folders. Several texts are joined by `_`.
+    """
+    *folders, name = pattern.split("/")
+    path = PurePosixPath(relative)
+    in_name = "*" in name
+    expression = as_regex(name) if in_name else "/".join(map(as_regex, folders))
+    matched = re.fullmatch(expression, path.name if in_name else path.parent.as_posix())
+    return "_".join(matched.groups()) if matched and matched.groups() else ""
+
+
+def as_regex(pattern: str) -> str:
+    """Return the regular expression of one level of a glob pattern, with a group for each `*`."""
+    # A set such as [0-9] or [!a] means the same in both languages but for the sign that negates it.
+    parts = re.findall(r"\*+|\?|\[!?[^\]]+\]|.", pattern)
+    special = {"*": "(.*)", "**": "(.*)", "?": "."}
+    return "".join(
+        special.get(part) or (part.replace("[!", "[^", 1) if len(part) > 1 else re.escape(part)) for part in parts
+    )

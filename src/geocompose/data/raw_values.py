@@ -1,0 +1,77 @@
+"""Raw values with their labels, as scores without a network are fitted to: pixels, or images summed up in a few numbers."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geocompose.data.statistics import CELL_PX
+from geocompose.data.window import grid
+
+if TYPE_CHECKING:
+    from geocompose.data.module import SceneData
+
+
+def pixel_blocks(
+    data: "SceneData", split: str, bands: Sequence[str] | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the labelled pixels of a split, where pixels have labels: raw values and labels.
+
+    Values are float32 (n, bands), or (n, bands x frames), the frames of the first band first. Labels are classes, int64
+    (n), or numbers, float32 (n, variables), NaN for a variable without label.
+    bands: any of the data's bands; None means the selected ones. The selected bands alone decide which pixels
+    count, so that all choices see the same ones; where another band has no data, the pixel's values are all 0.
+    """
+    assert data.target.pixel_wise, data.target.kind
+    places = None if bands is None else data.places(bands)
+    for cell in (cell for region in data.regions[split] for cell in grid(region, CELL_PX)):
+        scene = data.scenes[cell.scene]
+        image, valid = scene.read_image(cell.window, data.selected_places(cell.scene))
+        if places is not None:
+            image, there = scene.read_image(cell.window, places[cell.scene])
+            finite = np.isfinite(image).reshape(-1, *there.shape).all(0)
+            image = np.where(there & finite, image, np.float32(0))
+        label = scene.read_label(cell.window)
+        counts = valid & (label != data.target.ignore_index if label.ndim == 2 else ~np.isnan(label).all(0))
+        values = image[..., counts].reshape(-1, int(counts.sum()))
+        yield np.ascontiguousarray(values.T), np.ascontiguousarray(label[..., counts].T)
+
+
+def pixels(
+    data: "SceneData", split: str, max_pixels: int | None = None, seed: int = 0, bands: Sequence[str] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return labelled pixels of a split, as `pixel_blocks` yields them.
+
+    max_pixels: where there are more, this many are drawn by `seed` without replacement; None means all.
+    bands: as in `pixel_blocks`.
+    """
+    total = data.statistics.num_labelled(split)
+    kept = None
+    if max_pixels is not None and total > max_pixels:
+        kept = np.zeros(total, dtype=bool)
+        kept[np.random.default_rng(seed).choice(total, max_pixels, replace=False, shuffle=False)] = True
+    values, labels, start = [], [], 0
+    for block, label in pixel_blocks(data, split, bands):
+        chosen = slice(None) if kept is None else kept[start : start + len(label)]
+        values.append(block[chosen])
+        labels.append(label[chosen])
+        start += len(label)
+    assert start == total, (start, total)
+    return np.concatenate(values), np.concatenate(labels)
+
+
+def image_features(data: "SceneData", split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return means and deviations of each band and frame of the samples with valid pixels, where images have labels.
+
+    Features are float64 (n, 2 x bands x frames), in raw values; labels are classes, int64 (n) or (n, classes), or
+    numbers, float32 (n, variables), as `geocompose.data.labels` has them.
+    """
+    assert not data.target.pixel_wise, data.target.kind
+    features, labels = [], []
+    for tile in data.tile_windows(split):
+        image, valid = data.scenes[tile.scene].read_image(tile.window, data.selected_places(tile.scene))
+        if valid.any():
+            values = image[..., valid].astype(np.float64).reshape(-1, int(valid.sum()))
+            features.append(np.concatenate([values.mean(1), values.std(1)]))
+            labels.append(data.scenes[tile.scene].read_label(tile.window))
+    return np.stack(features), np.stack(labels)
