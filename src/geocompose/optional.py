@@ -9,16 +9,45 @@ from geocompose.errors import UserError
 
 # The packages that a source needs, by the prefix that its parts have.
 PACKAGES: Mapping[str, tuple[str, ...]] = {
-    "torchgeo": ("torchgeo",),
+    "torchgeo": ("torchgeo", "requests"),
     "transformers": ("transformers",),
-    "mmseg": ("mmseg", "mmengine", "mmcv"),
+    "mmseg": ("mmseg", "mmengine", "mmcv", "ftfy", "regex"),
     "terratorch": ("terratorch",),
 }
+
+# Sources whose packages come with the project's own requirements.
+_COMES_ALONG = ("transformers",)
+
+
+def lacking(source: str) -> list[str]:
+    """Return the packages of a source that can't be found; imports none of them."""
+    return [package for package in PACKAGES[source] if importlib.util.find_spec(package) is None]
 
 
 def installed(source: str) -> bool:
     """Return whether all packages of a source can be found; imports none of them."""
-    return all(importlib.util.find_spec(package) is not None for package in PACKAGES[source])
+    return not lacking(source)
+
+
+def not_installed(source: str) -> str | None:
+    """Return what is missing of a source and how to install it; None where nothing is."""
+    missing = lacking(source)
+    if not missing:
+        return None
+    packages = f"the package {missing[0]}, which is" if len(missing) == 1 else f"{', '.join(missing)}, which are"
+    file = "requirements.txt" if source in _COMES_ALONG else f"requirements-{source}.txt"
+    return f"Parts of {source} need {packages} not installed: pip install -r {file}"
+
+
+def require(source: str) -> None:
+    """Refuse a source that is not installed.
+
+    Raises:
+        UserError: says how to install it.
+    """
+    message = not_installed(source)
+    if message is not None:
+        raise UserError(message)
 
 
 def imported(source: str, module: str) -> ModuleType:
@@ -27,9 +56,5 @@ def imported(source: str, module: str) -> ModuleType:
     Raises:
         UserError: the source is not installed; says how to install it.
     """
-    if not installed(source):
-        raise UserError(
-            f"Parts of {source} need its packages ({', '.join(PACKAGES[source])}), which are not installed. "
-            f"pip install -r requirements-{source}.txt"
-        )
+    require(source)
     return importlib.import_module(module)
