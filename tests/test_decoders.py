@@ -158,8 +158,19 @@ def test_includes_head_means_the_same_on_class_module_and_source(case):
 def test_a_finished_decoder_needs_what_its_class_needs_with_these_arguments(case):
     name, arguments, _, _ = SMALL[case]
     decoder = build(case)
-    given = {"arch": name.removeprefix("smp_"), **arguments} if name.startswith("smp_") else arguments
+    given = {"arch": name.removeprefix("smp_"), "kwargs": arguments} if name.startswith("smp_") else arguments
     assert needs_of(decoder, {}) == needs_of(type(decoder), given)
+
+
+def test_a_decoder_takes_a_coarsest_level_of_one_cell_in_training_and_after():
+    """One image, one cell, as many groups as channels: torch's group norm stops there."""
+    decoder = SmpDecoder([8, 8, 8, 8], "FPN", {"segmentation_channels": 32, "pyramid_channels": 8})
+    given = [torch.randn(1, 8, size, size) for size in (8, 4, 2, 1)]
+    for training in (True, False):
+        assert decoder.train(training)(given).isfinite().all()
+    norm = decoder.get_submodule("_smp_decoder.seg_blocks.0.block.0.block.1")
+    x = torch.randn(1, 32, 3, 3)
+    torch.testing.assert_close(norm(x), F.group_norm(x, 32, norm.weight, norm.bias, norm.eps))
 
 
 def test_a_decoder_that_declares_nothing_takes_any_maps():

@@ -379,7 +379,7 @@ def test_the_input_level_has_the_size_of_the_image_and_costs_no_memory():
 @pytest.mark.parametrize(
     ("name", "widths", "arguments", "message"),
     [
-        ("SelectIndices", [8, 8], {"indices": [0, 2]}, r"returns 2 features, so indices go from 0 to 1 \(or -2 to -1\); got \[0, 2\]"),
+        ("SelectIndices", [8, 8], {"indices": [0, 2]}, r"there are 2 features, so indices go from 0 to 1 \(or -2 to -1\); got \[0, 2\]. Write for example \[0, 1\]"),
         ("SelectIndices", [8, 8], {"indices": []}, r"got \[\]"),
         ("SelectIndices", [8, 8], {"indices": 1}, r"SelectIndices: indices is a list, such as \[-1\]; got 1"),
         ("SelectIndices", [8, 8], {"indices": "01"}, "indices is a list, such as .*; got '01'"),
@@ -389,7 +389,7 @@ def test_the_input_level_has_the_size_of_the_image_and_costs_no_memory():
         ("AggregateTokens", [8], {"pooling": "men"}, "Did you mean 'mean'"),
         ("AggregateTokens", [8], {"pooling": 1.5}, "pooling, where it names a token, is a whole number; got 1.5"),
         ("AggregateTokens", [8], {"pooling": "CLS", "drop_cls": True}, "pooling=cls takes the class token, which drop_cls=true drops"),
-        ("AggregateTokens", [8], {"index": 1}, r"AggregateTokens: the backbone returns 1 features, .* got \[1\]"),
+        ("AggregateTokens", [8], {"index": 1}, r"AggregateTokens: there is 1 feature, .* got \[1\]"),
         ("AggregateTokens", [8, 8], {"index": 0, "indices": [1]}, r"give indices \(\[1\]\) or index \(0\), not both"),
         ("AggregateTokens", [8], {"indices": "all"}, "indices is a list"),
         ("ReshapeTokensToImage", [8], {"effective_time_dim": 0}, "effective_time_dim, the frames, is a whole number from 1 on; got 0"),
@@ -406,6 +406,15 @@ def test_the_input_level_has_the_size_of_the_image_and_costs_no_memory():
         ("InterpolateToPyramidal", [8], {"scale_factor": 2.5}, "scale_factor is a whole number from 2 on; got 2.5"),
         ("InterpolateToPyramidal", [8], {"mode": "cubic"}, "no mode 'cubic'. Did you mean 'bicubic'"),
         ("MaxpoolToPyramidal", [8], {"kernel_size": 1}, "kernel_size is a whole number from 2 on; got 1"),
+        ("LearnedInterpolateToPyramidal", [6, 7, 8, 8], {}, r"or project them: \{name: ProjectChannels, channels: \[8, 8, 8, 8\]\}"),
+        ("LearnedInterpolateToPyramidal", [8, 8], {"exponents": [1]}, r"exponents has one number a feature: 2 here, got \[1\]"),
+        ("InterpolateToPyramidal", [8, 8], {"exponents": 2}, r"InterpolateToPyramidal: exponents is a list, such as .*; got 2"),
+        ("MaxpoolToPyramidal", [8, 8], {"exponents": [1, 0]}, r"exponents are 0 or less, since it enlarges nothing; got \[1, 0\]"),
+        ("ProjectChannels", [8, 8], {"channels": [8]}, r"one width, or a list of one a feature: 2 here, got \[8\]"),
+        ("ProjectChannels", [8, 8], {"channels": 0}, "ProjectChannels: channels is a whole number from 1 on; got 0"),
+        ("ProjectChannels", [8, 8], {"channels": "8"}, "ProjectChannels: channels is a list, such as 256, or .*; got '8'"),
+        ("PermuteDims", [8], {"new_order": [0, 2, 1], "indices": [1]}, "PermuteDims: there is 1 feature, so indices go from 0 to 0"),
+        ("ReshapeTokensToImage", [8], {"indices": []}, r"ReshapeTokensToImage: .* got \[\]"),
         ("AddBottleneckLayer", [8, 1], {}, "the last feature's width, which is halved, is a whole number from 2 on; got 1"),
         ("FeaturePyramidNetworkNeck", [8], {"out_channel": 0}, "out_channel is a whole number from 1 on; got 0"),
         ("FeaturePyramidNetworkNeck", [8], {"output_ordered_dict": True}, "returns a list of maps.* write false"),
@@ -423,16 +432,23 @@ def test_a_permutation_of_another_number_of_dimensions_is_refused(shape, order):
         neck([torch.zeros(shape)])
 
 
+def test_flattening_takes_maps_and_tokens_alone():
+    with pytest.raises(UserError, match=r"FlattenMapsToTokens takes maps .* got a feature of shape"):
+        NECK_REGISTRY.build("FlattenMapsToTokens", [3])([torch.zeros(2, 3)])
+
+
 # What every neck owes. Arguments, and whether it takes tokens or maps (channels last: `last`).
 EVERY: dict[str, tuple[dict[str, object], str]] = {
     "AddBottleneckLayer": ({}, "maps"),
     "AddInputLevel": ({}, "maps"),
     "AggregateTokens": ({"indices": [0, -1]}, "tokens"),
     "FeaturePyramidNetworkNeck": ({"out_channel": 6}, "maps"),
+    "FlattenMapsToTokens": ({}, "maps"),
     "InterpolateToPyramidal": ({}, "maps"),
     "LearnedInterpolateToPyramidal": ({}, "maps"),
     "MaxpoolToPyramidal": ({}, "maps"),
     "PermuteDims": ({"new_order": [0, 3, 1, 2]}, "last"),
+    "ProjectChannels": ({"channels": [8, 9, 10, 11]}, "maps"),
     "ReshapeTokensToImage": ({}, "tokens"),
     "SelectIndices": ({"indices": [3, 1]}, "maps"),
 }
@@ -471,7 +487,7 @@ def test_a_neck_returns_a_new_list_of_features_as_wide_as_it_says(name, grid):
     outgoing = run(neck, given, grid)
     assert isinstance(outgoing, list)
     assert outgoing is not given
-    assert [feature.shape[1] for feature in outgoing] == neck.process_channel_list(widths)
+    assert [feature.shape[2 if feature.ndim == 3 else 1] for feature in outgoing] == neck.process_channel_list(widths)
     assert widths == WIDTHS == neck.channel_list
     for (feature, copied), still in zip(before, given, strict=True):
         assert still is feature

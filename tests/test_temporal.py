@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.backbones.prithvi_variants import build_prithvi
-from geocompose.backbones.temporal import POOLINGS, TemporalBackbone, split_temporal
+from geocompose.backbones.temporal import TemporalBackbone
+from geocompose.backbones.temporal_arguments import split_temporal
+from geocompose.backbones.temporal_pooling import POOLINGS
 from geocompose.backbones.timm import build_timm
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
@@ -44,6 +46,7 @@ class ChannelsLast(Foreign):
         return [feature.permute(0, 2, 3, 1) for feature in super().forward(picture)]
 
 
+WITHOUT_WEIGHTS = [pooling for pooling in POOLINGS if pooling != "attention"]
 INNER = {
     "tokens": lambda: prithvi(bands=["RED", "GREEN", "BLUE"]),
     "pyramid": lambda: build_timm("test_resnet", in_chans=3).eval(),
@@ -59,7 +62,7 @@ def one_by_one(inner: nn.Module, series: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("subsets", [None, [1, 3], [2, 1, 1]])
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("pooling", WITHOUT_WEIGHTS)
 @pytest.mark.parametrize("inner", INNER)
 def test_features_of_all_time_steps_are_pooled_as_declared(inner, pooling, subsets):
     if pooling == "diff":
@@ -161,7 +164,9 @@ def series_model(pooling: str, n_timestamps: int | None = None, decoder: str = "
     )
 
 
-@pytest.mark.parametrize(("pooling", "steps"), [("mean", 3), ("max", None), ("diff", None), ("concat", 3)])
+@pytest.mark.parametrize(
+    ("pooling", "steps"), [("mean", 3), ("max", None), ("diff", None), ("concat", 3), ("attention", 3)]
+)
 @pytest.mark.parametrize("decoder", ["FCNDecoder", "UperNetDecoder"])
 def test_a_time_series_goes_through_a_whole_model(pooling, steps, decoder):
     model = series_model(pooling, steps, decoder)
@@ -183,15 +188,19 @@ def test_a_temporal_backbone_exports_and_its_copies_have_weights_of_their_own():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"pooling": "maen"}, "temporal_pooling has no 'maen'. Did you mean 'mean'"),
+        ({"pooling": "maen"}, "temporal.pooling has no 'maen'. Did you mean 'mean'"),
         ({"pooling": "keep"}, "has no 'keep'. keep would hand the time steps on apart, which no neck or decoder reads"),
-        ({"pooling": "concat"}, "give their number as backbone.temporal_n_timestamps"),
-        ({"n_timestamps": 0}, "backbone.temporal_n_timestamps is 1 or more; got 0"),
+        ({"pooling": "concat"}, "give their number as backbone_temporal_n_timestamps"),
+        ({"n_timestamps": 0}, "number of time steps .*is 1 or more; got 0"),
         ({"subset_lengths": [1, 0]}, r"are numbers of time steps, each 1 or more, such as \[2, 3\]; got \[1, 0\]"),
         ({"subset_lengths": []}, "are numbers of time steps"),
-        ({"subset_lengths": [1, 2], "n_timestamps": 4}, "are 3 time steps together, but temporal_n_timestamps=4"),
+        ({"subset_lengths": [1, 2], "n_timestamps": 4}, "are 3 time steps together, but there are 4"),
         ({"pooling": "diff", "n_timestamps": 3}, "diff takes two time steps, or two subsets of them; got 3"),
         ({"pooling": "diff", "subset_lengths": [1, 1, 1]}, "diff takes two time steps, or two subsets of them; got 3"),
+        ({"num_heads": 2}, "temporal.num_heads=2 is of temporal=attention, not of mean"),
+        ({"pooling": "attention", "num_heads": 2}, "num_heads=2 are groups of channels, but a feature is 5 wide"),
+        ({"pooling": "attention", "num_heads": 0}, "temporal.num_heads is 1 or more; got 0"),
+        ({"pooling": "attention", "key_channels": 3}, "temporal.key_channels is even, .*; got 3"),
         (
             {"features_permute_op": [0, 3, 3, 1]},
             r"names each dimension once, such as \[0, 3, 1, 2\]; got \[0, 3, 3, 1\]",
@@ -204,7 +213,7 @@ def test_a_temporal_backbone_that_cannot_be_is_refused(arguments, message):
 
 
 def test_a_backbone_that_takes_several_frames_itself_is_refused():
-    with pytest.raises(UserError, match="takes 3 frames at once; with use_temporal it is given one at a time"):
+    with pytest.raises(UserError, match=r"takes 3 frames at once; with temporal=mean .* it is given one at a time"):
         TemporalBackbone(prithvi(num_frames=3))
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +12,25 @@ import torch
 import yaml
 from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
+from torch import nn
 
 from geocompose.composition import Plan
 from geocompose.configuration.band_choice import chosen_bands
+from geocompose.configuration.weights import without_weights
+from geocompose.coordinates import left_off
 from geocompose.data.target import Target
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.inputs import Inputs
+from geocompose.matching import consents, with_consent
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs import RunFolder
 from geocompose.trial import Trial
 
 if TYPE_CHECKING:
     from geocompose.data.module import SceneData
+
+log = logging.getLogger("geocompose")
 
 
 def instantiate(node: Mapping[str, Any]) -> Any:
@@ -78,20 +84,31 @@ def build_model(config: Mapping[str, Any], *, inputs: Inputs, target: Target) ->
     factory, arguments = _composed(config, inputs, target, None)
     model = factory.build_model(**arguments)
     assert factory.plan is not None
+    off = left_off(model.encoder, inputs.coordinates)
+    if off is not None:
+        log.info(off)
     return BuiltModel(model, factory.plan)
 
 
 def trial_model(
-    config: Mapping[str, Any], *, inputs: Inputs, target: Target, image_size: tuple[int, int] | None = None
+    config: Mapping[str, Any],
+    *,
+    inputs: Inputs,
+    target: Target,
+    image_size: tuple[int, int] | None = None,
+    keeping: Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]] | None = None,
 ) -> Trial:
     """Return what `build_model` would plan, and its model in shapes alone: nothing is read, downloaded or allocated.
 
-    image_size: rows and columns of an image; a sample's where null.
+    image_size: rows and columns of an image; a sample's where null. keeping: takes the backbone's constructor and returns
+        the one to call, for who tries a backbone many times.
 
     Raises:
         UserError: see `build_model`.
     """
     factory, arguments = _composed(config, inputs, target, image_size)
+    if keeping is not None:
+        arguments["backbone"] = keeping(arguments["backbone"])
     return factory.trial(**arguments)
 
 
@@ -106,13 +123,15 @@ def _composed(
             "or choose other data."
         )
     size = image_size or (inputs.tile_px, inputs.tile_px)
-    backbone = {**config["backbone"], "bands": list(inputs.bands)}
+    backbone = with_consent({**config["backbone"], "bands": list(inputs.bands)}, consented="band" in consents(config))
     if "img_size" in backbone and backbone["img_size"] is None:
         backbone["img_size"] = inputs.tile_px + -inputs.tile_px % 32  # as it will be padded, for nearly all
     factory = EncoderDecoderFactory(size, num_frames=inputs.num_frames, coordinates=inputs.coordinates)
     return factory, {
         "task": kind,
         "backbone": instantiate(backbone),
+        # Runs recorded before there was this group have none.
+        "backbone_kwargs": instantiate(config["temporal"]).backbone_arguments if "temporal" in config else None,
         "necks": instantiate(config["neck"]),
         "decoder": instantiate(config["decoder"]),
         "head": instantiate(config["head"]),
@@ -156,10 +175,7 @@ def load_trained(run: RunFolder) -> TrainedModel:
     config = yaml.safe_load(run.config.read_text())
     data = run.read().data
     target = Target.from_record(data.get("target"))
-    config["backbone"] |= {
-        key: value for key, value in (("pretrained", False), ("ckpt_path", None)) if key in config["backbone"]
-    }
-    log = logging.getLogger("geocompose")
+    config["backbone"] = without_weights(config["backbone"])
     level = log.level
     log.setLevel(logging.WARNING)  # that it starts from random weights is no news of a trained model
     try:

@@ -17,7 +17,8 @@ from geocompose.models.scalar_output import ScalarOutputModel
 from geocompose.necks.base import NeckSequence
 from geocompose.parts import Part, building, resolve
 from geocompose.peft.methods import PeftMethod
-from geocompose.planning import NeckConfig
+from geocompose.planning import NeckConfig, NeckList, neck_choice
+from geocompose.plans.trace import at_neck, neck_name
 from geocompose.probing import on_meta
 from geocompose.registry import NECK_REGISTRY
 
@@ -129,7 +130,10 @@ class Composition:
             return decoder, None
         width = getattr(decoder, "out_channels", None)
         if not isinstance(width, int):
-            raise UserError(f"The decoder {part.name} has no out_channels: the width of its output, an int.")
+            raise UserError(
+                f"The decoder {part.name} has no out_channels: the width of its output, an int. Set it in its constructor, such as "
+                "self.out_channels = 64, or includes_head = True on its class if it returns what a head would."
+            )
         return decoder, branch.head.build(width, self.outputs.count)
 
     def encoder(self, *, with_weights: bool) -> nn.Module:
@@ -154,8 +158,10 @@ class Composition:
         """Return necks, and the widths of the features that they hand on; the encoder is told which layers they select."""
         widths = list(encoder.out_channels)  # type: ignore[arg-type]
         necks = []
+        written = isinstance(neck_choice(self.necks), NeckList)
         for position, config in enumerate(configs):
-            neck: Any = _neck_part(config).build(widths)
+            with at_neck(position, neck_name(config), written=written):
+                neck: Any = _neck_part(config).build(widths)
             if position == 0 and self.backbone.module is None and hasattr(neck, "push_into"):
                 neck.push_into(encoder)
                 widths = list(encoder.out_channels)  # type: ignore[arg-type]

@@ -25,7 +25,8 @@ def console() -> Console:
 def show_summary(summary: "Summary", necks: Sequence["NeckConfig"]) -> None:
     """Print a model's parts, what they cost, and the necks as one could write them."""
     table = Table(title="model", title_justify="left")
-    for column in ("part", "in", "out"):
+    table.add_column("part", no_wrap=True, max_width=24)  # numbers must not be cut for a long name's sake
+    for column in ("in", "out"):
         table.add_column(column, no_wrap=True)
     for column in ("parameters", "learn"):
         table.add_column(column, justify="right", no_wrap=True)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from geocompose.backbones.temporal import split_temporal
+from geocompose.backbones.temporal_arguments import split_temporal
 from geocompose.composition import Branch, Composition, Outputs, Plan
 from geocompose.errors import UserError, choices
 from geocompose.heads import HEADS

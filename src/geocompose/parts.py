@@ -11,6 +11,7 @@ import numpy as np
 from torch import nn
 
 from geocompose.argument_kinds import check_kinds
+from geocompose.backbones.band_names import refuse_modalities
 from geocompose.errors import UserError, choices
 
 PREFIXES = ("backbone", "decoder", "head")
@@ -84,6 +85,8 @@ class Part:
 
     def _check(self, num_positional: int, arguments: dict[str, Any]) -> None:
         assert self.constructor is not None
+        if self.kind == "backbone":
+            refuse_modalities("backbone_bands", arguments.get("bands"))
         signature = inspect.signature(self.constructor)
         parameters = signature.parameters.values()
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
@@ -92,15 +95,27 @@ class Part:
                 if name not in names:
                     given = f"{self.kind}_{name}" if self.kind in PREFIXES else repr(name)
                     raise UserError(f"{self.name} takes no argument {given}. {choices(name, names)}")
+        if num_positional and getattr(self.target, "__init__", None) is nn.Module.__init__:
+            raise self._takes_no_widths()  # torch's own constructor takes anything, and stops
         try:
             signature.bind(*[None] * num_positional, **arguments)
         except TypeError as error:
+            if "too many positional" in str(error):
+                raise self._takes_no_widths() from error
             place = f"as {self.kind}_NAME" if self.kind in PREFIXES else f"beside the {self.kind}'s name"
             raise UserError(f"{self.name}: {error}. Give it {place}.") from error
         if str(getattr(self.target, "__module__", "")).startswith(
             "geocompose."
         ):  # others may be more liberal than they say
             check_kinds(self.target, arguments, part=self.name, prefix=f"{self.kind}_")
+
+    def _takes_no_widths(self) -> UserError:
+        of_head = self.kind == "head"
+        first = "the decoder's width and the number of outputs" if of_head else "the list of its features' widths"
+        example = "in_channels, num_outputs" if of_head else "channel_list"
+        return UserError(
+            f"The constructor of the {self.kind} {self.name} has to take {first} first, such as __init__(self, {example}, ...)."
+        )
 
 
 @contextmanager

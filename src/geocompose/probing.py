@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from fractions import Fraction
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -11,7 +11,11 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from geocompose.errors import UserError
+from geocompose.feature_shapes import check_list, observe
 from geocompose.features import FeatureSpec
+from geocompose.modalities import Image, modalities_of
+
+DIVISIBLE = 224  # pixels: a whole number of cells of every stride up to 32 and of patches of 7, 8, 14, 16, 28 and 32
 
 
 @contextmanager
@@ -63,15 +67,33 @@ def meta_image(channels: int, num_frames: int, size: tuple[int, int]) -> Tensor:
     return torch.empty(shape, device="meta")
 
 
+def probe_image(backbone: nn.Module, size: tuple[int, int], num_frames: int | None = None) -> Image:
+    """Return a shape-only image as a backbone itself takes it: a mapping of images where it has several modalities.
+
+    num_frames: as many as the backbone says it takes where null.
+    """
+    frames = int(getattr(backbone, "num_frames", 1)) if num_frames is None else num_frames
+    places = modalities_of(backbone)
+    if places is None:
+        return meta_image(input_channels(backbone), frames, size)
+    return {name: meta_image(len(listed), frames, size) for name, listed in places.items()}
+
+
 def input_channels(backbone: nn.Module) -> int:
-    """Return how many channels a backbone's image has: its `in_chans`, else its first convolution's.
+    """Return how many channels a backbone's image has: its `in_chans`, else its `bands`, else its first convolution's.
 
     Raises:
-        UserError: neither is there.
+        UserError: none of them is there.
     """
     declared = getattr(backbone, "in_chans", None)
     if isinstance(declared, int):
         return declared
+    bands = getattr(backbone, "bands", None)
+    if isinstance(bands, Sequence) and not isinstance(bands, str):
+        return len(bands)
+    modalities = getattr(backbone, "modalities", None)
+    if isinstance(modalities, Mapping):
+        return len({band for listed in modalities.values() for band in listed})
     for module in backbone.modules():
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
             return module.in_channels
@@ -83,94 +105,80 @@ def input_channels(backbone: nn.Module) -> int:
 def backbone_specs(backbone: nn.Module, image_size: tuple[int, int]) -> list[FeatureSpec]:
     """Return the features of a backbone: as it declares them (`feature_specs`), else as seen for an image of this size.
 
+    An image is made larger for that, to a size that all usual patches and strides divide, if the backbone takes it: a
+    map's cells then say its stride exactly.
+
     Raises:
-        UserError: it returns no list of features, or not as wide as its `out_channels` says.
+        UserError: it returns no list of features, or not as wide as its `out_channels` says, or can't be tried.
     """
     name = type(backbone).__name__
     declared = getattr(backbone, "feature_specs", None)
     if declared is not None:
-        return list(declared)
+        return _declared(name, declared)
     widths = getattr(backbone, "out_channels", None)
-    if not isinstance(widths, Sequence) or isinstance(widths, str):
+    if not isinstance(widths, Sequence) or isinstance(widths, str) or not all(isinstance(c, Integral) for c in widths):
         found = "has no out_channels" if widths is None else f"has out_channels={widths!r}"
         raise UserError(
             f"The backbone {name} {found}: give it a list of its features' widths, such as [64, 128, 256, 512]."
         )
-    features = meta_forward(
-        backbone, meta_image(input_channels(backbone), getattr(backbone, "num_frames", 1), image_size)
+    patch = getattr(backbone, "patch_size", None)
+    failure: Exception | None = None
+    for size in _sizes(backbone, image_size):
+        image = probe_image(backbone, size)
+        try:
+            features = meta_forward(backbone, image)
+        except (RuntimeError, AssertionError, ValueError, TypeError, IndexError, AttributeError) as error:
+            failure = failure or error
+            continue
+        check_list(features, name)
+        try:
+            return observe(
+                features, list(widths), size, part=f"The backbone {name}", patch=patch,
+                num_frames=int(getattr(backbone, "num_frames", 1)),
+            )  # fmt: skip
+        except UserError as error:
+            failure = error  # at a size that the patch doesn't divide, for example
+    assert failure is not None
+    if isinstance(failure, UserError):
+        raise failure
+    raise _untriable(backbone, name, image_size, failure) from failure
+
+
+def _sizes(backbone: nn.Module, image_size: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return the sizes at which a backbone is looked at, the best first."""
+    whole = (-(-image_size[0] // DIVISIBLE) * DIVISIBLE, -(-image_size[1] // DIVISIBLE) * DIVISIBLE)
+    if getattr(backbone, "fixed_size", False):
+        own: Any = getattr(backbone, "img_size", image_size)
+        return [(own, own) if isinstance(own, int) else (int(own[0]), int(own[1]))]
+    return list(dict.fromkeys([whole, image_size]))
+
+
+def _declared(name: str, declared: Any) -> list[FeatureSpec]:
+    if not isinstance(declared, Sequence) or not all(isinstance(spec, FeatureSpec) for spec in declared):
+        raise UserError(
+            f"The backbone {name} has feature_specs={declared!r}; they are a list of FeatureSpec (geocompose.features), one for "
+            "each feature. Mend them, or leave them out: then the features are looked at."
+        )
+    return list(declared)
+
+
+def _untriable(backbone: nn.Module, name: str, image_size: tuple[int, int], error: Exception) -> UserError:
+    """Return what to say of a backbone whose forward stopped, as far as it can be told why."""
+    said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")
+    channels = input_channels(backbone)
+    if "meta" in said or isinstance(error, NotImplementedError):
+        advice = (
+            "A composition is tried without numbers, so its forward can't ask for any (item(), numpy(), isnan().any(), a Python if on "
+            "a tensor's values), nor make tensors of a device that it names itself."
+        )
+    elif isinstance(getattr(backbone, "in_chans", None), int):
+        advice = f"It was given in_chans={channels} channels; mend in_chans, patch_size or img_size if they are not so."
+    else:
+        advice = f"Its first convolution has {channels} channels; if its image has others, say so by an attribute in_chans (an int)."
+    return UserError(
+        f"The backbone {name} can't take an image of {channels} channels and {image_size[0]} x {image_size[1]} pixels; it "
+        f"stopped with: {said}. {advice}"
     )
-    if not isinstance(features, list | tuple) or not all(isinstance(feature, Tensor) for feature in features):
-        raise UserError(f"The backbone {name} returns {type(features).__name__}; a backbone returns a list of tensors.")
-    return observe(
-        features, list(widths), image_size, part=f"the backbone {name}", patch=getattr(backbone, "patch_size", None)
-    )
-
-
-def observe(
-    features: Sequence[Tensor], widths: list[int], image_size: tuple[int, int], *, part: str, patch: object = None
-) -> list[FeatureSpec]:
-    """Return the specs of features by their shapes, for an image of this size.
-
-    Raises:
-        UserError: a feature is not as wide as `widths` says, or no layout fits its shape.
-    """
-    if len(features) != len(widths):
-        raise UserError(f"{part} declares {len(widths)} features ({widths}) and returns {len(features)}.")
-    return [
-        _spec(tuple(feature.shape), width, image_size, part, patch)
-        for feature, width in zip(features, widths, strict=True)
-    ]
-
-
-def _spec(shape: tuple[int, ...], width: int, image_size: tuple[int, int], part: str, patch: object) -> FeatureSpec:
-    if len(shape) == 4:
-        strides_first = _stride(shape[2:], image_size) if shape[1] == width else None
-        strides_last = _stride(shape[1:3], image_size) if shape[3] == width else None
-        if strides_first is not None:
-            return FeatureSpec(width, strides_first, "NCHW")
-        if strides_last is not None:
-            return FeatureSpec(width, strides_last, "NHWC")
-    if len(shape) == 2 and shape[1] == width:
-        return FeatureSpec(width, 1, "vector")
-    if len(shape) == 3 and shape[2] == width:
-        sizes = [patch[-1] if isinstance(patch, list | tuple) else patch] if patch else range(1, min(image_size) + 1)
-        for size in sizes:
-            if isinstance(size, int) and not (image_size[0] % size or image_size[1] % size):
-                prefix = shape[1] - (image_size[0] // size) * (image_size[1] // size)
-                if 0 <= prefix <= 16:
-                    return FeatureSpec(width, size, "tokens", num_prefix_tokens=prefix)
-    raise UserError(
-        f"{part} returns a feature of shape {shape} for an image of {image_size[0]} x {image_size[1]} pixels, declared {width} wide: "
-        "neither tokens (B, prefix + rows * columns, width), nor a map (B, width, rows, columns) or (B, rows, columns, width), nor "
-        "a vector (B, width)."
-    )
-
-
-def _stride(cells: tuple[int, ...], image_size: tuple[int, int]) -> int | Fraction | None:
-    """Return the stride that explains a map's rows and columns, or None where the two directions disagree.
-
-    It is exact where both directions agree exactly; convolutions that lose a border are rounded.
-    """
-    if not all(cells):
-        return None
-    by_row, by_column = (Fraction(pixels, count) for pixels, count in zip(image_size, cells, strict=True))
-    if by_row == by_column:
-        return int(by_row) if by_row.denominator == 1 else by_row
-    return max(1, round(by_column)) if 0.6 < by_row / by_column < 1.67 else None
-
-
-def features_like(specs: Sequence[FeatureSpec], image_size: tuple[int, int]) -> list[Tensor]:
-    """Return shape-only features as `specs` describe them, for one image of a size that every stride divides."""
-    return [torch.empty(_shape(spec, image_size), device="meta") for spec in specs]
-
-
-def _shape(spec: FeatureSpec, image_size: tuple[int, int]) -> tuple[int, ...]:
-    rows, columns = (int(pixels / Fraction(spec.stride)) for pixels in image_size)
-    if spec.layout == "vector":
-        return (1, spec.channels)
-    if spec.layout == "tokens":
-        return (1, spec.num_prefix_tokens + spec.num_frames * rows * columns, spec.channels)
-    return (1, spec.channels, rows, columns) if spec.layout == "NCHW" else (1, rows, columns, spec.channels)
 
 
 def unreached_parameters(module: nn.Module, *args: Any, **kwargs: Any) -> list[str]:

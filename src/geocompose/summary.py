@@ -1,5 +1,6 @@
 """What a model consists of and costs: parts with shapes in and out, parameters, and operations of one forward."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,8 @@ def summarize(model: nn.Module, *, image_size: tuple[int, int], num_frames: int 
 def _shapes(value: Any) -> list[tuple[int, ...]]:
     if isinstance(value, Tensor):
         return [tuple(value.shape[1:])]
+    if isinstance(value, Mapping):  # an image of each modality
+        value = list(value.values())
     return [shape for item in value for shape in _shapes(item)] if isinstance(value, list | tuple) else []
 
 

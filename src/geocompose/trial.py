@@ -6,29 +6,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from geocompose.composition import Composition, Plan
+from geocompose.composition import Composition, Outputs, Plan
+from geocompose.coordinates import check_taken
 from geocompose.decoders.needs import Needs, needs_of
 from geocompose.errors import UserError
+from geocompose.feature_shapes import check_declared
 from geocompose.features import FeatureSpec, common_multiple
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.output import ModelOutput
-from geocompose.necks.base import NeckSequence
 from geocompose.parts import Part, building
-from geocompose.planning import check_needs, neck_choice, padding_multiple, plan
+from geocompose.planning import NeckList, neck_choice, padding_multiple, plan
+from geocompose.plans.checks import check_needs, unread_advice
+from geocompose.plans.trace import listed, neck_name, traced
 from geocompose.probing import (
     backbone_specs,
-    features_like,
     input_channels,
     meta_coordinates,
-    meta_forward,
     meta_image,
-    observe,
     unreached_parameters,
 )
 
 log = logging.getLogger("geocompose")
+
+# Of a shape that a part can't take. Convolutions raise RuntimeError, hand-written checks of other people's parts the others.
+WHAT_FOREIGN_CODE_RAISES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -73,31 +76,45 @@ def _attempt(composition: Composition, given: Conditions) -> Trial:
     size = given.image_size or _own_size(encoder)
     with building("backbone", backbone):
         frames = _frames(encoder, backbone, given.num_frames)
+        check_taken(encoder, backbone, given.coordinates or ())
         specs = backbone_specs(encoder, size)
         if not specs:
             raise UserError(f"The backbone {backbone} returns no features.")
         _check_patch(backbone, specs, size)
-    needs = _needs(main.decoder)
+    needs = _needs(main.decoder, composition.outputs)
     choice = neck_choice(composition.necks)
     with building("neck", type(choice).__name__):
-        necks = plan(choice, specs, needs, maps_by_default=bool(getattr(encoder, "maps_by_default", False)))
-    neck, widths = composition.neck(encoder, necks)
-    if neck.in_backbone:
-        specs = backbone_specs(encoder, size)
-    after = _neck_specs(neck, specs, widths)
-    multiple = padding_multiple(specs, after, needs)
+        necks = plan(
+            choice,
+            specs,
+            needs,
+            maps_by_default=bool(getattr(encoder, "maps_by_default", False)),
+            auxiliary=[_needs(branch.decoder, composition.outputs) for branch in composition.auxiliary.values()],
+        )
+        neck, widths = composition.neck(encoder, necks)
+        if neck.in_backbone:
+            specs = backbone_specs(encoder, size)
+        after = traced(neck, [neck_name(config) for config in necks], specs, written=isinstance(choice, NeckList))
+    # A backbone that joins others has cells of theirs, which its own features don't show.
+    multiple = math.lcm(padding_multiple(specs, after, needs), getattr(encoder, "pad_multiple", 1))
     if getattr(encoder, "fixed_size", False):
         multiple = _only_size(encoder, backbone, size)
     for branch in (main, *composition.auxiliary.values()):
         with building("neck", type(choice).__name__):
-            check_needs(branch.decoder.name, _needs(branch.decoder), after)
+            of = None if branch is main else main.decoder.name
+            check_needs(
+                branch.decoder.name, _needs(branch.decoder, composition.outputs), after, choice, necks=necks, main=of
+            )
     draft = Plan(necks, specs, after, multiple, size, frames)
     model = composition.wire(encoder, neck, widths, draft)
     return Trial(replace(draft, unreached=_try(composition, model, draft, given)), model)
 
 
-def _needs(decoder: Part) -> Needs:
-    return needs_of(decoder.target, decoder.given)
+def _needs(decoder: Part, outputs: Outputs) -> Needs:
+    needs = needs_of(decoder.target, decoder.given)
+    # What is a vector when it comes has no pixels when it goes.
+    layouts = tuple(layout for layout in needs.layouts if layout != "vector" or not outputs.per_pixel)
+    return replace(needs, layouts=layouts) if layouts else needs
 
 
 def _own_size(encoder: nn.Module) -> tuple[int, int]:
@@ -116,9 +133,10 @@ def _frames(encoder: nn.Module, backbone: str, given: int | None) -> int:
         return own
     takes = "one frame" if own == 1 else f"{own} frames"
     there = "one" if given == 1 else f"{given} (data.num_frames={given})"
-    many = " (if it can take several at once), or temporal=mean, which gives it one at a time" if given > 1 else ""
+    ways = [f"backbone.num_frames={given}"] if hasattr(encoder, "num_frames") else []
+    ways += ["temporal=mean, which gives it one at a time"] if given > 1 else []
     raise UserError(
-        f"The backbone {backbone} takes {takes} an image; the data has {there}. Write backbone.num_frames={given}{many}."
+        f"The backbone {backbone} takes {takes} an image; the data has {there}. Write {', or '.join(ways)}."
     )
 
 
@@ -148,29 +166,6 @@ def _only_size(encoder: nn.Module, backbone: str, size: tuple[int, int]) -> int:
     return own[0]
 
 
-def _neck_specs(neck: NeckSequence, specs: list[FeatureSpec], widths: list[int]) -> list[FeatureSpec]:
-    # Tried on an image that every level divides, whatever the data's size: strides are then exact.
-    multiple = common_multiple(specs)
-    size = (16 * multiple, 24 * multiple)
-    names = ", ".join(type(step).__name__ for step in neck) or "none"
-    with building("neck", names):
-        try:
-            features = meta_forward(neck, features_like(specs, size), size)
-        except UserError:
-            raise
-        except (RuntimeError, ValueError, NotImplementedError) as error:
-            # Torch's own, of a shape that a layer can't take.
-            given = "; ".join(map(str, dict.fromkeys(specs)))
-            raise UserError(
-                f"The necks {names} can't be called one after the other on these features: {given}. They stopped with: "
-                f"{str(error).splitlines()[0]} Tokens become maps by ReshapeTokensToImage, channels last become first by "
-                "PermuteDims with new_order [0, 3, 1, 2]; or use necks='auto'."
-            ) from error
-        if not isinstance(features, list | tuple):
-            raise UserError(f"The necks return {type(features).__name__}; a neck returns a list of tensors.")
-        return observe(features, widths, size, part="the necks")
-
-
 def _try(composition: Composition, model: EncoderDecoderModel, draft: Plan, given: Conditions) -> list[str]:
     """Return the parameters that the composition never uses.
 
@@ -179,18 +174,60 @@ def _try(composition: Composition, model: EncoderDecoderModel, draft: Plan, give
     """
     image = meta_image(input_channels(model.encoder), draft.num_frames, draft.image_size)
     coordinates = meta_coordinates(model.encoder, draft.num_frames, given.coordinates)
-    hook = model.register_forward_hook(lambda _, __, returned: _check_outputs(composition, returned))
+    padded = draft.image_size if composition.padding is None else _padded(draft.image_size, draft.pad_multiple)
+    exact = all(not pixels % common_multiple(draft.backbone_features) for pixels in padded)
+    seen: list[bool] = []  # whether the backbone has returned
+
+    def look_at(_: nn.Module, __: object, features: object) -> None:
+        check_declared(features, draft.backbone_features, padded, composition.backbone.name, exact=exact)
+        seen.append(True)
+
+    hooks = [
+        model.register_forward_hook(lambda _, __, returned: _check_outputs(composition, returned)),
+        model.decoder.register_forward_hook(
+            lambda own, _, returned: _check_decoder(composition.main.decoder, own, returned)
+        ),
+        model.encoder.register_forward_hook(look_at),
+    ]
     try:
         with building("decoder", composition.main.decoder.name):
             return unreached_parameters(model, image, **coordinates)
-    except RuntimeError as error:
-        features = "; ".join(map(str, draft.decoder_features))
+    except UserError:
+        raise
+    except WHAT_FOREIGN_CODE_RAISES as error:
+        said = (str(error).splitlines() or [""])[0].rstrip(".")
+        stopped = f"It stopped with: {said or type(error).__name__}."
+        if not seen:
+            raise UserError(
+                f"The backbone {composition.backbone.name} can't take images of {padded[0]} x {padded[1]} pixels. {stopped} Write a "
+                "larger data.tile_px, or use another backbone."
+            ) from error
+        choice, target = neck_choice(composition.necks), composition.main.decoder.target
+        if not isinstance(error, RuntimeError) and str(getattr(target, "__module__", "")).startswith("geocompose."):
+            raise  # a fault of ours, which no other necks would mend
+        advice = unread_advice(choice, declares=hasattr(target, "needs") or hasattr(target, "needs_given"))
         raise UserError(
-            f"{composition.main.decoder.name} can't read these features: {features}. It stopped with: {str(error).splitlines()[0]} "
-            "Use neck=auto, or necks that give it what it reads."
+            f"{composition.main.decoder.name} can't read these features: {listed(draft.decoder_features)}. {stopped} {advice}"
         ) from error
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
+
+
+def _padded(size: tuple[int, int], multiple: int) -> tuple[int, int]:
+    return size[0] + -size[0] % multiple, size[1] + -size[1] % multiple
+
+
+def _check_decoder(part: Part, decoder: nn.Module, returned: object) -> None:
+    """Refuse a decoder that returns another thing, or another width, than it says."""
+    if not isinstance(returned, Tensor):
+        raise UserError(f"The decoder {part.name} returns {type(returned).__name__}; a decoder returns one tensor.")
+    width = returned.shape[-1 if returned.ndim == 3 else 1] if returned.ndim > 1 else None
+    if not part.includes_head and width != decoder.out_channels:
+        raise UserError(
+            f"The decoder {part.name} says out_channels={decoder.out_channels} and returns {width} channels, in a tensor of shape "
+            f"{tuple(returned.shape)}. Correct out_channels, or what it returns."
+        )
 
 
 def _check_outputs(composition: Composition, returned: ModelOutput) -> None:

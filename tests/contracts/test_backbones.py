@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geocompose.backbones.prithvi_variants import VARIANTS
+from geocompose.backbones.prithvi_table import VARIANTS
 from geocompose.backbones.temporal import TemporalBackbone
 from geocompose.features import common_multiple
 from geocompose.probing import unused
@@ -26,6 +26,8 @@ from tests.contracts.small import (
     coordinates,
     full_backbone,
     image,
+    marked,
+    marks,
     shape_of,
 )
 
@@ -43,8 +45,9 @@ FORMS: Mapping[str, Callable[..., nn.Module]] = {
     "prithvi with prompts": partial(backbone, "prithvi", vpt=True, vpt_n_tokens=3, vpt_dropout=0.1),
     "prithvi in frames": partial(backbone, "prithvi", num_frames=FRAMES),
     **{f"{name} through time": partial(through_time, name, "concat") for name in FAMILIES},
-    **{f"prithvi through time, {pooling}": partial(through_time, "prithvi", pooling) for pooling in ("mean", "max", "diff")},
+    **{f"prithvi through time, {pooling}": partial(through_time, "prithvi", pooling) for pooling in ("mean", "max", "diff", "attention")},
 }  # fmt: skip
+MARKED_FORMS = [pytest.param(form, marks=marks(form.partition(" ")[0]), id=form) for form in FORMS]
 WITH_LAYERS = [name for name in BACKBONES if "out_indices" in content("backbone", name)]
 
 
@@ -60,7 +63,9 @@ def run(encoder: nn.Module, batch: int = 2, rows: int = 64, columns: int = 64) -
 
 
 def unit(encoder: nn.Module) -> int:
-    """Return the least number of pixels from 32 on that every level of a backbone divides."""
+    """Return the least number of pixels from 32 on that every level of a backbone divides; half of the only size it takes."""
+    if getattr(encoder, "fixed_size", False):
+        return encoder.img_size[0] // 2  # type: ignore[index,operator,union-attr]
     step = common_multiple(encoder.feature_specs)  # type: ignore[arg-type]
     return step * math.ceil(32 / step)
 
@@ -79,7 +84,7 @@ def test_every_published_prithvi_is_an_option():
     assert set(VARIANTS) <= set(BACKBONES)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", MARKED_FORMS)
 def test_features_are_as_declared_for_any_number_of_bands_batch_and_shape_of_image(form):
     for bands in BANDS:
         encoder = FORMS[form](bands=bands)
@@ -87,6 +92,8 @@ def test_features_are_as_declared_for_any_number_of_bands_batch_and_shape_of_ima
         assert [spec.channels for spec in specs] == list(encoder.out_channels)
         pixels = unit(encoder)
         sizes = ((1, 2, 2), (3, 1, 3), (3, 3, 1)) if bands == BANDS[0] else ((1, 1, 2),)
+        if getattr(encoder, "fixed_size", False):
+            sizes = tuple((batch, 2, 2) for batch, _, _ in sizes)
         for training in (False, True) if bands == BANDS[0] else (False,):
             encoder.train(training)
             for batch, down, across in sizes:
@@ -99,18 +106,18 @@ def test_features_are_as_declared_for_any_number_of_bands_batch_and_shape_of_ima
                 assert all(feature.isfinite().all() for feature in features)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", MARKED_FORMS)
 def test_gradients_reach_every_parameter_of_a_backbone_that_learns(form):
     check_gradients(FORMS[form](), run_square)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", MARKED_FORMS)
 def test_a_backbone_is_copied_pickled_and_stored(form):
     check_copies(FORMS[form](), run_square)
     check_state(FORMS[form](), FORMS[form](), run_square)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", MARKED_FORMS)
 def test_a_backbone_is_exported(form):
     encoder = FORMS[form]()
     frames, size = frames_of(encoder), 2 * unit(encoder)
@@ -119,7 +126,7 @@ def test_a_backbone_is_exported(form):
     )
 
 
-@pytest.mark.parametrize("name", WITH_LAYERS)
+@pytest.mark.parametrize("name", [marked("backbone", name) for name in WITH_LAYERS])
 def test_a_chosen_layer_is_the_same_whatever_is_chosen_beside_it_and_only_what_it_needs_learns(name):
     two, one = backbone(name, out_indices=[1, -1]).eval(), backbone(name, out_indices=[-1]).eval()
     missing = one.load_state_dict(two.state_dict(), strict=False).missing_keys
@@ -131,7 +138,7 @@ def test_a_chosen_layer_is_the_same_whatever_is_chosen_beside_it_and_only_what_i
         check_gradients(backbone(name, out_indices=chosen), run_square)
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", [marked("backbone", name) for name in BACKBONES])
 def test_a_backbone_of_full_size_returns_what_it_declares_and_learns_in_all_its_layers(name):
     with torch.device("meta"):
         encoder = full_backbone(name)()
@@ -143,7 +150,7 @@ def test_a_backbone_of_full_size_returns_what_it_declares_and_learns_in_all_its_
     assert set(unused(features, parameters)) == {key for key, value in parameters.items() if not value.requires_grad}
 
 
-@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("name", [name for name in LARGE if name in VARIANTS])
 def test_a_large_backbone_computes_at_its_full_width_with_few_layers(name):
     encoder = full_backbone(name, depth=2)().eval()
     assert encoder.embed_dim == VARIANTS[name].embed_dim
@@ -152,7 +159,11 @@ def test_a_large_backbone_computes_at_its_full_width_with_few_layers(name):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in BACKBONES]
+    "name",
+    [
+        pytest.param(name, marks=[*marks(name), *([pytest.mark.slow] if name in LARGE else [])], id=name)
+        for name in BACKBONES
+    ],
 )
 def test_a_backbone_of_full_size_computes(name):
     encoder = full_backbone(name)().eval()

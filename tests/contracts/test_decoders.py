@@ -8,14 +8,26 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.data.target import OF_CLASSES, PIXEL_WISE
+from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.heads import HEADS
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.registry import DECODER_REGISTRY
 from tests.contracts.owed import check_copies, check_export, check_gradients, check_state
-from tests.contracts.small import CLASSES, DECODERS, STAND_INS, content, decoder, image, stand_in
+from tests.contracts.small import (
+    CLASSES,
+    DECODERS,
+    LEAST_OUTPUTS,
+    STAND_INS,
+    content,
+    decoder,
+    image,
+    marked,
+    stand_in,
+)
 
 SIZE = (64, 96)
+OPTIONS = [marked("decoder", name) for name in DECODERS]
 
 
 def built(name: str, features: str, task: str = "segmentation", outputs: int = CLASSES) -> EncoderDecoderModel:
@@ -40,19 +52,26 @@ def expected(task: str, outputs: int) -> tuple[int, ...]:
 
 
 def test_the_options_of_decoders_are_found_and_every_registered_decoder_is_one():
-    assert len(DECODERS) >= 19
+    assert len(DECODERS) >= 44
     built_by = {content("decoder", name).get("arch") or content("decoder", name)["_target_"] for name in DECODERS}
     own = DECODER_REGISTRY.sources["geocompose"]
     # Pooling that brings its head is TerraTorch's other name for decoder=aspp with a head.
     targets = {f"{part.__module__}.{part.__name__}" for name, part in own.items() if "Head" not in name}
-    assert targets | set(DECODER_REGISTRY.sources["smp"]) == built_by - {"geocompose.decoders.smp.SmpDecoder"}
+    adapters = {"geocompose.decoders.smp.SmpDecoder", "geocompose.decoders.mmseg.MmsegDecoder"}
+    assert targets | set(DECODER_REGISTRY.sources["smp"]) == built_by - adapters
 
 
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", OPTIONS)
 def test_the_output_is_as_wide_as_the_decoder_says_and_fits_every_task(name):
     for features in STAND_INS:
         for task in HEADS if features == "pyramid" else ("segmentation", "classification"):
             for outputs in (1, 2) if task == "regression" else (CLASSES,):
+                if outputs < LEAST_OUTPUTS.get(name, 1):
+                    with pytest.raises(
+                        UserError, match=f"it needs {LEAST_OUTPUTS[name]} or more; the task has {outputs}"
+                    ):
+                        built(name, features, task, outputs)
+                    continue
                 model = built(name, features, task, outputs)
                 seen: list[Tensor] = []
                 model.decoder.register_forward_hook(lambda _, __, out, seen=seen: seen.append(out))
@@ -69,7 +88,7 @@ def test_the_output_is_as_wide_as_the_decoder_says_and_fits_every_task(name):
 
 
 @pytest.mark.parametrize("features", STAND_INS)
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", OPTIONS)
 def test_a_model_with_a_decoder_learns_in_all_its_parameters_and_is_copied_averaged_and_stored(name, features):
     model = built(name, features)
     other = copy.deepcopy(model)
@@ -78,13 +97,13 @@ def test_a_model_with_a_decoder_learns_in_all_its_parameters_and_is_copied_avera
     check_state(model, other, run)
 
 
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", OPTIONS)
 def test_a_model_with_a_decoder_is_exported(name):
     check_export(built(name, "pyramid"), (given(),), lambda returned: [returned.output])
 
 
 def test_the_name_of_a_decoder_says_of_its_head_what_its_class_says():
-    for source in DECODER_REGISTRY.sources.values():
+    for prefix, source in DECODER_REGISTRY.sources.items():
         for name, part in source.items():
             target: Any = getattr(part, "func", part)
-            assert DECODER_REGISTRY.includes_head(name) == target.includes_head, name
+            assert DECODER_REGISTRY.includes_head(f"{prefix}_{name}") == target.includes_head, name

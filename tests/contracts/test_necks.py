@@ -22,10 +22,12 @@ LISTS: Mapping[str, tuple[str, list[dict[str, Any]]]] = {
     "AddInputLevel": ("pyramid", [{"name": "AddInputLevel"}]),
     "AggregateTokens": ("tokens", [{"name": "AggregateTokens", "index": None}]),
     "FeaturePyramidNetworkNeck": ("pyramid", [{"name": "FeaturePyramidNetworkNeck", "out_channel": 16}]),
+    "FlattenMapsToTokens": ("one scale", [{"name": "FlattenMapsToTokens"}, {"name": "ReshapeTokensToImage", "num_prefix_tokens": 0}]),
     "InterpolateToPyramidal": ("one scale", [{"name": "InterpolateToPyramidal"}]),
     "LearnedInterpolateToPyramidal": ("one scale", [{"name": "LearnedInterpolateToPyramidal"}]),
     "MaxpoolToPyramidal": ("one scale", [{"name": "MaxpoolToPyramidal"}]),
     "PermuteDims": ("pyramid", [{"name": "PermuteDims", "new_order": [0, 2, 3, 1]}, {"name": "PermuteDims", "new_order": [0, 3, 1, 2]}]),
+    "ProjectChannels": ("pyramid", [{"name": "ProjectChannels", "channels": 24}]),
     "ReshapeTokensToImage": ("tokens", [{"name": "ReshapeTokensToImage"}]),
     "SelectIndices": ("pyramid", [{"name": "SelectIndices", "indices": [2, 0]}]),
 }  # fmt: skip

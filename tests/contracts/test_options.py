@@ -20,8 +20,8 @@ from geocompose.errors import UserError
 CONF = Path(__file__).resolve().parents[2] / "conf"
 # At least so many options a group; a lower count means that the search for them is broken, or that an option got lost.
 LEAST = {
-    "action": 4, "auxiliary": 2, "backbone": 16, "data": 11, "decoder": 19, "head": 5, "hydra/help": 1, "logger": 2, "neck": 3,
-    "optimizer": 5, "peft": 3, "scheduler": 7, "task": 5, "trainer": 1,
+    "action": 4, "auxiliary": 2, "backbone": 49, "data": 11, "decoder": 44, "head": 5, "hydra/help": 1, "logger": 2, "neck": 3,
+    "optimizer": 5, "peft": 3, "scheduler": 7, "task": 5, "temporal": 6, "trainer": 1,
 }  # fmt: skip
 NOT_OPTIONS = {"config", "identity"}
 WITHOUT_TARGET = {"hydra/help/geocompose"}
@@ -31,13 +31,18 @@ NOT_COMPOSED = {"hydra/help/geocompose"}  # of Hydra's own node
 REQUIRED = {
     "action/evaluate": ["action.run=outputs/a"],
     "action/predict": ["action.run=outputs/a", "action.input=a.tif", "action.output=b.tif"],
+    "backbone/smp": ["backbone.name=mit_b0"],
+    "backbone/terratorch": ["backbone.name=terramind_v1_tiny"],
     "backbone/timm": ["backbone.name=test_resnet"],
+    "backbone/torchgeo": ["backbone.name=resnet18"],
+    "backbone/transformers": ["backbone.name=dinov2"],
     "data/geotiff": ["data.root=.", "data.images=*_i.tif", "data.labels=*_l.tif", "data.class_names=[land,water]"],
     "data/geotiff_classification": ["data.root=."],
     "data/geotiff_multilabel": ["data.root=.", "data.table=t.csv"],
     "data/geotiff_regression": ["data.root=.", "data.images=*_i.tif", "data.labels=*_l.tif", "data.variables=[ndvi]"],
     "data/geotiff_scalar_regression": ["data.root=.", "data.table=t.csv", "data.variables=[share]"],
     "data/sen1floods11": ["data.root=."],
+    "decoder/mmseg": ["decoder.name=FCNHead"],
     "neck/list": ["neck.necks=[{name: SelectIndices, indices: [-1]}]"],
 }
 # What fills the `???` that experiments leave to whoever runs them.
@@ -50,6 +55,7 @@ NOT_OFFERED = {
     "geocompose.decoders.aspp.ASPPDecoder": {"in_channels"},
     # The factory knows them from the neighbours.
     "geocompose.decoders.linear.LinearDecoder": {"strides"},
+    "geocompose.decoders.mmseg.MmsegDecoder": {"strides"},
     "geocompose.decoders.smp.SmpDecoder": {"strides"},
     # The session hands them over.
     "geocompose.training.trainer.build_trainer": {"callbacks"},

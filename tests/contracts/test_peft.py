@@ -13,7 +13,7 @@ from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.models import PixelWiseModel
 from tests.contracts.owed import check_copies, check_export, check_state
-from tests.contracts.small import CONF, FAMILIES, content, fresh_backbone, image
+from tests.contracts.small import CONF, FAMILIES, content, fresh_backbone, image, marks
 
 OPTIONS = options(CONF, "peft")
 # Families that an option has nothing to adapt in, and what it says.
@@ -28,6 +28,7 @@ LEARNS: Mapping[str, Callable[[str], bool]] = {
 }
 CASES = [(option, family) for option in OPTIONS for family in FAMILIES]
 BUILT = [case for case in CASES if case not in REFUSED]
+MARKED = [pytest.param(*case, marks=marks(case[1])) for case in BUILT]
 
 
 def built(option: str, family: str) -> PixelWiseModel:
@@ -60,7 +61,7 @@ def test_a_family_without_anything_to_adapt_is_refused(option, family):
         built(option, family)
 
 
-@pytest.mark.parametrize(("option", "family"), BUILT)
+@pytest.mark.parametrize(("option", "family"), MARKED)
 def test_a_training_step_changes_what_is_meant_to_learn_and_nothing_else(option, family):
     model, untouched = built(option, family).train(), built("none", family)
     learning = {name for name, parameter in model.encoder.named_parameters() if parameter.requires_grad}
@@ -88,7 +89,7 @@ def test_a_training_step_changes_what_is_meant_to_learn_and_nothing_else(option,
     assert changed - {f"encoder.{name}" for name in in_backbone}
 
 
-@pytest.mark.parametrize(("option", "family"), BUILT)
+@pytest.mark.parametrize(("option", "family"), MARKED)
 def test_an_adapted_model_is_copied_averaged_stored_and_exported(option, family):
     model, other = built(option, family), built(option, family)
     if option != "none":  # with it, this is what every backbone is tested for

@@ -23,7 +23,7 @@ from geocompose.registry import (
     MultiSourceRegistry,
     Registry,
 )
-from tests.contracts.small import DECODERS, content, stand_in
+from tests.contracts.small import DECODERS, content, marks, stand_in
 
 SOURCED = {"backbone": BACKBONE_REGISTRY, "decoder": DECODER_REGISTRY, "model": FULL_MODEL_REGISTRY}
 OWN = [(kind, name) for kind, registry in SOURCED.items() for name in registry.sources["geocompose"]]
@@ -31,7 +31,14 @@ WIDTHS = [16, 16, 32, 32]
 # What a part needs beside the widths of its features.
 ALSO: Mapping[str, Mapping[str, Any]] = {
     "IdentityBackbone": {"in_chans": 3},
+    "fusion": {
+        "parts": {
+            "s2": {"name": "timm_test_vit", "bands": ["RED"]},
+            "s1": {"name": "timm_test_resnet", "bands": ["VV"]},
+        }
+    },
     "PermuteDims": {"new_order": [0, 3, 1, 2]},
+    "ProjectChannels": {"channels": 8},
     "SelectIndices": {"indices": [0]},
     "LinearDecoder": {"num_classes": 3, "upsampling_size": 4},
     "ASPPSegmentationHead": {"num_classes": 3},
@@ -210,7 +217,7 @@ def test_an_argument_that_a_backbone_does_not_have_is_named(name):
         build(backbone=name, backbone_no_such=1)
 
 
-@pytest.mark.parametrize("name", list(DECODER_REGISTRY))
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name), id=name) for name in DECODER_REGISTRY])
 def test_an_argument_that_a_decoder_does_not_have_is_named(name):
     with pytest.raises(UserError, match=r"no argument (decoder_no_such|'no_such')"):
         build(decoder=name, decoder_no_such=1, necks="auto")

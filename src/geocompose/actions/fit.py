@@ -20,6 +20,7 @@ from geocompose.console import console, show_result
 from geocompose.data.collection import Preview, preflight
 from geocompose.data.files import input_files
 from geocompose.errors import UserError, at_least
+from geocompose.importing import collector_paused
 from geocompose.matching import check_early
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
@@ -113,13 +114,14 @@ def _prepare(config: Mapping[str, Any], folder: RunFolder) -> "Session":
     preview = _preview(config)
     if preview is not None:
         check_early(config, preview.inputs.bands, preview.values)
-    from geocompose.assembly import build_model, seed_weights
-
     built = None
-    if preview is not None:
-        seed_weights(config["seed"])
-        built = build_model(config, inputs=preview.inputs, target=preview.target)
-    from geocompose.training.session import prepare
+    with collector_paused():
+        from geocompose.assembly import build_model, seed_weights
+
+        if preview is not None:
+            seed_weights(config["seed"])
+            built = build_model(config, inputs=preview.inputs, target=preview.target)
+        from geocompose.training.session import prepare
 
     return prepare(config, built, folder)
 

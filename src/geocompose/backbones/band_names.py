@@ -1,6 +1,6 @@
 """Bands as people write them for a backbone: names, or members of an enumeration whose values are names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 
 from geocompose.bands import canonical, check_names
@@ -17,6 +17,7 @@ def band_names(argument: str, given: Iterable[object]) -> list[str]:
     """
     if isinstance(given, str):
         raise UserError(f"{argument} is a list of band names, such as [BLUE, GREEN, RED]; got {given!r}.")
+    refuse_modalities(argument, given)
     names = []
     for band in given:
         name = band.value if isinstance(band, Enum) else band
@@ -30,3 +31,16 @@ def band_names(argument: str, given: Iterable[object]) -> list[str]:
     if len({canonical(name) for name in names}) < len(names) or not names:
         raise UserError(f"{argument} names each band once, and at least one; got {names}.")
     return names
+
+
+def refuse_modalities(argument: str, given: object) -> None:
+    """Refuse bands of several modalities for a backbone of one image.
+
+    Raises:
+        UserError: `given` is a mapping; says what to write instead.
+    """
+    if isinstance(given, Mapping):
+        raise UserError(
+            f"{argument} is the list of bands of one image, but names several modalities: {', '.join(map(str, given))}. Write one "
+            "list of all their bands, or give each a backbone of its own, side by side: backbone=fusion."
+        )

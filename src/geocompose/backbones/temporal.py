@@ -1,51 +1,56 @@
 """Time series through any image backbone: each time step by itself, then one feature out of those of all steps."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
+from geocompose.backbones.temporal_pooling import KEY_CHANNELS, POOLINGS, TemporalAttention, days, group_means, pool
 from geocompose.errors import UserError, at_least, choices
+from geocompose.feature_shapes import channel_dim
 from geocompose.features import FeatureSpec
+from geocompose.modalities import Image
 from geocompose.probing import backbone_specs, input_channels
 
 log = logging.getLogger("geocompose")
 
-POOLINGS = ("mean", "max", "diff", "concat")
 # What other parts ask a backbone for, handed on from the one inside.
 HANDED_ON = (
-    *("bands", "patch_size", "img_size", "fixed_size", "maps_by_default"),
-    *("coords_encoding", "weights", "pretraining_statistics"),
+    *("bands", "modalities", "patch_size", "img_size", "fixed_size", "pad_multiple", "maps_by_default"),
+    *("weights", "pretraining", "published"),
 )
-_PREFIX = "temporal_"
-_NAMES = ("pooling", "n_timestamps", "subset_lengths", "features_permute_op", "concat")
 
 
 class TemporalBackbone(nn.Module):
     """Takes (B, C, T, H, W), runs the backbone on each of the T images, and pools each feature over time.
 
     Features keep the backbone's layout; with `concat` their channels are those of all time steps, the first step's first.
-    Coordinates go along: each date with its own image, the place with all.
+    Coordinates go along: each date with its own image and, with `attention`, to the pooling; the place with all. What
+    the attention has learned (`poolings`) goes on learning when the backbone is frozen. A backbone of several modalities
+    takes a mapping of such images.
     """
 
     def __init__(
         self,
         encoder: nn.Module,
-        pooling: Literal["mean", "max", "diff", "concat"] = "mean",
+        pooling: Literal["mean", "max", "diff", "concat", "attention"] = "mean",
         n_timestamps: int | None = None,
         subset_lengths: list[int] | None = None,
         features_permute_op: list[int] | None = None,
+        num_heads: int | None = None,
+        key_channels: int | None = None,
     ) -> None:
         """Take the image backbone.
 
-        pooling: `mean` or `max` over time, `diff` (the first of two minus the second), or `concat` of channels.
+        pooling: `mean` or `max` over time, `diff` (the first of two minus the second), `concat` of channels, or
+            `attention` (`TemporalAttention`, one for each feature).
         n_timestamps: the number of time steps T; needed for `concat` without subsets. Where it is not given, and no
-            subsets are, `mean` and `max` take any number.
+            subsets are, `mean`, `max` and `attention` take any number.
         subset_lengths: lengths of consecutive groups of time steps, together T; each group is averaged, then pooled.
         features_permute_op: changes nothing; where a feature's channels are is known here from the backbone.
+        num_heads, key_channels: of the attention; see there.
 
         Raises:
             UserError: a pooling or a number of time steps can't be, or the backbone itself takes several frames.
@@ -55,11 +60,11 @@ class TemporalBackbone(nn.Module):
             hint = (
                 " keep would hand the time steps on apart, which no neck or decoder reads." if pooling == "keep" else ""
             )
-            raise UserError(f"backbone.temporal_pooling has no {pooling!r}.{hint} {choices(pooling, POOLINGS)}")
+            raise UserError(f"temporal.pooling has no {pooling!r}.{hint} {choices(pooling, POOLINGS)}")
         if getattr(encoder, "num_frames", 1) != 1:
             raise UserError(
-                f"The backbone takes {encoder.num_frames} frames at once; with use_temporal it is given one at a time. Write "
-                "backbone.num_frames=1, or leave use_temporal out."
+                f"The backbone takes {encoder.num_frames} frames at once; with temporal={pooling} (use_temporal) it is given one "
+                "at a time. Write backbone.num_frames=1, or temporal=none."
             )
         if features_permute_op is not None:
             _check_permutation(features_permute_op)
@@ -72,31 +77,48 @@ class TemporalBackbone(nn.Module):
         for name in HANDED_ON:
             if hasattr(encoder, name):
                 setattr(self, name, getattr(encoder, name))
+        taken = getattr(encoder, "coords_encoding", None)
+        if taken is not None or pooling == "attention":
+            self.coords_encoding = list(dict.fromkeys([*(taken or ()), *(["time"] if pooling == "attention" else [])]))
         # A backbone that declares its features is asked anew each time, since a selection of layers changes them.
         self._probed = None if hasattr(encoder, "feature_specs") else backbone_specs(encoder, self._size())
+        self.poolings: nn.ModuleList | None = None
+        self.adapter_layer_names: tuple[str, ...] = ()
+        if pooling == "attention":
+            width_of_key = KEY_CHANNELS if key_channels is None else key_channels
+            self.poolings = nn.ModuleList(
+                TemporalAttention(spec.channels, num_heads, width_of_key) for spec in self._inner_specs
+            )
+            self.adapter_layer_names = ("poolings",)
+        else:
+            for name, value in (("num_heads", num_heads), ("key_channels", key_channels)):
+                if value is not None:
+                    raise UserError(
+                        f"temporal.{name}={value} is of temporal=attention, not of {pooling}; leave it out."
+                    )
 
     def _steps(self, n_timestamps: int | None) -> int | None:
         """Return the number of time steps, or None where any will do."""
         if n_timestamps is not None:
-            at_least("backbone.temporal_n_timestamps", n_timestamps, 1)
+            at_least("The number of time steps (backbone_temporal_n_timestamps)", n_timestamps, 1)
         total = sum(self.subset_lengths) if self.subset_lengths else n_timestamps
         if n_timestamps not in (None, total):
             raise UserError(
-                f"backbone.temporal_subset_lengths={self.subset_lengths} are {total} time steps together, but "
-                f"temporal_n_timestamps={n_timestamps}. Let them agree, or leave the latter out."
+                f"temporal.subset_lengths={self.subset_lengths} are {total} time steps together, but there are {n_timestamps} "
+                "(data.num_frames, or backbone_temporal_n_timestamps). Let them agree."
             )
         if self.pooling == "diff":
             pooled = len(self.subset_lengths) if self.subset_lengths else total
             if pooled not in (None, 2):
                 raise UserError(
-                    f"backbone.temporal_pooling=diff takes two time steps, or two subsets of them; got {pooled}. Give two "
-                    "lengths as backbone.temporal_subset_lengths, such as [1, 2]."
+                    f"Pooling diff takes two time steps, or two subsets of them; got {pooled}. Give two lengths as "
+                    "temporal.subset_lengths, such as [1, 2], or use another pooling."
                 )
             return total or 2
         if self.pooling == "concat" and total is None:
             raise UserError(
-                "backbone.temporal_pooling=concat makes features as many times as wide as there are time steps: give their "
-                "number as backbone.temporal_n_timestamps."
+                "Pooling concat makes features as many times as wide as there are time steps: give their number as "
+                "backbone_temporal_n_timestamps."
             )
         return total
 
@@ -117,6 +139,11 @@ class TemporalBackbone(nn.Module):
         return [replace(spec, channels=spec.channels * times) for spec in self._inner_specs]
 
     @property
+    def readers(self) -> list[tuple[nn.Module, list[str]]]:
+        """Of backbones side by side, each with the bands that it reads."""
+        return self.encoder.readers  # type: ignore[return-value]
+
+    @property
     def out_channels(self) -> list[int]:
         """The width of each pooled feature."""
         return [spec.channels for spec in self.feature_specs]
@@ -129,10 +156,17 @@ class TemporalBackbone(nn.Module):
     @property
     def select_layers(self) -> Callable[[Sequence[int]], None]:
         """The backbone's own way of returning only some layers, where it has one."""
-        return self.encoder.select_layers  # type: ignore[return-value]
+        assert callable(self.encoder.select_layers)
+        return self._select_layers
+
+    def _select_layers(self, indices: Sequence[int]) -> None:
+        before = self.out_indices
+        self.encoder.select_layers(indices)  # type: ignore[operator]
+        if self.poolings is not None:
+            self.poolings = nn.ModuleList(self.poolings[before.index(layer)] for layer in self.out_indices)
 
     def forward(
-        self, image: Tensor, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
+        self, image: Image, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
     ) -> list[Tensor]:
         """Return the backbone's features of an image (B, C, T, H, W), pooled over time.
 
@@ -141,33 +175,44 @@ class TemporalBackbone(nn.Module):
         Raises:
             UserError: another number of time steps than declared, or coordinates that the backbone doesn't take.
         """
-        if image.ndim == 4:
-            image = image.unsqueeze(2)
-        if image.ndim != 5:
-            raise UserError(f"A time series is (B, bands, time steps, rows, columns); got {tuple(image.shape)}.")
-        batch, steps = image.shape[0], image.shape[2]
+        if isinstance(image, Tensor):
+            series = _series(image)
+            batch, steps = series.shape[0], series.shape[2]
+            one_by_one: Image = series.transpose(1, 2).flatten(0, 1)
+        else:
+            several = {name: _series(one) for name, one in image.items()}
+            shapes = {(one.shape[0], one.shape[2]) for one in several.values()}
+            if len(shapes) != 1:
+                shown = ", ".join(f"{name} {tuple(one.shape)}" for name, one in several.items())
+                raise UserError(f"All modalities have as many samples and time steps; got {shown}.")
+            batch, steps = shapes.pop()
+            one_by_one = {name: one.transpose(1, 2).flatten(0, 1) for name, one in several.items()}
         if self.n_timestamps not in (None, steps):
             raise UserError(
-                f"This backbone was built for {self.n_timestamps} time steps (temporal_n_timestamps, temporal_subset_lengths "
-                f"or pooling diff); the image has {steps}."
+                f"This backbone was built for {self.n_timestamps} time steps (data.num_frames, temporal.subset_lengths or "
+                f"pooling diff); the image has {steps}."
             )
         coordinates = self._coordinates(batch, steps, temporal_coords, location_coords)
-        features = self.encoder(image.transpose(1, 2).flatten(0, 1), **coordinates)
+        features = self.encoder(one_by_one, **coordinates)
+        position = None if temporal_coords is None or self.poolings is None else days(temporal_coords)
         return [
-            self._pool(feature.unflatten(0, (batch, steps)), spec)
-            for feature, spec in zip(features, self._inner_specs, strict=True)
+            self._pool(feature.unflatten(0, (batch, steps)), spec, place, position)
+            for place, (feature, spec) in enumerate(zip(features, self._inner_specs, strict=True))
         ]
 
     def _coordinates(
         self, batch: int, steps: int, temporal_coords: Tensor | None, location_coords: Tensor | None
     ) -> dict[str, Tensor]:
+        """Return what of the coordinates goes to the backbone, once a time step."""
+        taken = getattr(self.encoder, "coords_encoding", ())
         given: dict[str, Tensor] = {}
         if temporal_coords is not None:
             if temporal_coords.shape != (batch, steps, 2):
                 raise UserError(
                     f"temporal_coords are ({batch}, {steps}, 2) for {steps} time steps; got {tuple(temporal_coords.shape)}."
                 )
-            given["temporal_coords"] = temporal_coords.flatten(0, 1).unsqueeze(1)
+            if "time" in taken or self.poolings is None:
+                given["temporal_coords"] = temporal_coords.flatten(0, 1).unsqueeze(1)
         if location_coords is not None:
             given["location_coords"] = location_coords.repeat_interleave(steps, dim=0)
         if given and not hasattr(self.encoder, "coords_encoding"):
@@ -176,56 +221,23 @@ class TemporalBackbone(nn.Module):
             )
         return given
 
-    def _pool(self, feature: Tensor, spec: FeatureSpec) -> Tensor:
+    def _pool(self, series: Tensor, spec: FeatureSpec, place: int, position: Tensor | None) -> Tensor:
         """Return one feature out of (B, T, ...), whose channels are where the spec's layout has them."""
         if self.subset_lengths:
-            groups = feature.split(self.subset_lengths, dim=1)
-            feature = torch.stack([group.mean(dim=1) for group in groups], dim=1)
-        if self.pooling == "mean":
-            return feature.mean(dim=1)
-        if self.pooling == "max":
-            return feature.amax(dim=1)
-        if self.pooling == "diff":
-            return feature[:, 0] - feature[:, 1]
-        return torch.cat(feature.unbind(1), dim=1 if spec.layout == "NCHW" else -1)
+            series = group_means(series, self.subset_lengths)
+            position = None if position is None else group_means(position, self.subset_lengths)
+        if self.poolings is None:
+            return pool(series, self.pooling, spec)
+        channels = channel_dim(spec)
+        if channels == -1:
+            return self.poolings[place](series, position)
+        return self.poolings[place](series.movedim(channels + 1, -1), position).movedim(-1, channels)
 
 
-def split_temporal(backbone_kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Return the arguments of the image backbone, and those of `TemporalBackbone` or None without `use_temporal`.
-
-    backbone_kwargs: arguments without the prefix `backbone_`; `use_temporal` and `temporal_*` are taken out of them.
-
-    Raises:
-        UserError: an unknown `temporal_` name, `temporal_` arguments without use_temporal=true, or `temporal_concat`.
-    """
-    inner = {key: value for key, value in backbone_kwargs.items() if not _is_temporal(key)}
-    temporal = {
-        key.removeprefix(_PREFIX): value
-        for key, value in backbone_kwargs.items()
-        if key.startswith(_PREFIX) and value is not None
-    }
-    for name in temporal:
-        if name not in _NAMES:
-            allowed = [f"backbone_{_PREFIX}{known}" for known in _NAMES[:-1]]
-            raise UserError(
-                f"There is no argument backbone_{_PREFIX}{name}. {choices(f'backbone_{_PREFIX}{name}', allowed)}"
-            )
-    use = backbone_kwargs.get("use_temporal")
-    if use not in (None, False, True):
-        raise UserError(f"backbone_use_temporal is true or false; got {use!r}.")
-    if temporal.pop("concat", False):
-        raise UserError("backbone_temporal_concat is out of use; write backbone_temporal_pooling='concat'.")
-    if not use:
-        for name in temporal:
-            raise UserError(
-                f"backbone_{_PREFIX}{name} counts only with backbone_use_temporal=true; write that, or leave it out."
-            )
-        return inner, None
-    return inner, temporal
-
-
-def _is_temporal(key: str) -> bool:
-    return key == "use_temporal" or key.startswith(_PREFIX)
+def _series(image: Tensor) -> Tensor:
+    if image.ndim not in (4, 5):
+        raise UserError(f"A time series is (B, bands, time steps, rows, columns); got {tuple(image.shape)}.")
+    return image.unsqueeze(2) if image.ndim == 4 else image
 
 
 def _lengths(subset_lengths: Sequence[int] | None) -> list[int] | None:
@@ -234,7 +246,7 @@ def _lengths(subset_lengths: Sequence[int] | None) -> list[int] | None:
     lengths = list(subset_lengths)
     if not lengths or min(lengths) < 1:
         raise UserError(
-            f"backbone.temporal_subset_lengths are numbers of time steps, each 1 or more, such as [2, 3]; got {lengths}."
+            f"temporal.subset_lengths are numbers of time steps, each 1 or more, such as [2, 3]; got {lengths}."
         )
     return lengths
 
@@ -242,6 +254,6 @@ def _lengths(subset_lengths: Sequence[int] | None) -> list[int] | None:
 def _check_permutation(order: Sequence[int]) -> None:
     if sorted(order) != list(range(len(order))):
         raise UserError(
-            f"backbone.temporal_features_permute_op names each dimension once, such as [0, 3, 1, 2]; got {list(order)}."
+            f"temporal.features_permute_op names each dimension once, such as [0, 3, 1, 2]; got {list(order)}."
         )
-    log.info("backbone.temporal_features_permute_op changes nothing: where channels are is known from the backbone.")
+    log.info("temporal.features_permute_op changes nothing: where channels are is known from the backbone.")

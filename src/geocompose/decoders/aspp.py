@@ -3,7 +3,8 @@
 Source: arXiv 1706.05587.
 """
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 
 from geocompose.arguments import dropout_rate, whole_number, whole_numbers
 from geocompose.decoders.conv_norm_relu import ConvNormRelu
-from geocompose.decoders.needs import Needs
+from geocompose.decoders.needs import Needs, reads_feature
 from geocompose.decoders.reading import feature_at
 from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
@@ -21,7 +22,7 @@ from geocompose.registry import DECODER_REGISTRY
 class ASPPDecoder(nn.Module):
     """One feature seen at several dilations and as a whole, joined by a 3 x 3 convolution; the resolution is kept."""
 
-    needs: ClassVar[Needs] = Needs(reads_one=True)
+    needs: Needs
     includes_head: ClassVar[bool] = False
 
     def __init__(
@@ -54,6 +55,7 @@ class ASPPDecoder(nn.Module):
                 f"{name}: in_index is one number, or a list with input_transform=resize_concat; got {in_index} with "
                 f"input_transform={input_transform or 'null'}."
             )
+        self.needs = reads_feature(in_index)
         self.in_index = [in_index] if isinstance(in_index, int) else list(in_index)
         widths = [feature_at(channel_list, index, name) for index in self.in_index]
         if not widths:
@@ -70,6 +72,11 @@ class ASPPDecoder(nn.Module):
         self.aspp_modules = AtrousBranches(width, channels, dilations)
         self.bottleneck = ConvNormRelu((len(dilations) + 1) * channels, channels, 3)
         self.out_channels = channels
+
+    @staticmethod
+    def needs_given(arguments: Mapping[str, Any]) -> Needs:
+        """Return what the decoder needs when it is built with these arguments."""
+        return reads_feature(arguments.get("in_index", -1))
 
     def _resize(self, x: Tensor, like: Tensor) -> Tensor:
         return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=self.align_corners)

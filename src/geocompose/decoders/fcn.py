@@ -1,11 +1,12 @@
 """A fully convolutional decoder on one feature map."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from geocompose.arguments import whole_number
-from geocompose.decoders.needs import Needs
+from geocompose.decoders.needs import Needs, reads_feature
 from geocompose.decoders.reading import feature_at
 from geocompose.registry import DECODER_REGISTRY
 
@@ -26,7 +27,7 @@ class Norm2d(nn.Module):
 class FCNDecoder(nn.Module):
     """Upsamples one feature map `num_convs` times by two: transposed convolution, 3 x 3 convolution, layer norm, GELU."""
 
-    needs: ClassVar[Needs] = Needs(reads_one=True)
+    needs: Needs
     includes_head: ClassVar[bool] = False
 
     def __init__(self, channel_list: list[int], channels: int = 256, num_convs: int = 4, in_index: int = -1) -> None:
@@ -40,6 +41,7 @@ class FCNDecoder(nn.Module):
         channels = whole_number("FCNDecoder: channels", channels, 1)
         num_convs = whole_number("FCNDecoder: num_convs", num_convs, 0)
         self.in_index = in_index
+        self.needs = reads_feature(in_index)
         stages = []
         for _ in range(num_convs):
             stages.append(
@@ -53,6 +55,11 @@ class FCNDecoder(nn.Module):
             width = channels
         self.convs = nn.Sequential(*stages)
         self.out_channels = width
+
+    @staticmethod
+    def needs_given(arguments: Mapping[str, Any]) -> Needs:
+        """Return what the decoder needs when it is built with these arguments."""
+        return reads_feature(arguments.get("in_index", -1))
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return a map 2^num_convs times as fine as the feature read."""

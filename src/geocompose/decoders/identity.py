@@ -1,10 +1,11 @@
 """The decoder that hands a feature on: the head reads the backbone."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from geocompose.decoders.needs import ANY_FEATURE, Needs
+from geocompose.decoders.needs import ANY_FEATURE, Needs, reads_feature
 from geocompose.decoders.reading import feature_at
 from geocompose.registry import DECODER_REGISTRY
 
@@ -13,7 +14,7 @@ from geocompose.registry import DECODER_REGISTRY
 class IdentityDecoder(nn.Module):
     """Hands on one feature as it is: a map (B, C, h, w), tokens (B, N, C) or a pooled vector (B, C)."""
 
-    needs: ClassVar[Needs] = Needs(reads_one=True, layouts=ANY_FEATURE)
+    needs: Needs
     includes_head: ClassVar[bool] = False
 
     def __init__(self, channel_list: list[int], out_index: int = -1) -> None:
@@ -26,7 +27,13 @@ class IdentityDecoder(nn.Module):
         """
         super().__init__()
         self.out_index = out_index
+        self.needs = reads_feature(out_index, layouts=ANY_FEATURE)
         self.out_channels = feature_at(channel_list, out_index, "IdentityDecoder", "out_index")
+
+    @staticmethod
+    def needs_given(arguments: Mapping[str, Any]) -> Needs:
+        """Return what the decoder needs when it is built with these arguments."""
+        return reads_feature(arguments.get("out_index", -1), layouts=ANY_FEATURE)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the feature at `out_index`."""

@@ -1,12 +1,13 @@
 """A linear decoder: each cell of one feature map predicts the pixels that it covers."""
 
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from geocompose.arguments import whole_number
-from geocompose.decoders.needs import Needs
+from geocompose.decoders.needs import Needs, reads_feature
 from geocompose.decoders.reading import feature_at
 from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
@@ -19,7 +20,7 @@ class LinearDecoder(nn.Module):
     Includes the head: its output are the logits. Source: the linear decoder of arXiv 2504.17397's comparison.
     """
 
-    needs: ClassVar[Needs] = Needs(reads_one=True)
+    needs: Needs
     includes_head: ClassVar[bool] = True
 
     def __init__(
@@ -51,8 +52,14 @@ class LinearDecoder(nn.Module):
             )
         size = whole_number("LinearDecoder: upsampling_size", int(size), 1)
         self.in_index = in_index
+        self.needs = reads_feature(in_index)
         self.conv = nn.ConvTranspose2d(width, num_classes, kernel_size=size, stride=size)
         self.out_channels = num_classes
+
+    @staticmethod
+    def needs_given(arguments: Mapping[str, Any]) -> Needs:
+        """Return what the decoder needs when it is built with these arguments."""
+        return reads_feature(arguments.get("in_index", -1))
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the logits (B, num_classes, H, W)."""

@@ -1,6 +1,6 @@
 """What a decoder needs of the features it is given; declared on its class as `needs`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +11,19 @@ from geocompose.features import Layout
 class Needs:
     """A decoder's demands.
 
-    levels: least number of features that it reads. pyramid: their resolutions differ, finest first; where false, the
-    decoder reads one map (`reads_one`) or does not care. doubling: each is exactly half as fine as the one before.
-    one_scale: their resolutions are equal. layers: how many layers are chosen for a decoder that needs no pyramid, of a
-    backbone whose layers all have one scale; null: one for a decoder that reads one, else all.
+    levels: least number of features that it reads. most: the greatest; null: any number. pyramid: their resolutions
+    differ, finest first; where false, the decoder reads one map (`reads_one`) or does not care. doubling: each is exactly
+    half as fine as the one before. powers_of_two: each is a power of two times as fine as any other.
+    one_scale: their resolutions are equal. layers: how many layers are chosen of a backbone whose layers all have one scale,
+    some twice where it has fewer; null: four for a pyramid, one for a decoder that reads one, else all there are.
+    reads_one: it reads the last feature alone, so that nobody computes the others.
     skips: features that it passes over before those it reads, except for the first one's size (smp's habit: features of the
     input's resolution, and of half of it where there are two). third_to_last: how many times as fine as the last feature the
-    third has to be, where the decoder joins these two.
+    first that it reads has to be, where the decoder joins these two; several numbers, best first, where any of them will do.
     coarser: how many times coarser than its coarsest feature a map inside it gets; images are padded to suit.
     layouts: what a feature may be.
+    least_width, width_multiple, equal_widths: the widths of the features that it reads are at least so large, multiples of
+    that number, or all the same.
     """
 
     levels: int = 1
@@ -29,12 +33,38 @@ class Needs:
     one_scale: bool = False
     layers: int | None = None
     skips: int = 0
-    third_to_last: int | None = None
+    third_to_last: int | tuple[int, ...] | None = None
     coarser: int = 1
     layouts: tuple[Layout, ...] = ("NCHW",)
+    most: int | None = None
+    powers_of_two: bool = False
+    least_width: int = 1
+    width_multiple: int = 1
+    equal_widths: bool = False
+
+    @property
+    def ratios(self) -> tuple[int, ...]:
+        """How many times as fine as the last feature the joined one may be, best first."""
+        given = self.third_to_last
+        return () if given is None else (given,) if isinstance(given, int) else given
 
 
 ANY_FEATURE: tuple[Layout, ...] = ("NCHW", "tokens", "vector")
+
+
+def reads_feature(index: object, *, layouts: tuple[Layout, ...] = ("NCHW",)) -> Needs:
+    """Return the needs of a decoder that reads the feature at `index`, the last by default, or several (a list).
+
+    A number that somebody counted out means what it says in the backbone's list: all its features go on then.
+    """
+    return Needs(reads_one=index == -1, layouts=layouts)
+
+
+def layers_for(widths: object, least: int) -> int | None:
+    """Return how many layers a decoder takes that somebody gave one width each, or None where nothing follows from that."""
+    return (
+        len(widths) if isinstance(widths, Sequence) and not isinstance(widths, str) and len(widths) >= least else None
+    )
 
 
 def needs_of(target: Any, arguments: Mapping[str, Any]) -> Needs:

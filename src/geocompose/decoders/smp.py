@@ -49,7 +49,7 @@ class SmpDecoder(nn.Module):
             skips = {0: "", 1: " (its first is skipped)", 2: " (its first two are skipped)"}[row.needs.skips]
             raise UserError(f"smp's {arch} decoder needs {least} features or more{skips}; got {len(channel_list)}.")
         arguments = row.complete(list(channel_list), strides, given)
-        self.needs = row.needs
+        self.needs = row.needs_with(given)
         self._smp_decoder = row.decoder(**arguments)
         accept_single_values(self._smp_decoder)  # pooling to 1 x 1 and a batch of one image
         self.out_channels = row.width(arguments)
@@ -57,7 +57,7 @@ class SmpDecoder(nn.Module):
     @staticmethod
     def needs_given(arguments: Mapping[str, Any]) -> Needs:
         """Return what the decoder needs when it is built with these arguments."""
-        return architecture(arguments["arch"]).needs
+        return architecture(arguments["arch"]).needs_with(arguments.get("kwargs") or {})
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return the decoder's map (B, out_channels, h, w)."""

@@ -1,7 +1,7 @@
 """How each decoder of segmentation_models.pytorch is built from feature widths, and what it needs of the features."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -16,14 +16,17 @@ from segmentation_models_pytorch.decoders.unetplusplus.decoder import UnetPlusPl
 from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
 from torch import nn
 
-from geocompose.decoders.needs import Needs
+from geocompose.decoders.needs import Needs, layers_for
 from geocompose.decoders.smp_any_size import AnySizeDPT, AnySizePAN, powers_of_two
 from geocompose.decoders.smp_arguments import norm_type
-from geocompose.decoders.unet import check_attention, halved
+from geocompose.decoders.unet import LEAST_ATTENDED, check_attention, halved
 from geocompose.errors import UserError
 
 Arguments = dict[str, Any]
 Strides = Sequence[int | Fraction] | None
+
+# DeepLabV3Plus: by its output_stride, how many times as fine as the last feature the one is that it joins.
+JOINED = {16: 4, 8: 2}
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,26 @@ class Architecture:
     """One smp decoder.
 
     complete: returns all its constructor's arguments from the features' widths and strides and the arguments given.
-    width: that of its output, from the completed arguments. needs: what it needs of the features.
+    width: that of its output, from the completed arguments. needs: what it needs of the features, where the arguments
+    given don't change that (`needs_with`).
     """
 
     decoder: type[nn.Module]
     complete: Callable[[list[int], Strides, Arguments], Arguments]
     width: Callable[[Arguments], int]
     needs: Needs
+
+    def needs_with(self, given: Mapping[str, Any]) -> Needs:
+        """Return what the decoder needs of the features when it is built with these arguments."""
+        needs = self.needs
+        if given.get("attention_type") and self.decoder is UnetPlusPlusDecoder:
+            needs = replace(needs, least_width=LEAST_ATTENDED)  # its inner stages are as wide as the features
+        if self.decoder is DeepLabV3PlusDecoder and given.get("output_stride") in JOINED:
+            needs = replace(needs, third_to_last=JOINED[given["output_stride"]])
+        for widths in ("decoder_channels", "intermediate_channels"):
+            layers = layers_for(given.get(widths), needs.levels)
+            needs = needs if layers is None else replace(needs, layers=layers)
+        return needs
 
 
 def _unet_like(widths: list[int], strides: Strides, given: Arguments) -> Arguments:
@@ -81,7 +97,8 @@ def _fpn(widths: list[int], strides: Strides, given: Arguments) -> Arguments:
 def _pspnet(widths: list[int], strides: Strides, given: Arguments) -> Arguments:
     if widths[-1] % 4:
         raise UserError(
-            f"smp PSPNet divides the last feature's width among four poolings: it must be a multiple of 4; it is {widths[-1]}."
+            f"smp PSPNet divides the last feature's width among four poolings: it must be a multiple of 4; it is {widths[-1]}. "
+            f"Use neck=auto, or end the necks with {{name: ProjectChannels, channels: {-(-widths[-1] // 4) * 4}}}."
         )
     return {"out_channels": 512, **given, "encoder_channels": widths}
 
@@ -125,7 +142,7 @@ def _deeplab(widths: list[int], strides: Strides, given: Arguments) -> Arguments
 def _deeplab_plus(widths: list[int], strides: Strides, given: Arguments) -> Arguments:
     fits_8 = strides is not None and strides[2] * 2 == strides[-1]
     output_stride = given.get("output_stride", 8 if fits_8 else 16)
-    factor = {16: 4, 8: 2}.get(output_stride)
+    factor = JOINED.get(output_stride)
     if factor is None:
         raise UserError(f"smp DeepLabV3Plus: output_stride is 16 or 8; got {output_stride}.")
     if strides is not None and strides[2] * factor != strides[-1]:
@@ -169,24 +186,25 @@ FILLED_IN = (
 )  # fmt: skip
 
 _STAGES = Needs(levels=2, pyramid=True, doubling=True, skips=1)
+_FOUR = Needs(levels=4, most=4, pyramid=True, doubling=True)
+_JOINED = Needs(levels=2, most=2, pyramid=True, skips=2, third_to_last=(4, 2))
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "Unet": Architecture(UnetDecoder, _unet_like, _last_stage, Needs(levels=2, pyramid=True, skips=1)),
     "UnetPlusPlus": Architecture(UnetPlusPlusDecoder, _unetplusplus, _last_stage, _STAGES),
     "MAnet": Architecture(MAnetDecoder, _unet_like, _last_stage, _STAGES),
-    "Linknet": Architecture(LinknetDecoder, _linknet, lambda given: given["prefinal_channels"], _STAGES),
-    "FPN": Architecture(FPNDecoder, _fpn, _fpn_width, Needs(levels=4, pyramid=True, doubling=True)),
-    "PSPNet": Architecture(PSPDecoder, _pspnet, lambda given: given["out_channels"], Needs(reads_one=True)),
+    "Linknet": Architecture(
+        LinknetDecoder, _linknet, lambda given: given["prefinal_channels"], replace(_STAGES, least_width=4)
+    ),
+    "FPN": Architecture(FPNDecoder, _fpn, _fpn_width, _FOUR),
+    "PSPNet": Architecture(
+        PSPDecoder, _pspnet, lambda given: given["out_channels"], Needs(reads_one=True, width_multiple=4)
+    ),
     "PAN": Architecture(
-        AnySizePAN, _pan, lambda given: given["decoder_channels"], Needs(levels=2, pyramid=True, skips=2)
+        AnySizePAN, _pan, lambda given: given["decoder_channels"], Needs(levels=2, most=4, pyramid=True, skips=2)
     ),
     "DeepLabV3": Architecture(DeepLabV3Decoder, _deeplab, lambda given: given["out_channels"], Needs(reads_one=True)),
-    "DeepLabV3Plus": Architecture(
-        DeepLabV3PlusDecoder,
-        _deeplab_plus,
-        lambda given: given["out_channels"],
-        Needs(levels=3, pyramid=True, third_to_last=4),
-    ),
+    "DeepLabV3Plus": Architecture(DeepLabV3PlusDecoder, _deeplab_plus, lambda given: given["out_channels"], _JOINED),
     "UPerNet": Architecture(
         UPerNetDecoder, _upernet, lambda given: given["decoder_channels"], Needs(levels=2, pyramid=True, skips=2)
     ),
@@ -196,5 +214,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         lambda given: given["segmentation_channels"],
         Needs(levels=2, pyramid=True, skips=1),
     ),
-    "DPT": Architecture(AnySizeDPT, _dpt, lambda given: given["fusion_channels"], Needs(levels=2, layers=4)),
+    "DPT": Architecture(
+        AnySizeDPT, _dpt, lambda given: given["fusion_channels"], Needs(levels=2, layers=4, powers_of_two=True)
+    ),
 }

@@ -1,14 +1,17 @@
 """The U-Net decoder of segmentation_models.pytorch on any pyramid of features."""
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
 from geocompose.arguments import whole_numbers
-from geocompose.decoders.needs import Needs
+from geocompose.decoders.needs import Needs, layers_for
 from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
+
+LEAST_ATTENDED = 16  # width that squeeze and excitation works on a sixteenth of
 
 
 def halved(levels: int, first: int = 256) -> list[int]:
@@ -22,8 +25,8 @@ def check_attention(name: str, widths: list[int]) -> None:
     Raises:
         UserError: a width is below 16.
     """
-    if min(widths) < 16:
-        raise UserError(f"{name} are 16 or more each with attention_type=scse; got {widths}.")
+    if min(widths) < LEAST_ATTENDED:
+        raise UserError(f"{name} are {LEAST_ATTENDED} or more each with attention_type=scse; got {widths}.")
 
 
 @DECODER_REGISTRY.register
@@ -33,7 +36,7 @@ class UNetDecoder(nn.Module):
     Source: arXiv 1505.04597.
     """
 
-    needs: ClassVar[Needs] = Needs(levels=2, pyramid=True)
+    needs: Needs
     includes_head: ClassVar[bool] = False
 
     def __init__(
@@ -64,6 +67,7 @@ class UNetDecoder(nn.Module):
             raise UserError(f"UNetDecoder: attention_type is null or scse; got {attention_type!r}.")
         if attention_type:
             check_attention("UNetDecoder: the widths of channels", widths)
+        self.needs = self.needs_given({"channels": widths})
         # smp's decoder skips its first feature; given twice, none of the real ones is lost.
         self.decoder = UnetDecoder(
             encoder_channels=[channel_list[0], *channel_list],
@@ -73,6 +77,11 @@ class UNetDecoder(nn.Module):
             attention_type=attention_type,
         )
         self.out_channels = widths[-1]
+
+    @staticmethod
+    def needs_given(arguments: Mapping[str, Any]) -> Needs:
+        """Return what the decoder needs when it is built with these arguments: as many levels as it has stages."""
+        return Needs(levels=2, pyramid=True, layers=layers_for(arguments.get("channels"), 2))
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return a map as fine as the first feature."""

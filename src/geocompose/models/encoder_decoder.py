@@ -1,11 +1,14 @@
 """What all models of backbone, necks, decoder and head have in common."""
 
-from typing import Self
+from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
 from geocompose.errors import UserError
+from geocompose.modalities import Image, modalities_of, split
 from geocompose.models.freezing import freeze, keep_still
+from geocompose.models.image_checks import check_image, known_channels
 from geocompose.models.output import ModelOutput
 from geocompose.models.padding import PaddingMode, pad_to_multiple
 from geocompose.necks.base import NeckSequence
@@ -47,24 +50,56 @@ class EncoderDecoderModel(nn.Module):
         self.padding = padding
         self.single_output = single_output
         self._frozen: list[str] = []
+        self._places = modalities_of(encoder)
+        self._in_chans = known_channels(encoder)
 
     def forward(
-        self, image: Tensor, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
+        self, image: Image, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
     ) -> ModelOutput:
         """Return the outputs for an image (B, C, H, W) or (B, C, T, H, W) of any size.
 
-        Coordinates go to the encoder as they are, where they are given.
+        A backbone of several modalities is given each by its name: out of one image with all bands, or out of a mapping
+        of such images. Coordinates go to the encoder as they are, where they are given.
+
+        Raises:
+            UserError: the image has other bands, modalities or dimensions than the encoder takes, or a size that it
+                can't take as it is, with padding None.
         """
+        check_image(image, self.encoder, self._in_chans, self._places)
         given = {"temporal_coords": temporal_coords, "location_coords": location_coords}
         coordinates = {name: value for name, value in given.items() if value is not None}
-        padded = image if self.padding is None else pad_to_multiple(image, self.pad_multiple, self.padding)
-        image_size, padded_size = (image.shape[-2], image.shape[-1]), (padded.shape[-2], padded.shape[-1])
-        features = self.neck(self.encoder(padded, **coordinates), padded_size)
+        if isinstance(image, Tensor):
+            image_size, padded = _size(image), self._pad(image)
+            padded_size = _size(padded)
+            taken: Image = padded if self._places is None else split(padded, self._places)
+        else:
+            image_size, taken = _size(next(iter(image.values()))), {name: self._pad(one) for name, one in image.items()}
+            padded_size = _size(next(iter(taken.values())))
+        features = self._features(taken, padded_size, coordinates)
         auxiliary = {
             name: self._finish(head(features), padded_size, image_size) for name, head in self.aux_heads.items()
         }
         output = self._finish(self.head(self.decoder(features)), padded_size, image_size)
         return ModelOutput(output, auxiliary)
+
+    def _pad(self, image: Tensor) -> Tensor:
+        return image if self.padding is None else pad_to_multiple(image, self.pad_multiple, self.padding)
+
+    def _features(self, image: Image, size: tuple[int, int], coordinates: dict[str, Tensor]) -> list[Tensor]:
+        """Return the features after the necks, for an image of this size."""
+        if self.padding is not None or not (size[0] % self.pad_multiple or size[1] % self.pad_multiple):
+            return self.neck(self.encoder(image, **coordinates), size)
+        try:
+            return self.neck(self.encoder(image, **coordinates), size)
+        except torch.OutOfMemoryError:
+            raise
+        except (AssertionError, RuntimeError, ValueError) as error:  # whatever a backbone of patches says to a rest
+            said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")
+            raise UserError(
+                f"Without padding this model can't take images of {size[0]} x {size[1]} pixels: rows and columns that are "
+                f"multiples of {self.pad_multiple} always fit. Give such images, or leave backbone_padding at 'reflect'. It stopped "
+                f"with: {said}."
+            ) from error
 
     def _finish(self, output: Tensor, padded_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
         """Return a head's output as the model's, given the sizes of the padded image and of the image itself."""
@@ -102,9 +137,27 @@ class EncoderDecoderModel(nn.Module):
         """Stop the head from learning."""
         self._freeze("head")
 
+    def to(self, *args: Any, memory_format: torch.memory_format | None = None, **kwargs: Any) -> Self:
+        """Move or convert the model as `nn.Module.to` does; `torch.channels_last` reaches the kernels of frames too."""
+        if args or kwargs:
+            super().to(*args, **kwargs)
+        if memory_format is not None:
+            # Torch would give its format of maps to the kernels of three dimensions too, which refuse it.
+            formats = {4: memory_format, 5: memory_format}
+            if memory_format == torch.channels_last:
+                formats[5] = torch.channels_last_3d
+            for tensor in (*self.parameters(), *self.buffers()):
+                if tensor.ndim in formats:
+                    tensor.data = tensor.data.contiguous(memory_format=formats[tensor.ndim])
+        return self
+
     def train(self, mode: bool = True) -> Self:
         """Set the mode of what learns; frozen parts stay in evaluation mode."""
         super().train(mode)
         for part in self._frozen:
             keep_still(getattr(self, part))
         return self
+
+
+def _size(image: Tensor) -> tuple[int, int]:
+    return image.shape[-2], image.shape[-1]

@@ -1,4 +1,4 @@
-"""Changing how a feature is laid out in memory: tokens to maps, channels last to channels first."""
+"""Changing how a feature is laid out in memory: tokens to maps and back, channels last to channels first."""
 
 import math
 
@@ -7,6 +7,7 @@ from torch import Tensor
 from geocompose.arguments import whole_number, whole_numbers
 from geocompose.errors import UserError
 from geocompose.necks.base import Neck
+from geocompose.necks.select import layer_indices
 from geocompose.registry import NECK_REGISTRY
 
 
@@ -24,6 +25,7 @@ class ReshapeTokensToImage(Neck):
         effective_time_dim: int = 1,
         h: int | None = None,
         num_prefix_tokens: int | None = None,
+        indices: list[int] | None = None,
     ) -> None:
         """Take the incoming widths and the token layout.
 
@@ -32,6 +34,7 @@ class ReshapeTokensToImage(Neck):
         effective_time_dim: frames that the tokens hold apart (the image's frames by the tubelet).
         h: rows of the grid where the neck is called without an image's size, a square where null; in a model, rows
             follow from the image's size.
+        indices: the features that are tokens of this kind, where there are others, which stay as they are; null: all.
 
         Raises:
             UserError: a number is out of range, or prefix tokens are both kept and counted.
@@ -49,10 +52,14 @@ class ReshapeTokensToImage(Neck):
                     f"ReshapeTokensToImage: remove_cls_token=false says that no token stands before the grid's, "
                     f"num_prefix_tokens={num_prefix_tokens} that some do. Leave one of them out."
                 )
+        self.places = _places("ReshapeTokensToImage", indices, len(channel_list))
 
     def process_channel_list(self, channel_list: list[int]) -> list[int]:
         """Return the widths times the frames."""
-        return [width * self.effective_time_dim for width in channel_list]
+        return [
+            width * self.effective_time_dim if place in self.places else width
+            for place, width in enumerate(channel_list)
+        ]
 
     def forward(self, features: list[Tensor], image_size: tuple[int, int] | None = None) -> list[Tensor]:
         """Return the maps of token features.
@@ -60,7 +67,10 @@ class ReshapeTokensToImage(Neck):
         Raises:
             UserError: a feature is no token sequence, or its tokens don't form the grid of this image.
         """
-        return [self._reshape(feature, image_size) for feature in features]
+        return [
+            self._reshape(feature, image_size) if place in self.places else feature
+            for place, feature in enumerate(features)
+        ]
 
     def _reshape(self, tokens_bnd: Tensor, image_size: tuple[int, int] | None) -> Tensor:
         if tokens_bnd.ndim == 4 and self.effective_time_dim == 1:
@@ -101,13 +111,16 @@ class ReshapeTokensToImage(Neck):
 class PermuteDims(Neck):
     """Reorders the dimensions of every feature; `[0, 3, 1, 2]` turns channels-last maps into channels-first ones."""
 
-    def __init__(self, channel_list: list[int], new_order: list[int]) -> None:
+    def __init__(self, channel_list: list[int], new_order: list[int], indices: list[int] | None = None) -> None:
         """Take the incoming widths and the new order of dimensions.
 
+        indices: the features that are reordered, where others stay as they are; null: all.
+
         Raises:
-            UserError: `new_order` is no permutation.
+            UserError: `new_order` is no permutation, or there is no such feature.
         """
         super().__init__(channel_list)
+        self.places = _places("PermuteDims", indices, len(channel_list))
         self.new_order = whole_numbers("PermuteDims: new_order", new_order, example="[0, 3, 1, 2]")
         if not self.new_order or sorted(self.new_order) != list(range(len(self.new_order))):
             raise UserError(
@@ -124,10 +137,42 @@ class PermuteDims(Neck):
         Raises:
             UserError: a feature has another number of dimensions.
         """
-        for feature in features:
-            if feature.ndim != len(self.new_order):
+        for place in self.places:
+            if features[place].ndim != len(self.new_order):
                 raise UserError(
                     f"PermuteDims: new_order={self.new_order} is for features of {len(self.new_order)} dimensions; got one of "
-                    f"shape {tuple(feature.shape)}."
+                    f"shape {tuple(features[place].shape)}."
                 )
-        return [feature.permute(*self.new_order).contiguous() for feature in features]
+        return [
+            feature.permute(*self.new_order).contiguous() if place in self.places else feature
+            for place, feature in enumerate(features)
+        ]
+
+
+@NECK_REGISTRY.register
+class FlattenMapsToTokens(Neck):
+    """Maps (B, C, h, w) become tokens (B, h * w, C), row by row, for decoders that read tokens. Tokens stay as they are."""
+
+    def process_channel_list(self, channel_list: list[int]) -> list[int]:
+        """Return the widths as they are."""
+        return list(channel_list)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Return the tokens of every map.
+
+        Raises:
+            UserError: a feature is neither a map nor tokens.
+        """
+        for feature in features:
+            if feature.ndim not in (3, 4):
+                raise UserError(
+                    f"FlattenMapsToTokens takes maps (batch, channels, rows, columns); got a feature of shape {tuple(feature.shape)}."
+                )
+        return [feature.flatten(2).transpose(1, 2) if feature.ndim == 4 else feature for feature in features]
+
+
+def _places(neck: str, indices: list[int] | None, count: int) -> list[int]:
+    """Return the places of the features that a neck changes, from 0 on."""
+    if indices is None:
+        return list(range(count))
+    return [index % count for index in layer_indices(neck, indices, count)]

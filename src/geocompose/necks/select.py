@@ -8,6 +8,11 @@ from geocompose.necks.base import Neck
 from geocompose.registry import NECK_REGISTRY
 
 
+def evenly_spaced(depth: int, count: int) -> list[int]:
+    """Return `count` layers of `depth`, evenly spaced and ending in the last: 2, 5, 8, 11 of 12; some twice of fewer."""
+    return [max(0, round((step + 1) * depth / count) - 1) for step in range(count)]
+
+
 def layer_indices(neck: str, indices: object, count: int) -> list[int]:
     """Return the indices, written by a user, of some of `count` features as a list; negative ones stay negative.
 
@@ -16,9 +21,10 @@ def layer_indices(neck: str, indices: object, count: int) -> list[int]:
     """
     chosen = whole_numbers(f"{neck}: indices", indices, example="[-1]")
     if not chosen or any(not -count <= index < count for index in chosen):
+        features = "is 1 feature" if count == 1 else f"are {count} features"
         raise UserError(
-            f"{neck}: the backbone returns {count} features, so indices go from 0 to {count - 1} "
-            f"(or -{count} to -1); got {chosen}."
+            f"{neck}: there {features}, so indices go from 0 to {count - 1} (or -{count} to -1); got {chosen}. "
+            f"Write for example {evenly_spaced(count, max(1, len(chosen)))}."
         )
     return chosen
 

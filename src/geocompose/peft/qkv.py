@@ -36,12 +36,18 @@ class SplitQkv(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The three matrices as one, adapted as they are, for attention that multiplies by it itself (Swin V2, BEiT, EVA).
+        """The three matrices as one, adapted as they are, for attention that multiplies by it itself (Swin V2, BEiT, EVA, torchvision's Swin).
 
         Raises:
             UserError: an adapter that is no sum of matrices, such as DoRA's or one with dropout.
         """
         return torch.cat([_adapted_matrix(part) for part in (self.q_linear, self.k_linear, self.v_linear)])
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The three biases as one, for attention that adds it itself (torchvision's Swin); None without."""
+        biases = [getattr(part, "base_layer", part).bias for part in (self.q_linear, self.k_linear, self.v_linear)]
+        return None if biases[0] is None else torch.cat(biases)
 
 
 def _adapted_matrix(layer: Any) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from geocompose.backbones.fusion import FusionBackbone
 from geocompose.errors import UserError, nearest
 from geocompose.peft.qkv import fused_layers, split_qkv
 
@@ -20,11 +21,20 @@ def family_targets(backbone: nn.Module, rank: int) -> list[str]:
     """Return the full names of the modules that LoRA adapts in this backbone; fused queries, keys and values are split.
 
     Transformers (ViT, Swin, ...): queries, values and both layers of the feed-forward part. Convolutional networks: every
-    convolution that is not depthwise, and the feed-forward layers beside them (ConvNeXt's pointwise convolutions).
+    convolution that is not depthwise, and the feed-forward layers beside them (ConvNeXt's pointwise convolutions). Of
+    backbones side by side, each has its own.
 
     Raises:
         UserError: there is neither.
     """
+    for name, module in backbone.named_modules():
+        if isinstance(module, FusionBackbone):
+            start = f"{name}.parts" if name else "parts"
+            return [
+                f"{start}.{part}.{target}"
+                for part, fused in module.parts.items()
+                for target in family_targets(fused, rank)
+            ]
     if fused_layers(backbone):
         split_qkv(backbone, "qkv")
     linear = [name for name, module in backbone.named_modules() if isinstance(module, nn.Linear)]

@@ -1,0 +1,115 @@
+"""What a decoder refuses to read, and what its user can do about it."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+from geocompose.console import as_written
+from geocompose.decoders.needs import Needs
+from geocompose.errors import UserError
+from geocompose.features import FeatureSpec
+from geocompose.planning import AutoNecks, NeckChoice, NeckList
+from geocompose.plans.automatic import planned_necks
+from geocompose.plans.trace import listed, neck_name
+
+KINDS = {
+    "NCHW": "maps (B, channels, rows, columns)",
+    "NHWC": "maps with channels last (B, rows, columns, channels)",
+    "tokens": "tokens (B, tokens, channels)",
+    "vector": "vectors (B, channels)",
+}
+
+
+def check_needs(
+    decoder: str,
+    needs: Needs,
+    specs: Sequence[FeatureSpec],
+    choice: NeckChoice | None = None,
+    *,
+    necks: Sequence[Any] = (),
+    main: str | None = None,
+) -> None:
+    """Refuse features that a decoder can't read, or would read at the wrong scale without a word.
+
+    choice: how the necks that lead to these features were chosen. necks: what came of it. main: the main decoder, where this is an auxiliary one.
+
+    Raises:
+        UserError: says what the decoder needs, what it would get, and what to write instead.
+    """
+    for problem in _problems(needs, list(specs)):
+        raise UserError(f"{decoder} {problem}. {_advice(needs, list(specs), choice, list(necks), main)}")
+
+
+def _problems(needs: Needs, specs: list[FeatureSpec]) -> Iterator[str]:
+    """Yield what a decoder needs that these features are not."""
+    given = listed(specs)
+    if any(spec.layout not in needs.layouts for spec in specs):
+        yield f"reads {' or '.join(KINDS[layout] for layout in needs.layouts)}, but gets: {given}"
+    least = needs.levels + needs.skips
+    skipped = {0: "", 1: " (it skips the first)"}.get(needs.skips, f" (it skips the first {needs.skips})")
+    if len(specs) < least:
+        yield f"needs {least} features or more{skipped}, but gets {len(specs)}: {given}"
+    read = specs[needs.skips :]
+    strides = [spec.stride for spec in read]
+    shown = f"levels at strides {_shown(specs)}{skipped}"
+    if needs.pyramid and (strides != sorted(strides) or strides[0] == strides[-1]):
+        yield f"needs a pyramid, finest level first, but gets {shown}: it would run at the wrong scale"
+    if needs.one_scale and len(set(strides)) > 1:
+        yield f"scales its features itself: they must have one resolution, but it gets {shown}"
+    if needs.doubling and any(2 * fine != coarse for fine, coarse in pairwise(strides)):
+        yield f"doubles its way from the last feature to the finest: each must be half as fine as the one before, but it gets {shown}"
+    widths = [spec.channels for spec in read][-1 if needs.reads_one else 0 :]
+    if needs.equal_widths and len(set(widths)) > 1:
+        yield f"needs features of one width, but gets {widths} channels"
+    if min(widths) < needs.least_width or any(width % needs.width_multiple for width in widths):
+        multiple = f" in multiples of {needs.width_multiple}" if needs.width_multiple > 1 else ""
+        yield f"needs features of {max(needs.least_width, needs.width_multiple)} channels or more{multiple}, but gets {widths}"
+
+
+def _shown(specs: Sequence[FeatureSpec]) -> list[float]:
+    return [float(spec.stride) if Fraction(spec.stride).denominator > 1 else int(spec.stride) for spec in specs]
+
+
+def _advice(
+    needs: Needs, specs: list[FeatureSpec], choice: NeckChoice | None, necks: list[Any], main: str | None
+) -> str:
+    """Return the smallest change after which the decoder reads what it gets."""
+    if isinstance(choice, AutoNecks) and main is not None:
+        return (
+            f"neck=auto plans for the main decoder, {main}: take an auxiliary decoder that reads what that one reads, or write the "
+            "necks yourself (neck=list)."
+        )
+    if any(spec.layout == "vector" for spec in specs):
+        if any(neck_name(neck) == "AggregateTokens" for neck in necks):
+            return "Vectors have no rows and columns: leave AggregateTokens out."
+        return (
+            "No neck makes maps of vectors: take a backbone that returns maps or tokens, or, for a task of whole images such as "
+            "task=classification, decoder=identity or decoder=mlp."
+        )
+    if isinstance(choice, AutoNecks):
+        return "The backbone returns no more: let the decoder read one of these, or take a backbone that returns more."
+    # Levels that were added for it to skip stay the first ones.
+    added = next((index for index, spec in enumerate(specs) if (spec.channels, spec.stride) != (1, 1)), 0)
+    missing = planned_necks(specs[added:], needs, "learned")
+    if added and needs.skips:
+        missing = [neck for neck in missing if neck["name"] != "AddInputLevel"]
+    if not missing:
+        return "Use neck=auto, or select other features (SelectIndices)."
+    if isinstance(choice, NeckList) and necks:
+        written = as_written(missing)[1:-1]
+        place = "before AddInputLevel in" if added and needs.skips else "to the end of"
+        return f"Add {place} neck.necks: {written}. Or use neck=auto."
+    return f"Use neck=auto, or neck=list 'neck.necks={as_written([*necks, *missing])}'."
+
+
+def unread_advice(choice: NeckChoice, *, declares: bool) -> str:
+    """Return what to do about a decoder that stopped at features which fit what it declares, if it declares anything."""
+    if not declares:
+        return (
+            "It declares nothing of what it reads, so every feature is handed to it as a map: give its class an attribute such as "
+            "needs = Needs(levels=2, pyramid=True) (geocompose.decoders.needs), or hand it what it reads by a list of necks."
+        )
+    if isinstance(choice, AutoNecks):
+        return "They are as it declares to need them (`needs`): correct that, or its arguments and widths."
+    return "Use neck=auto, or necks that give it what it reads."

@@ -1,0 +1,405 @@
+"""Compositions that can't work, each answered when it is built: which part, where it is written, what it got, what to write."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from torch import Tensor, nn
+
+from geocompose.composition import Plan
+from geocompose.configuration.checking import check
+from geocompose.configuration.diagnosis import groups
+from geocompose.decoders.mmseg import MmsegDecoder
+from geocompose.errors import UserError
+from geocompose.factory import EncoderDecoderFactory
+from geocompose.features import FeatureSpec
+from geocompose.matching import check_early
+from geocompose.optional import installed
+from geocompose.units import Values
+from tests.command import CONF
+from tests.contracts.small import Tokens
+
+
+def compose(
+    backbone: str | nn.Module | Callable[..., nn.Module],
+    decoder: str | nn.Module | Callable[..., nn.Module],
+    necks: Any = "auto",
+    **more: Any,
+) -> Plan:
+    """Return the plan of a composition for images of 64 x 64 pixels."""
+    factory = EncoderDecoderFactory((64, 64))
+    factory.build_model("segmentation", backbone, decoder, num_classes=3, necks=necks, **more)
+    assert factory.plan is not None
+    return factory.plan
+
+
+# Lists of necks, written by hand
+
+LAYERS = {"name": "SelectIndices", "indices": [0, 1, 2, 3]}
+TO_MAPS = {"name": "ReshapeTokensToImage"}
+PYRAMID = {"name": "LearnedInterpolateToPyramidal"}
+
+AUTO = r"Or use neck=auto\."
+LISTS: dict[str, tuple[str, list[dict[str, Any]], str]] = {
+    "tokens left before a decoder of convolutions": (
+        "UNetDecoder", [LAYERS],
+        r"UNetDecoder reads maps \(B, channels, rows, columns\), but gets: 16 ch, 1/16, tokens \(4 times\)\. Add to the end of "
+        rf"neck\.necks: \{{name: ReshapeTokensToImage\}}, \{{name: LearnedInterpolateToPyramidal\}}\. {AUTO}",
+    ),
+    "tokens left before a neck of convolutions": (
+        "UNetDecoder", [LAYERS, PYRAMID],
+        r"neck\.necks\[1\] \(LearnedInterpolateToPyramidal\) can't read what it gets: 16 ch, 1/16, tokens \(4 times\)\. Write "
+        r"\{name: ReshapeTokensToImage\} before it, or use neck=auto\. It stopped with",
+    ),
+    "all levels at stride 16 before a UPerNet": (
+        "UperNetDecoder", [LAYERS, TO_MAPS],
+        r"UperNetDecoder needs a pyramid, finest level first, but gets levels at strides \[16, 16, 16, 16\]: it would run at the "
+        rf"wrong scale\. Add to the end of neck\.necks: \{{name: LearnedInterpolateToPyramidal\}}\. {AUTO}",
+    ),
+    "all levels at stride 16 behind a level to skip": (
+        "smp_Unet", [TO_MAPS, {"name": "AddInputLevel"}],
+        r"strides \[1, 16, 16, 16, 16\] \(it skips the first\).* Add before AddInputLevel in neck\.necks: \{name: Learned",
+    ),
+    "indices beyond the depth": (
+        "UNetDecoder", [{"name": "SelectIndices", "indices": [2, 5, 8, 11]}, TO_MAPS, PYRAMID],
+        r"neck\.necks\[0\] \(SelectIndices\): there are 4 features, so indices go from 0 to 3 \(or -4 to -1\); got \[2, 5, 8, 11\]\. "
+        r"Write for example \[0, 1, 2, 3\]\.",
+    ),
+    "a pyramid of three for a decoder of four": (
+        "smp_FPN", [{"name": "SelectIndices", "indices": [0, 1, 3]}, TO_MAPS, PYRAMID],
+        r"smp_FPN needs 4 features or more, but gets 3: 8 ch, 1/8, NCHW; 16 ch, 1/16, NCHW; 16 ch, 1/32, NCHW\. Add to the end of "
+        rf"neck\.necks: \{{name: SelectIndices, indices: \[0, 0, 1, 2\]\}}, \{{name: Learned.* {AUTO}",
+    ),
+    "an unknown name": (
+        "UNetDecoder", [LAYERS, {"name": "ReshapeTokensToImages"}, PYRAMID],
+        r"neck\.necks\[1\] \(ReshapeTokensToImages\): There is no neck 'ReshapeTokensToImages'\. Did you mean 'ReshapeTokensToImage'\? "
+        r"Allowed: .*SelectIndices",
+    ),
+    "an argument of another neck": (
+        "UNetDecoder", [LAYERS, TO_MAPS, {"name": "MaxpoolToPyramidal", "scale_factor": 2}],
+        r"neck\.necks\[2\] \(MaxpoolToPyramidal\) takes no argument 'scale_factor'",
+    ),
+    "a class token kept": (
+        "UNetDecoder", [LAYERS, {**TO_MAPS, "remove_cls_token": False}, PYRAMID],
+        r"neck\.necks\[1\] \(ReshapeTokensToImage\): .* tokens in 1 frame.* Write \{name: ReshapeTokensToImage\} instead\.",
+    ),
+    "maps turned as if their channels were last": (
+        "UNetDecoder", [TO_MAPS, {"name": "PermuteDims", "new_order": [0, 3, 1, 2]}],
+        r"neck\.necks\[1\] \(PermuteDims\) makes of 16 ch, 1/16, NCHW \(4 times\) what no decoder reads.* Leave it out",
+    ),
+    "a pyramid of a pyramid": (
+        "UNetDecoder", [TO_MAPS, PYRAMID, {"name": "MaxpoolToPyramidal"}],
+        r"neck\.necks\[2\] \(MaxpoolToPyramidal\) makes a pyramid of maps of one resolution; these have 4, so they are one already\. Leave it",
+    ),
+    "the coarsest level first": (
+        "UperNetDecoder", [TO_MAPS, PYRAMID, {"name": "SelectIndices", "indices": [3, 2, 1, 0]}],
+        r"strides \[32, 16, 8, 4\].* Add to the end of neck\.necks: \{name: SelectIndices, indices: \[3, 2, 1, 0\]\}",
+    ),
+    "vectors for a decoder of maps": (
+        "FCNDecoder", [{"name": "AggregateTokens"}],
+        r"FCNDecoder reads maps .*, but gets: 16 ch, vector\. Vectors have no rows and columns: leave AggregateTokens out",
+    ),
+    "a width that cannot be divided": (
+        "smp_PSPNet", [TO_MAPS, {"name": "ProjectChannels", "channels": 6}],
+        rf"smp_PSPNet needs features of 4 channels or more in multiples of 4, but gets \[6\]\. Add .*ProjectChannels, channels: 8\}}\. {AUTO}",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LISTS)
+def test_a_wrong_list_of_necks_is_answered_with_the_neck_and_what_to_write(case):
+    decoder, necks, message = LISTS[case]
+    with pytest.raises(UserError, match=message):
+        compose(Tokens(), decoder, necks)
+
+
+def test_the_advice_for_a_wrong_list_is_a_right_list():
+    """What the messages above say to add, added."""
+    added = {"name": "SelectIndices", "indices": [0, 0, 1, 2]}, {**PYRAMID, "exponents": [1, 0, 0, 0]}
+    assert compose(Tokens(), "UNetDecoder", [LAYERS, TO_MAPS, PYRAMID]).decoder_features[0].stride == 4
+    plan = compose(Tokens(), "smp_FPN", [{"name": "SelectIndices", "indices": [0, 1, 3]}, TO_MAPS, PYRAMID, *added])
+    assert [spec.stride for spec in plan.decoder_features] == [4, 8, 16, 32]
+
+
+def test_without_necks_the_advice_begins_with_what_was_there():
+    """Prithvi's tokens become maps without necks, but not with a list."""
+    with pytest.raises(
+        UserError,
+        match=r"Use neck=auto, or neck=list 'neck\.necks=\[\{name: ReshapeTokensToImage\}, \{name: SelectIndices, indices: "
+        r"\[2, 5, 8, 11\]\}, \{name: LearnedInterpolateToPyramidal\}\]'",
+    ):
+        compose("prithvi_eo_v2_tiny_tl", "UperNetDecoder", None)
+
+
+# Decoders of somebody's own
+
+
+class NoWidths(nn.Module):
+    def forward(self, features: list[Tensor]) -> Tensor:
+        return features[-1]
+
+
+class Silent(nn.Module):
+    """Somebody's decoder that takes the widths and says nothing of itself."""
+
+    def __init__(self, channel_list: list[int]) -> None:
+        super().__init__()
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        return features[-1]
+
+
+class Boastful(Silent):
+    out_channels = 99
+
+
+class Joining(Silent):
+    """It reads a pyramid of two and doesn't say so."""
+
+    out_channels = 16
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        fine, coarse = features[:2]
+        return fine + nn.functional.interpolate(coarse, scale_factor=2.0)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "message"),
+    [
+        (NoWidths, r"constructor of the decoder NoWidths has to take the list of its features' widths first, such as __init__\(self, channel_list"),
+        (Silent, r"The decoder Silent has no out_channels: the width of its output, an int\. Set it in its constructor, such as self\.out_channels = 64"),
+        (Boastful, r"The decoder Boastful says out_channels=99 and returns 16 channels"),
+        (Joining, r"Joining can't read these features: 16 ch, 1/16, NCHW \(4 times\)\. It stopped with: .* It declares nothing of what it reads.*needs = Needs\(levels=2, pyramid=True\)"),
+    ],
+)  # fmt: skip
+def test_a_decoder_class_that_declares_nothing_is_told_what_is_missing(decoder, message):
+    with pytest.raises(UserError, match=message):
+        compose(Tokens(), decoder)
+
+
+# What neck=auto can't do, it doesn't send back to neck=auto
+
+
+class Vectors(nn.Module):
+    """A backbone that returns one pooled vector an image."""
+
+    out_channels = [8]
+    in_chans = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 8, 1)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return [self.layer(image).mean(dim=(2, 3))]
+
+
+@pytest.mark.parametrize("decoder", ["UNetDecoder", "IdentityDecoder", "MLPDecoder", "smp_Unet"])
+def test_vectors_for_a_map_are_refused_with_what_reads_them(decoder):
+    with pytest.raises(
+        UserError,
+        match=r"but gets: 8 ch, vector\. No neck makes maps of vectors.*task=classification, decoder=identity",
+    ) as refusal:
+        compose(Vectors(), decoder)
+    assert "neck=auto" not in str(refusal.value)
+
+
+def test_an_auxiliary_decoder_that_needs_other_necks_than_the_main_one_is_told_so():
+    with pytest.raises(
+        UserError, match=r"UperNetDecoder needs a pyramid.* neck=auto plans for the main decoder, FCNDecoder"
+    ):
+        compose(Tokens(), "FCNDecoder", aux_decoders=[{"name": "a", "decoder": "UperNetDecoder"}])
+
+
+# Decoders of other sources
+
+
+def test_an_mmseg_head_without_its_arguments_names_them():
+    with pytest.raises(
+        UserError,
+        match=r"mmseg's DAHead can't be built without decoder\.kwargs\.channels, decoder\.kwargs\.pam_channels\. Write for "
+        r"example decoder\.kwargs\.channels=256 decoder\.kwargs\.pam_channels=64; build_model takes decoder_channels",
+    ):
+        compose(Tokens(), partial(MmsegDecoder, name="DAHead"))
+
+
+# Backbones of somebody's own, and several modalities
+
+
+class OwnBackbone(nn.Module):
+    """Somebody's backbone of one convolution; `made` turns its map into what forward returns."""
+
+    in_chans = 3
+
+    def __init__(self, made: Callable[[Tensor], Any], **attributes: Any) -> None:
+        super().__init__()
+        self.conv, self.made = nn.Conv2d(3, 8, 4, 4), made
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def forward(self, image: Tensor) -> Any:
+        return self.made(self.conv(image))
+
+
+def listed(maps: Tensor) -> list[Tensor]:
+    return [maps]
+
+
+def as_a_dict(maps: Tensor) -> dict[str, Tensor]:
+    return {"res4": maps, "res5": maps}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [
+        (OwnBackbone(listed), r"The backbone OwnBackbone has no out_channels: give it a list of its features' widths, such as \[64, 128"),
+        (OwnBackbone(listed, out_channels=8), "The backbone OwnBackbone has out_channels=8: give it a list of its features' widths"),
+        (OwnBackbone(listed, out_channels=["8"]), r"has out_channels=\['8'\]: give it a list"),
+        (OwnBackbone(as_a_dict, out_channels=[8, 8]), r"returns a dict with the keys 'res4', 'res5'; .* Return such a list, for example \[features\['res4'\], features\['res5'\]\]"),
+        (OwnBackbone(lambda maps: maps, out_channels=[8]), r"returns one tensor of shape \(1, 8, 56, 56\); .* Return \[features\] and set out_channels"),
+        (OwnBackbone(lambda maps: [maps, None], out_channels=[8, 8]), "returns list of Tensor, NoneType; a backbone returns a list of tensors"),
+        (OwnBackbone(listed, out_channels=[8, 8]), r"declares 2 features \(\[8, 8\]\) and returns 1"),
+        (OwnBackbone(listed, out_channels=[16]), r"returns a feature of shape \(1, 8, 16, 16\) for an image of 64 x 64 pixels, declared 16 wide \(out_channels\)"),
+        (OwnBackbone(listed, out_channels=[8], in_chans=4), "can't take an image of 4 channels and 64 x 64 pixels; .* It was given in_chans=4 channels; mend in_chans"),
+        (OwnBackbone(lambda maps: [maps] if maps.sum().item() > 0 else [], out_channels=[8]), r"tried without numbers, so its forward can't ask for any \(item\(\)"),
+        (OwnBackbone(listed, out_channels=[8], feature_specs=[FeatureSpec(16, 4)]), r"declares its feature 0 \(feature_specs\) as 16 ch, 1/4, NCHW, which is \(16, 16, 16\) beside the batch for 64 x 64 pixels, but returns \(8, 16, 16\). Mend feature_specs"),
+        (OwnBackbone(listed, out_channels=[8], feature_specs=[FeatureSpec(8, 8)]), r"as 8 ch, 1/8, NCHW, which is \(8, 8, 8\) .* but returns \(8, 16, 16\)"),
+        (OwnBackbone(listed, out_channels=[8], feature_specs=[FeatureSpec(8, 4), FeatureSpec(8, 8)]), r"declares 2 features \(feature_specs\) and returns 1"),
+        (OwnBackbone(as_a_dict, out_channels=[8], feature_specs=[FeatureSpec(8, 4)]), "returns a dict with the keys 'res4', 'res5'"),
+        (OwnBackbone(listed, out_channels=[8], feature_specs="NCHW"), "has feature_specs='NCHW'; they are a list of FeatureSpec"),
+    ],
+)  # fmt: skip
+def test_a_backbone_of_ones_own_that_says_too_little_or_something_else_is_told_what_is_missing(backbone, message):
+    with pytest.raises(UserError, match=message):
+        compose(backbone, "FCNDecoder")
+
+
+def test_a_backbone_that_says_only_its_widths_is_understood():
+    assert compose(OwnBackbone(listed, out_channels=[8], in_chans=None), "FCNDecoder").backbone_features == [
+        FeatureSpec(8, 4)
+    ]
+
+
+class SecondConvolution(nn.Module):
+    """A backbone whose first convolution isn't the one that is given the image."""
+
+    out_channels = [8]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.later, self.stem = nn.Conv2d(16, 8, 1), nn.Conv2d(3, 16, 4, 4)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return [self.later(self.stem(image))]
+
+
+def test_a_backbone_whose_first_convolution_is_not_the_image_s_is_asked_for_in_chans():
+    message = "can't take an image of 16 channels .* Its first convolution has 16 channels; if its image has others, say so by an attribute in_chans"
+    with pytest.raises(UserError, match=message):
+        compose(SecondConvolution(), "FCNDecoder")
+    told = SecondConvolution()
+    told.in_chans = 3
+    assert compose(told, "FCNDecoder").backbone_features == [FeatureSpec(8, 4)]
+
+
+def test_two_modalities_for_one_backbone_are_refused_by_their_bands():
+    modalities = {"S2": ["RED", "NIR_NARROW"], "S1": ["VV", "VH"]}
+    for name in ("timm_test_resnet", "prithvi_eo_v2_tiny_tl"):
+        with pytest.raises(
+            UserError,
+            match=r"is the list of bands of one image, but names several modalities: S2, S1. .* backbone=fusion",
+        ):
+            compose(name, "FCNDecoder", backbone_bands=modalities)
+
+
+def test_two_modalities_for_a_model_of_one_image_are_refused():
+    model = EncoderDecoderFactory((64, 64)).build_model(
+        "segmentation", "timm_test_resnet", "FCNDecoder", num_classes=3, necks="auto", backbone_bands=["RED", "VV"]
+    )
+    message = r"takes one image \(B, 2, rows, columns\) \(RED, VV\); got several: optical, sar. Stack their bands .*, or .* backbone=fusion"
+    with pytest.raises(UserError, match=message):
+        model({"optical": torch.zeros(1, 1, 64, 64), "sar": torch.zeros(1, 1, 64, 64)})
+
+
+# Frames
+
+
+@pytest.mark.parametrize(
+    ("backbone", "frames", "message"),
+    [
+        (
+            "timm_test_resnet",
+            3,
+            r"timm_test_resnet takes one frame an image; the data has 3 \(data\.num_frames=3\)\. Write .*temporal=mean, which gives it "
+            "one at a time",
+        ),
+        (
+            "prithvi_eo_tiny",
+            3,
+            r"takes 2 frames an image; the data has 3 \(data\.num_frames=3\)\. Write backbone\.num_frames=3",
+        ),
+        ("prithvi_eo_tiny", 1, r"takes 2 frames an image; the data has one\. Write backbone\.num_frames=1\."),
+    ],
+)
+def test_a_frame_too_many_is_refused_with_the_number_to_write(backbone, frames, message):
+    own = {"backbone_num_frames": 2} if backbone == "prithvi_eo_tiny" else {}
+    factory = EncoderDecoderFactory((64, 64), num_frames=frames)
+    with pytest.raises(UserError, match=message):
+        factory.build_model("segmentation", backbone, "FCNDecoder", num_classes=2, necks="auto", **own)
+
+
+# Weights of torchgeo
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ("SENTINEL2_ALL_MOCCO", r"backbone.weights=SENTINEL2_ALL_MOCCO: torchgeo has no such weights for resnet50. Did you mean "
+         r"'SENTINEL2_ALL_MOCO'\? Allowed: FMOW_RGB_GASSL, LANDSAT_TM_TOA_MOCO"),
+        ("ResNet50_Weights.SENTINEL2_ALL_MOCCO", "Did you mean 'SENTINEL2_ALL_MOCO'"),
+        ("ResNet18_Weights.SENTINEL2_ALL_MOCO", "the weights of resnet50 are those of ResNet50_Weights. Did you mean"),
+    ],
+)  # fmt: skip
+@pytest.mark.optional
+@pytest.mark.skipif(not installed("torchgeo"), reason="pip install -r requirements-torchgeo.txt")
+def test_a_misspelt_name_of_torchgeos_weights_is_answered_with_the_nearest_and_the_list(weights, message):
+    with pytest.raises(UserError, match=message):
+        compose("torchgeo_resnet50", "FCNDecoder", backbone_weights=weights, backbone_bands=["RED", "GREEN", "BLUE"])
+
+
+# Data that pretrained weights have not seen
+
+
+@pytest.mark.parametrize(
+    ("overrides", "bands", "message"),
+    [
+        (
+            ["data=sen1floods11", "data.root=.", "data.level=BOA"],
+            ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12"],
+            r"band: they have no B1, B5, B6, B7, B8, B9, B10; they have BLUE, GREEN, RED, NIR_NARROW, SWIR_1, SWIR_2\. .*"
+            r"Write 'data\.bands=\[B2,B3,B4,B8A,B11,B12\]'.*'data\.allow_mismatch=\[band\]'",
+        ),
+        (
+            ["data=sen1floods11", "data.root=."],
+            ["B4", "B3", "B2"],
+            r"level: they saw BOA .*, and the data is TOA .*'data\.allow_mismatch=\[level\]'",
+        ),
+        (
+            ["backbone=resnet50", "data=sen1floods11", "data.root=."],
+            ["B4", "B3", "B2"],
+            r"unit: they saw uint8 .*, the data is reflectance_1e4 .*'data\.allow_mismatch=\[unit\]'",
+        ),
+    ],
+    ids=["thirteen bands for weights of six", "TOA for BOA", "reflectance for photographs"],
+)
+def test_data_that_pretrained_weights_have_not_seen_is_refused_without_the_weights(overrides, bands, message):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = check(hydra_compose("config", overrides=["backbone.pretrained=true", *overrides]), groups(CONF))
+    values = Values.of(config["data"])
+    with pytest.raises(UserError, match=message):
+        check_early(config, bands, values)
+    check_early({**config, "data": {**config["data"], "allow_mismatch": ["unit", "level", "band"]}}, bands, values)
