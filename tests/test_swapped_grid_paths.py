@@ -76,6 +76,10 @@ def built(backbone: str, name: str, pyramid: str) -> PixelWiseModel:
         necks=AutoNecks(pyramid),  # type: ignore[arg-type]
     )
     assert isinstance(model, PixelWiseModel)
+    # mmseg's DMHead makes its filters of the whole map; here they stay the same.
+    for part in model.decoder.modules():
+        if hasattr(part, "filter_gen_conv"):
+            nn.init.zeros_(part.filter_gen_conv.weight)
     return model.eval()
 
 

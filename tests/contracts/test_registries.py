@@ -164,8 +164,8 @@ def test_a_name_that_is_taken_is_refused():
         registry.register_as("stand_in", dict)
     with pytest.raises(ValueError, match="There is a source 'timm' of backbones already"):
         BACKBONE_REGISTRY.register_source("timm", {})
-    with pytest.raises(ValueError, match="There is a source 'terratorch' of decoders already"):
-        DECODER_REGISTRY.register_source("terratorch", {})
+    with pytest.raises(ValueError, match="There is a source 'geocompose' of decoders already"):
+        DECODER_REGISTRY.register_source("geocompose", {})
 
 
 def test_a_bare_name_means_our_own_part_first_and_a_prefix_the_source():
