@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_versions_name_python_and_every_direct_dependency():
     required = {re.match(r"[A-Za-z0-9_.-]+", line).group() for line in lines if line[:1].isalpha()}
     assert set(environment.PACKAGES) == required
     found = versions()
-    assert set(found) == required | {"python", "geocompose"}
+    assert set(found) - set(environment.OPTIONAL_PACKAGES) == required | {"python", "geocompose"}
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert found["geocompose"]
     assert found["filelock"]
@@ -133,3 +134,14 @@ def test_peak_memory_is_this_process_own():
 
 def test_time_is_utc_in_seconds():
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", utc_now())
+
+
+def test_versions_of_optional_packages_are_recorded_where_they_are_installed():
+    found = environment.versions()
+    for name in environment.OPTIONAL_PACKAGES:
+        try:
+            installed = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            assert name not in found
+        else:
+            assert found[name] == installed

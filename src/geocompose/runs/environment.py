@@ -35,11 +35,13 @@ PACKAGES = (
     "pyyaml",
     "tensorboard",
 )
+# Of optional sources: recorded where they are installed.
+OPTIONAL_PACKAGES = ("torchgeo", "transformers", "mmsegmentation", "mmengine", "mmcv", "mmcv-lite", "terratorch")
 _GIT_TIMEOUT_S = 20
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions of Python, geocompose and its direct dependencies; None for one that is not installed."""
+    """Return the versions of Python, geocompose, its direct dependencies (None: not installed) and installed optional ones."""
     from importlib import metadata  # slow, and most readers of runs don't need it
 
     found: dict[str, str | None] = {"python": platform.python_version()}
@@ -48,6 +50,9 @@ def versions() -> dict[str, str | None]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             found[name] = None
+    for name in OPTIONAL_PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
     return found
 
 
