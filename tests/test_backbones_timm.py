@@ -367,6 +367,24 @@ def test_what_became_of_the_input_layer_is_said(hub, caplog, bands, message):
     assert [message in record.message for record in caplog.records if record.name == "geocompose"] == [True]
 
 
+def test_red_green_and_blue_in_another_order_get_their_own_filters(hub):
+    plain = build_timm("test_resnet", pretrained=True, bands=["RED", "GREEN", "BLUE"]).eval()
+    turned = build_timm("test_resnet", pretrained=True, bands=["B2", "B4", "B3"]).eval()
+    image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    for mine, theirs in zip(turned(image[:, [2, 0, 1]]), plain(image), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_what_timms_weights_have_seen_is_known_without_them(hub):
+    with torch.device("meta"):
+        seen = build_timm("resnet18", pretrained=True).pretraining
+    assert (seen.bands, seen.unit, seen.level) == (("RED", "GREEN", "BLUE"), "uint8", None)
+    assert seen.mean == pytest.approx([123.675, 116.28, 103.53])
+    assert seen.std == pytest.approx([58.395, 57.12, 57.375])
+    assert build_timm("test_resnet").pretraining is None
+    assert build_timm("test_resnet", pretrained=True).pretraining is not None
+
+
 def test_pretrained_weights_that_do_not_cover_the_model_are_refused(hub):
     with pytest.raises(UserError, match=r"no values for layer1\.1\..*which backbone\.kwargs add"):
         build_timm("test_resnet", pretrained=True, kwargs={"layers": [2, 1, 1, 1]})

@@ -202,6 +202,21 @@ def test_further_rasters_have_values_of_their_own(tmp_path):
         GeoTiffData(**arguments(tmp_path, more_images=[{"images": "*_sar.tif", "unit": "dn", "scale": "x"}]))
 
 
+def test_a_band_that_the_model_does_not_read_has_the_unit_of_those_that_it_reads(tmp_path):
+    # Else a water index of one selected band and another would be one of reflectance x 10000 and reflectance.
+    write(tmp_path / "a_img.tif", image() / np.float32(1e4), FIVE)
+    write(tmp_path / "a_sar.tif", image(seed=5, bands=2), ["VV", "VH"])
+    write(tmp_path / "a_lab.tif", label())
+    more = [{"images": "*_sar.tif", "unit": "power"}]
+    data = GeoTiffData(**arguments(tmp_path, bands=["VV", "GREEN"], unit="reflectance", more_images=more))
+    data.read_as(["db", "reflectance_1e4"])
+    window = data.regions["train"][0].window
+    found, _ = data.scenes[0].read_image(window, range(7))
+    optical, radar = image()[:, :, : found.shape[2]], image(seed=5, bands=2)[:, :, : found.shape[2]]
+    assert np.allclose(found[:5], optical)
+    assert np.allclose(found[5:], 10 * np.log10(radar), rtol=1e-5)
+
+
 def test_a_declared_offset_is_taken_off_whatever_the_backbone(tmp_path):
     raw = image()
     write(tmp_path / "a_img.tif", raw + 1000, FIVE)
@@ -390,6 +405,9 @@ def test_random_weights_are_not_asked_what_they_have_seen(backbone, monkeypatch)
 TRAINED = {"unit": "dn", "offset": 1000.0, "scale": None, "bands": ["RED", "VV"], "read_as": ["reflectance_1e4", "db"]}
 
 
+RAW = {"unit": "dn", "offset": None, "scale": None, "bands": ["RED"], "read_as": ["dn"]}
+
+
 def test_an_input_is_read_as_the_training_data_unless_told_otherwise():
     recorded = TRAINED | {"more_values": {"VV": {"unit": "db"}}}
     same = predict._values(recorded, None, None, None)
@@ -399,6 +417,7 @@ def test_an_input_is_read_as_the_training_data_unless_told_otherwise():
     assert predict._conversions(recorded, older)[0].changes is False
     assert predict._conversions(recorded, predict._values(recorded, "reflectance", None, None))[0].factor == 1e4
     assert predict._values({"bands": ["RED"]}, None, None, None) is None
+    assert not predict._conversions(RAW, predict._values(RAW, None, None, None))[0].changes
 
 
 @pytest.mark.parametrize(
@@ -409,7 +428,13 @@ def test_an_input_is_read_as_the_training_data_unless_told_otherwise():
         (TRAINED, ("db", 5.0, None), "action.offset=5 .*; here action.unit is db. Write action.unit=dn"),
         (TRAINED, ("reflectance", None, 3.0), "action.scale=3 is for digital numbers; here action.unit is reflectance"),
         (TRAINED, ("uint8", None, None), r"reads reflectance_1e4 .*, and no rule turns action.unit=uint8 into that"),
-        (TRAINED, ("dn", None, None), r"no rule turns action.unit=dn into that"),
+        (TRAINED, ("dn", None, None), r"it isn't known what was added. Write action.offset=0, or what was added: 1000"),
+        (
+            RAW,
+            (None, 1000.0, None),
+            r"action.offset=1000, and the run was trained with data.offset=null.* would change nothing",
+        ),
+        (RAW, (None, None, 5000.0), r"action.scale=5000, .* Write action.scale=null"),
     ],
 )
 def test_an_input_that_can_not_be_converted_is_refused(recorded, asked, message):

@@ -130,4 +130,4 @@ def test_more_mistakes_are_told_by_what_was_wrong(mistake, message, tmp_path):
 
 def test_a_key_of_another_option_is_told_with_that_option(tmp_path):
     done = run(tmp_path, "backbone.name=resnet18")
-    assert done.stderr.startswith("error: backbone has no key 'name'. It is a key of backbone=timm, ")
+    assert done.stderr.startswith("error: backbone has no key 'name'. It is a key of backbone=smp, terratorch, timm. ")

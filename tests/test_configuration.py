@@ -196,7 +196,7 @@ def test_interpolations_are_resolved_and_plain_containers_returned():
         (["lr=1e-4"], "Did you mean peft.lr or optimizer.lr?"),
         (["task.lr=1e-4"], "task has no key 'lr'. There is peft.lr and optimizer.lr."),
         (["decoder=UNetDecoder"], "decoder has no option 'UNetDecoder'. Did you mean 'unet'"),
-        (["backbone=resnet18"], "Any model of timm: backbone=timm backbone.name=NAME."),
+        (["backbone=resnet101"], "Any model of timm: backbone=timm backbone.name=NAME."),
         (
             ["seed=1", "neck.necks=[{name: SelectIndices, indices: 2,5}]"],
             "indices: 2,5}]' can't be read: a list is written [a, b]",

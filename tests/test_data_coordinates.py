@@ -106,6 +106,8 @@ def test_a_pattern_says_where_an_unusual_date_stands():
     assert date_in_name("p7_2022.01.15.tif", "p?_%Y.%m.%d.tif", advice="") == date(2022, 1, 15)
     with pytest.raises(UserError, match=r"The name x\.tif does not match data\.date_pattern=\*_%d%m%Y_\*\. Do this\."):
         date_in_name("x.tif", "*_%d%m%Y_*", advice="Do this.")
+    with pytest.raises(UserError, match="the tag DATE: 0000-01-01 is no date: years begin at 1"):
+        parse_date("0000-01-01", "the tag DATE")
     with pytest.raises(UserError, match="a_31022022_b: 2022-02-31 is no date: month 2 of 2022 has no day 31"):
         date_in_name("a_31022022_b", "*_%d%m%Y_*", advice="")
 
@@ -280,6 +282,11 @@ def test_a_projected_grid_is_given_in_degrees():
     assert latitude == pytest.approx(45.1535, abs=1e-3)
     south, _ = Georeference("EPSG:32733", from_origin(500_000, 6_250_000, 30, 30)).at(Window(0, 0, 2, 2))
     assert south == pytest.approx(-33.89, abs=0.01)
+
+
+def test_longitudes_counted_from_0_to_360_become_those_from_minus_180_to_180():
+    place = Georeference("EPSG:4326", from_origin(179, 10, 1, 1))
+    assert [place.at(Window(0, column, 1, 1))[1] for column in (0, 1, 100)] == pytest.approx([179.5, -179.5, -80.5])
 
 
 def test_a_raster_without_georeference_has_no_position(tmp_path):
@@ -535,7 +542,7 @@ def test_a_run_with_a_table_of_dates_asks_for_the_date_of_what_it_predicts(train
     with pytest.raises(UserError, match=r"action\.date: 2022-02-30 is no date"):
         run(*predict, "action.output=a.tif", "action.date=2022-02-30")
     with pytest.raises(
-        UserError, match=r"action\.date=\['2022-01-01', '2022-02-02'\] has 2 dates; an image of this run has 1"
+        UserError, match=r"action\.date=\[2022-01-01, 2022-02-02\] has 2 dates; an image of this run has 1"
     ):
         run(*predict, "action.output=a.tif", "action.date=[2022-01-01,2022-02-02]")
     with pytest.raises(UserError, match=r"action\.date=no\.csv: there is no such file"):

@@ -139,6 +139,9 @@ def test_the_files_own_names_are_those_of_a_frame(tmp_path):
         else:
             with pytest.raises(UserError, match="its bands are not called alike in every frame"):
                 opened(tmp_path, band_names=None)
+            continue
+        with pytest.raises(UserError, match=r"each of BLUE, RED 2 times. Are these 2 frames, .* data\.num_frames=2"):
+            opened(tmp_path, band_names=None, num_frames=1)
 
 
 def test_dates_have_a_column_for_each_frame(tmp_path):
@@ -220,6 +223,20 @@ def test_a_run_of_several_frames_is_trained_drawn_evaluated_and_predicted(tmp_pa
         "action=predict", f"action.run={folder}", f"action.input={root}/a_img.tif", "action.output=a.tif",
         "action.kind=probabilities", "action.overlap_px=0", "action.date=[2022-01-01,2022-02-01]",
     )  # fmt: skip
+    for asked, message in (
+        (
+            "action.date=2022-01-01",
+            r"action\.date=\[2022-01-01\] has 1 date; an image of this run has 2 .* Write 'action\.date=\[2022",
+        ),
+        (
+            "action.date=file_name",
+            r"action\.date=file_name gives one date; an image of this run has 2 .* columns file, date_1, date_2",
+        ),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(
+                "action=predict", f"action.run={folder}", f"action.input={root}/a_img.tif", "action.output=c.tif", asked
+            )
     with rasterio.open("a.tif") as file:
         probabilities = file.read()
     mean, std = (np.array(record["data"]["normalization"][key]).reshape(3, 1, 1, 1) for key in ("mean", "std"))

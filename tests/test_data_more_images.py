@@ -168,7 +168,9 @@ def test_a_run_with_radar_beside_optical_is_trained_evaluated_and_predicted(tmp_
     assert record["data"]["bands"] == ["VV", "RED", "VH"]
     run("action=evaluate", f"action.run={folder}")
     predict = ("action=predict", f"action.run={folder}", f"action.input={root}/a.tif", "action.output=a.tif")
-    with pytest.raises(UserError, match=r"a\.tif has no band 'VV', 'VH'"):
+    with pytest.raises(
+        UserError, match=r"a\.tif has no band 'VV', 'VH'; .* \(data\.more_images: \*_s1\.tif\): write their files as"
+    ):
         run(*predict)
     with pytest.raises(
         UserError, match=r"action\.more_inputs has 2 rasters; the run was trained with 1 beside the first"

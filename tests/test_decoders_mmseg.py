@@ -19,7 +19,7 @@ from geocompose.decoders.mmseg_heads import HEADS, NOT_HERE
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.registry import DECODER_REGISTRY
-from tests.contracts.small import DECODERS, content, image, marks, stand_in
+from tests.contracts.small import DECODERS, Maps, content, image, marks, stand_in
 
 WIDTHS, STRIDES = [8, 8, 16, 16], [4, 8, 16, 32]
 SMALL: Mapping[str, Mapping[str, Any]] = {
@@ -145,6 +145,9 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("UPerHead", {"in_index": 2}, "in_index is a list of the features that it reads.*got 2"),
     ("UPerHead", {"in_index": []}, "in_index is a list of one or more"),
     ("UPerHead", {"in_index": [0, 7]}, "in_index goes from -4 to 3"),
+    ("UPerHead", {"in_index": [3, 1]}, r"in_index names levels of a pyramid once each, finest first, such as \[1, 3\]; got \[3, 1\]"),
+    ("FPNHead", {"in_index": [1, 1]}, r"levels of a pyramid once each, finest first, such as \[1\]; got \[1, 1\]"),
+    ("LRASPPHead", {"in_index": [0, 3]}, "LRASPPHead reads three features or more; it gets 2"),
     ("UPerHead", {"pool_scales": []}, "pool_scales is a list of one or more"),
     ("UPerHead", {"pool_scales": [1, 2.5]}, "Each of mmseg UPerHead: pool_scales is a whole number"),
     ("UPerHead", {"norm_cfg": {"type": "SyncBN"}}, "SyncBN is for several processes.*Write {type: BN}"),
@@ -401,3 +404,41 @@ def test_the_heads_for_mmsegs_own_losses_do_not_learn():
     decoder = built("DAHead")
     still = {name for name, parameter in decoder.named_parameters() if not parameter.requires_grad}
     assert still == {f"decoder.{part}.{key}" for part in HEADS["DAHead"].still for key in ("weight", "bias")}
+
+
+@needs_mmseg
+@pytest.mark.parametrize("name", ["ANNHead", "DPTHead", "SETRMLAHead"])
+def test_features_that_somebody_counted_out_are_those_of_the_backbones_list(name):
+    indices = [0, 4] if name == "ANNHead" else [0, 1, 2, 4]
+    arguments = {f"decoder_{key}": value for key, value in {**SMALL[name], "in_index": indices}.items()}
+    trial = EncoderDecoderFactory((64, 96)).trial(
+        "segmentation", Maps([8] * 5, [2, 4, 8, 16, 32]), f"mmseg_{name}", num_classes=3, necks="auto", **arguments
+    )
+    read = {f"encoder.levels.{index}.weight" for index in indices}
+    assert {f"encoder.levels.{level}.weight" for level in range(5)} - set(trial.plan.unreached) == read
+
+
+@needs_mmseg
+def test_a_backbone_of_two_levels_has_a_third_made_for_lraspp():
+    trial = EncoderDecoderFactory((64, 96)).trial(
+        "segmentation", Maps([8, 8], [8, 16]), "mmseg_LRASPPHead", num_classes=3, necks="auto", decoder_channels=8
+    )
+    assert [spec.stride for spec in trial.plan.decoder_features] == [4, 8, 16]
+
+
+@needs_mmseg
+@pytest.mark.parametrize("name", list(HEADS))
+def test_layers_of_one_scale_are_refused_by_a_head_that_would_read_them_as_a_pyramid(name):
+    arguments = {f"decoder_{key}": value for key, value in SMALL[name].items()}
+
+    def composed() -> nn.Module:
+        return EncoderDecoderFactory((64, 64)).build_model(
+            "segmentation", Maps([8] * 4, [16] * 4), f"mmseg_{name}", num_classes=3, necks=None, **arguments
+        )
+
+    if HEADS[name].needs(SMALL[name]).pyramid:
+        with pytest.raises(UserError, match=r"needs a pyramid, finest level first.*strides \[16, 16, 16, 16\]"):
+            composed()
+    else:
+        with torch.inference_mode():
+            assert composed().eval()(image(3, 1, 64, 96)).output.shape == (1, 3, 64, 96)

@@ -1,15 +1,31 @@
 """What docs/ says of the tests and of itself is so."""
 
 import ast
+import importlib
 import re
+import shlex
+import shutil
+import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+
+from geocompose import registry
+from geocompose.cli import _open_mapping
+from geocompose.configuration.checking import check
+from geocompose.configuration.diagnosis import groups
+from geocompose.configuration.own_parts import open_own_parts
+from tests import command
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFECTS = ROOT / "docs" / "terratorch-defects.md"
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXTENDING = ROOT / "docs" / "extending.md"  # run as a whole
+COMMAND = re.compile(r"^    python run\.py (.*)$")
 
 
 def rows() -> list[tuple[str, str, str]]:
@@ -51,3 +67,93 @@ def test_every_test_that_a_page_names_exists(page):
 def test_every_file_that_a_page_links_to_exists(page):
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def opened(overrides: list[str]) -> list[str]:
+    """Return overrides with the keys of foreign constructors open, as the command line has them."""
+    return [_open_mapping(text) for text in open_own_parts(overrides)]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Return the arguments of each `python run.py ...` on a page."""
+    lines = [COMMAND.match(line) for line in page.read_text().splitlines()]
+    # A sweep's first cell stands for the others.
+    return [
+        [re.sub(r"^([^'\[{]+=[^,\[{]+),.*", r"\1", text) for text in shlex.split(line[1]) if text != "-m"]
+        for line in lines
+        if line
+    ]
+
+
+OF_THE_READER = "experiment=imported/"  # made by a command of the page before
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != EXTENDING], ids=lambda page: page.name)
+def test_every_command_on_a_page_composes_and_its_keys_and_values_are_right(page, tmp_path):
+    for given in commands(page):
+        if any(text.startswith(OF_THE_READER) for text in given):
+            continue
+        overrides = [text.replace("data.root=DIR", f"data.root={tmp_path}") for text in given]
+        overrides = opened(overrides)
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            config = compose("config", overrides=overrides)
+        check(config, groups(ROOT / "conf"))
+
+
+def pieces(page: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield what a page has its reader do, in order: (`file`, name, text), (`python`, "", code) or (`command`, "", arguments)."""
+    block = re.compile(
+        r"(?:^`(?P<file>[\w./-]+)`:\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$|^    python run\.py (?P<command>[^\n]*)$",
+        re.MULTILINE | re.DOTALL,
+    )
+    for found in block.finditer(page.read_text()):
+        if found["command"]:
+            yield "command", "", found["command"]
+        elif found["file"]:
+            yield "file", found["file"], found["text"]
+        else:
+            assert found["language"] == "python", (
+                f"a block without a file's name is Python that is run: {found['text']}"
+            )
+            yield "python", "", found["text"]
+
+
+def install(project: str, folder: Path) -> None:
+    """Write what pip leaves of a package with this pyproject.toml, beside its modules in `folder`."""
+    said = tomllib.loads(project)["project"]
+    info = folder / f"{said['name'].replace('-', '_')}-{said['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {said['name']}\nVersion: {said['version']}\n")
+    lines = []
+    for group, points in said["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {value}" for name, value in points.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    importlib.invalidate_caches()
+
+
+def test_the_examples_of_parts_of_ones_own_do_what_the_page_says(tmp_path, monkeypatch, capsys):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    monkeypatch.setattr(command, "CONF", tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for each in (registry.BACKBONE_REGISTRY._own, registry.NECK_REGISTRY, registry.DECODER_REGISTRY._own):
+        monkeypatch.setattr(each, "_parts", dict(each._load()))
+    namespace: dict[str, object] = {}
+    done = []
+    try:
+        for kind, file, text in pieces(EXTENDING):
+            done.append(kind)
+            if kind == "file":
+                (tmp_path / file).write_text(text)
+                if file == "pyproject.toml":
+                    (tmp_path / "installed").mkdir()
+                    install(text, tmp_path / "installed")
+                    monkeypatch.syspath_prepend(str(tmp_path / "installed"))
+            elif kind == "python":
+                exec(compile(text, "docs/extending.md", "exec"), namespace)
+            else:
+                command.run(*opened(shlex.split(text)))
+                assert "features for the decoder: " in capsys.readouterr().out
+    finally:
+        sys.modules.pop("my_lab", None)
+    assert (done.count("file"), done.count("python"), done.count("command")) == (4, 3, 5)

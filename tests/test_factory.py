@@ -234,7 +234,7 @@ class Forgetful(Maps):
 @pytest.mark.parametrize(
     ("backbone", "message"),
     [
-        (Dictionary(), "The backbone Dictionary returns dict; a backbone returns a list of tensors"),
+        (Dictionary(), "The backbone Dictionary returns a dict with the keys 0, 1; a backbone returns a list of tensors"),
         (Anonymous(), "The backbone Anonymous has no out_channels"),
         (Boastful(), "Boastful returns a feature of shape .* declared 32 wide"),
         (Forgetful(), r"Forgetful declares 3 features .* and returns 2"),
@@ -261,8 +261,7 @@ def test_a_module_that_is_no_backbone_is_refused_with_what_it_lacks(backbone, me
             r"UperNetDecoder needs a pyramid.* strides \[16, 16, 16, 16\].*LearnedInterpolateToPyramidal",
         ),
         ({"decoder": "UperNetDecoder", "necks": None}, "UperNetDecoder needs a pyramid"),
-        ({"necks": [{"name": "SelectIndices", "indices": [2, 6]}]}, "returns 6 features, so indices go from 0 to 5"),
-        ({"decoder": "UperNetDecoder", "necks": "auto", "backbone_out_indices": [1, 4]}, "the backbone returns 2"),
+        ({"necks": [{"name": "SelectIndices", "indices": [2, 6]}]}, "there are 6 features, so indices go from 0 to 5"),
         ({"decoder": "smp_FPN", "decoder_kwargs": None, "necks": PYRAMID[:2]}, "FPN needs a pyramid"),
         ({"backbone_kwargs": {**TINY, "out_indices": [6]}}, "layers 0 to 5, each selectable once"),
         ({"decoder_in_index": 7}, "FCNDecoder: in_index goes from -6 to 5 for 6 feature"),

@@ -61,12 +61,12 @@ WRONG = {
     "necks misspelt": ({"necks": "atuo"}, r"got 'atuo'. Did you mean 'auto'\?"),
     "necks that are a number": ({"necks": 3}, r"necks is null, 'auto' or a list of necks such as"),
     "neck that is a text": ({"necks": ["SelectIndices"]}, r"Each neck is a mapping with a name"),
-    "neck without its argument": ({"necks": [{"name": "SelectIndices"}]}, r"SelectIndices: missing a required argument: 'indices'"),
+    "neck without its argument": ({"necks": [{"name": "SelectIndices"}]}, r"neck.necks\[0\] \(SelectIndices\): missing a required argument: 'indices'"),
     "necks by a prefix": ({"neck_indices": [1]}, r"build_model takes no argument 'neck_indices'"),
     "neck without a name": ({"necks": [{"indices": [0]}]}, r"Each neck is a mapping with a name"),
     "unknown neck": ({"necks": [{"name": "SelectIndexes", "indices": [0]}]}, r"There is no neck 'SelectIndexes'. Did you mean 'SelectIndices'\?"),
-    "neck argument": ({"necks": [{"name": "SelectIndices", "index": [0]}]}, r"SelectIndices takes no argument 'index'. Did you mean 'indices'\?"),
-    "layers beyond the depth": ({"necks": [{"name": "SelectIndices", "indices": [2, 5]}]}, r"returns 4 features, so indices go from 0 to 3"),
+    "neck argument": ({"necks": [{"name": "SelectIndices", "index": [0]}]}, r"neck.necks\[0\] \(SelectIndices\) takes no argument 'index'. Did you mean 'indices'\?"),
+    "layers beyond the depth": ({"necks": [{"name": "SelectIndices", "indices": [2, 5]}]}, r"there are 4 features, so indices go from 0 to 3"),
     "tokens for a decoder of maps": ({"necks": [{"name": "SelectIndices", "indices": [0, 1, 2, 3]}]}, r"FCNDecoder reads maps.*ReshapeTokensToImage"),
     "one scale for a pyramid": ({"decoder": "UperNetDecoder", "decoder_kwargs": {"channels": 8}}, r"UperNetDecoder needs a pyramid.*LearnedInterpolateToPyramidal"),
     "aux_decoders": ({"aux_decoders": "FCNDecoder"}, r"aux_decoders is a list of AuxiliaryHead"),
@@ -192,7 +192,7 @@ def test_every_padding_gives_logits_of_the_image(padding):
 def test_without_padding_an_image_that_the_patch_does_not_divide_is_refused():
     model = build(backbone_padding=None)
     assert model(torch.randn(1, 6, 64, 64)).output.shape == (1, 3, 64, 64)
-    with pytest.raises(UserError, match="no multiples of the patch"):
+    with pytest.raises(UserError, match="Without padding this model can.t take images of 50 x 37 pixels"):
         model(torch.randn(1, 6, 50, 37))
 
 
@@ -252,8 +252,8 @@ KINDS = {
     "classes of a decoder with a head": ({"decoder": "LinearDecoder", "decoder_kwargs": {"num_classes": 5}}, r"num_classes follows from the composition and is 3 here; got decoder_num_classes=5"),
     "classes in a partial": ({"decoder": partial(LinearDecoder, num_classes=5), "decoder_kwargs": None}, r"num_classes follows from the composition and is 3 here"),
     "strides of a decoder": ({"decoder": "LinearDecoder", "decoder_kwargs": {"strides": [2, 2, 2, 2]}}, r"strides follows from the composition"),
-    "pyramid of tokens": ({"necks": [{"name": "LearnedInterpolateToPyramidal"}]}, r"necks LearnedInterpolateToPyramidal can't be called.*ReshapeTokensToImage"),
-    "pyramid network on tokens": ({"necks": [{"name": "FeaturePyramidNetworkNeck"}, {"name": "ReshapeTokensToImage"}]}, r"can't be called one after the other.*ReshapeTokensToImage"),
+    "pyramid of tokens": ({"necks": [{"name": "LearnedInterpolateToPyramidal"}]}, r"neck.necks\[0\] \(LearnedInterpolateToPyramidal\) can't read what it gets: 32 ch, 1/16, tokens \(4 times\)\. Write \{name: ReshapeTokensToImage\} before it"),
+    "pyramid network on tokens": ({"necks": [{"name": "FeaturePyramidNetworkNeck"}, {"name": "ReshapeTokensToImage"}]}, r"neck.necks\[0\] \(FeaturePyramidNetworkNeck\) can't read what it gets.*ReshapeTokensToImage"),
 }  # fmt: skip
 
 

@@ -10,13 +10,17 @@ from torch import Tensor, nn
 from geocompose.backbones.fusion import FusionBackbone, build_fusion
 from geocompose.backbones.fusion_levels import as_map, matched, onto_grid
 from geocompose.backbones.temporal import TemporalBackbone
+from geocompose.bands import HLS_BANDS
+from geocompose.configuration.band_choice import chosen_bands
 from geocompose.configuration.part_bands import bands_of_parts, joined
 from geocompose.configuration.weights import weight_files, without_weights
+from geocompose.console import show_summary
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.features import FeatureSpec
 from geocompose.peft.methods import Frozen, Lora
 from geocompose.pretraining import Pretraining
+from geocompose.summary import summarize
 from tests.contracts.small import Maps, Tokens
 
 S2, S1 = ["BLUE", "GREEN", "RED"], ["VV", "VH"]
@@ -287,6 +291,56 @@ def test_bands_that_no_part_names_go_to_the_parts_without_bands():
     assert joined(found) == [*S2, "vv"]
     assert bands_of_parts(trained, joined(found)) == found
     assert joined({"a": ["B2", "RED"], "b": ["BLUE", "VV"]}) == ["B2", "RED", "VV"]
+
+
+SENTINEL_2 = ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12"]
+DEFAULT = {"s2": {"bands": None, "pretrained_bands": [*HLS_BANDS]}, "s1": {"bands": None}}
+
+
+@pytest.mark.parametrize(
+    ("available", "chosen"),
+    [
+        ([*SENTINEL_2, *S1], S1),  # radar beside optical, whatever else the optical image has
+        ([*SENTINEL_2, *S1, "DEM"], [*S1, "DEM"]),
+        ([*HLS_BANDS, *S1], S1),
+        (SENTINEL_2, ["B1", "B5", "B6", "B7", "B8", "B9", "B10"]),
+        ([*HLS_BANDS], [*HLS_BANDS]),  # two views of one image
+    ],
+)
+def test_a_part_without_bands_reads_those_of_sensors_that_no_other_part_reads(available, chosen):
+    found = bands_of_parts(DEFAULT, available, other_sensors=True)
+    assert found == {"s2": [*HLS_BANDS], "s1": chosen}
+    assert bands_of_parts(DEFAULT, joined(found)) == found
+
+
+def test_bands_that_the_data_was_told_to_read_are_all_read_by_a_part():
+    # Else those named would be left out without a word.
+    found = bands_of_parts(DEFAULT, [*SENTINEL_2, *S1])
+    assert found["s1"] == ["B1", "B5", "B6", "B7", "B8", "B9", "B10", *S1]
+    config = {"data": {"bands": [*SENTINEL_2, *S1]}, "backbone": {"bands": None, "parts": DEFAULT}}
+    assert chosen_bands(config, [*SENTINEL_2, *S1]) == [*SENTINEL_2, *S1]
+    config["data"]["bands"] = None
+    assert chosen_bands(config, [*SENTINEL_2, *S1]) == [*HLS_BANDS, *S1]
+
+
+def test_which_part_reads_which_bands_is_said_once(caplog):
+    with caplog.at_level("INFO", logger="geocompose"):
+        factory = EncoderDecoderFactory((32, 32))
+        parts = {"s2": dict(PRITHVI), "s1": dict(RESNET)}
+        factory.build_model("segmentation", "fusion", "FCNDecoder", backbone_kwargs={"parts": parts}, num_classes=2, necks="auto")
+    said = [record.getMessage() for record in caplog.records if "reads" in record.getMessage()]
+    assert said == [
+        "The part s2 of the backbone reads BLUE, GREEN, RED.",
+        "The part s1 of the backbone reads VV, VH.",
+    ]
+
+
+def test_the_summary_names_the_images_that_a_fusion_takes(capsys):
+    model = compose()
+    show_summary(summarize(model, image_size=(64, 64)), [])
+    printed = capsys.readouterr().out
+    assert "s2 3x64x64" in printed
+    assert "s1 2x64x64" in printed
 
 
 def test_files_of_weights_are_found_in_parts_and_left_out_when_a_run_brings_its_own():

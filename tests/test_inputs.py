@@ -250,6 +250,45 @@ def test_strides_of_a_backbone_that_declares_none_are_the_same_at_any_size_of_th
     assert [spec.stride for spec in backbone_specs(Undeclared(halves, (8, 8)), size)] == [2, 4]
 
 
+class Cells(nn.Module):
+    """Somebody's backbone of maps whose cells are so many pixels, from which the last `lost` cells fall off."""
+
+    in_chans = 3
+
+    def __init__(self, strides: list[int], lost: int = 0) -> None:
+        super().__init__()
+        self.out_channels, self.lost = [8] * len(strides), lost
+        self.levels = nn.ModuleList(nn.Conv2d(3, 8, stride, stride) for stride in strides)
+
+    def forward(self, picture: Tensor) -> list[Tensor]:
+        maps = [level(picture) for level in self.levels]
+        return [one[..., : one.shape[2] - self.lost, : one.shape[3] - self.lost] for one in maps]
+
+
+@pytest.mark.parametrize(
+    ("strides", "lost"),
+    [
+        ([3, 6, 12], 0),
+        ([5, 10], 0),
+        ([20, 40], 0),
+        ([30], 0),
+        ([64, 64], 0),
+        ([4, 8, 16, 32, 64, 128], 0),
+        ([8, 16, 32], 2),
+    ],
+)
+def test_a_stride_that_divides_no_usual_size_is_no_fraction(strides, lost):
+    # Of a square image, rows and columns always agree: three pixels to a cell once were 112/37.
+    assert [spec.stride for spec in backbone_specs(Cells(strides, lost), (70, 99))] == strides
+
+
+def test_a_patch_that_divides_no_usual_size_is_taken_from_the_backbone():
+    backbone = Undeclared(lambda maps: maps, [8])
+    backbone.forward = lambda picture: [nn.functional.avg_pool2d(backbone.first(picture), 6).flatten(2).transpose(1, 2)]
+    backbone.patch_size = 12
+    assert [spec.stride for spec in backbone_specs(backbone, (70, 99))] == [12]
+
+
 def test_a_tuple_of_features_and_of_widths_will_do():
     model = EncoderDecoderFactory((50, 50)).build_model(
         "segmentation", Undeclared(halves, (8, 8), in_chans=5), "FCNDecoder", num_classes=2, necks="auto"

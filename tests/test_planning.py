@@ -356,6 +356,35 @@ def test_an_auxiliary_decoder_that_reads_more_than_the_last_feature_keeps_the_ot
     assert necks == [{"name": "SelectIndices", "indices": [-1]}]
 
 
+@pytest.mark.parametrize(("index", "width"), [(0, 8), (1, 16), (-1, 24)])
+def test_a_level_that_the_main_decoder_skips_is_not_the_first_of_an_auxiliary_one(index, width):
+    # It once learned from a level of zeros, and read the next finer one where it was given a number.
+    model = EncoderDecoderFactory((64, 96)).build_model(
+        "segmentation",
+        Maps([8, 16, 24], [4, 8, 16]),
+        "smp_Unet",
+        num_classes=2,
+        necks="auto",
+        aux_decoders=[
+            {
+                "name": "one",
+                "decoder": "FCNDecoder",
+                "decoder_args": {"decoder_in_index": index, "decoder_channels": 4},
+            },
+            {"name": "all", "decoder": "UperNetDecoder", "decoder_args": {"decoder_channels": 4}},
+            {"name": "skips", "decoder": "smp_Segformer", "decoder_args": None},
+        ],
+    )
+    seen = {}
+    for name, branch in model.aux_heads.items():
+        branch[0].register_forward_pre_hook(lambda _, given, name=name: seen.update({name: given[0]}))
+    with torch.inference_mode():
+        model(torch.randn(2, 3, 50, 70))
+    assert seen["one"][index].shape[1] == width
+    assert [feature.shape[1] for feature in seen["all"]] == [8, 16, 24]
+    assert [feature.shape[1] for feature in seen["skips"]] == [1, 8, 16, 24]
+
+
 # What may be asked for
 
 

@@ -191,7 +191,7 @@ def test_missing_rules_are_refused(tmp_path):
 def test_rules_file_opens_with_what_it_is_and_has_every_section(rules):
     text = (CONF / "identity.yaml").read_text()
     assert text.startswith("# ")
-    assert set(yaml.safe_load(text)) == {"volatile", "contents", "file_names", "defaults"}
+    assert set(yaml.safe_load(text)) == {"volatile", "contents", "file_names", "defaults", "neutral"}
     assert rules.contents["data.root"] == "data"
 
 

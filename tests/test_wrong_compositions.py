@@ -1,11 +1,13 @@
 """Compositions that can't work, each answered when it is built: which part, where it is written, what it got, what to write."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ from geocompose.matching import check_early
 from geocompose.optional import installed
 from geocompose.units import Values
 from tests.command import CONF
-from tests.contracts.small import Tokens
+from tests.contracts.small import Maps, Tokens
 
 
 def compose(
@@ -213,6 +215,60 @@ def test_an_auxiliary_decoder_that_needs_other_necks_than_the_main_one_is_told_s
         UserError, match=r"UperNetDecoder needs a pyramid.* neck=auto plans for the main decoder, FCNDecoder"
     ):
         compose(Tokens(), "FCNDecoder", aux_decoders=[{"name": "a", "decoder": "UperNetDecoder"}])
+
+
+IN = {"name": "AddInputLevel"}
+
+
+class PlacesAndVector(nn.Module):
+    """Somebody's backbone of two maps and the vector of a classifier."""
+
+    in_chans, out_channels = 3, [8, 16, 4]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = Maps([8, 16], [8, 16])
+        self.last = nn.Linear(16, 4)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        fine, coarse = self.maps(image)
+        return [fine, coarse, self.last(coarse.mean(dim=(2, 3)))]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "decoder", "necks"),
+    [
+        (Tokens, "UperNetDecoder", [TO_MAPS, IN]),  # it would read the level that only others skip
+        (Tokens, "FCNDecoder", [{"name": "SelectIndices", "indices": [0]}, IN]),
+        (Tokens, "smp_PAN", [TO_MAPS, IN]),  # it skips two
+        (Tokens, "smp_DPT", [TO_MAPS, IN]),
+        (Tokens, "smp_DeepLabV3Plus", [TO_MAPS, PYRAMID]),
+        (Tokens, "MLPDecoder", None),  # a head finds no pixels in tokens
+        (Tokens, "IdentityDecoder", [{"name": "SelectIndices", "indices": [-1]}]),
+        (PlacesAndVector, "FCNDecoder", None),
+        (PlacesAndVector, "UperNetDecoder", []),
+    ],
+)
+def test_the_list_that_a_refusal_writes_works(backbone, decoder, necks):
+    with pytest.raises(UserError) as refusal:
+        compose(backbone(), decoder, necks=necks)
+    said = str(refusal.value)
+    whole = re.search(r"'neck\.necks=(\[.*\])'", said)
+    more = re.search(r"Add to the end of neck\.necks: (.*)\. Or use", said)
+    assert whole or more, said
+    written = yaml.safe_load(whole.group(1)) if whole else [*(necks or []), *yaml.safe_load(f"[{more.group(1)}]")]
+    compose(backbone(), decoder, necks=written)
+
+
+def test_maps_and_tokens_are_not_joined_by_a_perceptron():
+    with pytest.raises(UserError, match=r"MLPDecoder joins features of one kind.*Use neck=auto"):
+        EncoderDecoderFactory((64, 64)).trial(
+            "classification",
+            Tokens(),
+            "MLPDecoder",
+            num_classes=3,
+            necks=[{"name": "SelectIndices", "indices": [0]}, IN],
+        )
 
 
 # Decoders of other sources

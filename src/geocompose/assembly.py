@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from torch import nn
 
 from geocompose.composition import Plan
 from geocompose.configuration.band_choice import chosen_bands
+from geocompose.configuration.signatures import arguments as arguments_of
 from geocompose.configuration.weights import without_weights
 from geocompose.coordinates import left_off
 from geocompose.data.target import Target
@@ -24,6 +25,7 @@ from geocompose.factory import EncoderDecoderFactory
 from geocompose.inputs import Inputs
 from geocompose.matching import consents, with_consent
 from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.probing import input_channels
 from geocompose.runs import RunFolder
 from geocompose.trial import Trial
 
@@ -84,6 +86,7 @@ def build_model(config: Mapping[str, Any], *, inputs: Inputs, target: Target) ->
     factory, arguments = _composed(config, inputs, target, None)
     model = factory.build_model(**arguments)
     assert factory.plan is not None
+    _check_channels(config, model.encoder, inputs.bands)
     off = left_off(model.encoder, inputs.coordinates)
     if off is not None:
         log.info(off)
@@ -109,7 +112,9 @@ def trial_model(
     factory, arguments = _composed(config, inputs, target, image_size)
     if keeping is not None:
         arguments["backbone"] = keeping(arguments["backbone"])
-    return factory.trial(**arguments)
+    trial = factory.trial(**arguments)
+    _check_channels(config, trial.model.encoder, inputs.bands)
+    return trial
 
 
 def _composed(
@@ -123,7 +128,7 @@ def _composed(
             "or choose other data."
         )
     size = image_size or (inputs.tile_px, inputs.tile_px)
-    backbone = with_consent({**config["backbone"], "bands": list(inputs.bands)}, consented="band" in consents(config))
+    backbone = with_consent(_told_bands(config["backbone"], inputs.bands), consented="band" in consents(config))
     if "img_size" in backbone and backbone["img_size"] is None:
         backbone["img_size"] = inputs.tile_px + -inputs.tile_px % 32  # as it will be padded, for nearly all
     factory = EncoderDecoderFactory(size, num_frames=inputs.num_frames, coordinates=inputs.coordinates)
@@ -140,6 +145,31 @@ def _composed(
         "num_classes": target.num_outputs if target.of_classes else None,
         "num_outputs": None if target.of_classes else target.num_outputs,
     }
+
+
+def _told_bands(backbone: Mapping[str, Any], bands: Sequence[str]) -> dict[str, Any]:
+    """Return a backbone's node with the data's bands: their names, or their number where a class of somebody's takes just that."""
+    known = arguments_of(backbone["_target_"])
+    if known is not None and "bands" not in known:
+        number = next((name for name in ("in_chans", "in_channels", "num_channels") if name in known), None)
+        return dict(backbone) if number is None else {number: len(bands), **backbone}
+    return {**backbone, "bands": list(bands)} if known is not None else dict(backbone)
+
+
+def _check_channels(config: Mapping[str, Any], encoder: nn.Module, bands: Sequence[str]) -> None:
+    """Refuse a class of somebody's that takes another number of channels than the data has; ours were told.
+
+    Raises:
+        UserError: says both.
+    """
+    if config["backbone"]["_target_"].startswith("geocompose."):
+        return
+    channels = input_channels(encoder)
+    if channels != len(bands):
+        raise UserError(
+            f"The backbone {type(encoder).__name__} takes {channels} channels, but the data has {len(bands)} bands: {', '.join(bands)}. Let "
+            "its constructor have an argument in_chans, which is told their number, or choose data.bands."
+        )
 
 
 def task_kind(target: str) -> str:
@@ -173,13 +203,14 @@ def load_trained(run: RunFolder) -> TrainedModel:
         UserError: the checkpoint is not this configuration's.
     """
     config = yaml.safe_load(run.config.read_text())
-    data = run.read().data
+    record = run.read()
+    data = record.data
     target = Target.from_record(data.get("target"))
     config["backbone"] = without_weights(config["backbone"])
     level = log.level
     log.setLevel(logging.WARNING)  # that it starts from random weights is no news of a trained model
     try:
-        built = build_model(config, inputs=Inputs.from_record(data), target=target)
+        built = build_model(_as_planned(config, record.model), inputs=Inputs.from_record(data), target=target)
     finally:
         log.setLevel(level)
     try:
@@ -193,3 +224,12 @@ def load_trained(run: RunFolder) -> TrainedModel:
             "run again with rerun=true."
         ) from error
     return TrainedModel(built.model.eval(), config, data, target)
+
+
+def _as_planned(config: Mapping[str, Any], model: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a run's configuration with the necks that were planned for it: later versions may plan others.
+
+    model: what record.json says of the model; records of before the necks were noted are planned anew.
+    """
+    necks = model.get("necks")
+    return config if necks is None else {**config, "neck": {"_target_": "geocompose.planning.NeckList", "necks": necks}}

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import diagnose, groups
+from geocompose.configuration.own_parts import open_own_parts
 from geocompose.errors import UserError
 from geocompose.sweep import Jobs, own_overrides
 
@@ -49,7 +50,8 @@ def main(conf_dir: Path) -> None:
     log.propagate = False
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
     typed = list(sys.argv)
-    opened = [_open_mapping(text) for text in typed[1:]]
+    opened = [_open_mapping(text) for text in open_own_parts(typed[1:])]
+    sys.path.append(os.getcwd())  # for modules of the user's own, wherever run.py is
     sys.argv[1:] = opened
     _refuse_foreign_habits(typed[1:])
     given = get_args_parser().parse_args()

@@ -8,6 +8,7 @@ from torch import nn
 
 from geocompose.argument_kinds import check_kinds
 from geocompose.backbones.temporal import TemporalBackbone
+from geocompose.decoders.needs import needs_of
 from geocompose.errors import UserError
 from geocompose.features import FeatureSpec
 from geocompose.models.encoder_decoder import EncoderDecoderModel
@@ -17,7 +18,7 @@ from geocompose.models.scalar_output import ScalarOutputModel
 from geocompose.necks.base import NeckSequence
 from geocompose.parts import Part, building, resolve
 from geocompose.peft.methods import PeftMethod
-from geocompose.planning import NeckConfig, NeckList, neck_choice
+from geocompose.planning import AutoNecks, NeckConfig, NeckList, neck_choice
 from geocompose.plans.trace import at_neck, neck_name
 from geocompose.probing import on_meta
 from geocompose.registry import NECK_REGISTRY
@@ -87,15 +88,17 @@ class Composition:
             encoder = self.peft.adapt(encoder)
         decoder, head = self._branch(self.main, widths, plan)
         auxiliary: dict[str, tuple[nn.Module, nn.Module | None]] = {}
+        added = {name: self.added_for_others(branch, plan.necks) for name, branch in self.auxiliary.items()}
         for name, branch in self.auxiliary.items():
             with building("auxiliary", name):
-                auxiliary[name] = self._branch(branch, widths, plan)
+                auxiliary[name] = self._branch(branch, widths, plan, added[name])
         wired: dict[str, Any] = {
             "encoder": encoder,
             "neck": neck,
             "decoder": decoder,
             "head": head,
             "aux_heads": auxiliary,
+            "aux_passes_over": added,
             "pad_multiple": plan.pad_multiple,
             "padding": self.padding,
             "single_output": self.outputs.squeezed,
@@ -108,11 +111,25 @@ class Composition:
             model.freeze_encoder()
         return model
 
-    def _branch(self, branch: Branch, widths: list[int], plan: Plan) -> tuple[nn.Module, nn.Module | None]:
+    def added_for_others(self, branch: Branch, necks: list[NeckConfig]) -> int:
+        """Return how many of the first features are there for another decoder to skip, and hold nothing for this one.
+
+        A planned list has levels for the main decoder; what an auxiliary one counts are the features behind them. Of a list
+        that somebody wrote, every decoder gets everything.
+        """
+        if not isinstance(neck_choice(self.necks), AutoNecks):
+            return 0
+        added = sum(neck["name"] == "AddInputLevel" for neck in necks)
+        return max(0, added - needs_of(branch.decoder.target, branch.decoder.given).skips)
+
+    def _branch(
+        self, branch: Branch, widths: list[int], plan: Plan, passes_over: int = 0
+    ) -> tuple[nn.Module, nn.Module | None]:
         part = branch.decoder
+        widths = widths[passes_over:]
         fill: dict[str, Any] = {}
         if part.takes("strides"):
-            fill["strides"] = [spec.stride for spec in plan.decoder_features]
+            fill["strides"] = [spec.stride for spec in plan.decoder_features[passes_over:]]
         if part.includes_head and part.takes("num_classes"):
             fill["num_classes"] = self.outputs.count
         for name, value in fill.items():

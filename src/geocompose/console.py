@@ -1,7 +1,9 @@
 """What a person sees: tables on the terminal."""
 
+import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -33,7 +35,7 @@ def show_summary(summary: "Summary", necks: Sequence["NeckConfig"]) -> None:
     for row in summary.parts:
         # Several necks are written out below; all has to fit into 80 columns.
         name = f"{row.part}\n  {row.names[0]}" if len(row.names) == 1 else row.part
-        shapes = _shapes(row.shapes_in), _shapes(row.shapes_out)
+        shapes = _shapes(row.shapes_in, row.modalities), _shapes(row.shapes_out)
         table.add_row(name, *shapes, f"{row.parameters:,}", _share(row.trainable, row.parameters))
     table.add_section()
     table.add_row("model", "", "", f"{summary.parameters:,}", _share(summary.trainable, summary.parameters))
@@ -49,11 +51,22 @@ def as_written(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {as_written(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(as_written, value)) + "]"
+    if callable(value):
+        return as_written(_target(value))
     return (
         {None: "null", True: "true", False: "false"}.get(value, str(value))
         if isinstance(value, bool | None)
         else str(value)
     )
+
+
+def _target(value: Callable[..., Any]) -> dict[str, Any]:
+    """Return what builds somebody's own neck: its constructor with the arguments that were given."""
+    given = value.keywords if isinstance(value, partial) else {}
+    constructor: Any = value.func if isinstance(value, partial) else value
+    if not isinstance(constructor, type):
+        constructor = constructor if inspect.isfunction(constructor) else type(constructor)
+    return {"_target_": f"{constructor.__module__}.{constructor.__qualname__}", "_partial_": True, **given}
 
 
 def show_result(
@@ -89,8 +102,11 @@ def _number(value: float | None) -> str:
     return f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 1000 else f"{value:.4g}"
 
 
-def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:
+def _shapes(shapes: Sequence[tuple[int, ...]], names: Sequence[str] = ()) -> str:
+    """Return shapes a line each, with the names of the images that they are of, where a part takes several."""
     lines = ["x".join(map(str, shape)) for shape in shapes]
+    if names:
+        return "\n".join(f"{name[:8]} {line}" for name, line in zip(names, lines, strict=True))
     if len(set(lines)) == 1 and len(lines) > 1:
         return f"{len(lines)} of {lines[0]}"
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from geocompose.errors import UserError
 from geocompose.features import FeatureSpec
 
 MOST_PREFIX_TOKENS = 16  # class and register tokens
+LONG = 16  # further columns than rows from which on a border that is lost counts for nothing
 MOST_LOST_CELLS = 4  # of a map's rows or columns at its borders; Inception's and Xception's maps lose up to three
 
 
@@ -144,14 +145,21 @@ def _spec(
 def _stride(cells: tuple[int, ...], image_size: tuple[int, int]) -> int | Fraction | None:
     """Return the stride that explains a map's rows and columns, or None where the two directions disagree.
 
-    It is exact where both directions agree exactly; convolutions that lose a border are rounded.
+    It is exact where both directions agree exactly, or the columns are whole cells; where a border is lost, it is what the
+    further cells of a long image say, on which the border has no part.
     """
     if not all(cells):
         return None
     by_row, by_column = (Fraction(pixels, count) for pixels, count in zip(image_size, cells, strict=True))
     if by_row == by_column:
         return int(by_row) if by_row.denominator == 1 else by_row
-    return max(1, round(by_column)) if 0.6 < by_row / by_column < 1.67 else None
+    whole = by_column.denominator == 1 and cells[0] == image_size[0] // by_column > 0  # a row of cells is cut short
+    if not whole and not 0.6 < by_row / by_column < 1.67:
+        return None
+    further = cells[1] - cells[0]
+    if by_column.denominator > 1 and further >= LONG:
+        return max(1, round(Fraction(image_size[1] - image_size[0], further)))
+    return max(1, round(by_column))
 
 
 def features_like(specs: Sequence[FeatureSpec], image_size: tuple[int, int]) -> list[Tensor]:

@@ -168,9 +168,32 @@ def check_convertible(values: Values, bands: Sequence[str], units: Sequence[str 
         if unit is None or stated.unit is None or stated.conversion(unit) is not None:
             continue
         raise UserError(
-            f"The model reads {band} in {unit} ({UNITS[unit]}); the data is {_words(stated)}, and {_why_not(stated)}. If that is "
-            "intended, state it: 'data.allow_mismatch=[unit]'."
+            f"The model reads {band} in {unit} ({UNITS[unit]}); the data is {_words(stated)}, and {_why_not(stated)}. "
+            f"{_change(stated)} If that is intended, state it: 'data.allow_mismatch=[unit]'."
         )
+
+
+def check_counted_alike(values: Values, recorded: Mapping[str, Any]) -> None:
+    """Refuse digital numbers with another offset or scale than the training's, for a model that reads them as they are.
+
+    recorded: the data of a run's record.
+
+    Raises:
+        UserError: names what differs; nothing could take it into account.
+    """
+    if values.unit != "dn" or "dn" not in (recorded.get("read_as") or ()) or recorded.get("unit") != "dn":
+        return
+    for name, given in (("offset", values.offset), ("scale", values.scale)):
+        if given != recorded.get(name):
+            raise UserError(
+                f"{values.group}.{name}={_number(given)}, and the run was trained with data.{name}={_number(recorded.get(name))}: its model "
+                "reads digital numbers as they are in the files, so that the difference would change nothing. Write "
+                f"{values.group}.{name}={_number(recorded.get(name))}, and convert the values first if they are counted otherwise."
+            )
+
+
+def _number(value: float | None) -> str:
+    return "null" if value is None else f"{value:g}"
 
 
 def _of_unit(seen: Pretraining, values: Values) -> _Difference | None:
@@ -183,10 +206,7 @@ def _of_unit(seen: Pretraining, values: Values) -> _Difference | None:
             f"{saw}, and {values.group}.unit is null.",
             f"Write what the files hold: {values.group}.unit={seen.unit}, or {others}.",
         )
-    change = "Take other data or weights."
-    if values.unit == "dn":
-        change = f"Write {values.group}.offset=0, or what was added: 1000 in Sentinel-2 images of processing baseline 04.00 on."
-    return _Difference(f"{saw}, the data is {_words(values)}, and {_why_not(values)}.", change)
+    return _Difference(f"{saw}, the data is {_words(values)}, and {_why_not(values)}.", _change(values))
 
 
 def _words(values: Values) -> str:
@@ -196,6 +216,13 @@ def _words(values: Values) -> str:
 
 def _why_not(values: Values) -> str:
     return f"its {values.group}.offset is null" if values.unit == "dn" else "no rule turns one into the other"
+
+
+def _change(values: Values) -> str:
+    """Return the smallest change of data whose unit leads nowhere."""
+    if values.unit == "dn":
+        return f"Write {values.group}.offset=0, or what was added: 1000 in Sentinel-2 images of processing baseline 04.00 on."
+    return "Take other data or weights."
 
 
 def _of_level(seen: Pretraining, values: Values) -> _Difference | None:

@@ -1,6 +1,7 @@
 """Finding out what modules return without computing anything: forwards on the meta device, shapes only."""
 
 import copy
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral
@@ -16,6 +17,9 @@ from geocompose.features import FeatureSpec
 from geocompose.modalities import Image, modalities_of
 
 DIVISIBLE = 224  # pixels: a whole number of cells of every stride up to 32 and of patches of 7, 8, 14, 16, 28 and 32
+# Pixels: no square, in which a stride that doesn't divide it would look like a fraction; its columns are whole cells of 64
+# and 128 too, and as many more than its rows as all strides up to 8, 10, 12, 15, 20, 24, 28, 30, 40 and 48 divide.
+LONG_IMAGE = (224, 3584)
 
 
 @contextmanager
@@ -105,7 +109,7 @@ def input_channels(backbone: nn.Module) -> int:
 def backbone_specs(backbone: nn.Module, image_size: tuple[int, int]) -> list[FeatureSpec]:
     """Return the features of a backbone: as it declares them (`feature_specs`), else as seen for an image of this size.
 
-    An image is made larger for that, to a size that all usual patches and strides divide, if the backbone takes it: a
+    An image is made larger for that, to sizes that all usual patches and strides divide, if the backbone takes them: a
     map's cells then say its stride exactly.
 
     Raises:
@@ -146,11 +150,14 @@ def backbone_specs(backbone: nn.Module, image_size: tuple[int, int]) -> list[Fea
 
 def _sizes(backbone: nn.Module, image_size: tuple[int, int]) -> list[tuple[int, int]]:
     """Return the sizes at which a backbone is looked at, the best first."""
-    whole = (-(-image_size[0] // DIVISIBLE) * DIVISIBLE, -(-image_size[1] // DIVISIBLE) * DIVISIBLE)
     if getattr(backbone, "fixed_size", False):
         own: Any = getattr(backbone, "img_size", image_size)
         return [(own, own) if isinstance(own, int) else (int(own[0]), int(own[1]))]
-    return list(dict.fromkeys([whole, image_size]))
+    patch = getattr(backbone, "patch_size", None)
+    patch = patch[-1] if isinstance(patch, list | tuple) and patch else patch
+    unit = math.lcm(DIVISIBLE, patch) if isinstance(patch, int) and patch > 0 else DIVISIBLE
+    whole = (-(-image_size[0] // unit) * unit, -(-image_size[1] // unit) * unit)
+    return list(dict.fromkeys([*([LONG_IMAGE] if unit == DIVISIBLE else []), whole, image_size]))
 
 
 def _declared(name: str, declared: Any) -> list[FeatureSpec]:

@@ -12,10 +12,11 @@ from geocompose.probing import input_channels, meta_forward, meta_image
 
 @dataclass(frozen=True)
 class PartSummary:
-    """One part: shapes are without the batch."""
+    """One part: shapes are without the batch. modalities: names of the images that it takes, where it takes several."""
 
     part: str
     names: list[str]
+    modalities: list[str]
     shapes_in: list[tuple[int, ...]]
     shapes_out: list[tuple[int, ...]]
     parameters: int
@@ -41,12 +42,14 @@ def summarize(model: nn.Module, *, image_size: tuple[int, int], num_frames: int 
 
     Nothing is computed: the forward runs on the meta device.
     """
-    shapes: dict[str, tuple[list[tuple[int, ...]], list[tuple[int, ...]]]] = {}
+    shapes: dict[str, tuple[list[str], list[tuple[int, ...]], list[tuple[int, ...]]]] = {}
     parts = {name: getattr(model, name) for name in ("encoder", "neck", "decoder", "head")}
     parts |= {f"auxiliary {name}": part for name, part in model.aux_heads.items()}  # type: ignore[union-attr,operator]
     hooks = [
         part.register_forward_hook(
-            lambda _, given, returned, name=name: shapes.update({name: (_shapes(given), _shapes(returned))})
+            lambda _, given, returned, name=name: shapes.update(
+                {name: (_modalities(given), _shapes(given), _shapes(returned))}
+            )
         )
         for name, part in parts.items()
     ]
@@ -58,6 +61,11 @@ def summarize(model: nn.Module, *, image_size: tuple[int, int], num_frames: int 
             hook.remove()
     rows = [PartSummary(name, _names(part), *shapes[name], *_count(part)) for name, part in parts.items()]
     return Summary(rows, *_count(model), counter.get_total_flops() / 1e9)
+
+
+def _modalities(given: Any) -> list[str]:
+    image = given[0] if given else None
+    return list(image) if isinstance(image, Mapping) else []
 
 
 def _shapes(value: Any) -> list[tuple[int, ...]]:

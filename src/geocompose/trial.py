@@ -102,8 +102,9 @@ def _attempt(composition: Composition, given: Conditions) -> Trial:
     for branch in (main, *composition.auxiliary.values()):
         with building("neck", type(choice).__name__):
             of = None if branch is main else main.decoder.name
+            read = after if branch is main else after[composition.added_for_others(branch, necks) :]
             check_needs(
-                branch.decoder.name, _needs(branch.decoder, composition.outputs), after, choice, necks=necks, main=of
+                branch.decoder.name, _needs(branch.decoder, composition.outputs), read, choice, necks=necks, main=of
             )
     draft = Plan(necks, specs, after, multiple, size, frames)
     model = composition.wire(encoder, neck, widths, draft)
@@ -112,8 +113,10 @@ def _attempt(composition: Composition, given: Conditions) -> Trial:
 
 def _needs(decoder: Part, outputs: Outputs) -> Needs:
     needs = needs_of(decoder.target, decoder.given)
-    # What is a vector when it comes has no pixels when it goes.
-    layouts = tuple(layout for layout in needs.layouts if layout != "vector" or not outputs.per_pixel)
+    if not outputs.per_pixel or "vector" not in needs.layouts:
+        return needs
+    # Who reads vectors returns what it gets, in its layout: vectors have no pixels, and tokens none that a head finds.
+    layouts = tuple(layout for layout in needs.layouts if layout not in ("vector", "tokens"))
     return replace(needs, layouts=layouts) if layouts else needs
 
 

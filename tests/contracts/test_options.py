@@ -24,13 +24,14 @@ LEAST = {
     "optimizer": 5, "peft": 3, "scheduler": 7, "task": 5, "temporal": 6, "trainer": 1,
 }  # fmt: skip
 NOT_OPTIONS = {"config", "identity"}
-WITHOUT_TARGET = {"hydra/help/geocompose"}
+WITHOUT_TARGET = {"hydra/help/geocompose", "backbone/own", "decoder/own"}
 NOT_COMPOSED = {"hydra/help/geocompose"}  # of Hydra's own node
 
 # What fills the `???` of an option.
 REQUIRED = {
     "action/evaluate": ["action.run=outputs/a"],
     "action/predict": ["action.run=outputs/a", "action.input=a.tif", "action.output=b.tif"],
+    "backbone/own": ["backbone._target_=geocompose.backbones.identity.IdentityBackbone"],
     "backbone/smp": ["backbone.name=mit_b0"],
     "backbone/terratorch": ["backbone.name=terramind_v1_tiny"],
     "backbone/timm": ["backbone.name=test_resnet"],
@@ -43,6 +44,7 @@ REQUIRED = {
     "data/geotiff_scalar_regression": ["data.root=.", "data.table=t.csv", "data.variables=[share]"],
     "data/sen1floods11": ["data.root=."],
     "decoder/mmseg": ["decoder.name=FCNHead"],
+    "decoder/own": ["decoder._target_=geocompose.decoders.fcn.FCNDecoder"],
     "neck/list": ["neck.necks=[{name: SelectIndices, indices: [-1]}]"],
 }
 # What fills the `???` that experiments leave to whoever runs them.

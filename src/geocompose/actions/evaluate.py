@@ -17,7 +17,7 @@ from geocompose.data.files import input_files
 from geocompose.data.target import Target
 from geocompose.errors import UserError
 from geocompose.inputs import Inputs
-from geocompose.matching import check_convertible
+from geocompose.matching import check_convertible, check_counted_alike
 from geocompose.runs import Record, find_run
 from geocompose.runs.atomic import write_json
 from geocompose.runs.fingerprint import fingerprint
@@ -103,6 +103,7 @@ def _read_alike(given: "SceneData", recorded: Mapping[str, Any]) -> None:
     """
     units = recorded.get("read_as") or [None] * len(given.bands)
     check_convertible(given.values, given.bands, units)
+    check_counted_alike(given.values, recorded)
     given.read_as(units)
     levels = recorded.get("level"), given.values.level
     if None not in levels and levels[0] != levels[1]:
@@ -152,7 +153,7 @@ def _data(
         if key in other and key in as_trained and f"data.{key}" not in keys:
             other[key] = as_trained[key]
     if "unit" in other and other["unit"] is None and record.data.get("unit") is not None:
-        other |= {key: record.data[key] for key in ("unit", "offset", "scale")}
+        other |= {key: record.data[key] for key in ("unit", "offset", "scale") if other.get(key) is None}
         log.info(
             "data.unit is null: values are taken for what the run was trained with, %s.", Values.of(other).in_words()
         )

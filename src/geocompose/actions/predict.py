@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
+from geocompose.bands import canonical
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
 from geocompose.data.target import Target
@@ -14,14 +15,16 @@ from geocompose.errors import UserError
 from geocompose.inference.content import choose_content
 from geocompose.inference.destination import GEOTIFF, TABLE, check_name
 from geocompose.inference.listing import list_images
-from geocompose.inference.source import is_local, open_raster, ungeoreferenced_is_fine
+from geocompose.inference.source import available_bands, is_local, open_raster, ungeoreferenced_is_fine
 from geocompose.inference.tally import Spread
 from geocompose.inputs import Inputs
+from geocompose.matching import check_counted_alike
 from geocompose.runs import RunFolder, find_run
 from geocompose.units import UNITS, Conversion, Values
 from geocompose.wording import counted
 
 if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
     from torch import Tensor
 
     from geocompose.assembly import TrainedModel
@@ -94,6 +97,8 @@ def predict(
 
         coordinates = CoordinateReader(**_taken(folder), names=names, dates=date, position=position)
         coordinates.of(names[0], first)
+        if target.pixel_wise and not further:
+            _check_has_all(folder, first, band_names)
     for raster in further:
         with ungeoreferenced_is_fine(), open_raster(raster.path):
             pass
@@ -112,7 +117,8 @@ def predict(
     values = _values(trained.data, unit, offset, scale)
     if values is not None:
         settings["conversions"] = _conversions(trained.data, values)
-        out.print(f"The input's values are read as {values.in_words()}{'' if unit else ', as in training'}.")
+        as_trained = ", as in training" if unit is offset is scale is None else ""
+        out.print(f"The input's values are read as {values.in_words()}{as_trained}.")
     if target.pixel_wise:
         from geocompose.inference.raster import predict_raster
 
@@ -133,10 +139,10 @@ def predict(
     else:
         from geocompose.inference.images import predict_images
 
-        as_trained = (trained.config.get("data") or {}).get("fit", "refuse")
+        own_fit = (trained.config.get("data") or {}).get("fit", "refuse")
         with _progress("images") as progress:
             table = predict_images(
-                _on_device(trained), images, destination, **settings, fit=fit or as_trained, progress=progress
+                _on_device(trained), images, destination, **settings, fit=fit or own_fit, progress=progress
             )
         out.print(f"{counted(table.images, 'image')}; {table.without_data} without data")
         _show(table.classes, table.variables, "image", total=table.images - table.without_data)
@@ -204,6 +210,27 @@ def _further(folder: RunFolder, target: Target, more_inputs: Sequence[str] | Non
     ]
 
 
+def _check_has_all(folder: RunFolder, dataset: "DatasetReader", band_names: list[str] | None) -> None:
+    """Refuse an input alone that lacks bands of the rasters beside the first in training.
+
+    Raises:
+        UserError: says how to name the others.
+    """
+    data = yaml.safe_load(folder.config.read_text()).get("data") or {}
+    entries = data.get("more_images") or []
+    if not entries:
+        return
+    inputs = Inputs.from_record(folder.read().data)
+    there = available_bands(dataset, inputs.bands, band_names, data.get("band_names"), num_frames=inputs.num_frames)
+    missing = [band for band in inputs.bands if canonical(band) not in map(canonical, there)]
+    if missing:
+        beside = ", ".join(str(entry["images"]) for entry in entries)
+        raise UserError(
+            f"{dataset.name} has no band {', '.join(map(repr, missing))}; it has: {', '.join(there)}. The run was trained with rasters "
+            f"beside the first (data.more_images: {beside}): write their files as 'action.more_inputs=[FILE.tif]', in that order."
+        )
+
+
 def _reading(trained: "TrainedModel", nodata: float | None, band_names: list[str] | None) -> dict[str, Any]:
     """Return how images are read: the bands, normalisation and size of the training, and what the user says of them."""
     data: Mapping[str, Any] = trained.config.get("data") or {}
@@ -246,9 +273,15 @@ def _conversions(recorded: Mapping[str, Any], values: Values) -> list[Conversion
     Raises:
         UserError: no rule leads there.
     """
+    check_counted_alike(values, recorded)
     found = []
     for band, unit in zip(recorded["bands"], recorded["read_as"], strict=True):
         conversion = values.band(band).conversion(unit)
+        if conversion is None and values.unit == "dn":
+            raise UserError(
+                f"The run's model reads {unit} ({UNITS[unit]}), and of digital numbers (action.unit=dn) it isn't known what was "
+                "added. Write action.offset=0, or what was added: 1000 in Sentinel-2 images of processing baseline 04.00 on."
+            )
         if conversion is None:
             raise UserError(
                 f"The run's model reads {unit} ({UNITS[unit]}), and no rule turns action.unit={values.unit} into that. Convert "

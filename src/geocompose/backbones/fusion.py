@@ -1,5 +1,6 @@
 """Several backbones side by side, each with its own bands, whose features are joined: late fusion."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +18,8 @@ from geocompose.parts import resolve
 from geocompose.pretraining import Pretraining
 from geocompose.probing import backbone_specs, input_channels
 from geocompose.registry import BACKBONE_REGISTRY
+
+log = logging.getLogger("geocompose")
 
 
 class FusionBackbone(nn.Module):
@@ -241,7 +244,7 @@ def build_fusion(
     parts: by a name of your own, at least two: a constructor (an option of the group `backbone`), or a mapping with the
         `name` of a registered backbone and its arguments.
     bands: those of the image, in their order; the parts' one after the other where null. A part without bands reads those
-        that it was trained on (`pretrained_bands`), if all are there, else all that no part names.
+        that it was trained on (`pretrained_bands`), if all are there, else those that no other part takes.
     img_size: what parts are built for that take a size and have none, in pixels.
 
     Raises:
@@ -257,6 +260,9 @@ def build_fusion(
                 )
         bands = joined({name: given["bands"] for name, given in given_of.items()})
     own = bands_of_parts(given_of, bands)
+    if torch.get_default_device().type != "meta":
+        for name, read in own.items():
+            log.info("The part %s of the backbone reads %s.", name, ", ".join(read))
     built = {}
     for name, part in made.items():
         part.arguments["bands"] = own[name]

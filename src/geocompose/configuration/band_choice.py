@@ -20,8 +20,10 @@ def chosen_bands(config: Mapping[str, Any], available: Sequence[str]) -> list[st
     parts = config["backbone"].get("parts")
     if parts and not of_backbone:  # backbones side by side, each with bands of its own
         check_names(of_data or [], known=available)
-        of_parts = joined(bands_of_parts(parts, of_data or available))
-        return list(of_data or of_parts)
+        if of_data:
+            bands_of_parts(parts, of_data)
+            return list(of_data)
+        return joined(bands_of_parts(parts, available, other_sensors=True))
     for names in (of_data, of_backbone):
         check_names(names or [], known=available)
     if of_data and of_backbone and [*map(canonical, of_data)] != [*map(canonical, of_backbone)]:

@@ -13,6 +13,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from geocompose.configuration.signatures import Argument, UnknownType, arguments, names_in
 from geocompose.errors import UserError, choices
 
+# Groups of parts, which the factory completes.
+PARTS = ("backbone", "neck", "decoder", "head")
+NECKS = "neck.necks["
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")
 
 ROOT: Mapping[str, Argument] = {
@@ -105,22 +108,53 @@ def check_node(path: str, node: dict[str, Any]) -> dict[str, Any]:
         module, _, name = str(target).rpartition(".")
         hint = f" {choices(name, names_in(module))}" if isinstance(error, AttributeError) else ""
         raise UserError(f"{path}._target_={target} can't be found: {error}.{hint}") from error
+    if (path in PARTS or path.startswith(NECKS)) and known is not None and not node.get("_partial_"):
+        _check_complete(path, target, known, node)
     checked = {}
     for key, value in node.items():
         inner = f"{path}.{key}"
         if key in HYDRA_KEYS or known is None:
             checked[key] = value
         elif key not in known:
-            raise UserError(
-                f"{path} has no key {key!r}. {choices(key, [k for k in node if k not in (*HYDRA_KEYS, key)])}"
-            )
+            raise UserError(f"{path} has no key {key!r}. {choices(key, _offered(target, known, node, key))}")
         elif isinstance(value, dict) and "_target_" in value:
             checked[key] = check_node(inner, value)
         elif isinstance(value, dict) and value and all(isinstance(v, dict) and "_target_" in v for v in value.values()):
             checked[key] = {name: check_node(f"{inner}.{name}", node) for name, node in value.items()}  # parts by name
         else:
-            checked[key] = _value(inner, known[key], value)
+            checked[key] = _value(inner, known[key], _checked_items(inner, value))
     return checked
+
+
+def _checked_items(path: str, value: Any) -> Any:
+    """Return a list with those of its items checked that are built by themselves, such as necks of somebody's own."""
+    if not isinstance(value, list):
+        return value
+    return [
+        check_node(f"{path}[{place}]", item) if isinstance(item, dict) and "_target_" in item else item
+        for place, item in enumerate(value)
+    ]
+
+
+def _offered(target: str, known: Mapping[str, Argument], node: Mapping[str, Any], wrong: str) -> list[str]:
+    """Return the keys to choose from: those of our option, or all arguments of somebody else's class."""
+    ours = target.startswith("geocompose.")
+    return [key for key in (node if ours else known) if key not in (*HYDRA_KEYS, wrong)]
+
+
+def _check_complete(path: str, target: str, known: Mapping[str, Argument], node: Mapping[str, Any]) -> None:
+    """Refuse a part that can't be built as it is, because the factory would have to give the rest.
+
+    Raises:
+        UserError: names what is missing.
+    """
+    missing = [name for name, argument in known.items() if argument.required and name not in node]
+    if missing:
+        raise UserError(
+            f"{path}._target_={target} needs {', '.join(missing)}, which {path} doesn't give. Give it a value, or write _partial_: true "
+            f"there ({path}._partial_=true): the factory then adds what follows from the other parts, such as the widths of the "
+            "features, the first argument of a decoder or neck."
+        )
 
 
 def _value(path: str, argument: Argument, value: Any) -> Any:

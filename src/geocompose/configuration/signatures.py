@@ -54,7 +54,7 @@ def arguments(target: str) -> Mapping[str, Argument] | None:
             return _of_function(node, skip_first=False)
         if isinstance(node, ast.ClassDef) and node.name == name:
             return _of_class(node, tree)
-    if any(isinstance(node, ast.ImportFrom | ast.Import) for node in tree.body) and name in _imported(tree):
+    if name in _bound(tree) or "*" in _bound(tree):
         return None
     raise AttributeError(f"module {module!r} has nothing named {name!r}")
 
@@ -86,13 +86,16 @@ def _tree(module: str) -> ast.Module | None:
     return ast.parse(file.read_text(encoding="utf-8"))
 
 
-def _imported(tree: ast.Module) -> set[str]:
-    return {
-        alias.asname or alias.name
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom | ast.Import)
-        for alias in node.names
-    }
+def _bound(tree: ast.Module) -> set[str]:
+    """Return the names that a module imports or assigns; `*` among them where it imports all of another module's."""
+    names = set()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom | ast.Import):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return names
 
 
 def _of_function(node: ast.FunctionDef, *, skip_first: bool) -> dict[str, Argument] | None:

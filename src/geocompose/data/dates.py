@@ -141,7 +141,9 @@ def _checked(parts: "tuple[str, ...] | list[str]", text: str, where: str) -> dat
     if when is not None:
         return when
     numbers = [int(part) for part in parts]
-    if len(numbers) == 2:
+    if numbers[0] < 1:
+        reason = "years begin at 1"
+    elif len(numbers) == 2:
         reason = f"the year {numbers[0]} has no day {numbers[1]}"
     elif not 1 <= numbers[1] <= 12:
         reason = f"there is no month {numbers[1]}"

@@ -20,7 +20,7 @@ from geocompose.data.tiling import ImageTiling
 from geocompose.data.window import Region
 from geocompose.errors import UserError
 from geocompose.inputs import Inputs
-from geocompose.units import Values
+from geocompose.units import Conversion, Values
 
 
 class SceneData(lightning.LightningDataModule):
@@ -117,13 +117,18 @@ class SceneData(lightning.LightningDataModule):
     def read_as(self, units: Sequence[str | None]) -> None:
         """Convert values to these units as they are read, one a selected band, where a rule leads there; before `setup`.
 
-        Where none does, and for None, they stay as they are, without a declared offset.
+        Where none does, and for None, they stay as they are, without a declared offset. Bands that are not selected go with
+        a selected one of the same files, so that both can stand in one index.
         """
         assert self._statistics is None, "units are chosen before setup"
         assert len(units) == len(self.bands), (units, self.bands)
         chosen = [self.values.band(band).nearest(unit) for band, unit in zip(self.bands, units, strict=True)]
+        beside: dict[int, Conversion] = {}
+        for band, conversion in zip(self.bands, chosen, strict=True):
+            beside.setdefault(id(self.values.band(band)), conversion)
         for scene, places in zip(self.scenes, self._places, strict=True):
-            conversions = [self.values.band(name).nearest(None) for name in scene.band_names]
+            stated = [self.values.band(name) for name in scene.band_names]
+            conversions = [beside.get(id(values)) or values.nearest(None) for values in stated]
             for place, conversion in zip(places, chosen, strict=True):
                 conversions[place] = conversion
             scene.conversions = conversions

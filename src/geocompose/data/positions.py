@@ -21,7 +21,7 @@ class Place(Protocol):
     """Where an image lies."""
 
     def at(self, window: Window) -> tuple[float, float]:
-        """Return latitude and longitude of a window, in degrees (WGS84); NaN where they are unknown."""
+        """Return latitude and longitude (-180 to 180) of a window, in degrees (WGS84); NaN where they are unknown."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Georeference:
         x = self.transform.a * column + self.transform.b * row + self.transform.c
         y = self.transform.d * column + self.transform.e * row + self.transform.f
         longitudes, latitudes = transform(_crs(self.crs), _crs(_WGS84), [x], [y])
-        return latitudes[0], longitudes[0]
+        # Grids of degrees may count them from 0 to 360.
+        return latitudes[0], longitudes[0] if -180 <= longitudes[0] <= 180 else (longitudes[0] + 180) % 360 - 180
 
 
 def georeferenced(crs: str | None, grid: Affine | None, name: str, *, advice: str) -> Georeference:

@@ -37,6 +37,12 @@ def names_of_bands(
     canonical = [vocabulary.canonical(name) for name in found]
     twice = next((name for i, name in enumerate(found) if canonical[i] in canonical[:i]), None)
     if twice is not None:
+        frames = len(found) // len(set(canonical))
+        if names is None and canonical == canonical[: len(set(canonical))] * frames:
+            raise UserError(
+                f"{path} has each of {', '.join(found[: len(set(canonical))])} {frames} times. Are these {frames} frames, one after the "
+                f"other? Then write data.num_frames={frames}; else '{key}=[...]' with a name of its own for each."
+            )
         raise UserError(
             f"{path} has two bands of one name: {twice!r} in {', '.join(found)}. "
             f"Write '{key}=[...]' with a name of its own for each."

@@ -56,7 +56,16 @@ class MLPDecoder(nn.Module):
         self.out_channels = width if out_dim is None else out_dim
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Return a map (B, out_channels, h, w) as fine as the first feature, tokens (B, N, out_channels) or (B, out_channels)."""
+        """Return a map (B, out_channels, h, w) as fine as the first feature, tokens (B, N, out_channels) or (B, out_channels).
+
+        Raises:
+            UserError: features are of several kinds.
+        """
+        if len({feature.ndim for feature in features}) > 1:
+            raise UserError(
+                "MLPDecoder joins features of one kind, all maps, all tokens or all vectors; got shapes "
+                f"{', '.join(str(tuple(feature.shape)) for feature in features)}. Use neck=auto."
+            )
         if features[0].ndim != 4:
             return self._layers(torch.cat(features, dim=-1))
         size = features[0].shape[2:]

@@ -55,6 +55,9 @@ class MmsegDecoder(nn.Module):
             )
         arguments = row.complete(name, list(channel_list), strides, given)
         self.needs = row.needs(given)
+        self._selected: list[int] = []
+        if name == "DPTHead":  # it counts its features before it selects them, and takes four
+            self._selected, arguments["in_index"] = arguments["in_index"], list(range(len(arguments["in_index"])))
         self.name = name
         self.decoder = _built(name, arguments, num_classes)  # the attribute's name is TerraTorch's
         if name == "LRASPPHead":
@@ -79,7 +82,7 @@ class MmsegDecoder(nn.Module):
         """Return logits or values (B, num_classes, h, w)."""
         read: list[Any] = [feature.contiguous() for feature in features]  # some of its heads call `view`
         if self.name == "DPTHead":
-            read = [(feature, None) for feature in read]  # a class token, which is ignored
+            read = [(read[index], None) for index in self._selected]  # a class token, which is ignored
         output = self.decoder(read)
         return output[0] if isinstance(output, tuple) else output  # the others serve its own losses
 
@@ -111,7 +114,7 @@ def _built(name: str, arguments: Mapping[str, Any], num_classes: int) -> nn.Modu
             head = constructor(**arguments, **norm, **outputs, loss_decode=[]).to(device)
     except UserError:
         raise
-    except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         shown = ", ".join(f"{key}={value}" for key, value in arguments.items())
         raise UserError(
             f"mmseg's {name} can't be built with {shown}. It stopped with {type(error).__name__}: {error}. Change decoder.kwargs, or "

@@ -1,7 +1,7 @@
 """How each decode head of mmsegmentation is built from feature widths, what it needs of the features, and which are not here."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import log2
 from typing import Any
@@ -90,7 +90,17 @@ def _needs_one(given: Mapping[str, Any]) -> Needs:
 def _many(head: str, widths: list[int], strides: Strides, given: Arguments) -> Arguments:
     """Complete the arguments of a head that reads a list of features, and says so itself."""
     indices = _indices(head, widths, given)
+    places = [index % len(widths) for index in indices]
+    if HEADS[head].needs(given).pyramid and places != sorted(set(places)):
+        raise UserError(
+            f"mmseg {head}: in_index names levels of a pyramid once each, finest first, such as {sorted(set(places))}; got {indices}."
+        )
     return {**given, "in_channels": [widths[index] for index in indices], "in_index": indices}
+
+
+def _counted(given: Mapping[str, Any], needs: Needs) -> Needs:
+    """Return the needs of a head that selects features itself where somebody counted them out in the backbone's list."""
+    return needs if given.get("in_index") is None else replace(needs, most=None, layers=None)
 
 
 def _pyramid(given: Mapping[str, Any]) -> Needs:
@@ -157,7 +167,9 @@ def _lraspp(head: str, widths: list[int], strides: Strides, given: Arguments) ->
     arguments = _many(head, widths, strides, given)
     count = len(arguments["in_index"]) - 1
     branches = given.get("branch_channels", [32, *[64] * (count - 1)])
-    if count < 1 or len(branches) != count:
+    if count < 2:
+        raise UserError(f"mmseg {head} reads three features or more; it gets {count + 1}.")
+    if len(branches) != count:
         raise UserError(
             f"mmseg {head}: branch_channels has one width a feature before the last: {count} here, got {branches}. Or null."
         )
@@ -240,14 +252,16 @@ HEADS: Mapping[str, Head] = {
     # Of several.
     "ANNHead": Head(
         _ann,
-        lambda given: Needs(levels=2, most=2, layers=2),
+        lambda given: _counted(given, Needs(levels=2, most=2, layers=2)),
         ("project_channels", "query_scales", "key_pool_scales"),
         {**CHANNELS, "project_channels": "256"},
         unheeded=("align_corners",),
     ),
     "DPTHead": Head(
         _dpt,
-        lambda given: Needs(levels=4, most=4, layers=4, one_scale=True, equal_widths=True, coarser=2),
+        lambda given: _counted(
+            given, Needs(levels=4, most=4, layers=4, one_scale=True, equal_widths=True, coarser=2)
+        ),
         ("post_process_channels",),
         unheeded=("align_corners",),
     ),
@@ -255,10 +269,14 @@ HEADS: Mapping[str, Head] = {
         _deeplab, _needs_deeplab, ("dilations", "c1_channels"), {**CHANNELS, "c1_channels": "48"}
     ),
     "FPNHead": Head(_fpn, _pyramid, ("feature_strides",)),
-    "LRASPPHead": Head(_lraspp, _pyramid, ("branch_channels",)),
+    "LRASPPHead": Head(_lraspp, lambda given: Needs(levels=3, pyramid=True), ("branch_channels",)),
     "LightHamHead": Head(_ham, _pyramid, ("ham_channels", "ham_kwargs")),
     "SETRMLAHead": Head(
-        _scaled, lambda given: Needs(layers=4, one_scale=True), ("mla_channels", "up_scale"), required={}, unheeded=("channels",)
+        _scaled,
+        lambda given: _counted(given, Needs(layers=4, one_scale=True)),
+        ("mla_channels", "up_scale"),
+        required={},
+        unheeded=("channels",),
     ),
     "SegformerHead": Head(_many, _pyramid, ("interpolate_mode",)),
     "UPerHead": Head(_many, _pyramid, ("pool_scales",)),

@@ -14,6 +14,7 @@ from geocompose.data.dates import date_in_name, date_in_tags, parse_date
 from geocompose.data.positions import FixedPlace, Place, check_position, georeferenced
 from geocompose.data.raster_file import tags_of
 from geocompose.errors import UserError
+from geocompose.wording import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,9 +77,8 @@ class CoordinateReader:
         rule = data.get("dates") if asked is None else asked
         if asked is None and (not isinstance(rule, str) or is_table(rule)):
             raise UserError(
-                f"The run was trained with dates out of a table (data.dates={rule}), which says nothing of other images. Write "
-                "action.date=2022-01-15 with the date of the image, file_name, tags, a table FILE.csv with the columns "
-                f"{', '.join(('file', *date_columns(self._num_frames)))}, or none where it is not known."
+                f"The run was trained with dates out of a table (data.dates={rule}), which says nothing of other images. "
+                f"{self._dates_wanted()}"
             )
         if isinstance(rule, str) and is_table(rule):
             columns = date_columns(self._num_frames)
@@ -87,15 +87,29 @@ class CoordinateReader:
                 name: dates_in_row(row, where, columns) for name, (where, row) in zip(names, rows, strict=True)
             }
         if rule in DATE_RULES:
+            if self._num_frames > 1:
+                raise UserError(
+                    f"action.date={rule} gives one date; an image of this run has {self._num_frames} (data.num_frames). "
+                    f"{self._dates_wanted()}"
+                )
             return str(rule), {}
         texts = [rule] if isinstance(rule, str) else list(rule or ())
         if texts == [NONE]:
             texts = [NONE] * self._num_frames
         if len(texts) != self._num_frames:
+            given = ", ".join(texts)
             raise UserError(
-                f"action.date={asked} has {len(texts)} dates; an image of this run has {self._num_frames} (data.num_frames)."
+                f"action.date=[{given}] has {counted(len(texts), 'date')}; an image of this run has {self._num_frames} (data.num_frames). "
+                f"{self._dates_wanted()}"
             )
         return as_frames([_date_or_none(text) for text in texts]), {}
+
+    def _dates_wanted(self) -> str:
+        """Return what `action.date` may be."""
+        table = f"a table FILE.csv with the columns {', '.join(('file', *date_columns(self._num_frames)))}"
+        if self._num_frames == 1:
+            return f"Write action.date=2022-01-15 with the date of the image, file_name, tags, {table}, or none where it is not known."
+        return f"Write 'action.date=[2022-01-15,2022-02-14,...]' with the date of each frame, or none for one that is not known, or {table}."
 
     def _position_rule(
         self, given: Sequence[str], data: Mapping[str, Any], names: Sequence[str], asked: str | list[float] | None

@@ -27,13 +27,15 @@ class EncoderDecoderModel(nn.Module):
         pad_multiple: int,
         padding: PaddingMode | None = "reflect",
         aux_heads: dict[str, tuple[nn.Module, nn.Module | None]] | None = None,
+        aux_passes_over: dict[str, int] | None = None,
         single_output: bool = False,
     ) -> None:
         """Take the parts.
 
         head: None for a decoder that includes it. pad_multiple: height and width are padded to a multiple of it.
         padding: how (see `pad_to_multiple`); None leaves images as they are. aux_heads: decoder and head of each
-        auxiliary output by its name. single_output: outputs have one channel, which is left out of their shape.
+        auxiliary output by its name. aux_passes_over: how many of the first features are not for it. single_output: outputs
+        have one channel, which is left out of their shape.
         """
         super().__init__()
         self.encoder = encoder
@@ -46,6 +48,7 @@ class EncoderDecoderModel(nn.Module):
                 for name, (aux_decoder, aux_head) in (aux_heads or {}).items()
             }
         )
+        self._aux_passes_over = dict(aux_passes_over or {})
         self.pad_multiple = pad_multiple
         self.padding = padding
         self.single_output = single_output
@@ -77,7 +80,8 @@ class EncoderDecoderModel(nn.Module):
             padded_size = _size(next(iter(taken.values())))
         features = self._features(taken, padded_size, coordinates)
         auxiliary = {
-            name: self._finish(head(features), padded_size, image_size) for name, head in self.aux_heads.items()
+            name: self._finish(head(features[self._aux_passes_over.get(name, 0) :]), padded_size, image_size)
+            for name, head in self.aux_heads.items()
         }
         output = self._finish(self.head(self.decoder(features)), padded_size, image_size)
         return ModelOutput(output, auxiliary)

@@ -22,6 +22,7 @@ class PixelWiseModel(EncoderDecoderModel):
         pad_multiple: int,
         padding: PaddingMode | None = "reflect",
         aux_heads: dict[str, tuple[nn.Module, nn.Module | None]] | None = None,
+        aux_passes_over: dict[str, int] | None = None,
         single_output: bool = False,
         rescale: bool = True,
         image_size_out: tuple[int, int] | None = None,
@@ -39,6 +40,7 @@ class PixelWiseModel(EncoderDecoderModel):
             pad_multiple=pad_multiple,
             padding=padding,
             aux_heads=aux_heads,
+            aux_passes_over=aux_passes_over,
             single_output=single_output,
         )
         self.rescale = rescale

@@ -11,6 +11,7 @@ from geocompose.errors import UserError
 from geocompose.features import FeatureSpec
 from geocompose.planning import AutoNecks, NeckChoice, NeckList
 from geocompose.plans.automatic import planned_necks
+from geocompose.plans.levels import doublings_in
 from geocompose.plans.trace import listed, neck_name
 
 KINDS = {
@@ -59,6 +60,11 @@ def _problems(needs: Needs, specs: list[FeatureSpec]) -> Iterator[str]:
         yield f"scales its features itself: they must have one resolution, but it gets {shown}"
     if needs.doubling and any(2 * fine != coarse for fine, coarse in pairwise(strides)):
         yield f"doubles its way from the last feature to the finest: each must be half as fine as the one before, but it gets {shown}"
+    if needs.powers_of_two and any(doublings_in(Fraction(stride) / Fraction(strides[0])) is None for stride in strides):
+        yield f"halves and doubles its features: their strides must be powers of two of each other, but it gets {shown}"
+    if needs.ratios and not any(Fraction(strides[0]) * ratio == strides[-1] for ratio in needs.ratios):
+        times = " or ".join(map(str, needs.ratios))
+        yield f"joins its last feature to the first that it reads, which has to be {times} times as fine, but it gets {shown}"
     widths = [spec.channels for spec in read][-1 if needs.reads_one else 0 :]
     if needs.equal_widths and len(set(widths)) > 1:
         yield f"needs features of one width, but gets {widths} channels"
@@ -83,22 +89,31 @@ def _advice(
     if any(spec.layout == "vector" for spec in specs):
         if any(neck_name(neck) == "AggregateTokens" for neck in necks):
             return "Vectors have no rows and columns: leave AggregateTokens out."
+    if all(spec.layout == "vector" for spec in specs):
         return (
             "No neck makes maps of vectors: take a backbone that returns maps or tokens, or, for a task of whole images such as "
             "task=classification, decoder=identity or decoder=mlp."
         )
     if isinstance(choice, AutoNecks):
         return "The backbone returns no more: let the decoder read one of these, or take a backbone that returns more."
-    # Levels that were added for it to skip stay the first ones.
+    # Levels that were added to be skipped hold nothing: what follows them is planned anew.
     added = next((index for index, spec in enumerate(specs) if (spec.channels, spec.stride) != (1, 1)), 0)
     missing = planned_necks(specs[added:], needs, "learned")
-    if added and needs.skips:
+    if added == needs.skips:
         missing = [neck for neck in missing if neck["name"] != "AddInputLevel"]
+    elif added:
+        before = [neck for neck in necks if neck_name(neck) != "AddInputLevel"]
+        at_the_end = necks[: len(before)] == before
+        return (
+            f"Use neck=auto, or neck=list 'neck.necks={as_written([*before, *missing])}'."
+            if at_the_end
+            else "Use neck=auto."
+        )
     if not missing:
         return "Use neck=auto, or select other features (SelectIndices)."
     if isinstance(choice, NeckList) and necks:
         written = as_written(missing)[1:-1]
-        place = "before AddInputLevel in" if added and needs.skips else "to the end of"
+        place = "before AddInputLevel in" if added else "to the end of"
         return f"Add {place} neck.necks: {written}. Or use neck=auto."
     return f"Use neck=auto, or neck=list 'neck.necks={as_written([*necks, *missing])}'."
 

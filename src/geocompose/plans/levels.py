@@ -75,7 +75,7 @@ def _pyramid_of_levels(strides: dict[int, Fraction], needs: Needs, *, only_poole
     order = sorted(strides, key=lambda layer: strides[layer])
     coarsest = strides[order[-1]]
     if needs.doubling or needs.powers_of_two:
-        order = [layer for layer in order if _power(coarsest / strides[layer]) is not None]
+        order = [layer for layer in order if doublings_in(coarsest / strides[layer]) is not None]
     if needs.doubling:
         levels = _chain({layer: strides[layer] for layer in order}, only_pooled=only_pooled)
     else:
@@ -107,7 +107,7 @@ def _chain(strides: dict[int, Fraction], *, only_pooled: bool) -> list[Level]:
         coarser = min(found for found in deepest if found >= stride)
         finer = max(found for found in deepest if found <= stride)
         source = finer if only_pooled else coarser
-        exponent = _power(source / stride)
+        exponent = doublings_in(source / stride)
         assert exponent is not None
         levels.append(Level(deepest[source], exponent))
         stride *= 2
@@ -136,16 +136,16 @@ def _joined(strides: dict[int, Fraction], ratios: tuple[int, ...], *, only_poole
         fitting = [layer for layer in order if strides[layer] * ratio == strides[last]]
         if fitting:
             return [Level(fitting[-1]), Level(last)]
-    wanted = _power(Fraction(ratios[0]))
+    wanted = doublings_in(Fraction(ratios[0]))
     assert wanted is not None, "a decoder joins features of which one is a power of two times as fine"
     if len(set(strides.values())) == 1:
         first, last = (order[index] for index in evenly_spaced(len(order), 2))
     else:
         # What has to be resampled least; the deepest of these.
-        powers = {layer: _power(strides[last] / strides[layer]) for layer in order}
+        powers = {layer: doublings_in(strides[last] / strides[layer]) for layer in order}
         distances = {layer: abs(wanted - power) for layer, power in powers.items() if power is not None}
         first = min(reversed(distances), key=lambda layer: (distances[layer], layer == last))
-    power = _power(strides[last] / strides[first])
+    power = doublings_in(strides[last] / strides[first])
     assert power is not None
     doublings = wanted - power
     if doublings > 0 and (only_pooled or strides[first] < 2**doublings):
@@ -156,22 +156,22 @@ def _joined(strides: dict[int, Fraction], ratios: tuple[int, ...], *, only_poole
 def _brought_to_one(strides: dict[int, Fraction], needs: Needs, *, only_pooled: bool) -> list[Level]:
     """Return features of several strides at one of these: that nearest to a ViT's, or the coarsest if nothing is enlarged."""
     order = sorted(strides, key=lambda layer: strides[layer])
-    order = [layer for layer in order if _power(strides[order[-1]] / strides[layer]) is not None]
+    order = [layer for layer in order if doublings_in(strides[order[-1]] / strides[layer]) is not None]
     order = _at_most(order, strides, needs.layers or needs.most)
     coarsest = strides[order[-1]]
     target = coarsest if only_pooled else max((s for s in strides.values() if s <= NEAR), default=coarsest)
-    if _power(coarsest / target) is None:
+    if doublings_in(coarsest / target) is None:
         target = coarsest
     chosen = [order[index] for index in evenly_spaced(len(order), max(needs.levels, needs.layers or len(order)))]
     levels = []
     for layer in chosen:
-        exponent = _power(strides[layer] / target)
+        exponent = doublings_in(strides[layer] / target)
         assert exponent is not None
         levels.append(Level(layer, exponent))
     return levels
 
 
-def _power(ratio: Fraction) -> int | None:
+def doublings_in(ratio: Fraction) -> int | None:
     """Return n of a ratio of 2^n, which may be below 0; None where it is no power of two."""
     top, bottom = ratio.numerator, ratio.denominator
     if top & (top - 1) or bottom & (bottom - 1):

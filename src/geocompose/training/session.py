@@ -111,6 +111,9 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
     record.data |= data.describe()
     record.weights |= getattr(session.built.model.encoder, "weights", None) or {}
     record.model |= session.summary.as_record()
+    necks = session.built.plan.necks
+    if all(isinstance(neck, Mapping) for neck in necks):  # others are objects of the user's, which their configuration names
+        record.model["necks"] = list(necks)
     console.show_summary(session.summary, session.built.plan.necks)
     folder.save(record)
     if torch.cuda.is_available():

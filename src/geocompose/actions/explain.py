@@ -1,0 +1,103 @@
+"""One composition explained before it is built: parts with shapes, features between them, the plan, and what it costs."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from geocompose.cli import Experiment, refuse_other_overrides
+from geocompose.configuration.band_choice import chosen_bands
+from geocompose.configuration.diagnosis import groups
+from geocompose.console import console, show_summary
+from geocompose.data.collection import Preview, preflight
+from geocompose.importing import collector_paused
+from geocompose.wording import counted
+
+if TYPE_CHECKING:
+    from geocompose.doctor.examination import Found
+    from geocompose.features import FeatureSpec
+
+# What no composition depends on.
+_IDLE = ("scheduler", "logger")
+
+
+def explain(experiment: Experiment) -> None:
+    """Print what the configuration composes for its data; nothing is downloaded, read or trained.
+
+    Raises:
+        UserError: the parts don't fit together, or not to the data.
+    """
+    looked_at = [group for group in groups(experiment.conf_dir) if group not in _IDLE]
+    refuse_other_overrides(experiment, looked_at, "no composition depends on it")
+    preview = _preview(experiment.config)
+
+    with collector_paused():
+        from geocompose.doctor.examination import examine
+        from geocompose.doctor.shapes import in_one_piece
+        from geocompose.matching import check_early
+        from geocompose.summary import summarize
+
+    bands = chosen_bands(experiment.config, preview.inputs.bands)
+    check_early(experiment.config, bands, preview.values)
+    log = logging.getLogger("geocompose")
+    level = log.level
+    log.setLevel(logging.ERROR)  # nothing is built for real: news of weights would be none
+    try:
+        with collector_paused():
+            found = examine(experiment.config, preview)
+        plan = found.trial.plan
+        with in_one_piece():
+            summary = summarize(found.trial.model, image_size=plan.image_size, num_frames=plan.num_frames)
+    finally:
+        log.setLevel(level)
+    show_summary(summary, plan.necks)
+    _show(found, experiment.config)
+
+
+def _preview(config: Mapping[str, Any]) -> Preview:
+    if config["data"]["_target_"].startswith("geocompose.data."):
+        named = config["data"].get("bands")
+        return preflight(config["data"], lambda available: list(named or available))
+    from geocompose.assembly import build_data
+
+    data = build_data(config)
+    return Preview(data.inputs, data.target)
+
+
+def _show(found: "Found", config: Mapping[str, Any]) -> None:
+    plan, inputs = found.trial.plan, found.inputs
+    out = console()
+    frames = f", {plan.num_frames} frames" if plan.num_frames > 1 else ""
+    beside = f", with {' and '.join(inputs.coordinates)}" if inputs.coordinates else ""
+    out.print(
+        f"image: {len(inputs.bands)} bands ({', '.join(inputs.bands)}), {inputs.tile_px} x {inputs.tile_px} pixels{frames}{beside}"
+    )
+    for name, bands in (getattr(found.trial.model.encoder, "modalities", None) or {}).items():
+        out.print(f"  {name} reads {', '.join(bands)}")
+    out.print(f"padded to multiples of {plan.pad_multiple} pixels")
+    out.print(f"features of the backbone: {_features(plan.backbone_features)}")
+    out.print(f"features for the decoder: {_features(plan.decoder_features)}")
+    if plan.unreached:
+        shown = ", ".join(plan.unreached[:3]) + (", ..." if len(plan.unreached) > 3 else "")
+        out.print(f"not used, so that they don't learn: {counted(len(plan.unreached), 'tensor')} ({shown})")
+    memory = found.memory
+    parts = {
+        "weights": memory.weights,
+        "gradients": memory.gradients,
+        "optimizer": memory.optimizer,
+        "kept for the backward": memory.kept,
+        "passing": memory.passing,
+        "batch": memory.batch,
+    }
+    told = ", ".join(f"{name} {size / 2**20:,.0f}" for name, size in parts.items())
+    batch = config["data"]["batch_size"]
+    out.print(
+        f"training takes about {memory.total_mb:,} MB at data.batch_size={batch}, trainer.precision={config['trainer']['precision']} "
+        f"({told}, and the libraries)"
+    )
+
+
+def _features(specs: "Sequence[FeatureSpec]") -> str:
+    """Return features in words, equal neighbours as one: `4 x 192 ch, 1/16, tokens`."""
+    counts = [(len(list(same)), spec) for spec, same in groupby(specs)]
+    return "; ".join(f"{count} x {spec}" if count > 1 else str(spec) for count, spec in counts)

@@ -1,0 +1,24 @@
+"""Classes of the user's own on the command line: `backbone._target_=my_module.Net backbone.width=16`."""
+
+from collections.abc import Sequence
+
+GROUPS = ("backbone", "decoder")  # those with an option `own`, which has no keys but those that somebody gives it
+
+
+def open_own_parts(arguments: Sequence[str]) -> list[str]:
+    """Return the command line's arguments in Hydra's form for keys that an option doesn't have, for classes of the user's own.
+
+    A group whose `_target_` is given without an option is that of `GROUP=own`: another option's keys would be no arguments of
+    the class.
+    """
+    keys = [text.lstrip("+").partition("=")[0] for text in arguments]
+    opened = list(arguments)
+    for group in GROUPS:
+        if f"{group}._target_" in keys and group not in keys:
+            opened.append(f"{group}=own")
+        if f"{group}=own" in opened:
+            opened = [
+                f"++{text}" if text.startswith(f"{group}.") and not text.startswith(f"{group}._target_=") else text
+                for text in opened
+            ]
+    return opened

@@ -1,0 +1,157 @@
+"""One composition under examination: tried at two sizes on the meta device, and what it costs."""
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from geocompose.assembly import trial_model
+from geocompose.configuration.band_choice import chosen_bands
+from geocompose.data.collection import Preview
+from geocompose.data.target import Target
+from geocompose.doctor.cells import Cells
+from geocompose.doctor.kept import KeptBackbones
+from geocompose.doctor.ledger import Flops
+from geocompose.doctor.row import UNEXPECTED, Row, necks_as_written
+from geocompose.doctor.shapes import in_one_piece
+from geocompose.doctor.training_memory import TrainingMemory, training_memory
+from geocompose.errors import UserError
+from geocompose.inputs import Inputs
+from geocompose.models.output import ModelOutput
+from geocompose.probing import check_training_batch, input_channels, meta_coordinates, meta_forward, meta_image
+from geocompose.trial import Trial
+
+Keeping = Callable[[Callable[..., torch.nn.Module]], Callable[..., torch.nn.Module]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of a composition that fits together.
+
+    trial: its plan, and its model in shapes, in which only that requires gradients which learns. inputs: what the data
+    gives it. gflops: one image, forward, 2 a multiply-add.
+    """
+
+    trial: Trial
+    inputs: Inputs
+    parameters: int
+    trainable: int
+    gflops: float
+    memory: TrainingMemory
+
+
+def examine(config: Mapping[str, Any], preview: Preview, keeping: Keeping | None = None) -> Found:
+    """Return what a configuration composes for its data, tried at the data's tile size and at one that is not square.
+
+    preview: of the data, with all the bands that there are. keeping: see `trial_model`.
+
+    Raises:
+        UserError: the parts don't fit together, or not to the data.
+    """
+    inputs = replace(preview.inputs, bands=tuple(chosen_bands(config, preview.inputs.bands)))
+    with in_one_piece():
+        trial = trial_model(config, inputs=inputs, target=preview.target, keeping=keeping)
+        _stop_learning(trial, config["task"])
+        return _measured(trial, inputs, preview.target, config)
+
+
+def _stop_learning(trial: Trial, task: Mapping[str, Any]) -> None:
+    """Let only that require gradients which will: not what the composition never uses, nor what the task freezes."""
+    model = trial.model
+    for name in trial.plan.unreached:
+        model.get_parameter(name).requires_grad_(False)
+    parts = {"backbone": model.freeze_encoder, "decoder": model.freeze_decoder, "head": model.freeze_head}
+    for part, freeze in parts.items():
+        if task.get(f"freeze_{part}"):
+            freeze()
+
+
+def _measured(trial: Trial, inputs: Inputs, target: Target, config: Mapping[str, Any]) -> Found:
+    model, tile = trial.model, inputs.tile_px
+    with Flops() as flops:
+        _check_output(_output(trial, (tile, tile), inputs), (tile, tile), target)
+    other = (tile, max(1, 3 * tile // 4 - 1))  # one that no patch divides
+    _check_output(_output(trial, other, inputs), other, target)
+    batch_size = int(config["data"]["batch_size"])
+    if batch_size == 1:
+        check_training_batch(model, image_size=(tile, tile), num_frames=trial.plan.num_frames)
+    memory = training_memory(model, _images(trial, (tile, tile), inputs, batch_size), target, config)
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    trainable = sum(size for size, learns in sizes if learns)
+    return Found(trial, inputs, sum(size for size, _ in sizes), trainable, flops.total / 1e9, memory)
+
+
+class Doctor:
+    """Examines cells one after the other; keeps the backbones that it has met."""
+
+    def __init__(self, cells: Cells) -> None:
+        self.cells = cells
+        self._kept = KeptBackbones()
+
+    def rows(self, pair: tuple[str, str]) -> list[Row]:
+        """Return the rows of a backbone with a decoder: one for each task."""
+        return [self._row(*pair, task) for task in self.cells.bases]
+
+    def _row(self, backbone: str, decoder: str, task: str) -> Row:
+        start = time.perf_counter()
+        log = logging.getLogger("geocompose")
+        level = log.level
+        log.setLevel(logging.ERROR)  # nothing is built for real: news of weights would be none
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                config = self.cells.config(backbone, decoder, task)
+                found = examine(config, self.cells.bases[task].preview, self._kept.keeping)
+        except UserError as error:
+            return Row(backbone, decoder, task, "refused", _one_line(error), seconds=_since(start))
+        except Exception as error:  # noqa: BLE001 - one broken cell must not hide the others; it is counted apart
+            reason = f"{UNEXPECTED}{type(error).__name__}: {_one_line(error)}"
+            return Row(backbone, decoder, task, "refused", reason, seconds=_since(start))
+        finally:
+            log.setLevel(level)
+        return Row(
+            backbone,
+            decoder,
+            task,
+            "ok",
+            necks=necks_as_written(found.trial.plan.necks),
+            parameters=found.parameters,
+            trainable=found.trainable,
+            gflops=round(found.gflops, 3),
+            training_memory_mb=found.memory.total_mb,
+            seconds=_since(start),
+        )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _since(start: float) -> float:
+    return round(time.perf_counter() - start, 3)
+
+
+def _images(trial: Trial, size: tuple[int, int], inputs: Inputs, batch_size: int = 1) -> dict[str, Any]:
+    """Return a batch in shapes, as the model's forward takes it."""
+    encoder, frames = trial.model.encoder, trial.plan.num_frames
+    one: dict[str, Tensor] = {
+        "image": meta_image(input_channels(encoder), frames, size),
+        **meta_coordinates(encoder, frames, inputs.coordinates),
+    }
+    return {name: value.expand(batch_size, *value.shape[1:]).clone() for name, value in one.items()}
+
+
+def _output(trial: Trial, size: tuple[int, int], inputs: Inputs) -> ModelOutput:
+    return meta_forward(trial.model, **_images(trial, size, inputs))
+
+
+def _check_output(returned: ModelOutput, size: tuple[int, int], target: Target) -> None:
+    """Make sure that a model's outputs are as its task reads them."""
+    outputs = () if target.num_outputs == 1 and not target.of_classes else (target.num_outputs,)
+    shape = (1, *outputs, *(size if target.pixel_wise else ()))
+    for output in (returned.output, *returned.auxiliary_heads.values()):
+        assert tuple(output.shape) == shape, f"an output of shape {tuple(output.shape)} instead of {shape}"

@@ -1,0 +1,48 @@
+"""A composition explained without building it."""
+
+import re
+
+import pytest
+
+from geocompose.errors import UserError
+from tests.command import run
+
+
+def explained(capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
+    run("action=explain", *overrides)
+    return capsys.readouterr().out
+
+
+def test_a_composition_is_explained_with_shapes_plan_and_cost(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = explained(capsys, "backbone=prithvi", "decoder=upernet", "data.tile_px=64")
+    assert "4 of 17x192" in told
+    assert "neck=list 'neck.necks=[{name: SelectIndices, indices: [2, 5, 8, 11]}, {name: ReshapeTokensToImage}" in told
+    assert "image: 6 bands (BLUE, GREEN, RED, NIR_NARROW, SWIR_1, SWIR_2), 64 x 64 pixels" in told
+    assert "padded to multiples of 32 pixels" in told
+    assert "features of the backbone: 4 x 192 ch, 1/16, tokens" in told
+    assert "features for the decoder: 48 ch, 1/4, NCHW; 96 ch, 1/8, NCHW" in told
+    assert re.search(r"training takes about \d+ MB at data.batch_size=8, trainer.precision=32-true \(weights 50,", told)
+    assert "1.84 GFLOPs an image" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_of_650_million_parameters_is_explained_without_its_memory(capsys):
+    told = explained(capsys, "backbone=prithvi_eo_v2_600", "decoder=unet", "data.tile_px=224", "peft=lora")
+    assert re.search(r"encoder .* 6\d\d,\d\d\d,\d\d\d ", told)
+    assert re.search(r"training takes about \d+,\d{3} MB", told)
+
+
+def test_what_a_task_freezes_does_not_learn(capsys):
+    told = explained(capsys, "backbone=resnet50", "decoder=unet", "task.freeze_backbone=true")
+    assert re.search(r"encoder .*\n?.* 0% ", told)
+
+
+def test_a_refused_composition_is_its_refusal(capsys):
+    with pytest.raises(UserError, match="UperNetDecoder needs a pyramid"):
+        explained(capsys, "backbone=vit", "decoder=upernet", "neck=none")
+
+
+def test_an_override_that_no_composition_depends_on_is_refused(capsys):
+    with pytest.raises(UserError, match=r"scheduler=none would change nothing: no composition depends on it"):
+        explained(capsys, "scheduler=none")
