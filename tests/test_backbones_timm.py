@@ -254,7 +254,10 @@ def test_a_random_backbone_says_so_in_one_line(caplog):
         ({"kwargs": {"layers": 3}}, "timm can't build resnet50 with .*layers=3"),
         ({"name": "dm_nfnet_f0", "kwargs": {"foo": 1}}, "can't build dm_nfnet_f0.*'foo'"),
         ({"name": "vgg11", "drop_path_rate": 0.1}, "vgg11 has no stochastic depth"),
-        ({"name": "vit_tiny_patch16_224", "img_size": [100, 160]}, r"100x160.*try backbone\.img_size=\[96,160\]"),
+        (
+            {"name": "vit_tiny_patch16_224", "img_size": [100, 160], "kwargs": {"dynamic_img_size": False}},
+            r"100x160.*try backbone\.img_size=\[96,160\]",
+        ),
         ({"name": "csatv2", "in_chans": 6}, "with 6 channels.*made for 3 channels"),
         ({"pretrained": True, "ckpt_path": "a.pt"}, "two sources of weights"),
         ({"ckpt_path": "/nowhere/a.pt"}, "no weight file at /nowhere/a.pt"),
@@ -355,16 +358,34 @@ def test_pretrained_weights_are_loaded_and_recorded(hub):
 
 
 @pytest.mark.parametrize(
-    ("bands", "message"),
+    ("channels", "message"),
     [
-        (["BLUE", "GREEN", "RED", "NIR_NARROW"], "repeated over BLUE GREEN RED NIR_NARROW"),
-        (["VV"], "for VV are made of"),
+        (4, "repeated over 4 channels"),
+        (1, "for 1 channel are made of"),
     ],
 )
-def test_what_became_of_the_input_layer_is_said(hub, caplog, bands, message):
+def test_what_became_of_the_filters_of_channels_without_names_is_said(hub, caplog, channels, message):
     with caplog.at_level(logging.WARNING, logger="geocompose"):
-        build_timm("test_resnet", pretrained=True, bands=bands)
+        build_timm("test_resnet", pretrained=True, in_chans=channels)
     assert [message in record.message for record in caplog.records if record.name == "geocompose"] == [True]
+
+
+def test_bands_that_the_weights_lack_need_a_consent():
+    for device in ("cpu", "meta"):
+        with (
+            torch.device(device),
+            pytest.raises(UserError, match=r"have no band NIR_NARROW, VV; they have RED, GREEN, BLUE"),
+        ):
+            build_timm("test_resnet", pretrained=True, bands=["RED", "NIR_NARROW", "VV"])
+
+
+def test_an_input_layer_that_is_no_convolution_of_three_bands_does_not_follow_them(hub, monkeypatch):
+    whole_weights(hub / "model.safetensors", "tresnet_m")  # its stem sees 48 channels, a cell's pixels side by side
+    monkeypatch.setattr(timm_weights, "download", lambda repository, file: hub / file)
+    with pytest.raises(
+        UserError, match=r"weights of tresnet_m can't follow the bands: its input layer, .*, is no convolution"
+    ):
+        build_timm("tresnet_m", pretrained=True, bands=["BLUE", "GREEN", "RED"])
 
 
 def test_red_green_and_blue_in_another_order_get_their_own_filters(hub):
@@ -399,3 +420,10 @@ def test_a_build_on_the_meta_device_downloads_and_allocates_nothing():
     module = on_meta("vit_7b_patch16_dinov3", pretrained=True)
     assert module.weights is None
     assert all(parameter.is_meta for parameter in module.parameters())
+
+
+def test_the_size_of_a_model_that_takes_any_is_rounded_up_to_whole_patches():
+    with torch.device("meta"):
+        model = build_timm("vit_small_patch14_dinov2", img_size=[64, 100])
+    assert model.img_size == (70, 112)
+    assert model.model.patch_embed.grid_size == (5, 8)

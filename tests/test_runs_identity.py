@@ -139,6 +139,30 @@ def test_a_key_added_later_is_left_out_at_its_neutral_value():
     assert counted({"data": {"augment": {"flip": False, "blur": False}}, "x": {}}, rules) == {"x": {}}
 
 
+def test_an_option_has_values_of_its_own_at_which_a_key_changes_nothing():
+    rules = IdentityRules(
+        defaults={"data.unit": None},
+        options=[{"where": {"data.name": "floods", "data.kind": 1}, "defaults": {"data.unit": "dn", "x": 0}}],
+    )
+    floods = {"name": "floods", "kind": 1}
+    assert counted({"data": {**floods, "unit": "dn"}, "x": 0}, rules) == {"data": floods}
+    assert counted({"data": {**floods, "unit": None}}, rules) == {"data": {**floods, "unit": None}}
+    for other in ({"name": "floods", "kind": True}, {"name": "floods"}, {"name": "fields", "kind": 1}):
+        assert counted({"data": {**other, "unit": None}, "x": 0}, rules) == {"data": other, "x": 0}
+        assert counted({"data": {**other, "unit": "dn"}}, rules) == {"data": {**other, "unit": "dn"}}
+
+
+def test_a_consent_that_timm_was_given_later_counts_for_others_as_it_did(rules):
+    timm, prithvi = "geocompose.backbones.timm.build_timm", "geocompose.backbones.prithvi_variants.build_prithvi"
+
+    def identity(target: str, **more: object) -> str:
+        return run_id(config(backbone={"_target_": target, **more}), INPUTS, rules)
+
+    assert identity(timm, allow_random_bands=False) == identity(timm)
+    assert identity(timm, allow_random_bands=True) != identity(timm)
+    assert identity(prithvi, allow_random_bands=False) != identity(prithvi)
+
+
 def test_of_split_files_names_and_roles_count_but_not_their_folder(rules):
     def identity(**files: str) -> str:
         return run_id(config(data__split=None, data__split_files=files), INPUTS, rules)
@@ -173,6 +197,9 @@ def test_folder_name_is_safe_for_file_systems():
         ("volatile: {a: 1}", "volatile must be a list of keys"),
         ("volatile: [1]", "volatile must be a list of keys"),
         ("defaults: [a]", "defaults must be a mapping from keys"),
+        ("options: {where: {a: 1}}", "options must be a list of {where: {KEY: VALUE}, defaults: {KEY: VALUE}}"),
+        ("options: [{where: {a: 1}, default: {b: 1}}]", "options must be a list of"),
+        ("options: [{where: {1: 1}, defaults: {b: 1}}]", "options must be a list of"),
         ("- a", "must have the sections"),
         ("a: [", "is not valid YAML"),
     ],
@@ -191,7 +218,7 @@ def test_missing_rules_are_refused(tmp_path):
 def test_rules_file_opens_with_what_it_is_and_has_every_section(rules):
     text = (CONF / "identity.yaml").read_text()
     assert text.startswith("# ")
-    assert set(yaml.safe_load(text)) == {"volatile", "contents", "file_names", "defaults", "neutral"}
+    assert set(yaml.safe_load(text)) == {"volatile", "contents", "file_names", "defaults", "neutral", "options"}
     assert rules.contents["data.root"] == "data"
 
 

@@ -3,15 +3,30 @@
 from fractions import Fraction
 
 import pytest
+import timm
 import torch
+from hydra import compose, initialize_config_dir
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from geocompose.actions import evaluate
+from geocompose.assembly import build_model
+from geocompose.backbones import timm_weights
+from geocompose.backbones.timm import build_timm
+from geocompose.bands import HLS_BANDS
+from geocompose.cli import Experiment
+from geocompose.configuration.checking import check
+from geocompose.configuration.diagnosis import groups
+from geocompose.data.target import Target
 from geocompose.decoders.fcn import FCNDecoder
 from geocompose.decoders.smp_architectures import ARCHITECTURES
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
+from geocompose.inputs import Inputs
 from geocompose.registry import BACKBONE_REGISTRY, DECODER_REGISTRY, MultiSourceRegistry
+from geocompose.runs import Record, load_rules, run_id
 from geocompose.summary import summarize
+from tests.command import CONF
 
 
 def build(size, backbone="prithvi_eo_tiny", decoder="UperNetDecoder", coordinates=None, **arguments):
@@ -249,3 +264,78 @@ def test_a_place_that_is_no_latitude_and_longitude_is_refused():
 def test_a_source_whose_prefix_would_never_be_found_is_refused():
     with pytest.raises(ValueError, match="ends at the first underscore"):
         MultiSourceRegistry("backbone", "geocompose.backbones").register_source("my_zoo", {})
+
+
+# Bands, units and places. Others of this kind stand beside what they need: water indices read in one unit, an offset of a run
+# that reads digital numbers and published numbers without a unit in test_bands_units.py, longitudes from 0 to 360 in
+# test_data_coordinates.py, bands that a part of a fusion was told to read in test_fusion.py.
+
+
+@pytest.fixture
+def photographs(tmp_path, monkeypatch):
+    """Weights of timm's test_resnet for red, green and blue, as its hub has them; returns those of the input layer."""
+    torch.manual_seed(7)
+    state = timm.create_model("test_resnet").state_dict()
+    save_file(state, tmp_path / "model.safetensors")
+    monkeypatch.setattr(timm_weights, "download", lambda repository, file: tmp_path / file)
+    return state["conv1.0.weight"]
+
+
+@pytest.mark.parametrize(
+    ("bands", "filters"),
+    [
+        (["BLUE", "GREEN"], [2, 1]),
+        (["B4"], [0]),
+        (["VV", "B2", "RED"], [None, 2, 0]),
+        ([*HLS_BANDS], [2, 1, 0, None, None, None]),
+    ],
+)
+def test_pretrained_filters_of_timm_go_to_bands_by_name_and_not_by_place(photographs, caplog, bands, filters):
+    random = [band for band, place in zip(bands, filters, strict=True) if place is None]
+    torch.manual_seed(3)
+    fresh = build_timm("test_resnet", bands=bands).state_dict()
+    torch.manual_seed(3)
+    with caplog.at_level("WARNING", logger="geocompose"):
+        module = build_timm("test_resnet", pretrained=True, bands=bands, allow_random_bands=bool(random))
+    found = module.state_dict()["conv1.0.weight"]
+    for place, filter_of in enumerate(filters):
+        expected = fresh["conv1.0.weight"][:, place] if filter_of is None else photographs[:, filter_of]
+        assert torch.equal(found[:, place], expected)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ([f"No pretrained weights for {', '.join(random)}: these bands start randomly, as allowed."] if random else [])
+
+
+def test_a_consent_on_the_command_line_gives_no_band_another_ones_filters(photographs):
+    overrides = ["backbone=timm", "backbone.name=test_resnet", "backbone.pretrained=true", "data.allow_mismatch=[unit,band]"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = check(compose("config", overrides=[*overrides, "decoder=fcn"]), groups(CONF))
+    model = build_model(config, inputs=Inputs(HLS_BANDS, 32), target=Target("segmentation", ("land", "water"))).model
+    assert torch.equal(model.encoder.state_dict()["conv1.0.weight"][:, 0], photographs[:, 2])
+
+
+SEN1FLOODS11 = {"_target_": "geocompose.data.geotiff.GeoTiffData", "name": "sen1floods11", "root": None}
+GEOTIFF = {**SEN1FLOODS11, "name": "geotiff"}
+
+
+@pytest.mark.parametrize("data", [SEN1FLOODS11, GEOTIFF])
+def test_values_that_a_model_may_read_in_another_unit_are_another_run(data):
+    # A model that knows reflectance from 0 to 1 reads a ten-thousandth of what it reads where no unit is stated.
+    rules = load_rules(CONF)
+    units = ["reflectance_1e4", None, "reflectance", "dn"]
+    assert len({run_id({"data": {**data, "unit": unit}}, {}, rules) for unit in units}) == len(units)
+
+
+def test_runs_recorded_before_there_were_units_keep_their_identity():
+    rules = load_rules(CONF)
+    stated = {"unit": "reflectance_1e4", "level": "TOA", "offset": None}
+    assert run_id({"data": {**SEN1FLOODS11, **stated}}, {}, rules) == run_id({"data": SEN1FLOODS11}, {}, rules)
+    assert run_id({"data": {**GEOTIFF, "unit": None}}, {}, rules) == run_id({"data": GEOTIFF}, {}, rules)
+
+
+@pytest.mark.parametrize(("typed", "read_with"), [(0.0, 0.0), (None, 1000.0)])
+def test_an_offset_that_was_stated_for_other_data_is_kept_where_its_unit_is_the_run_s(typed, read_with):
+    other = {"_target_": "geocompose.data.geotiff.GeoTiffData", "unit": None, "offset": typed, "scale": None, "tile_px": 64}
+    trained = {"tile_px": 32, "unit": "dn", "offset": 1000.0, "scale": None}
+    experiment = Experiment({"data": other}, {}, ["data=geotiff", f"data.offset={typed}"], CONF)
+    chosen = evaluate._data(experiment, {"data": dict(other)}, Record(run_id="0123456789", data=trained), None)
+    assert (chosen["unit"], chosen["offset"], chosen["tile_px"]) == ("dn", read_with, 32)

@@ -91,6 +91,11 @@ class BandChoice:
                 "Leave these bands out, or let them start randomly: backbone.allow_random_bands=true."
             )
 
+    @property
+    def is_the_same(self) -> bool:
+        """Whether the model's bands are those of the weights, in their order."""
+        return self.places == list(range(len(self.pretrained_bands)))
+
     def of_input(self, pretrained: Tensor, own: Tensor) -> Tensor:
         """Return the patch embedding's weights (embed_dim, bands, frames, rows, columns) for the model's bands."""
         self._check_count(pretrained.shape[1])

@@ -8,7 +8,8 @@ import torch
 from timm.models import get_arch_pretrained_cfgs, is_model_pretrained
 from torch import nn
 
-from geocompose.backbones.band_names import band_names
+from geocompose.backbones.foreign_arguments import image_size, input_channels
+from geocompose.backbones.prithvi_weights import BandChoice
 from geocompose.backbones.timm_probe import Architecture, architecture_of, create, probe, reductions_of
 from geocompose.backbones.timm_weights import load_checkpoint, load_pretrained, pretraining_of
 from geocompose.errors import UserError, choices
@@ -45,6 +46,7 @@ def build_timm(
     ckpt_path: str | None = None,
     drop_path_rate: float | None = None,
     kwargs: dict[str, object] | None = None,
+    allow_random_bands: bool = False,
 ) -> nn.Module:
     """Return timm's own features module of the model `name`: images (B, C, H, W) in, a list of feature maps out.
 
@@ -54,17 +56,19 @@ def build_timm(
     gradients. Within `torch.device("meta")` nothing is downloaded, read or allocated.
 
     name: a name of `timm.list_models()`, with or without a tag of pretrained weights (`resnet50.a1_in1k`).
-    pretrained: load timm's weights, through the Hugging Face hub; for more bands timm repeats the input's filters, and
-        red, green and blue in another order get their own ones.
+    pretrained: load timm's weights, through the Hugging Face hub. Their filters go to red, green and blue by name.
     bands: names of the input's bands; their number is `in_chans`.
-    in_chans: number of input channels where `bands` is null; null is 3.
-    img_size: height and width in pixels; null is the model's own. Models that need no size take any.
+    in_chans: number of input channels where `bands` is null; null is 3. Channels without names get pretrained filters as
+        timm makes them: repeated, rescaled, or of one channel the sum of all.
+    img_size: height and width in pixels; null is the model's own. Models that need no size take any, and where they have
+        patches, whole ones: the size is rounded up to them.
     out_indices: levels to return, ascending, negative ones from the end; null is all levels of a pyramid, and four
         evenly spaced layers ending in the last of a model whose layers all have one stride.
     ckpt_path: weights under timm's names (safetensors or torch); all names have to match but those of the classifier
         and of layers that aren't returned.
     drop_path_rate: stochastic depth from 0 to below 1; null is timm's default.
     kwargs: further arguments of the model's class in timm.
+    allow_random_bands: consent to bands that the weights lack; their filters start randomly.
 
     Raises:
         UserError: a name, tag, band, argument, size, level or weight file that doesn't fit; says what does.
@@ -72,28 +76,33 @@ def build_timm(
     _check_name(name, pretrained)
     if pretrained and ckpt_path:
         raise UserError("backbone.pretrained=true and backbone.ckpt_path are two sources of weights: give one of them.")
-    bands = None if bands is None else band_names("backbone.bands", bands)
-    channels = _channels(bands, in_chans)
-    size = _size(img_size)
+    bands, channels = input_channels(bands, in_chans)
+    size = image_size(img_size)
     architecture = architecture_of(name)
     arguments = {"in_chans": channels} | _arguments(name, architecture, size, drop_path_rate, kwargs or {})
     # Arguments of the user's may change the number of levels, as `depth` does.
     reductions = reductions_of(name, architecture, arguments) if kwargs else architecture.reductions
     arguments["out_indices"] = _levels(name, reductions, out_indices)
 
-    if size is None:
-        size = architecture.input_size
-        if arguments.get("dynamic_img_size"):
-            # Such a model takes whole patches only; where its own size isn't made of them, it never saw the rest.
-            patch = max(reductions.values())
-            size = (size[0] // patch * patch, size[1] // patch * patch)
+    own = size is None
+    size = architecture.input_size if size is None else size
+    if arguments.get("dynamic_img_size"):
+        # Such a model takes whole patches only. Where its own size isn't made of them, it never saw the rest; images of a
+        # given size are padded.
+        patch = max(reductions.values())
+        rows, columns = ((side if own else side + patch - 1) // patch * patch for side in size)
+        size = rows, columns
+        if not own:
+            arguments["img_size"] = size
     found = probe(name, architecture, arguments, channels, size)
+    pretraining = pretraining_of(name) if pretrained else None
+    choice = BandChoice(bands, pretraining.names, allow_random_bands) if pretraining and bands else None
     weights = None
     on_meta = torch.get_default_device().type == "meta"
     if on_meta:
         module = found.module
     elif pretrained:
-        module, weights = load_pretrained(name, architecture, arguments, bands, channels)
+        module, weights = load_pretrained(name, architecture, arguments, choice)
     else:
         module = create(name, architecture, arguments)
     found.apply_to(module)
@@ -109,7 +118,7 @@ def build_timm(
         "img_size": size,
         "fixed_size": found.fixed_size,
         "weights": weights,
-        "pretraining": pretraining_of(name) if pretrained else None,
+        "pretraining": pretraining,
     }
     for key, value in attributes.items():
         setattr(module, key, value)
@@ -135,32 +144,6 @@ def _check_name(name: str, pretrained: bool) -> None:
         others = [each for each in tags if is_model_pretrained(each)]
         instead = choices(name, others) if others else "Write backbone.pretrained=false or choose another model."
         raise UserError(f"backbone.pretrained=true: timm has no pretrained weights for {name}. {instead}")
-
-
-def _channels(bands: list[str] | None, in_chans: int | None) -> int:
-    """Return the number of input channels: that of the bands where they are given."""
-    if bands is None:
-        if in_chans is not None and in_chans < 1:
-            raise UserError(f"backbone.in_chans={in_chans}: a backbone needs at least one input channel.")
-        return 3 if in_chans is None else in_chans
-    if in_chans not in (None, len(bands)):
-        raise UserError(
-            f"backbone.in_chans={in_chans} contradicts backbone.bands={list(bands)}, which are {len(bands)}: "
-            "leave one of them out."
-        )
-    return len(bands)
-
-
-def _size(img_size: int | list[int] | None) -> tuple[int, int] | None:
-    """Return height and width, or None where the model's own size is wanted."""
-    if img_size is None:
-        return None
-    pair = [img_size, img_size] if isinstance(img_size, int) else list(img_size)
-    if len(pair) != 2 or any(side < 1 for side in pair):
-        raise UserError(
-            f"backbone.img_size={img_size}: give one number of pixels, or height and width as in [224,320]."
-        )
-    return pair[0], pair[1]
 
 
 def _arguments(

@@ -11,8 +11,9 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from geocompose.backbones.checkpoints import download, read_state_dict, sha256
+from geocompose.backbones.foreign_weights import RGB, fill, of_photographs
+from geocompose.backbones.prithvi_weights import BandChoice
 from geocompose.backbones.timm_probe import Architecture, create, on_meta
-from geocompose.bands import canonical
 from geocompose.errors import UserError
 from geocompose.pretraining import Pretraining
 
@@ -25,10 +26,6 @@ SAFE_NAMES = {
 }
 
 
-# The channels of timm's weights, in their order: photographs.
-PHOTOGRAPH = ("RED", "GREEN", "BLUE")
-
-
 def pretraining_of(name: str) -> Pretraining | None:
     """Return what timm's weights have seen: 8-bit colours, whose mean and deviation timm gives per 1.0 of 255.
 
@@ -36,39 +33,61 @@ def pretraining_of(name: str) -> Pretraining | None:
     """
     config = get_pretrained_cfg(name)
     assert config is not None, name
-    if config.input_size[0] != len(PHOTOGRAPH):
-        return None
-    mean, std = (tuple(255 * float(value) for value in numbers) for numbers in (config.mean, config.std))
-    return Pretraining(PHOTOGRAPH, "uint8", None, mean, std)
+    return of_photographs(config.mean, config.std) if config.input_size[0] == len(RGB) else None
 
 
 def load_pretrained(
     name: str,
     architecture: Architecture,
     arguments: dict[str, object],
-    bands: list[str] | None,
-    channels: int,
+    choice: BandChoice | None,
 ) -> tuple[nn.Module, dict[str, str]]:
     """Return the features module with timm's pretrained weights, and their source and sha256.
+
+    choice: which of the weights' filters belong to which band. None leaves other channels than theirs, which have no
+        names, to timm.
 
     Raises:
         UserError: the weights can't be had, or don't cover the model with these arguments; says why.
     """
     file, source = _pretrained_file(name)
+    origin = {"source": source, "sha256": sha256(file)}
+    if choice is None or choice.is_the_same:
+        module = _with_pretrained(name, architecture, arguments, file)
+        _say_what_became_of_the_input_layer(name, module, arguments["in_chans"])
+        return module, origin
+    with torch.random.fork_rng(devices=[]):
+        theirs = _with_pretrained(name, architecture, arguments | {"in_chans": len(RGB)}, file).state_dict()
+    with on_meta():
+        other = create(name, architecture, arguments | {"in_chans": len(RGB) + 1}).state_dict()
+    input_layers = {key for key, value in theirs.items() if value.shape != other[key].shape}
+    odd = sorted(key for key in input_layers if theirs[key].ndim != 4 or theirs[key].shape[1] != len(RGB))
+    if odd or not input_layers:
+        raise UserError(
+            f"The weights of {name} can't follow the bands: its input layer{f', {_listed(odd)},' if odd else ''} is no convolution of "
+            "red, green and blue. Write 'data.bands=[RED,GREEN,BLUE]', the order of its weights, or backbone.pretrained=false."
+        )
+    module = create(name, architecture, arguments)
+    fill(module, theirs, input_layers, choice, name)
+    return module, origin
+
+
+def _with_pretrained(
+    name: str, architecture: Architecture, arguments: dict[str, object], file: Path
+) -> nn.Module:
+    """Return the features module as timm fills it from a file of weights."""
     # timm reads this very file, so that the sha256 is that of what was loaded.
     overlay = {"file": str(file), "custom_load": False}
     module = create(name, architecture, arguments | {"pretrained": True, "pretrained_cfg_overlay": overlay})
     # timm leaves parameters random without an error where the weights have none for them.
-    covered = _names_of(name, architecture, {"in_chans": channels})
+    covered = _names_of(name, architecture, {"in_chans": arguments["in_chans"]})
     random = [key for key in module.state_dict() if key not in covered]
     if random:
         raise UserError(
             f"backbone.pretrained=true: the weights of {name} have no values for {_listed(random)}, which "
             "backbone.kwargs add. Leave those out, or use backbone.pretrained=false."
         )
-    _order_by_name(name, module, bands)
-    _say_what_became_of_the_input_layer(name, module, bands, channels)
-    return module, {"source": source, "sha256": sha256(file)}
+    return module
 
 
 def _pretrained_file(name: str) -> tuple[Path, str]:
@@ -105,25 +124,6 @@ def _download_url(url: str) -> Path:
     return path
 
 
-def _order_by_name(name: str, module: nn.Module, bands: list[str] | None) -> None:
-    """Give red, green and blue in another order the filters of their own names."""
-    names = [canonical(band) for band in bands or ()]
-    config: Any = module.pretrained_cfg
-    if sorted(names) != sorted(PHOTOGRAPH) or names == list(PHOTOGRAPH) or config["input_size"][0] != len(PHOTOGRAPH):
-        return
-    places = [PHOTOGRAPH.index(band) for band in names]
-    own = dict(module.named_parameters())
-    found = _input_weights(module)
-    if not found or any(own[key].ndim != 4 for key in found):
-        raise UserError(
-            f"The input layer of {name} can't be put in the order of backbone.bands={bands}: it is no convolution. Write "
-            "'data.bands=[RED,GREEN,BLUE]', the order of its weights."
-        )
-    with torch.no_grad():
-        for key in found:
-            own[key].copy_(own[key][:, places].clone())
-
-
 def _input_weights(module: nn.Module) -> list[str]:
     """Return the names of the weights that an image meets first, as timm says which they are."""
     config: Any = module.pretrained_cfg
@@ -133,15 +133,16 @@ def _input_weights(module: nn.Module) -> list[str]:
     return [key for layer in layers for key in _spellings(f"{layer}.weight") if key in own]
 
 
-def _say_what_became_of_the_input_layer(name: str, module: nn.Module, bands: list[str] | None, channels: int) -> None:
-    """Log one line where pretrained weights for another number of channels were loaded."""
+def _say_what_became_of_the_input_layer(name: str, module: nn.Module, channels: object) -> None:
+    """Log one line where timm turned pretrained weights into those of another number of channels."""
     config: Any = module.pretrained_cfg
     pretrained_channels = config["input_size"][0]
+    assert isinstance(channels, int), channels
     if channels == pretrained_channels:
         return
     own = dict(module.named_parameters())
     found = _input_weights(module)
-    shown = " ".join(bands) if bands else f"{channels} channels"
+    shown = "1 channel" if channels == 1 else f"{channels} channels"
     # Looked up in the weights themselves: timm leaves a layer random that it can't convert.
     repeats = channels > pretrained_channels and all(
         own[key].ndim == 4 and torch.equal(own[key][:, 0], own[key][:, pretrained_channels]) for key in found

@@ -21,6 +21,7 @@ PACKAGES = (
     "timm",
     "segmentation-models-pytorch",
     "peft",
+    "transformers",
     "hydra-core",
     "omegaconf",
     "pydantic",
@@ -36,7 +37,7 @@ PACKAGES = (
     "tensorboard",
 )
 # Of optional sources: recorded where they are installed.
-OPTIONAL_PACKAGES = ("torchgeo", "transformers", "mmsegmentation", "mmengine", "mmcv", "mmcv-lite", "terratorch")
+OPTIONAL_PACKAGES = ("torchgeo", "mmsegmentation", "mmengine", "mmcv", "mmcv-lite", "terratorch")
 _GIT_TIMEOUT_S = 20
 
 

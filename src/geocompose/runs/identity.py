@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import Any
@@ -23,6 +23,8 @@ class IdentityRules:
     contents: left out, since what the path holds counts; the value names the input that holds its hash.
     file_names: paths reduced to their file names.
     defaults: left out at the given value. neutral: left out at any of the given values.
+    options: mappings of `where`, values by key without patterns, and `defaults`, which come in place of those above for
+        configurations that have all these values.
     """
 
     volatile: tuple[str, ...] = ()
@@ -30,6 +32,16 @@ class IdentityRules:
     file_names: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     neutral: Mapping[str, list[Any]] = field(default_factory=dict)
+    options: Sequence[Mapping[str, Mapping[str, Any]]] = ()
+
+    def of(self, config: Mapping[str, Any]) -> "IdentityRules":
+        """Return the rules for one configuration: those of its options are among the others."""
+        defaults = dict(self.defaults)
+        values = {".".join(key): value for key, value in _walk(config, ())}
+        for option in self.options:
+            if all(key in values and _same(values[key], value) for key, value in option["where"].items()):
+                defaults |= option["defaults"]
+        return replace(self, defaults=defaults, options=())
 
 
 def load_rules(conf_dir: Path) -> IdentityRules:
@@ -55,6 +67,9 @@ def load_rules(conf_dir: Path) -> IdentityRules:
     for name, section in sections.items():
         if name not in known:
             raise UserError(f"{path} has an unknown section {name!r}. {choices(name, known)}")
+        if name == "options":
+            _check_options(path, section)
+            continue
         wanted = dict if name in ("contents", "defaults", "neutral") else list
         entries = section if isinstance(section, list) else list(section or ())
         if not isinstance(section, wanted) or not all(isinstance(entry, str) for entry in entries):
@@ -66,12 +81,29 @@ def load_rules(conf_dir: Path) -> IdentityRules:
         file_names=tuple(sections.get("file_names", ())),
         defaults=sections.get("defaults", {}),
         neutral=sections.get("neutral", {}),
+        options=tuple(sections.get("options", ())),
     )
+
+
+def _check_options(path: Path, section: object) -> None:
+    """Refuse a section `options` of another form.
+
+    Raises:
+        UserError: says the form.
+    """
+    entries = section if isinstance(section, list) else [section]
+    for entry in entries if entries else [None]:
+        if not isinstance(entry, dict) or entry.keys() != {"where", "defaults"} or not all(map(_by_text, entry.values())):
+            raise UserError(f"{path}: options must be a list of {{where: {{KEY: VALUE}}, defaults: {{KEY: VALUE}}}}, got {section!r}.")
+
+
+def _by_text(section: object) -> bool:
+    return isinstance(section, dict) and bool(section) and all(isinstance(key, str) for key in section)
 
 
 def counted(config: Mapping[str, Any], rules: IdentityRules) -> dict[str, Any]:
     """Return the part of `config` (plain, resolved, typed) that identifies a run under `rules`."""
-    left = _left(config, (), rules)
+    left = _left(config, (), rules.of(config))
     return {} if left is _GONE else left
 
 
