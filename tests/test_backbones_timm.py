@@ -255,7 +255,7 @@ def test_a_random_backbone_says_so_in_one_line(caplog):
         ({"name": "dm_nfnet_f0", "kwargs": {"foo": 1}}, "can't build dm_nfnet_f0.*'foo'"),
         ({"name": "vgg11", "drop_path_rate": 0.1}, "vgg11 has no stochastic depth"),
         (
-            {"name": "vit_tiny_patch16_224", "img_size": [100, 160], "kwargs": {"dynamic_img_size": False}},
+            {"name": "maxvit_tiny_rw_224", "img_size": [100, 160]},
             r"100x160.*try backbone\.img_size=\[96,160\]",
         ),
         ({"name": "csatv2", "in_chans": 6}, "with 6 channels.*made for 3 channels"),

@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import diagnose, groups
 from geocompose.configuration.own_parts import open_own_parts
+from geocompose.configuration.source_names import check_source_names
 from geocompose.errors import UserError
 from geocompose.sweep import Jobs, own_overrides
 
@@ -126,6 +127,7 @@ def run_action(composed: DictConfig, conf_dir: Path) -> object:
         in_sweep=hydra_config.mode is RunMode.MULTIRUN,
     )
     try:
+        check_source_names(config)
         return action(experiment, **arguments)
     except UserError as error:
         if error.part in experiment.choices:

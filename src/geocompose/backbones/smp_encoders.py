@@ -15,7 +15,7 @@ from geocompose.backbones.foreign_arguments import image_size, input_channels, l
 from geocompose.backbones.foreign_probe import FOREIGN_ERRORS, Probe, on_meta, probe, refuse_size, whole_patches
 from geocompose.backbones.foreign_weights import RGB, fill, input_bands, load_file, of_photographs
 from geocompose.backbones.prithvi_weights import BandChoice
-from geocompose.backbones.smp_encoders_names import NAMES
+from geocompose.backbones.smp_encoders_names import check_name
 from geocompose.errors import UserError, choices
 from geocompose.pretraining import Pretraining
 
@@ -110,12 +110,7 @@ def build_smp_encoder(
 
 def _check(name: str, weights: str | None, ckpt_path: str | None, depth: int, output_stride: int) -> None:
     """Refuse what smp doesn't have."""
-    if name.startswith("tu-"):
-        raise UserError(
-            f"backbone.name={name}: that is timm's {name[3:]}; write backbone=timm backbone.name={name[3:]}."
-        )
-    if name not in NAMES:
-        raise UserError(f"backbone.name={name}: smp has no such encoder. {choices(name, NAMES)}")
+    check_name(name)
     if not 3 <= depth <= 5:
         raise UserError(f"backbone.depth is the number of times the resolution is halved, 3 to 5; got {depth}.")
     if output_stride not in OUTPUT_STRIDES:

@@ -1,5 +1,7 @@
 """The encoders of segmentation_models.pytorch by name, so that listing or missing one imports nothing. Source: smp 0.6."""
 
+from geocompose.errors import UserError, choices
+
 NAMES = (
     "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x4d",
     "resnext101_32x8d", "resnext101_32x16d", "resnext101_32x32d", "resnext101_32x48d", "dpn68", "dpn68b", "dpn92",
@@ -15,3 +17,17 @@ NAMES = (
     "timm-skresnext50_32x4d", "mit_b0", "mit_b1", "mit_b2", "mit_b3", "mit_b4", "mit_b5", "mobileone_s0",
     "mobileone_s1", "mobileone_s2", "mobileone_s3", "mobileone_s4",
 )  # fmt: skip
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that is no encoder's.
+
+    Raises:
+        UserError: names the nearest, or where timm's models are.
+    """
+    if name.startswith("tu-"):
+        raise UserError(
+            f"backbone.name={name}: that is timm's {name[3:]}; write backbone=timm backbone.name={name[3:]}."
+        )
+    if name not in NAMES:
+        raise UserError(f"backbone.name={name}: smp has no such encoder. {choices(name, NAMES)}")

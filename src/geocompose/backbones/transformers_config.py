@@ -15,7 +15,7 @@ from geocompose.backbones.checkpoints import download
 from geocompose.backbones.foreign_arguments import check_kwargs
 from geocompose.backbones.transformers_capturing import make_picklable
 from geocompose.backbones.transformers_hiera import sort_tokens_first
-from geocompose.backbones.transformers_types import REFUSED, TYPES
+from geocompose.backbones.transformers_types import TYPES, check_type, is_folder_or_hub
 from geocompose.errors import UserError, choices
 from geocompose.optional import imported
 
@@ -149,7 +149,7 @@ def definition(name: str, kwargs: Mapping[str, object]) -> Definition:
     settings: dict[str, Any] = {}
     folder = None
     model_type = name
-    if name not in TYPES and ("/" in name or Path(name).is_dir()):
+    if is_folder_or_hub(name):
         folder = _folder(name)
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         model_type = str(settings.get("model_type"))
@@ -181,12 +181,7 @@ def _folder(name: str) -> Path:
 def _classes(source: ModuleType, model_type: str, name: str) -> tuple[type[Any], type[nn.Module]]:
     """Return the classes of a type's config and backbone."""
     where = f"backbone.name={name}" if model_type == name else f"backbone.name={name} is of the type {model_type}"
-    if model_type in REFUSED:
-        raise UserError(f"{where}: this can be no backbone, for {REFUSED[model_type]}.")
-    if model_type not in TYPES:
-        raise UserError(
-            f"{where}: transformers has no backbone of this type. {choices(model_type, TYPES, most=len(TYPES))}"
-        )
+    check_type(model_type, where)
     config_name, backbone_name = TYPES[model_type]
     if not hasattr(source, config_name):
         raise UserError(f"{where}: transformers {source.__version__} doesn't have it yet. Update transformers.")

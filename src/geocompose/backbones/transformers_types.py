@@ -4,6 +4,9 @@ Source: transformers 5.23, the mapping behind `AutoBackbone`.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
+
+from geocompose.errors import UserError, choices
 
 # Model type -> class of its config, class of the backbone.
 TYPES: Mapping[str, tuple[str, str]] = {
@@ -44,3 +47,22 @@ REFUSED: Mapping[str, str] = {
     "timm_backbone": "it is a model of timm: write backbone=timm backbone.name=NAME",
     "tipsv2": "it is a model of images and texts: its part for images is tipsv2_vision_model",
 }
+
+
+def is_folder_or_hub(name: str) -> bool:
+    """Return whether a name means a folder or a model of the hub, and no model type."""
+    return name not in TYPES and ("/" in name or Path(name).is_dir())
+
+
+def check_type(model_type: str, where: str) -> None:
+    """Refuse a type that is no backbone of transformers, or none here; `where` begins the message.
+
+    Raises:
+        UserError: says why, or names the nearest.
+    """
+    if model_type in REFUSED:
+        raise UserError(f"{where}: this can be no backbone, for {REFUSED[model_type]}.")
+    if model_type not in TYPES:
+        raise UserError(
+            f"{where}: transformers has no backbone of this type. {choices(model_type, TYPES, most=len(TYPES))}"
+        )

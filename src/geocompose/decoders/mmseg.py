@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from geocompose.decoders.batch_norm import accept_single_values
 from geocompose.decoders.mmseg_any_size import accept_few_cells, draw_bases
 from geocompose.decoders.mmseg_arguments import checked
-from geocompose.decoders.mmseg_heads import HEADS, NOT_HERE, Head
+from geocompose.decoders.mmseg_heads import HEADS, NOT_HERE, Head, head_row
 from geocompose.decoders.mmseg_import import decode_heads
 from geocompose.decoders.needs import Needs
 from geocompose.errors import UserError, choices
@@ -85,21 +85,6 @@ class MmsegDecoder(nn.Module):
             read = [(read[index], None) for index in self._selected]  # a class token, which is ignored
         output = self.decoder(read)
         return output[0] if isinstance(output, tuple) else output  # the others serve its own losses
-
-
-def head_row(name: str) -> Head:
-    """Return the row of a decode head.
-
-    Raises:
-        UserError: there is none, and why; names the nearest.
-    """
-    if name in NOT_HERE:
-        raise UserError(
-            f"mmseg's {name} can't be a decoder here: it {NOT_HERE[name]}. Use another, such as UPerHead; all: {', '.join(HEADS)}."
-        )
-    if name not in HEADS:
-        raise UserError(f"There is no mmseg decode head {name!r} here. {choices(name, HEADS, most=len(HEADS))}")
-    return HEADS[name]
 
 
 def _built(name: str, arguments: Mapping[str, Any], num_classes: int) -> nn.Module:

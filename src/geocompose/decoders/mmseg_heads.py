@@ -8,7 +8,7 @@ from typing import Any
 
 from geocompose.decoders.needs import Needs, reads_feature
 from geocompose.decoders.reading import feature_at
-from geocompose.errors import UserError
+from geocompose.errors import UserError, choices
 
 Arguments = dict[str, Any]
 Strides = Sequence[int | Fraction] | None
@@ -302,3 +302,18 @@ NOT_HERE: Mapping[str, str] = {
     "SideAdapterCLIPHead": "reads the image and CLIP's features of image and text",
     "VPDDepthHead": "reads a diffusion model's features and gives one output between 0 and a greatest depth, whatever the task",
 }
+
+
+def head_row(name: str) -> Head:
+    """Return the row of a decode head.
+
+    Raises:
+        UserError: there is none, and why; names the nearest.
+    """
+    if name in NOT_HERE:
+        raise UserError(
+            f"mmseg's {name} can't be a decoder here: it {NOT_HERE[name]}. Use another, such as UPerHead; all: {', '.join(HEADS)}."
+        )
+    if name not in HEADS:
+        raise UserError(f"There is no mmseg decode head {name!r} here. {choices(name, HEADS, most=len(HEADS))}")
+    return HEADS[name]
