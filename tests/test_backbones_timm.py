@@ -379,13 +379,14 @@ def test_bands_that_the_weights_lack_need_a_consent():
             build_timm("test_resnet", pretrained=True, bands=["RED", "NIR_NARROW", "VV"])
 
 
-def test_an_input_layer_that_is_no_convolution_of_three_bands_does_not_follow_them(hub, monkeypatch):
-    whole_weights(hub / "model.safetensors", "tresnet_m")  # its stem sees 48 channels, a cell's pixels side by side
-    monkeypatch.setattr(timm_weights, "download", lambda repository, file: hub / file)
-    with pytest.raises(
-        UserError, match=r"weights of tresnet_m can't follow the bands: its input layer, .*, is no convolution"
-    ):
-        build_timm("tresnet_m", pretrained=True, bands=["BLUE", "GREEN", "RED"])
+# The stem of the first sees 48 channels, a cell's pixels side by side; the second's is a fixed transform of three.
+@pytest.mark.filterwarnings("ignore:CSATv2 is designed for 3-channel")
+@pytest.mark.parametrize("name", ["tresnet_m", "csatv2"])
+def test_an_input_layer_that_is_no_convolution_of_three_bands_does_not_follow_them(hub, monkeypatch, name):
+    whole_weights(hub / "model.safetensors", name)
+    monkeypatch.setattr(timm_weights, "download", lambda repository, file: hub / "model.safetensors")
+    with pytest.raises(UserError, match=f"weights of {name} can't follow the bands: its input layer is no convolution"):
+        build_timm(name, pretrained=True, bands=["BLUE", "GREEN", "RED"])
 
 
 def test_red_green_and_blue_in_another_order_get_their_own_filters(hub):

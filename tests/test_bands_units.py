@@ -12,9 +12,18 @@ from geocompose.configuration.diagnosis import groups
 from geocompose.data.geotiff import GeoTiffData
 from geocompose.data.synthetic import SyntheticData
 from geocompose.errors import UserError
-from geocompose.matching import check_convertible, check_early, consents, mismatches, units_read, with_consent
+from geocompose.matching import (
+    check_convertible,
+    check_early,
+    consents,
+    mismatches,
+    taken_for,
+    units_read,
+    with_consent,
+)
 from geocompose.pretraining import Pretraining
 from geocompose.sensors import SENSORS
+from geocompose.training.session import read_alike
 from geocompose.units import UNITS, Conversion, Values, converted
 from tests.command import CONF
 from tests.data_rasters import BANDS as FIVE
@@ -364,6 +373,33 @@ def test_the_published_unit_is_read_with_random_weights_too():
         check_convertible(Values("db"), ["RED"], ["reflectance_1e4"])
     check_convertible(Values("db", allow_mismatch=["unit"]), ["RED"], ["reflectance_1e4"])
     check_convertible(Values(), ["RED"], ["reflectance_1e4"])
+
+
+@pytest.mark.parametrize(
+    ("stated", "published", "said"),
+    [
+        ({}, "reflectance_1e4", ["data.unit is null: with data.normalize=pretraining, values are taken for reflectance_1e4 (reflectance x 10000)."]),
+        ({}, None, ["data.unit is null: with data.normalize=pretraining, values are taken for the published numbers' unit, which is not known."]),
+        ({"unit": "reflectance"}, "reflectance_1e4", []),
+        ({"normalize": "dataset"}, "reflectance_1e4", []),
+    ],
+)  # fmt: skip
+def test_numbers_published_for_a_unit_are_not_applied_to_values_of_none_without_a_word(
+    tmp_path, caplog, stated, published, said
+):
+    pair(tmp_path)
+    names = [canonical(name) for name in FIVE]
+    seen = Pretraining(tuple(names), published, None, (1.0,) * 5, (2.0,) * 5)
+    data = GeoTiffData(**{**arguments(tmp_path), "normalize": "pretraining", **stated})
+    with caplog.at_level("INFO", logger="geocompose"):
+        read_alike(data, Weighted(None, seen), {"backbone": {}, "data": {}})
+    assert [record.getMessage() for record in caplog.records if record.name == "geocompose"] == said
+
+
+def test_further_rasters_of_no_stated_unit_are_named_by_their_key():
+    values = Values("dn", more={"VV": Values(group="data.more_images[0]")})
+    assert taken_for(values, ["RED", "VV"], ["reflectance_1e4", "db"]) == {"data.more_images[0].unit": "db"}
+    assert taken_for(Values(), ["RED"], [None]) == {"data.unit": None}
 
 
 def test_one_consent_is_for_bands_wherever_it_is_written():

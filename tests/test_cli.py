@@ -47,6 +47,28 @@ def test_a_mistake_is_one_message_and_leaves_nothing(mistake, message, tmp_path)
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("backbone=torchgeo", "backbone.name=resnet51"), "backbone.name=resnet51: torchgeo has no such model. Did you mean 'resnet50'?"),
+        (("backbone=transformers", "backbone.name=dinov22"), "backbone.name=dinov22: transformers has no backbone of this type. Did you mean 'dinov2'?"),
+        (("backbone=smp", "backbone.name=mit_b9"), "backbone.name=mit_b9: smp has no such encoder. Did you mean 'mit_b5'?"),
+        (("decoder=mmseg", "decoder.name=UPerHed"), "There is no mmseg decode head 'UPerHed' here. Did you mean 'UPerHead'?"),
+        (
+            ("backbone=fusion", "backbone@backbone.parts.s1=torchgeo", "backbone.parts.s1.name=resnet51"),
+            "backbone.name=resnet51: torchgeo has no such model. Did you mean 'resnet50'?",
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_name_of_another_librarys_part_is_told_before_anything_of_it_is_loaded(arguments, message, tmp_path):
+    done = run(tmp_path, *arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.splitlines()[1] == f"  (at {arguments[0]})"
+    assert done.stdout.split() == ["no", "torch"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
     "override", ["peft.kwargs={use_dora: true}", "peft.kwargs.use_dora=true", "++peft.kwargs.use_dora=true"]
 )
 def test_what_a_foreign_constructor_knows_is_given_without_a_plus(override, tmp_path):

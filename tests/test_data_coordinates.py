@@ -106,10 +106,14 @@ def test_a_pattern_says_where_an_unusual_date_stands():
     assert date_in_name("p7_2022.01.15.tif", "p?_%Y.%m.%d.tif", advice="") == date(2022, 1, 15)
     with pytest.raises(UserError, match=r"The name x\.tif does not match data\.date_pattern=\*_%d%m%Y_\*\. Do this\."):
         date_in_name("x.tif", "*_%d%m%Y_*", advice="Do this.")
-    with pytest.raises(UserError, match="the tag DATE: 0000-01-01 is no date: years begin at 1"):
-        parse_date("0000-01-01", "the tag DATE")
     with pytest.raises(UserError, match="a_31022022_b: 2022-02-31 is no date: month 2 of 2022 has no day 31"):
         date_in_name("a_31022022_b", "*_%d%m%Y_*", advice="")
+
+
+@pytest.mark.parametrize("text", ["0000-01-01", "0000001"])
+def test_a_year_before_the_first_is_refused_in_its_own_words(text):
+    with pytest.raises(UserError, match=f"the tag DATE: {text} is no date: years begin at 1"):
+        parse_date(text, "the tag DATE")
 
 
 @pytest.mark.parametrize("pattern", ["*_%Y%m_*", "%Y%m%d%j", "%Y%m%d%d", "*", "%H%Y%m%d"])

@@ -327,7 +327,9 @@ def test_which_part_reads_which_bands_is_said_once(caplog):
     with caplog.at_level("INFO", logger="geocompose"):
         factory = EncoderDecoderFactory((32, 32))
         parts = {"s2": dict(PRITHVI), "s1": dict(RESNET)}
-        factory.build_model("segmentation", "fusion", "FCNDecoder", backbone_kwargs={"parts": parts}, num_classes=2, necks="auto")
+        factory.build_model(
+            "segmentation", "fusion", "FCNDecoder", backbone_kwargs={"parts": parts}, num_classes=2, necks="auto"
+        )
     said = [record.getMessage() for record in caplog.records if "reads" in record.getMessage()]
     assert said == [
         "The part s2 of the backbone reads BLUE, GREEN, RED.",

@@ -19,7 +19,7 @@ QUICK = (
 )  # fmt: skip
 SMALL_PARTS = (
     "backbone=fusion", "backbone.parts.s2.embed_dim=48", "backbone.parts.s2.depth=2", "backbone.parts.s2.num_heads=4",
-    "backbone@backbone.parts.s1=timm", "backbone.parts.s1.name=test_resnet", "backbone.parts.s1.bands=[VV,VH]",
+    "backbone@backbone.parts.s1=timm", "backbone.parts.s1.name=test_resnet",
 )  # fmt: skip
 
 

@@ -302,11 +302,18 @@ def test_pretrained_filters_of_timm_go_to_bands_by_name_and_not_by_place(photogr
         expected = fresh["conv1.0.weight"][:, place] if filter_of is None else photographs[:, filter_of]
         assert torch.equal(found[:, place], expected)
     said = [record.getMessage() for record in caplog.records]
-    assert said == ([f"No pretrained weights for {', '.join(random)}: these bands start randomly, as allowed."] if random else [])
+    assert said == (
+        [f"No pretrained weights for {', '.join(random)}: these bands start randomly, as allowed."] if random else []
+    )
 
 
 def test_a_consent_on_the_command_line_gives_no_band_another_ones_filters(photographs):
-    overrides = ["backbone=timm", "backbone.name=test_resnet", "backbone.pretrained=true", "data.allow_mismatch=[unit,band]"]
+    overrides = [
+        "backbone=timm",
+        "backbone.name=test_resnet",
+        "backbone.pretrained=true",
+        "data.allow_mismatch=[unit,band]",
+    ]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = check(compose("config", overrides=[*overrides, "decoder=fcn"]), groups(CONF))
     model = build_model(config, inputs=Inputs(HLS_BANDS, 32), target=Target("segmentation", ("land", "water"))).model
@@ -334,7 +341,13 @@ def test_runs_recorded_before_there_were_units_keep_their_identity():
 
 @pytest.mark.parametrize(("typed", "read_with"), [(0.0, 0.0), (None, 1000.0)])
 def test_an_offset_that_was_stated_for_other_data_is_kept_where_its_unit_is_the_run_s(typed, read_with):
-    other = {"_target_": "geocompose.data.geotiff.GeoTiffData", "unit": None, "offset": typed, "scale": None, "tile_px": 64}
+    other = {
+        "_target_": "geocompose.data.geotiff.GeoTiffData",
+        "unit": None,
+        "offset": typed,
+        "scale": None,
+        "tile_px": 64,
+    }
     trained = {"tile_px": 32, "unit": "dn", "offset": 1000.0, "scale": None}
     experiment = Experiment({"data": other}, {}, ["data=geotiff", f"data.offset={typed}"], CONF)
     chosen = evaluate._data(experiment, {"data": dict(other)}, Record(run_id="0123456789", data=trained), None)

@@ -242,7 +242,7 @@ class PlacesAndVector(nn.Module):
         (Tokens, "FCNDecoder", [{"name": "SelectIndices", "indices": [0]}, IN]),
         (Tokens, "smp_PAN", [TO_MAPS, IN]),  # it skips two
         (Tokens, "smp_DPT", [TO_MAPS, IN]),
-        (Tokens, "smp_DeepLabV3Plus", [TO_MAPS, PYRAMID]),
+        (Tokens, "smp_DeepLabV3Plus", [TO_MAPS, PYRAMID, IN, IN]),
         (Tokens, "MLPDecoder", None),  # a head finds no pixels in tokens
         (Tokens, "IdentityDecoder", [{"name": "SelectIndices", "indices": [-1]}]),
         (PlacesAndVector, "FCNDecoder", None),
@@ -254,9 +254,14 @@ def test_the_list_that_a_refusal_writes_works(backbone, decoder, necks):
         compose(backbone(), decoder, necks=necks)
     said = str(refusal.value)
     whole = re.search(r"'neck\.necks=(\[.*\])'", said)
-    more = re.search(r"Add to the end of neck\.necks: (.*)\. Or use", said)
+    more = re.search(r"Add (to the end of|before AddInputLevel in) neck\.necks: (.*)\. Or use", said)
     assert whole or more, said
-    written = yaml.safe_load(whole.group(1)) if whole else [*(necks or []), *yaml.safe_load(f"[{more.group(1)}]")]
+    if whole:
+        written = yaml.safe_load(whole.group(1))
+    else:
+        place = (necks or []).index(IN) if more.group(1).startswith("before") else len(necks or [])
+        written = [*(necks or [])]
+        written[place:place] = yaml.safe_load(f"[{more.group(2)}]")
     compose(backbone(), decoder, necks=written)
 
 
@@ -316,7 +321,7 @@ def as_a_dict(maps: Tensor) -> dict[str, Tensor]:
         (OwnBackbone(listed, out_channels=8), "The backbone OwnBackbone has out_channels=8: give it a list of its features' widths"),
         (OwnBackbone(listed, out_channels=["8"]), r"has out_channels=\['8'\]: give it a list"),
         (OwnBackbone(as_a_dict, out_channels=[8, 8]), r"returns a dict with the keys 'res4', 'res5'; .* Return such a list, for example \[features\['res4'\], features\['res5'\]\]"),
-        (OwnBackbone(lambda maps: maps, out_channels=[8]), r"returns one tensor of shape \(1, 8, 56, 56\); .* Return \[features\] and set out_channels"),
+        (OwnBackbone(lambda maps: maps, out_channels=[8]), r"returns one tensor of shape \(1, 8, 56, 896\); .* Return \[features\] and set out_channels"),
         (OwnBackbone(lambda maps: [maps, None], out_channels=[8, 8]), "returns list of Tensor, NoneType; a backbone returns a list of tensors"),
         (OwnBackbone(listed, out_channels=[8, 8]), r"declares 2 features \(\[8, 8\]\) and returns 1"),
         (OwnBackbone(listed, out_channels=[16]), r"returns a feature of shape \(1, 8, 16, 16\) for an image of 64 x 64 pixels, declared 16 wide \(out_channels\)"),

@@ -173,6 +173,15 @@ def check_convertible(values: Values, bands: Sequence[str], units: Sequence[str 
         )
 
 
+def taken_for(values: Values, bands: Sequence[str], units: Sequence[str | None]) -> dict[str, str | None]:
+    """Return what data that states no unit has to be where published numbers normalise it, by the keys that are null.
+
+    units: those that a model reads, one a band; None where nobody knows.
+    """
+    stated = [values.band(band) for band in bands]
+    return {f"{own.group}.unit": unit for own, unit in zip(stated, units, strict=True) if own.unit is None}
+
+
 def check_counted_alike(values: Values, recorded: Mapping[str, Any]) -> None:
     """Refuse digital numbers with another offset or scale than the training's, for a model that reads them as they are.
 

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from geocompose.cli import Experiment, refuse_other_overrides
-from geocompose.configuration.band_choice import chosen_bands
+from geocompose.configuration.band_choice import check_rasters_read, chosen_bands
 from geocompose.configuration.diagnosis import groups
 from geocompose.console import console, show_summary
 from geocompose.data.collection import Preview, preflight
@@ -30,6 +30,8 @@ def explain(experiment: Experiment) -> None:
     looked_at = [group for group in groups(experiment.conf_dir) if group not in _IDLE]
     refuse_other_overrides(experiment, looked_at, "no composition depends on it")
     preview = _preview(experiment.config)
+    bands = chosen_bands(experiment.config, preview.inputs.bands)
+    check_rasters_read(experiment.config, bands, preview.values.more)
 
     with collector_paused():
         from geocompose.doctor.examination import examine
@@ -37,7 +39,6 @@ def explain(experiment: Experiment) -> None:
         from geocompose.matching import check_early
         from geocompose.summary import summarize
 
-    bands = chosen_bands(experiment.config, preview.inputs.bands)
     check_early(experiment.config, bands, preview.values)
     log = logging.getLogger("geocompose")
     level = log.level

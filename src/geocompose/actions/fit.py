@@ -14,7 +14,7 @@ import yaml
 
 from geocompose.bands import check_names
 from geocompose.cli import Experiment
-from geocompose.configuration.band_choice import chosen_bands
+from geocompose.configuration.band_choice import check_rasters_read, chosen_bands
 from geocompose.configuration.weights import weight_files
 from geocompose.console import console, show_result
 from geocompose.data.collection import Preview, preflight
@@ -113,6 +113,7 @@ def _prepare(config: Mapping[str, Any], folder: RunFolder) -> "Session":
     """Build and check everything; the model first, before the training loop's libraries are loaded."""
     preview = _preview(config)
     if preview is not None:
+        check_rasters_read(config, preview.inputs.bands, preview.values.more)
         check_early(config, preview.inputs.bands, preview.values)
     built = None
     with collector_paused():

@@ -1,6 +1,7 @@
 """Weights for timm's models: timm's own from the hub, or a checkpoint under timm's names."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -58,23 +59,13 @@ def load_pretrained(
         return module, origin
     with torch.random.fork_rng(devices=[]):
         theirs = _with_pretrained(name, architecture, arguments | {"in_chans": len(RGB)}, file).state_dict()
-    with on_meta():
-        other = create(name, architecture, arguments | {"in_chans": len(RGB) + 1}).state_dict()
-    input_layers = {key for key, value in theirs.items() if value.shape != other[key].shape}
-    odd = sorted(key for key in input_layers if theirs[key].ndim != 4 or theirs[key].shape[1] != len(RGB))
-    if odd or not input_layers:
-        raise UserError(
-            f"The weights of {name} can't follow the bands: its input layer{f', {_listed(odd)},' if odd else ''} is no convolution of "
-            "red, green and blue. Write 'data.bands=[RED,GREEN,BLUE]', the order of its weights, or backbone.pretrained=false."
-        )
+    input_layers = _input_layers(name, architecture, arguments, theirs)
     module = create(name, architecture, arguments)
     fill(module, theirs, input_layers, choice, name)
     return module, origin
 
 
-def _with_pretrained(
-    name: str, architecture: Architecture, arguments: dict[str, object], file: Path
-) -> nn.Module:
+def _with_pretrained(name: str, architecture: Architecture, arguments: dict[str, object], file: Path) -> nn.Module:
     """Return the features module as timm fills it from a file of weights."""
     # timm reads this very file, so that the sha256 is that of what was loaded.
     overlay = {"file": str(file), "custom_load": False}
@@ -88,6 +79,31 @@ def _with_pretrained(
             "backbone.kwargs add. Leave those out, or use backbone.pretrained=false."
         )
     return module
+
+
+def _input_layers(
+    name: str, architecture: Architecture, arguments: dict[str, object], theirs: Mapping[str, Tensor]
+) -> set[str]:
+    """Return the names of the weights that an image meets first.
+
+    theirs: the weights of a model of three channels.
+
+    Raises:
+        UserError: they are no filters of these.
+    """
+    refusal = UserError(
+        f"The weights of {name} can't follow the bands: its input layer is no convolution of red, green and blue. Write "
+        "'data.bands=[RED,GREEN,BLUE]', the order of its weights, or backbone.pretrained=false."
+    )
+    try:
+        with on_meta():
+            other = create(name, architecture, arguments | {"in_chans": len(RGB) + 1}).state_dict()
+    except UserError as error:  # a model of three channels only
+        raise refusal from error
+    found = {key for key, value in theirs.items() if value.shape != other[key].shape}
+    if not found or any(theirs[key].ndim != 4 or theirs[key].shape[1] != len(RGB) for key in found):
+        raise refusal
+    return found
 
 
 def _pretrained_file(name: str) -> tuple[Path, str]:

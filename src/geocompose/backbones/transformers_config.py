@@ -16,7 +16,7 @@ from geocompose.backbones.foreign_arguments import check_kwargs
 from geocompose.backbones.transformers_capturing import make_picklable
 from geocompose.backbones.transformers_hiera import sort_tokens_first
 from geocompose.backbones.transformers_types import TYPES, check_type, is_folder_or_hub
-from geocompose.errors import UserError, choices
+from geocompose.errors import UserError
 from geocompose.optional import imported
 
 # Keys of configs that have a place of their own in `build_transformers`.

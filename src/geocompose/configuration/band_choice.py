@@ -6,6 +6,7 @@ from typing import Any
 from geocompose.bands import canonical, check_names
 from geocompose.configuration.part_bands import bands_of_parts, joined
 from geocompose.errors import UserError
+from geocompose.units import Values
 
 
 def chosen_bands(config: Mapping[str, Any], available: Sequence[str]) -> list[str]:
@@ -37,3 +38,33 @@ def chosen_bands(config: Mapping[str, Any], available: Sequence[str]) -> list[st
     if trained_on and all(canonical(name) in there for name in trained_on):
         return list(trained_on)
     return list(available)
+
+
+def check_rasters_read(config: Mapping[str, Any], bands: Sequence[str], more: Mapping[str, Values] | None) -> None:
+    """Refuse a further raster of the data's of which nothing would be read, where nobody chose the bands by name.
+
+    config: a checked configuration. bands: those to read. more: the bands of further rasters, by the vocabulary's names; the
+    group of each one's values is its raster's place in the configuration.
+
+    Raises:
+        UserError: names the raster, its bands, and what to write.
+    """
+    backbone = config["backbone"]
+    if config["data"].get("bands") or backbone.get("bands"):
+        return
+    of_rasters: dict[str, list[str]] = {}
+    for band, values in (more or {}).items():
+        of_rasters.setdefault(values.group, []).append(band)
+    read = {canonical(band) for band in bands}
+    for raster, own in of_rasters.items():
+        if read.isdisjoint(own):
+            several = bool(backbone.get("parts"))
+            why = "its parts name or were trained on" if several else "it was trained on"
+            apart = "name them in the bands of a part (backbone.parts)" if several else "write backbone=fusion (two backbones)"
+            error = UserError(
+                f"{raster} has the bands {', '.join(own)}, and the backbone would read none of them: data.bands is null, so that it reads "
+                f"what {why}, {', '.join(bands)}. Write 'data.bands=[{','.join([*bands, *own])}]' for one backbone that reads all of them, "
+                f"or {apart}, or leave {raster} out."
+            )
+            error.part = "backbone"
+            raise error

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from geocompose.decoders.batch_norm import accept_single_values
 from geocompose.decoders.mmseg_any_size import accept_few_cells, draw_bases
 from geocompose.decoders.mmseg_arguments import checked
-from geocompose.decoders.mmseg_heads import HEADS, NOT_HERE, Head, head_row
+from geocompose.decoders.mmseg_heads import HEADS, NOT_HERE, head_row
 from geocompose.decoders.mmseg_import import decode_heads
 from geocompose.decoders.needs import Needs
-from geocompose.errors import UserError, choices
+from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
 
 

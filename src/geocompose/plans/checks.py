@@ -38,12 +38,16 @@ def check_needs(
     Raises:
         UserError: says what the decoder needs, what it would get, and what to write instead.
     """
-    for problem in _problems(needs, list(specs)):
+    added = sum(neck_name(neck) == "AddInputLevel" for neck in necks) if isinstance(choice, NeckList) else 0
+    for problem in _problems(needs, list(specs), added):
         raise UserError(f"{decoder} {problem}. {_advice(needs, list(specs), choice, list(necks), main)}")
 
 
-def _problems(needs: Needs, specs: list[FeatureSpec]) -> Iterator[str]:
-    """Yield what a decoder needs that these features are not."""
+def _problems(needs: Needs, specs: list[FeatureSpec], added: int) -> Iterator[str]:
+    """Yield what a decoder needs that these features are not.
+
+    added: levels that a written list puts first for a decoder to skip, which hold nothing.
+    """
     given = listed(specs)
     if any(spec.layout not in needs.layouts for spec in specs):
         yield f"reads {' or '.join(KINDS[layout] for layout in needs.layouts)}, but gets: {given}"
@@ -51,6 +55,9 @@ def _problems(needs: Needs, specs: list[FeatureSpec]) -> Iterator[str]:
     skipped = {0: "", 1: " (it skips the first)"}.get(needs.skips, f" (it skips the first {needs.skips})")
     if len(specs) < least:
         yield f"needs {least} features or more{skipped}, but gets {len(specs)}: {given}"
+    if added > needs.skips and (needs.pyramid or needs.one_scale or needs.powers_of_two):
+        skips = "none" if not needs.skips else f"{needs.skips} only"
+        yield f"would read a level of AddInputLevel, which holds nothing and is there to be skipped; it skips {skips}, and gets: {given}"
     read = specs[needs.skips :]
     strides = [spec.stride for spec in read]
     shown = f"levels at strides {_shown(specs)}{skipped}"
@@ -86,9 +93,9 @@ def _advice(
             f"neck=auto plans for the main decoder, {main}: take an auxiliary decoder that reads what that one reads, or write the "
             "necks yourself (neck=list)."
         )
-    if any(spec.layout == "vector" for spec in specs):
-        if any(neck_name(neck) == "AggregateTokens" for neck in necks):
-            return "Vectors have no rows and columns: leave AggregateTokens out."
+    aggregated = any(neck_name(neck) == "AggregateTokens" for neck in necks)
+    if aggregated and any(spec.layout == "vector" for spec in specs):
+        return "Vectors have no rows and columns: leave AggregateTokens out."
     if all(spec.layout == "vector" for spec in specs):
         return (
             "No neck makes maps of vectors: take a backbone that returns maps or tokens, or, for a task of whole images such as "

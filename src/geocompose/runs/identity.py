@@ -93,8 +93,14 @@ def _check_options(path: Path, section: object) -> None:
     """
     entries = section if isinstance(section, list) else [section]
     for entry in entries if entries else [None]:
-        if not isinstance(entry, dict) or entry.keys() != {"where", "defaults"} or not all(map(_by_text, entry.values())):
-            raise UserError(f"{path}: options must be a list of {{where: {{KEY: VALUE}}, defaults: {{KEY: VALUE}}}}, got {section!r}.")
+        if (
+            not isinstance(entry, dict)
+            or entry.keys() != {"where", "defaults"}
+            or not all(map(_by_text, entry.values()))
+        ):
+            raise UserError(
+                f"{path}: options must be a list of {{where: {{KEY: VALUE}}, defaults: {{KEY: VALUE}}}}, got {section!r}."
+            )
 
 
 def _by_text(section: object) -> bool:

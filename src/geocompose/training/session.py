@@ -19,7 +19,7 @@ from geocompose.assembly import BuiltModel, build_data, build_model, instantiate
 from geocompose.data.baselines import run_baselines
 from geocompose.data.module import SceneData
 from geocompose.errors import UserError
-from geocompose.matching import check_convertible, consents, known, mismatches, units_read
+from geocompose.matching import check_convertible, consents, known, mismatches, taken_for, units_read
 from geocompose.probing import check_training_batch
 from geocompose.runs import Record, RunFolder
 from geocompose.summary import Summary, summarize
@@ -29,6 +29,7 @@ from geocompose.training.output_range import check_output_range
 from geocompose.training.pictures import draw
 from geocompose.training.rehearsal import rehearse
 from geocompose.training.step_seed import StepSeed
+from geocompose.units import UNITS
 
 log = logging.getLogger("geocompose")
 
@@ -112,7 +113,9 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
     record.weights |= getattr(session.built.model.encoder, "weights", None) or {}
     record.model |= session.summary.as_record()
     necks = session.built.plan.necks
-    if all(isinstance(neck, Mapping) for neck in necks):  # others are objects of the user's, which their configuration names
+    if all(
+        isinstance(neck, Mapping) for neck in necks
+    ):  # others are objects of the user's, which their configuration names
         record.model["necks"] = list(necks)
     console.show_summary(session.summary, session.built.plan.necks)
     folder.save(record)
@@ -189,7 +192,11 @@ def _normalize(data: SceneData, encoder: torch.nn.Module) -> None:
             "data.normalize=pretraining needs the backbone's published statistics of these bands, and there are none "
             f"for {data.bands}. Use data.normalize=dataset."
         )
-    check_convertible(data.values, data.bands, units_read(encoder, data.bands))
+    units = units_read(encoder, data.bands)
+    check_convertible(data.values, data.bands, units)
+    for key, unit in taken_for(data.values, data.bands, units).items():
+        said = "the published numbers' unit, which is not known" if unit is None else f"{unit} ({UNITS[unit]})"
+        log.info("%s is null: with data.normalize=pretraining, values are taken for %s.", key, said)
     data.set_normalization(*published)
 
 
