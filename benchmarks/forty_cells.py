@@ -66,7 +66,8 @@ def train(config: dict[str, Any], steps: int = STEPS) -> dict[str, Any]:
     """Train one configuration in this process; return the losses on one batch and what the first two steps took."""
     import torch
 
-    from geocompose.assembly import build_data, build_model, instantiate, seed_weights
+    from geocompose.assembly import build_data, build_model, seed_weights
+    from geocompose.instantiation import instantiate
 
     before = resident_mb("VmRSS")
     seed_weights(config["seed"])

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from geocompose import optional
+from geocompose.backbones import torchgeo_weight_names
 from geocompose.backbones.torchgeo import build_torchgeo
 from geocompose.backbones.torchgeo_croma import _patches, distance_bias
 from geocompose.backbones.torchgeo_models import MODELS, REFUSED
@@ -23,6 +24,7 @@ from geocompose.backbones.torchgeo_provenance import CROMA_BANDS, PROVENANCES, n
 from geocompose.backbones.torchgeo_spectra import COPERNICUS_UM, DOFA_UM, bandwidths_um, wavelengths_um
 from geocompose.backbones.torchgeo_spectral import Panopticon, days_since_1970
 from geocompose.backbones.torchgeo_tokens import plane_encoding, resampled
+from geocompose.backbones.torchgeo_weight_names import WEIGHTS
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.probing import meta_forward, unused
@@ -716,3 +718,36 @@ def test_random_weights_announce_themselves(caplog):
     with caplog.at_level(logging.INFO, "geocompose"):
         build_torchgeo("resnet18")
     assert caplog.messages == ["Backbone resnet18 starts from random weights (backbone.weights=null)."]
+
+
+@needs_torchgeo
+def test_the_table_of_the_weights_names_is_torchgeos():
+    listed = {}
+    for name in MODELS:
+        try:
+            found = library().get_model_weights(name)
+        except KeyError:
+            continue
+        listed[name] = (found.__name__, tuple(found.__members__))
+    assert listed == WEIGHTS
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "message"),
+    [
+        (
+            "resnet50",
+            "SENTINEL2_AL_MOCO",
+            "torchgeo has no such weights for resnet50. Did you mean 'SENTINEL2_ALL_MOCO'",
+        ),
+        ("resnet50", "ResNet18_Weights.SENTINEL2_ALL_MOCO", "the weights of resnet50 are those of ResNet50_Weights"),
+        ("dofa_small_patch16_224", "DOFA_MAE", "torchgeo has no weights for dofa_small_patch16_224"),
+    ],
+)
+def test_a_wrong_name_of_weights_needs_no_torchgeo_to_be_told(monkeypatch, model, weights, message):
+    monkeypatch.setattr(torchgeo_weight_names, "version", lambda package: "0.8.1")
+    with pytest.raises(UserError, match=message):
+        torchgeo_weight_names.check_weights(model, weights)
+    torchgeo_weight_names.check_weights("resnet50", "ResNet50_Weights.SENTINEL2_ALL_MOCO")
+    monkeypatch.setattr(torchgeo_weight_names, "version", lambda package: "0.8.2")  # which may have others
+    torchgeo_weight_names.check_weights(model, weights)

@@ -86,6 +86,17 @@ def test_what_the_vocabulary_lacks_is_refused(name, sensor, message):
     check_names(["my_index", "B8A", "swir22"])
 
 
+def test_a_band_that_data_lack_is_told_with_both_names_of_those_it_has(tmp_path):
+    pair(tmp_path)
+    data = GeoTiffData(**arguments(tmp_path, band_names=["B2", "B3", "B4", "B8A", "x"]))
+    with pytest.raises(
+        UserError,
+        match=r"data\.bands: a_img\.tif has no band 'BLEU'\. Did you mean 'BLUE'\? It has: B2 \(BLUE\), B3 \(GREEN\), B4 \(RED\), "
+        r"B8A \(NIR_NARROW\), x\.",
+    ):
+        data.use_bands(["BLEU"])
+
+
 # Units
 
 
@@ -380,7 +391,7 @@ def test_the_published_unit_is_read_with_random_weights_too():
     [
         ({}, "reflectance_1e4", ["data.unit is null: with data.normalize=pretraining, values are taken for reflectance_1e4 (reflectance x 10000)."]),
         ({}, None, ["data.unit is null: with data.normalize=pretraining, values are taken for the published numbers' unit, which is not known."]),
-        ({"unit": "reflectance"}, "reflectance_1e4", []),
+        ({"unit": "reflectance"}, "reflectance_1e4", ["Values are converted as they are read: reflectance becomes reflectance_1e4 (BLUE, GREEN, RED, NIR_NARROW, SWIR_1)."]),
         ({"normalize": "dataset"}, "reflectance_1e4", []),
     ],
 )  # fmt: skip

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from geocompose.optional import installed
 from tests.command import SMALL
 
 RUN = Path(__file__).resolve().parents[1] / "run.py"
@@ -66,6 +68,34 @@ def test_a_wrong_name_of_another_librarys_part_is_told_before_anything_of_it_is_
     assert done.stderr.splitlines()[1] == f"  (at {arguments[0]})"
     assert done.stdout.split() == ["no", "torch"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "chosen"),
+    [
+        ("torchgeo", ("backbone=torchgeo_resnet50",)),
+        ("mmseg", ("decoder=mmseg_upernet",)),
+        ("terratorch", ("backbone=terratorch_terramind",)),
+    ],
+)
+def test_a_source_that_is_not_installed_is_told_before_torch_is_loaded(source, chosen, tmp_path):
+    if installed(source):
+        pytest.skip(f"{source} is installed")
+    done = run(tmp_path, *chosen)
+    assert done.returncode == 1
+    assert re.match(
+        rf"error: Parts of {source} need .* not installed: pip install -r requirements-{source}\.txt", done.stderr
+    )
+    assert done.stderr.splitlines()[1] == f"  (at {chosen[0]})"
+    assert done.stdout.split() == ["no", "torch"]
+
+
+@pytest.mark.optional
+@pytest.mark.skipif(not installed("torchgeo"), reason="pip install -r requirements-torchgeo.txt")
+def test_a_wrong_name_of_torchgeos_weights_is_told_before_torch_is_loaded(tmp_path):
+    done = run(tmp_path, "backbone=torchgeo_resnet50", "backbone.weights=SENTINEL2_AL_MOCO")
+    assert "torchgeo has no such weights for resnet50. Did you mean 'SENTINEL2_ALL_MOCO'?" in done.stderr
+    assert done.stdout.split() == ["no", "torch"]
 
 
 @pytest.mark.parametrize(

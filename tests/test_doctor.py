@@ -51,6 +51,13 @@ def test_the_doctor_writes_a_row_for_every_backbone_decoder_and_task(folder):
     assert re.search(r"\| unet \| 1 of 1 \| N\d \| \d+\.\d \|", text)
 
 
+def test_a_table_that_is_replaced_is_said_to_be(folder, capsys):
+    doctor("resnet50", "fcn", "segmentation")
+    assert "written: outputs/doctor.csv" in capsys.readouterr().out
+    doctor("resnet50", "unet", "segmentation")
+    assert "replaced: outputs/doctor.csv" in capsys.readouterr().out
+
+
 def test_each_task_is_tried_with_data_of_its_own(folder):
     rows = doctor("resnet50", "fcn", "null")
     assert [row.task for row in rows] == options(CONF, "task")

@@ -249,7 +249,7 @@ def test_an_option_of_a_users_own_needs_a_yaml_alone(tmp_path):
     node = {"_target_": "my_parts.Last", "_partial_": True, "width": 12}
     assert check_node("decoder", node) == node
     constructor: Callable[..., torch.nn.Module]
-    from geocompose.assembly import instantiate
+    from geocompose.instantiation import instantiate
 
     constructor = instantiate(node)
     assert constructor([4, 8]).out_channels == 12

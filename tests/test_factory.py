@@ -151,12 +151,15 @@ def test_the_mappings_of_the_caller_stay_as_they_were():
     assert given == before
 
 
-def test_an_error_inside_a_constructor_comes_through_with_the_part_in_a_note():
+def test_an_error_inside_a_constructor_is_told_as_the_part_s():
     def broken(channel_list: list[int]) -> nn.Module:
         raise KeyError("a mistake of the constructor's own")
 
-    with pytest.raises(KeyError, match="own") as caught:
+    with pytest.raises(
+        UserError, match=r"decoder broken can't be built: its constructor stopped with KeyError: .* own"
+    ) as caught:
         build(decoder=broken, decoder_kwargs=None)
+    assert isinstance(caught.value.__cause__, KeyError)
     assert any("while building decoder broken" in note for note in caught.value.__notes__)
 
 
@@ -234,7 +237,10 @@ class Forgetful(Maps):
 @pytest.mark.parametrize(
     ("backbone", "message"),
     [
-        (Dictionary(), "The backbone Dictionary returns a dict with the keys 0, 1; a backbone returns a list of tensors"),
+        (
+            Dictionary(),
+            "The backbone Dictionary returns a dict with the keys 0, 1; a backbone returns a list of tensors",
+        ),
         (Anonymous(), "The backbone Anonymous has no out_channels"),
         (Boastful(), "Boastful returns a feature of shape .* declared 32 wide"),
         (Forgetful(), r"Forgetful declares 3 features .* and returns 2"),
@@ -263,7 +269,7 @@ def test_a_module_that_is_no_backbone_is_refused_with_what_it_lacks(backbone, me
         ({"decoder": "UperNetDecoder", "necks": None}, "UperNetDecoder needs a pyramid"),
         ({"necks": [{"name": "SelectIndices", "indices": [2, 6]}]}, "there are 6 features, so indices go from 0 to 5"),
         ({"decoder": "smp_FPN", "decoder_kwargs": None, "necks": PYRAMID[:2]}, "FPN needs a pyramid"),
-        ({"backbone_kwargs": {**TINY, "out_indices": [6]}}, "layers 0 to 5, each selectable once"),
+        ({"backbone_kwargs": {**TINY, "out_indices": [6]}}, r"layers 0 to 5 \(or -6 to -1\), each selectable once"),
         ({"decoder_in_index": 7}, "FCNDecoder: in_index goes from -6 to 5 for 6 feature"),
         (
             {"decoder": UperNetDecoder([32, 32, 32, 7], channels=4), "decoder_kwargs": None, "necks": PYRAMID},

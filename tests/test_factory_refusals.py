@@ -45,10 +45,10 @@ WRONG = {
     "backbone that is a number": ({"backbone": 3}, r"A backbone is a name, a module or a constructor; got int"),
     "decoder": ({"decoder": "UpernetDecodr"}, r"There is no decoder 'UpernetDecodr'. Did you mean 'UperNetDecoder'\?"),
     "decoder of a source": ({"decoder": "smp_Unett"}, r"There is no decoder 'smp_Unett'. Did you mean 'smp_Unet'\?"),
-    "backbone_kwargs": ({"backbone_kwargs": {"embed_dm": 32}}, r"takes no argument backbone_embed_dm. Did you mean 'embed_dim'\?"),
-    "backbone argument": ({"backbone_drop_pth": 0.1}, r"takes no argument backbone_drop_pth. Did you mean 'drop_path'\?"),
-    "decoder_kwargs": ({"decoder_kwargs": {"chanels": 8}}, r"FCNDecoder takes no argument decoder_chanels. Did you mean 'channels'\?"),
-    "head_kwargs": ({"head_kwargs": {"droput": 0.1}}, r"takes no argument head_droput. Did you mean 'dropout'\?"),
+    "backbone_kwargs": ({"backbone_kwargs": {"embed_dm": 32}}, r"takes no argument backbone_embed_dm. Did you mean 'backbone_embed_dim'\?"),
+    "backbone argument": ({"backbone_drop_pth": 0.1}, r"takes no argument backbone_drop_pth. Did you mean 'backbone_drop_path'\?"),
+    "decoder_kwargs": ({"decoder_kwargs": {"chanels": 8}}, r"FCNDecoder takes no argument decoder_chanels. Did you mean 'decoder_channels'\?"),
+    "head_kwargs": ({"head_kwargs": {"droput": 0.1}}, r"takes no argument head_droput. Did you mean 'head_dropout'\?"),
     "argument given twice": ({"decoder_channels": 4}, r"decoder_channels is given twice: by itself and in decoder_kwargs"),
     "argument without a prefix": ({"chanels": 4}, r"build_model takes no argument 'chanels'.*prefix backbone_, decoder_ or head_"),
     "argument of the factory": ({"num_clases": 4}, r"build_model takes no argument 'num_clases'.*Did you mean 'num_classes'\?"),
@@ -75,14 +75,14 @@ WRONG = {
     "auxiliary head with an unknown field": ({"aux_decoders": [{"name": "a", "decodr": "FCNDecoder"}]}, r"An auxiliary decoder has no field 'decodr'. Did you mean 'decoder'\?"),
     "auxiliary head without a decoder": ({"aux_decoders": [{"name": "a"}]}, r"has no decoder; write"),
     "auxiliary head without a prefix": (aux("a", channels=4), r"auxiliary decoder a has the argument 'channels'.*such as decoder_channels"),
-    "auxiliary head argument": (aux("a", decoder_chanels=4), r"FCNDecoder takes no argument decoder_chanels. Did you mean 'channels'\?"),
+    "auxiliary head argument": (aux("a", decoder_chanels=4), r"FCNDecoder takes no argument decoder_chanels. Did you mean 'decoder_channels'\?"),
     "two auxiliary heads of one name": (aux("a", "a"), r"Two auxiliary decoders are called 'a'"),
     "auxiliary head's name": (aux("a.b"), r"name is a text without dots; got 'a.b'"),
     "auxiliary decoder": ({"aux_decoders": [AuxiliaryHead("a", "FCNDecodr")]}, r"There is no decoder 'FCNDecodr'. Did you mean 'FCNDecoder'\?"),
     "rescale": ({"rescale": "yes"}, r"rescale is true or false; got 'yes'"),
     "head": ({"head": "SegmentationHed"}, r"There is no head 'SegmentationHed'. Did you mean 'SegmentationHead'\?"),
     "head that is a number": ({"head": 3}, r"A head is a name, a module or a constructor; got int"),
-    "head argument for a decoder with a head": ({"decoder": "LinearDecoder", "decoder_kwargs": None, "head_dropout": 0.1}, r"LinearDecoder includes its head, so nobody takes head_dropout; leave it out"),
+    "head argument for a decoder with a head": ({"decoder": "LinearDecoder", "decoder_kwargs": None, "head_dropout": 0.1}, r"LinearDecoder includes its head, so nobody takes head_dropout \(head\.dropout\); leave it out"),
     "head for a decoder with a head": ({"decoder": "LinearDecoder", "decoder_kwargs": None, "head": nn.Identity()}, r"LinearDecoder includes its head, so nobody takes Identity; leave it out"),
     "image_size_out": ({"image_size_out": 32}, r"image_size_out is rows and columns in pixels, such as \[224, 224\]; got 32"),
     "image_size_out beyond the image": ({"image_size_out": [96, 64]}, r"can't be larger than the image, which has 64 x 64 pixels"),
@@ -192,7 +192,7 @@ def test_every_padding_gives_logits_of_the_image(padding):
 def test_without_padding_an_image_that_the_patch_does_not_divide_is_refused():
     model = build(backbone_padding=None)
     assert model(torch.randn(1, 6, 64, 64)).output.shape == (1, 3, 64, 64)
-    with pytest.raises(UserError, match="Without padding this model can.t take images of 50 x 37 pixels"):
+    with pytest.raises(UserError, match=r"Without padding this model can.t take images of 50 x 37 pixels"):
         model(torch.randn(1, 6, 50, 37))
 
 
@@ -252,7 +252,7 @@ KINDS = {
     "classes of a decoder with a head": ({"decoder": "LinearDecoder", "decoder_kwargs": {"num_classes": 5}}, r"num_classes follows from the composition and is 3 here; got decoder_num_classes=5"),
     "classes in a partial": ({"decoder": partial(LinearDecoder, num_classes=5), "decoder_kwargs": None}, r"num_classes follows from the composition and is 3 here"),
     "strides of a decoder": ({"decoder": "LinearDecoder", "decoder_kwargs": {"strides": [2, 2, 2, 2]}}, r"strides follows from the composition"),
-    "pyramid of tokens": ({"necks": [{"name": "LearnedInterpolateToPyramidal"}]}, r"neck.necks\[0\] \(LearnedInterpolateToPyramidal\) can't read what it gets: 32 ch, 1/16, tokens \(4 times\)\. Write \{name: ReshapeTokensToImage\} before it"),
+    "pyramid of tokens": ({"necks": [{"name": "LearnedInterpolateToPyramidal"}]}, r"neck.necks\[0\] \(LearnedInterpolateToPyramidal\) can't read what it gets: 32 ch, 1/16, tokens \(4 times\)\. Tokens are no maps yet: write \{name: ReshapeTokensToImage\} before it"),
     "pyramid network on tokens": ({"necks": [{"name": "FeaturePyramidNetworkNeck"}, {"name": "ReshapeTokensToImage"}]}, r"neck.necks\[0\] \(FeaturePyramidNetworkNeck\) can't read what it gets.*ReshapeTokensToImage"),
 }  # fmt: skip
 

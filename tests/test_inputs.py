@@ -357,7 +357,7 @@ class OneSize(nn.Module):
 def test_a_backbone_of_one_size_is_looked_at_in_the_size_of_the_data():
     assert [spec.stride for spec in backbone_specs(OneSize(), (96, 96))] == [16]
     with pytest.raises(
-        UserError, match="The backbone OneSize can't take an image of 3 channels and 64 x 64 pixels; it stopped with"
+        UserError, match="The backbone OneSize can't take an image of 3 channels and 64 x 64 pixels, of shape"
     ):
         backbone_specs(OneSize(), (64, 64))
 

@@ -200,7 +200,10 @@ def test_layers_come_in_the_order_asked_for_and_only_the_last_block_is_normalise
             {"variant": "prithvi_eo_v2_30"},
             "There is no Prithvi variant 'prithvi_eo_v2_30'. Did you mean 'prithvi_eo_v2_300'",
         ),
-        ({"out_indices": [0, 3]}, r"layers 0 to 2, each selectable once; got \[0, 3\]"),
+        (
+            {"out_indices": [0, 3]},
+            r"backbone\.out_indices=\[0, 3\]: this backbone has layers 0 to 2 \(or -3 to -1\), each selectable once. Write for example \[0, 1, 2\]",
+        ),
         ({"out_indices": [1, -2]}, "each selectable once"),
         ({"out_indices": []}, "each selectable once"),
         ({"coords_encoding": ["tme"]}, "coords_encoding has no 'tme'. Did you mean 'time'"),

@@ -1,10 +1,12 @@
 """Mistakes that once gave a wrong number, or a wrong model, without a word."""
 
+import re
 from fractions import Fraction
 
 import pytest
 import timm
 import torch
+import yaml
 from hydra import compose, initialize_config_dir
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -264,6 +266,127 @@ def test_a_place_that_is_no_latitude_and_longitude_is_refused():
 def test_a_source_whose_prefix_would_never_be_found_is_refused():
     with pytest.raises(ValueError, match="ends at the first underscore"):
         MultiSourceRegistry("backbone", "geocompose.backbones").register_source("my_zoo", {})
+
+
+# What reads less than somebody selected. TerraTorch's own models do, and have to load: so it is said, not refused.
+
+ONE_SCALE_TO_FOUR = [
+    {"name": "SelectIndices", "indices": [2, 5, 8, 11]},
+    {"name": "ReshapeTokensToImage"},
+    {"name": "LearnedInterpolateToPyramidal"},
+]
+FROM_STRIDE_4 = [{"name": "SelectIndices", "indices": [1, 2, 3, 4]}]
+
+
+@pytest.mark.parametrize(
+    "decoder",
+    [f"smp_{arch}" for arch, row in ARCHITECTURES.items() if row.needs.skips],
+)
+@pytest.mark.parametrize(
+    ("backbone", "necks"),
+    [
+        ("timm_test_resnet", FROM_STRIDE_4),
+        ("timm_test_resnet", None),
+        ("prithvi_eo_v2_tiny_tl", ONE_SCALE_TO_FOUR),
+    ],
+)
+def test_a_level_that_a_decoder_skips_is_told_with_the_list_that_saves_it(decoder, backbone, necks):
+    with torch.device("meta"):
+        _, plan = build(64, backbone, decoder, necks=necks)
+    if decoder == "smp_DeepLabV3Plus" and necks is None:  # it reads two levels, whatever there is before them
+        assert plan.warnings == []
+        return
+    (warning,) = plan.warnings
+    assert re.search(
+        r"skips the first (2 )?features?, where it expects the image's own resolution, and so never reads", warning
+    )
+    added = re.search(r"Add to the end of neck\.necks: (.*)\. Or use neck=auto\.", warning)
+    whole = re.search(r"'neck\.necks=(\[.*\])'", warning)
+    assert added or whole
+    written = [*(necks or []), *yaml.safe_load(f"[{added.group(1)}]")] if added else yaml.safe_load(whole.group(1))
+    with torch.device("meta"):
+        _, plan = build(64, backbone, decoder, necks=written)
+        assert plan.warnings == []
+        assert not [name for name in plan.unreached if name.startswith("neck.") and decoder != "smp_DeepLabV3Plus"]
+        assert build(64, backbone, decoder)[1].warnings == []  # neck=auto
+
+
+def test_a_level_that_is_skipped_is_told_when_the_model_is_built(caplog):
+    with caplog.at_level("WARNING", logger="geocompose"):
+        build(64, "timm_test_resnet", "smp_Unet", necks=FROM_STRIDE_4)
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said.startswith("smp_Unet skips the first feature")
+    assert "Add to the end of neck.necks: {name: AddInputLevel}" in said
+
+
+# Tokens and needs that only look as if they were understood
+
+
+class Tokens(nn.Module):
+    """A backbone of patches of 16 pixels that says nothing of them; `made` turns its tokens into what it returns."""
+
+    out_channels, in_chans = [24], 3
+
+    def __init__(self, made, only=None):
+        super().__init__()
+        self.patch, self.made, self.only = nn.Conv2d(3, 24, 16, 16), made, only
+
+    def forward(self, image):
+        if self.only is not None and image.shape[-1] != self.only:
+            raise ValueError(f"images of {self.only} pixels only")
+        return [self.made(self.patch(image).flatten(2).transpose(1, 2))]
+
+
+@pytest.mark.parametrize(
+    ("made", "only", "message"),
+    [
+        (lambda tokens: tokens[:, :-3], None, r"returns 13 tokens for an image of 64 x 64 pixels and 29 for 128 x 64"),
+        (lambda tokens: tokens[:, :1].expand(-1, 64, -1), None, "64 tokens for an image of 64 x 64 pixels and 64 for 128 x 64"),
+        (lambda tokens: tokens[:, :-3], 64, r"13 tokens for an image of 64 x 64 pixels and 29 for 128 x 64"),
+    ],
+)  # fmt: skip
+def test_tokens_that_no_grid_explains_are_not_explained_by_an_invented_patch(made, only, message):
+    with pytest.raises(UserError, match=rf"{message}, which no grid of patches with prefix tokens before it explains"):
+        build(64, Tokens(made, only), "FCNDecoder")
+
+
+def test_tokens_of_a_backbone_of_one_size_are_not_explained_by_more_prefix_tokens_than_cells():
+    backbone = Tokens(lambda tokens: tokens[:, :-3])
+    backbone.fixed_size, backbone.img_size = True, 64
+    with pytest.raises(UserError, match="returns 13 tokens for an image of 64 x 64 pixels, the one size that it takes"):
+        build(64, backbone, "FCNDecoder")
+
+
+def test_tokens_with_prefix_tokens_are_still_understood():
+    def with_class_token(tokens):
+        return torch.cat([tokens[:, :1], tokens], dim=1)
+
+    for only in (None, 64):
+        (spec,) = build(64, Tokens(with_class_token, only), "FCNDecoder")[1].backbone_features
+        assert (spec.stride, spec.num_prefix_tokens) == (16, 1)
+
+
+@pytest.mark.parametrize(
+    ("needs", "message"),
+    [
+        ({"levels": 4}, r"declares needs = \{'levels': 4\}, which is no Needs\. Write needs = Needs\(levels=4\), from geocompose"),
+        ({"levls": 4}, r"Needs has no 'levls'\. Did you mean 'levels'"),
+        (4, r"Write needs = Needs\(levels=2, pyramid=True\)"),
+    ],
+)  # fmt: skip
+def test_needs_that_are_none_are_not_passed_over(needs, message):
+    class Declares(nn.Module):
+        out_channels = 24
+
+        def __init__(self, channel_list):
+            super().__init__()
+
+        def forward(self, features):
+            return features[-1]
+
+    Declares.needs = needs
+    with pytest.raises(UserError, match=message):
+        build(64, "timm_test_resnet", Declares)
 
 
 # Bands, units and places. Others of this kind stand beside what they need: water indices read in one unit, an offset of a run

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geocompose.assembly import instantiate
 from geocompose.backbones.prithvi_variants import build_prithvi
 from geocompose.backbones.temporal import TemporalBackbone
 from geocompose.backbones.temporal_arguments import NoTemporal, TemporalAttentionPooling, TemporalPooling
@@ -17,6 +16,7 @@ from geocompose.backbones.timm import build_timm
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.features import FeatureSpec
+from geocompose.instantiation import instantiate
 from geocompose.peft.methods import Frozen, Lora
 from tests.contracts.owed import check_copies, check_export, check_gradients
 
@@ -249,14 +249,15 @@ def test_the_arguments_of_an_option_are_those_of_the_factory():
 @pytest.mark.parametrize(
     ("name", "frames", "changes", "message"),
     [
-        ("diff", 3, {}, "Pooling diff takes two time steps, or two subsets of them; got 3"),
-        ("diff", 1, {}, "Pooling diff takes two time steps, or two subsets of them; got 1"),
+        ("diff", 3, {}, "Pooling diff takes two time steps, or two subsets of them; got 3. Give two lengths as temporal.subset_lengths, such as \\[1, 2\\]"),
+        ("diff", 1, {}, "Pooling diff takes two time steps, or two subsets of them; got 1. Write data.num_frames=2 with images of two frames, or temporal=none"),
         ("mean", 3, {"subset_lengths": [1, 1]}, r"subset_lengths=\[1, 1\] are 2 time steps together, but there are 3 \(data.num_frames"),
     ],
 )  # fmt: skip
 def test_an_option_that_does_not_fit_the_frames_of_the_data_is_refused(name, frames, changes, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as refused:
         EncoderDecoderFactory((32, 32), num_frames=frames).build_model(
             "segmentation", lambda: build_timm("test_resnet", in_chans=3), "FCNDecoder", num_classes=2, necks="auto",
             backbone_kwargs=option(name, **changes).backbone_arguments,
         )  # fmt: skip
+    assert refused.value.part == "temporal"  # the command line says at which option

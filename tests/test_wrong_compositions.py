@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ import torch
 import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.errors import HydraException
 from torch import Tensor, nn
 
+from geocompose.bands import HLS_BANDS
 from geocompose.composition import Plan
 from geocompose.configuration.checking import check
-from geocompose.configuration.diagnosis import groups
+from geocompose.configuration.diagnosis import diagnose, groups
 from geocompose.decoders.mmseg import MmsegDecoder
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
@@ -22,8 +25,9 @@ from geocompose.features import FeatureSpec
 from geocompose.matching import check_early
 from geocompose.optional import installed
 from geocompose.units import Values
-from tests.command import CONF
+from tests.command import CONF, run
 from tests.contracts.small import Maps, Tokens
+from tests.data_rasters import image, label, write
 
 
 def compose(
@@ -54,8 +58,8 @@ LISTS: dict[str, tuple[str, list[dict[str, Any]], str]] = {
     ),
     "tokens left before a neck of convolutions": (
         "UNetDecoder", [LAYERS, PYRAMID],
-        r"neck\.necks\[1\] \(LearnedInterpolateToPyramidal\) can't read what it gets: 16 ch, 1/16, tokens \(4 times\)\. Write "
-        r"\{name: ReshapeTokensToImage\} before it, or use neck=auto\. It stopped with",
+        r"neck\.necks\[1\] \(LearnedInterpolateToPyramidal\) can't read what it gets: 16 ch, 1/16, tokens \(4 times\)\. Tokens are no "
+        r"maps yet: write \{name: ReshapeTokensToImage\} before it, or use neck=auto\.",
     ),
     "all levels at stride 16 before a UPerNet": (
         "UperNetDecoder", [LAYERS, TO_MAPS],
@@ -321,11 +325,11 @@ def as_a_dict(maps: Tensor) -> dict[str, Tensor]:
         (OwnBackbone(listed, out_channels=8), "The backbone OwnBackbone has out_channels=8: give it a list of its features' widths"),
         (OwnBackbone(listed, out_channels=["8"]), r"has out_channels=\['8'\]: give it a list"),
         (OwnBackbone(as_a_dict, out_channels=[8, 8]), r"returns a dict with the keys 'res4', 'res5'; .* Return such a list, for example \[features\['res4'\], features\['res5'\]\]"),
-        (OwnBackbone(lambda maps: maps, out_channels=[8]), r"returns one tensor of shape \(1, 8, 56, 896\); .* Return \[features\] and set out_channels"),
+        (OwnBackbone(lambda maps: maps, out_channels=[8]), r"returns one tensor of shape \(1, 8, 16, 16\); .* Return \[features\] and set out_channels"),
         (OwnBackbone(lambda maps: [maps, None], out_channels=[8, 8]), "returns list of Tensor, NoneType; a backbone returns a list of tensors"),
         (OwnBackbone(listed, out_channels=[8, 8]), r"declares 2 features \(\[8, 8\]\) and returns 1"),
-        (OwnBackbone(listed, out_channels=[16]), r"returns a feature of shape \(1, 8, 16, 16\) for an image of 64 x 64 pixels, declared 16 wide \(out_channels\)"),
-        (OwnBackbone(listed, out_channels=[8], in_chans=4), "can't take an image of 4 channels and 64 x 64 pixels; .* It was given in_chans=4 channels; mend in_chans"),
+        (OwnBackbone(listed, out_channels=[16]), r"returns a feature of shape \(1, 8, 16, 16\) for an image of 64 x 64 pixels, declared 16 wide \(out_channels\): as a map it is 8 wide\. Set out_channels=\[8\]\."),
+        (OwnBackbone(listed, out_channels=[8], in_chans=4), r"can't take an image of 4 channels and 64 x 64 pixels, of shape \(1, 4, 64, 64\); .* It was given in_chans=4 channels; mend in_chans"),
         (OwnBackbone(lambda maps: [maps] if maps.sum().item() > 0 else [], out_channels=[8]), r"tried without numbers, so its forward can't ask for any \(item\(\)"),
         (OwnBackbone(listed, out_channels=[8], feature_specs=[FeatureSpec(16, 4)]), r"declares its feature 0 \(feature_specs\) as 16 ch, 1/4, NCHW, which is \(16, 16, 16\) beside the batch for 64 x 64 pixels, but returns \(8, 16, 16\). Mend feature_specs"),
         (OwnBackbone(listed, out_channels=[8], feature_specs=[FeatureSpec(8, 8)]), r"as 8 ch, 1/8, NCHW, which is \(8, 8, 8\) .* but returns \(8, 16, 16\)"),
@@ -377,6 +381,48 @@ def test_two_modalities_for_one_backbone_are_refused_by_their_bands():
             compose(name, "FCNDecoder", backbone_bands=modalities)
 
 
+RADAR = "data.more_images=[{images: '*_s1.tif', band_names: [VV, VH], nodata: nan}]"
+
+
+@pytest.mark.parametrize("action", ["fit", "explain"])
+def test_a_raster_of_which_one_backbone_would_read_no_band_is_refused(tmp_path, monkeypatch, action):
+    command = [f"action={action}", *two_modalities(tmp_path), RADAR]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        UserError,
+        match=r"data\.more_images\[0\] has the bands VV, VH, and the backbone would read none of them: data\.bands is null, so that it "
+        r"reads what it was trained on, BLUE, .*Write 'data\.bands=\[BLUE,GREEN,RED,NIR_NARROW,SWIR_1,SWIR_2,VV,VH\]'.* or write "
+        r"backbone=fusion .*, or leave data\.more_images\[0\] out",
+    ) as refused:
+        run(*command)
+    assert refused.value.__notes__ == ["at backbone=prithvi"]
+
+
+@pytest.mark.parametrize(
+    "change", ["data.bands=[BLUE,GREEN,RED,NIR_NARROW,SWIR_1,SWIR_2,VV,VH]", "data.bands=[RED]", "backbone=resnet18", "backbone=fusion"]
+)  # fmt: skip
+def test_the_bands_of_two_modalities_that_the_refusal_advises_fit(tmp_path, capsys, change):
+    run("action=explain", *two_modalities(tmp_path), RADAR, change)
+    assert ("VV, VH" in capsys.readouterr().out) == (change != "data.bands=[RED]")  # chosen by name
+
+
+def two_modalities(folder: Path) -> list[str]:
+    """Write optical and radar images with labels, and return the overrides that read the former."""
+    for seed, name in enumerate("abc"):
+        write(folder / f"{name}.tif", image(seed, bands=6), HLS_BANDS)
+        write(folder / f"{name}_s1.tif", image(seed, bands=2))
+        write(folder / f"{name}_lab.tif", label(seed))
+    shape = ["decoder=fcn", "data.tile_px=32", "data.batch_size=2", "data.baselines=[]", "data.label_nodata=255"]
+    files = [
+        "data=geotiff",
+        f"data.root={folder}",
+        "data.images=*.tif",
+        "data.labels=*_lab.tif",
+        "data.class_names=[a,b]",
+    ]
+    return [*shape, *files]
+
+
 def test_two_modalities_for_a_model_of_one_image_are_refused():
     model = EncoderDecoderFactory((64, 64)).build_model(
         "segmentation", "timm_test_resnet", "FCNDecoder", num_classes=3, necks="auto", backbone_bands=["RED", "VV"]
@@ -401,7 +447,8 @@ def test_two_modalities_for_a_model_of_one_image_are_refused():
         (
             "prithvi_eo_tiny",
             3,
-            r"takes 2 frames an image; the data has 3 \(data\.num_frames=3\)\. Write backbone\.num_frames=3",
+            r"takes 2 frames an image; the data has 3 \(data\.num_frames=3\)\. Write backbone\.num_frames=3, or "
+            r"backbone\.num_frames=1 temporal=mean, which gives it one at a time",
         ),
         ("prithvi_eo_tiny", 1, r"takes 2 frames an image; the data has one\. Write backbone\.num_frames=1\."),
     ],
@@ -464,3 +511,186 @@ def test_data_that_pretrained_weights_have_not_seen_is_refused_without_the_weigh
     with pytest.raises(UserError, match=message):
         check_early(config, bands, values)
     check_early({**config, "data": {**config["data"], "allow_mismatch": ["unit", "level", "band"]}}, bands, values)
+
+
+# Weights of one's own
+
+
+def of_own_weights(*overrides: str) -> None:
+    """Check sen1floods11, top of atmosphere, against weights in a file of one's own."""
+    bands = ["B2", "B3", "B4", "B8A", "B11", "B12"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        given = ["data=sen1floods11", "data.root=.", "backbone.ckpt_path=my.pt", *overrides]
+        config = check(hydra_compose("config", overrides=given), groups(CONF))
+    check_early(config, bands, Values.of(config["data"]))
+
+
+def test_a_file_of_ones_own_is_taken_for_the_published_weights_until_it_is_said_what_it_saw():
+    with pytest.raises(
+        UserError,
+        match=r"level: the published weights of prithvi_eo_v2_tiny_tl saw BOA \(.*\), and the data is TOA .*If the file in "
+        r"backbone\.ckpt_path saw other data, write 'backbone\.pretrained_on=\{level: TOA\}'",
+    ):
+        of_own_weights()
+    of_own_weights("backbone.pretrained_on={level: TOA}")
+    of_own_weights("backbone.pretrained_on={level: null, unit: reflectance}")  # a unit that a rule leads to
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["backbone.pretrained_on={levl: TOA}"], "pretrained_on has no key 'levl'. Did you mean 'level'"),
+        (["backbone.pretrained_on={level: TAO}"], "pretrained_on.level has no 'TAO'. Did you mean 'TOA'"),
+        (
+            ["backbone.pretrained_on={level: BOA}"],
+            r"level: they saw BOA \(.*Take data of the level BOA\. If the difference",
+        ),
+        (["backbone.pretrained_on={level: TOA, unit: db}"], "unit: they saw db"),
+        (["backbone.pretrained_on={}", "backbone.ckpt_path=null"], r"ckpt_path have seen, which is null: leave it out"),
+        (["backbone=resnet50", "backbone.pretrained_on={level: BOA}"], "level: they saw BOA"),
+    ],
+)
+def test_a_statement_of_what_ones_own_weights_saw_is_held_against_the_data(overrides, message):
+    with pytest.raises(UserError, match=message):
+        of_own_weights(*overrides)
+
+
+def test_of_a_file_for_timm_nothing_is_known_until_it_is_said():
+    of_own_weights("backbone=resnet50")
+    of_own_weights("backbone=resnet50", "backbone.pretrained_on={level: TOA, unit: reflectance_1e4}")
+
+
+# Somebody's own parts, and arguments that nobody takes
+
+
+class NoModule:
+    def __init__(self, bands: list[str] | None = None) -> None:
+        self.out_channels = [4]
+
+
+def three(bands: list[str] | None = None) -> int:
+    return 3
+
+
+class Stops(nn.Module):
+    def __init__(self, bands: list[str] | None = None) -> None:
+        super().__init__()
+        raise RuntimeError("no license file")
+
+
+class FourChannels(nn.Module):
+    """It takes no bands."""
+
+    out_channels, in_chans = [8], 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.wrong = nn.Conv2d(3, 8, 4, 4), nn.Linear(17, 4)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return [self.wrong(self.conv(image))]
+
+
+class Counted(FourChannels):
+    def __init__(self, in_chans: int = 3) -> None:
+        super().__init__()
+
+
+BANDS = {"backbone_bands": ["RED", "GREEN", "BLUE"]}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "arguments", "message"),
+    [
+        (NoModule, BANDS, r"The backbone NoModule gives a NoModule, no torch\.nn\.Module\. Let the class NoModule derive from it"),
+        (three, BANDS, r"The backbone three gives a int, no torch\.nn\.Module\. Let it return one"),
+        (Stops, BANDS, r"The backbone Stops can't be built: its constructor stopped with RuntimeError: no license file\. Mend it"),
+        (FourChannels, {}, r"an image of 3 channels and 64 x 64 pixels, of shape \(1, 3, 64, 64\); it stopped with: .*17, 4\]\. Mend its forward"),
+        (FourChannels, BANDS, r"FourChannels takes no argument backbone_bands\. Its constructor has no such argument\. Give it one of that name, or in_chans, or leave them out"),
+        (FourChannels, {"backbone_width": 3}, r"takes no argument backbone_width\. Its constructor has none to give\. Leave it out"),
+        (Counted, BANDS, r"Give it their number, backbone_in_chans, or leave them out"),
+    ],
+)  # fmt: skip
+def test_a_class_of_ones_own_that_can_not_be_built_or_run_is_told_why(backbone, arguments, message):
+    with pytest.raises(UserError, match=message) as refusal:
+        compose(backbone, "FCNDecoder", **arguments)
+    assert refusal.value.part == "backbone"
+    assert "first convolution" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "arguments", "message"),
+    [
+        ("UperNetDecoder", {"decoder_chanels": 64}, r"takes no argument decoder_chanels\. Did you mean 'decoder_channels'\? Allowed: decoder_channels"),
+        ("UperNetDecoder", {"head_droput": 0.1}, r"takes no argument head_droput\. Did you mean 'head_dropout'"),
+        ("UperNetDecoder", {"decoder_in_channels": [8, 16]}, r"takes no argument decoder_in_channels\. The widths of the features follow from backbone and necks\. Leave it out"),
+        ("LinearDecoder", {"head_dropout": 0.1}, r"nobody takes head_dropout \(head\.dropout\); leave it out"),
+        (Silent, {}, "Silent has no out_channels"),
+    ],
+)  # fmt: skip
+def test_an_argument_that_a_decoder_or_head_does_not_take_is_answered_with_its_part(decoder, arguments, message):
+    with pytest.raises(UserError, match=message) as refusal:
+        compose(Tokens(), decoder, **arguments)
+    assert refusal.value.part in ("decoder", "head")
+
+
+def test_widths_of_features_are_no_setting():
+    with pytest.raises(HydraException), initialize_config_dir(str(CONF), version_base="1.3"):
+        hydra_compose("config", overrides=["decoder=upernet", "decoder.in_channels=[64,128]"])
+    fault = diagnose(["decoder=upernet", "decoder.in_channels=[64,128]"], CONF)
+    assert str(fault) == (
+        "decoder has no key 'in_channels'. The widths of the features follow from backbone and necks. Leave it out."
+    )
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = hydra_compose("config", overrides=["decoder=upernet", "+decoder.in_channels=[64,128]"])
+    with pytest.raises(UserError, match=r"decoder has no key 'in_channels'\. The widths of the features follow"):
+        check(composed, groups(CONF))
+
+
+# Necks in the wrong order, and sizes
+
+
+def test_a_pyramid_of_tokens_is_told_before_its_widths():
+    last = {"name": "SelectIndices", "indices": [2, 5, 8, 11]}
+    with pytest.raises(
+        UserError,
+        match=r"neck\.necks\[0\] \(LearnedInterpolateToPyramidal\) can't read what it gets: 192 ch, 1/16, tokens \(12 times\)\. Tokens are "
+        r"no maps yet: write \{name: ReshapeTokensToImage\} before it, or use neck=auto\.",
+    ):
+        compose("prithvi_eo_v2_tiny_tl", "UperNetDecoder", [PYRAMID, TO_MAPS, last])
+
+
+def test_an_image_smaller_than_a_patch_is_answered_with_a_size_that_is_not_padded():
+    with pytest.raises(
+        UserError,
+        match=r"128 x 128 pixels, is larger than the image, 64 x 64: .* Write data\.tile_px=256 or more: with these",
+    ) as refusal:
+        compose("prithvi_eo_v2_tiny_tl", "UperNetDecoder", backbone_patch_size=128)
+    assert refusal.value.part == "backbone"
+    factory = EncoderDecoderFactory((256, 256))
+    own = {"backbone_patch_size": 128, "backbone_img_size": 256}
+    trial = factory.trial("segmentation", "prithvi_eo_v2_tiny_tl", "UperNetDecoder", num_classes=2, necks="auto", **own)
+    assert trial.plan.pad_multiple == 256
+    with pytest.raises(UserError, match=r"Write data\.tile_px=128 or more; or take"):
+        compose("prithvi_eo_v2_tiny_tl", "FCNDecoder", backbone_patch_size=128)
+
+
+def test_a_frame_too_many_in_a_batch_is_told_with_both_numbers():
+    model = EncoderDecoderFactory((64, 64)).build_model(
+        "segmentation", "prithvi_eo_v2_tiny_tl", "FCNDecoder", num_classes=3, necks="auto", backbone_num_frames=2
+    )
+    with pytest.raises(UserError, match=r"The backbone PrithviViT takes 2 frames, got 3: .*backbone\.num_frames=3"):
+        model(torch.zeros(1, 6, 3, 64, 64))
+
+
+def test_layers_beyond_prithvi_s_depth_are_told_with_the_key_and_what_to_write():
+    message = r"backbone\.out_indices=\[2, 5, 8, 12\]: this backbone has layers 0 to 11 \(or -12 to -1\).* Write for example \[2, 5, 8, 11\]\."
+    with pytest.raises(UserError, match=message):
+        compose("prithvi_eo_v2_tiny_tl", "UNetDecoder", backbone_out_indices=[2, 5, 8, 12])
+
+
+def test_the_size_of_images_has_its_own_place_among_transformers_arguments():
+    with pytest.raises(
+        UserError, match=r"backbone\.kwargs\.img_size has a place of its own: write backbone\.img_size\."
+    ):
+        compose("transformers_dinov2", "FCNDecoder", backbone_kwargs={"kwargs": {"img_size": 224}})

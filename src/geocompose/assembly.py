@@ -1,4 +1,4 @@
-"""From a configuration to objects: the one place that instantiates what `_target_` names."""
+"""From a configuration to data and models."""
 
 import logging
 import random
@@ -10,8 +10,6 @@ import hydra.utils
 import numpy as np
 import torch
 import yaml
-from hydra.errors import InstantiationException
-from omegaconf import OmegaConf
 from torch import nn
 
 from geocompose.composition import Plan
@@ -23,6 +21,7 @@ from geocompose.data.target import Target
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.inputs import Inputs
+from geocompose.instantiation import instantiate
 from geocompose.matching import consents, with_consent
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.probing import input_channels
@@ -33,20 +32,6 @@ if TYPE_CHECKING:
     from geocompose.data.module import SceneData
 
 log = logging.getLogger("geocompose")
-
-
-def instantiate(node: Mapping[str, Any]) -> Any:
-    """Return what a config node builds, plain containers for its lists and mappings.
-
-    Raises:
-        Exception: the constructor's own error, not Hydra's wrapping of it.
-    """
-    try:
-        return hydra.utils.instantiate(OmegaConf.create(dict(node)), _convert_="all")
-    except InstantiationException as error:
-        if error.__cause__ is not None:
-            raise error.__cause__ from None
-        raise
 
 
 def build_data(config: Mapping[str, Any]) -> "SceneData":
@@ -87,10 +72,19 @@ def build_model(config: Mapping[str, Any], *, inputs: Inputs, target: Target) ->
     model = factory.build_model(**arguments)
     assert factory.plan is not None
     _check_channels(config, model.encoder, inputs.bands)
+    _tell_weights(model.encoder)
     off = left_off(model.encoder, inputs.coordinates)
     if off is not None:
         log.info(off)
     return BuiltModel(model, factory.plan)
+
+
+def _tell_weights(encoder: nn.Module) -> None:
+    """Say in a line where the backbone's weights came from, if they are not random."""
+    origin = getattr(encoder, "weights", None)
+    if isinstance(origin, Mapping):  # somebody's own class may call something else so
+        sources = [str(value) for key, value in origin.items() if str(key).rpartition(".")[2] == "source"]
+        log.info("The backbone's weights were loaded from %s.", ", ".join(sources))
 
 
 def trial_model(

@@ -132,7 +132,8 @@ def positions(wanted: Sequence[str], available: Sequence[str], *, where: str) ->
     if missing:
         guess = nearest(missing[0], [*available, *place])
         hint = f"Did you mean {guess!r}? " if guess else ""
-        raise UserError(f"{where} has no band {', '.join(map(repr, missing))}. {hint}It has: {', '.join(available)}.")
+        there = ", ".join(name if canonical(name) == name else f"{name} ({canonical(name)})" for name in available)
+        raise UserError(f"{where} has no band {', '.join(map(repr, missing))}. {hint}It has: {there}.")
     found = [place[canonical(name)] for name in wanted]
     if len(set(found)) < len(found):
         raise UserError(f"A band is asked for twice in {list(wanted)}: name each band once.")

@@ -26,7 +26,10 @@ from geocompose.registry import NECK_REGISTRY
 
 @dataclass
 class Plan:
-    """What the dry run found: the necks, the features at each joint, the multiple to pad to, and what is never used."""
+    """What the dry run found: the necks, the features at each joint, the multiple to pad to, and what is never used.
+
+    warnings: what works, but hardly as somebody wants it.
+    """
 
     necks: list[NeckConfig]
     backbone_features: list[FeatureSpec]
@@ -35,6 +38,7 @@ class Plan:
     image_size: tuple[int, int]
     num_frames: int
     unreached: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -86,7 +90,8 @@ class Composition:
         """Return the model of an encoder and its necks, with decoder and head for features of these widths."""
         with building("peft", type(self.peft).__name__):
             encoder = self.peft.adapt(encoder)
-        decoder, head = self._branch(self.main, widths, plan)
+        with building("decoder", self.main.decoder.name):
+            decoder, head = self._branch(self.main, widths, plan)
         auxiliary: dict[str, tuple[nn.Module, nn.Module | None]] = {}
         added = {name: self.added_for_others(branch, plan.necks) for name, branch in self.auxiliary.items()}
         for name, branch in self.auxiliary.items():
@@ -138,13 +143,15 @@ class Composition:
                 raise UserError(
                     f"{part.name}: {name} follows from the composition and is {value} here; got decoder_{name}={given!r}. Leave it out."
                 )
-        decoder = part.build(widths, **fill)
         if part.includes_head:
             if branch.head.module is not None:
                 raise UserError(f"{part.name} includes its head, so nobody takes {branch.head.name}; leave it out.")
             for name in branch.head.changed():
-                raise UserError(f"{part.name} includes its head, so nobody takes head_{name}; leave it out.")
-            return decoder, None
+                raise UserError(
+                    f"{part.name} includes its head, so nobody takes head_{name} (head.{name}); leave it out."
+                )
+            return part.build(widths, **fill), None
+        decoder = part.build(widths, **fill)
         width = getattr(decoder, "out_channels", None)
         if not isinstance(width, int):
             raise UserError(
@@ -158,8 +165,9 @@ class Composition:
         encoder = self._image_encoder(with_weights=with_weights)
         if self.temporal is None:
             return encoder
-        check_kinds(TemporalBackbone, self.temporal, part="backbone_use_temporal", prefix="backbone_temporal_")
-        return TemporalBackbone(encoder, **self.temporal)
+        with building("temporal", str(self.temporal.get("pooling"))):
+            check_kinds(TemporalBackbone, self.temporal, part="backbone_use_temporal", prefix="backbone_temporal_")
+            return TemporalBackbone(encoder, **self.temporal)
 
     def _image_encoder(self, *, with_weights: bool) -> nn.Module:
         if with_weights:

@@ -120,6 +120,9 @@ class EncoderDecoderFactory:
         trial = attempt(composition, self.conditions)
         self.plan = trial.plan
         on_meta = torch.get_default_device().type == "meta"
+        if not on_meta:
+            for warning in trial.plan.warnings:
+                log.warning(warning)
         model = trial.model if on_meta else composition.assemble(trial.plan)
         # What no output depends on must not wait for a gradient: distributed training would stop at its second step.
         unreached = [name for name in trial.plan.unreached if model.get_parameter(name).requires_grad]

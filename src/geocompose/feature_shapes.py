@@ -101,14 +101,21 @@ def observe(
     """
     if len(features) != len(widths):
         raise UserError(f"{part} declares {len(widths)} features ({widths}) and returns {len(features)}.")
+    change = "Set out_channels=[{}]." if len(widths) == 1 else "Set its width in out_channels to {}."
     return [
-        _spec(tuple(feature.shape), width, image_size, part, patch, num_frames)
+        _spec(tuple(feature.shape), width, image_size, part, patch, num_frames, change)
         for feature, width in zip(features, widths, strict=True)
     ]
 
 
 def _spec(
-    shape: tuple[int, ...], width: int, image_size: tuple[int, int], part: str, patch: object, num_frames: int
+    shape: tuple[int, ...],
+    width: int,
+    image_size: tuple[int, int],
+    part: str,
+    patch: object,
+    num_frames: int,
+    change: str,
 ) -> FeatureSpec:
     if len(shape) == 4:
         strides_first = _stride(shape[2:], image_size) if shape[1] == width else None
@@ -135,6 +142,14 @@ def _spec(
                 prefix = shape[1] - frames * cells
                 if 0 <= prefix <= MOST_PREFIX_TOKENS:
                     return FeatureSpec(width, size, "tokens", num_prefix_tokens=prefix, num_frames=frames)
+    if len(shape) == 4:
+        square = [_stride(cells, image_size) is not None for cells in (shape[2:], shape[1:3])]
+        widths = [w for w, fits in zip((shape[1], shape[3]), square, strict=True) if fits]
+        if len(widths) == 1:
+            raise UserError(
+                f"{part} returns a feature of shape {shape} for an image of {image_size[0]} x {image_size[1]} pixels, declared {width} wide "
+                f"(out_channels): as a map it is {widths[0]} wide. {change.format(widths[0])}"
+            )
     raise UserError(
         f"{part} returns a feature of shape {shape} for an image of {image_size[0]} x {image_size[1]} pixels, declared {width} wide (out_channels): "
         "neither tokens (B, prefix + rows * columns, width), nor a map (B, width, rows, columns) or (B, rows, columns, width), nor "

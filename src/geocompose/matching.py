@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geocompose.backbones.prithvi_table import model_bands, pretraining_of, variant_named
 from geocompose.bands import canonical
+from geocompose.configuration.weights import loads_weights
 from geocompose.errors import UserError
-from geocompose.pretraining import Pretraining
+from geocompose.pretraining import Pretraining, check_has_file, of_own_file
 from geocompose.units import LEVELS, UNITS, Values
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("geocompose")
 
 _PRITHVI = "geocompose.backbones.prithvi_variants.build_prithvi"
-# Arguments of backbones that load weights.
-_OF_WEIGHTS = ("pretrained", "weights", "ckpt_path")
 
 
 def known(encoder: "nn.Module") -> Pretraining | None:
@@ -50,8 +49,8 @@ def units_read(encoder: "nn.Module", bands: Sequence[str]) -> list[str | None]:
     return [units.get(canonical(band)) for band in bands]
 
 
-def check_early(config: Mapping[str, Any], bands: Sequence[str], values: Values) -> None:
-    """Refuse a mismatch from what a backbone declares, without its weights; one of somebody else's is checked later.
+def check_early(config: Mapping[str, Any], bands: Sequence[str], values: Values) -> list[str]:
+    """Return what `mismatches` does, from what a backbone declares, without its weights; one of somebody else's is checked later.
 
     config: a checked configuration. bands: those to read. values: what the data states of them.
 
@@ -59,18 +58,20 @@ def check_early(config: Mapping[str, Any], bands: Sequence[str], values: Values)
         UserError: see `mismatches`.
     """
     backbone = config["backbone"]
+    _check_statements(backbone)
     # Ours read and download nothing on the meta device; of others nobody knows.
-    if not _loads_weights(backbone) or not backbone["_target_"].startswith("geocompose."):
-        return
+    if not loads_weights(backbone) or not backbone["_target_"].startswith("geocompose."):
+        return []
     if backbone["_target_"] == _PRITHVI:
         # Said in a second, since its table needs no torch.
         row = variant_named(backbone["variant"])
         seen = pretraining_of(row, model_bands(list(bands), backbone["pretrained_bands"], None)[1])
-        _differences([(seen, list(bands))], values, consents(config))
-        return
+        if backbone.get("ckpt_path") is not None:
+            seen = of_own_file(backbone.get("pretrained_on"), seen, backbone["variant"])
+        return _differences([(seen, list(bands))], values, consents(config))
     import torch
 
-    from geocompose.assembly import instantiate
+    from geocompose.instantiation import instantiate
     from geocompose.parts import building
 
     # A band that the weights lack is refused here, with all else that differs.
@@ -82,12 +83,14 @@ def check_early(config: Mapping[str, Any], bands: Sequence[str], values: Values)
             encoder = instantiate(arguments)()
     finally:
         log.setLevel(level)
-    mismatches(encoder, bands, values, allowed=consents(config))
+    return mismatches(encoder, bands, values, allowed=consents(config))
 
 
-def _loads_weights(backbone: Mapping[str, Any]) -> bool:
-    parts = [part for part in (backbone.get("parts") or {}).values() if isinstance(part, Mapping)]
-    return any(backbone.get(key) for key in _OF_WEIGHTS) or any(map(_loads_weights, parts))
+def _check_statements(backbone: Mapping[str, Any]) -> None:
+    check_has_file(backbone.get("pretrained_on"), backbone.get("ckpt_path"))
+    for part in (backbone.get("parts") or {}).values():
+        if isinstance(part, Mapping):
+            _check_statements(part)
 
 
 def with_consent(backbone: Mapping[str, Any], *, consented: bool) -> dict[str, Any]:
@@ -208,14 +211,28 @@ def _number(value: float | None) -> str:
 def _of_unit(seen: Pretraining, values: Values) -> _Difference | None:
     if seen.unit is None or values.conversion(seen.unit) is not None:
         return None
-    saw = f"they saw {seen.unit} ({UNITS[seen.unit]})"
+    saw = f"{_they(seen)} saw {seen.unit} ({UNITS[seen.unit]})"
     if values.unit is None:
         others = ", ".join(unit for unit in UNITS if unit != seen.unit)
         return _Difference(
             f"{saw}, and {values.group}.unit is null.",
-            f"Write what the files hold: {values.group}.unit={seen.unit}, or {others}.",
+            f"Write what the files hold: {values.group}.unit={seen.unit}, or {others}.{_own_file(seen, 'unit', '...')}",
         )
-    return _Difference(f"{saw}, the data is {_words(values)}, and {_why_not(values)}.", _change(values))
+    return _Difference(
+        f"{saw}, the data is {_words(values)}, and {_why_not(values)}.",
+        _change(values) + _own_file(seen, "unit", values.unit),
+    )
+
+
+def _they(seen: Pretraining) -> str:
+    return "they" if seen.taken_for is None else f"the published weights of {seen.taken_for}"
+
+
+def _own_file(seen: Pretraining, key: str, value: str) -> str:
+    """Return how to say what a file of somebody's own has seen, where it was taken for published weights."""
+    if seen.taken_for is None:
+        return ""
+    return f" If the file in backbone.ckpt_path saw other data, write 'backbone.pretrained_on={{{key}: {value}}}'."
 
 
 def _words(values: Values) -> str:
@@ -237,14 +254,15 @@ def _change(values: Values) -> str:
 def _of_level(seen: Pretraining, values: Values) -> _Difference | None:
     if seen.level is None or seen.level == values.level:
         return None
-    saw = f"they saw {seen.level} ({LEVELS[seen.level]})"
+    saw = f"{_they(seen)} saw {seen.level} ({LEVELS[seen.level]})"
     if values.level is None:
         return _Difference(
             f"{saw}, and {values.group}.level is null.",
-            f"Write what the files hold: {values.group}.level={' or '.join(LEVELS)}.",
+            f"Write what the files hold: {values.group}.level={' or '.join(LEVELS)}.{_own_file(seen, 'level', '...')}",
         )
     return _Difference(
-        f"{saw}, and the data is {values.level} ({LEVELS[values.level]}).", f"Take data of the level {seen.level}."
+        f"{saw}, and the data is {values.level} ({LEVELS[values.level]}).",
+        f"Take data of the level {seen.level}.{_own_file(seen, 'level', values.level)}",
     )
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from geocompose.argument_kinds import check_kinds
 from geocompose.backbones.band_names import refuse_modalities
+from geocompose.decoders.needs import FROM_NEIGHBOURS
 from geocompose.errors import UserError, choices
 
 PREFIXES = ("backbone", "decoder", "head")
@@ -81,7 +82,34 @@ class Part:
         arguments = {**more, **self.arguments}
         with building(self.kind, self.name):
             self._check(len(args), arguments)
+            built: Any = self._constructed(args, arguments)
+            if not isinstance(built, nn.Module):
+                instead = (
+                    f"Let the class {type(built).__name__} derive from it (and call super().__init__() first)"
+                    if isinstance(self.target, type)
+                    else "Let it return one"
+                )
+                raise UserError(
+                    f"The {self.kind} {self.name} gives a {type(built).__name__}, no torch.nn.Module. {instead}."
+                )
+            return built
+
+    def _constructed(self, args: tuple[Any, ...], arguments: dict[str, Any]) -> Any:
+        """Return what the constructor makes; a fault inside somebody's own is told as theirs, ours come through."""
+        assert self.constructor is not None
+        where = str(getattr(self.target, "__module__", ""))
+        try:
             return self.constructor(*args, **arguments)
+        except UserError:
+            raise
+        except Exception as error:
+            if where.startswith("geocompose."):
+                raise
+            said = f"{type(error).__name__}: {error}".rstrip(". :")
+            raise UserError(
+                f"The {self.kind} {self.name} can't be built: its constructor stopped with {said}. Mend it, or give it other "
+                "arguments; debug=true shows where."
+            ) from error
 
     def _check(self, num_positional: int, arguments: dict[str, Any]) -> None:
         assert self.constructor is not None
@@ -93,8 +121,7 @@ class Part:
             names = [parameter.name for parameter in parameters][num_positional:]
             for name in arguments:
                 if name not in names:
-                    given = f"{self.kind}_{name}" if self.kind in PREFIXES else repr(name)
-                    raise UserError(f"{self.name} takes no argument {given}. {choices(name, names)}")
+                    raise self._takes_no(name, names)
         if num_positional and getattr(self.target, "__init__", None) is nn.Module.__init__:
             raise self._takes_no_widths()  # torch's own constructor takes anything, and stops
         try:
@@ -108,6 +135,22 @@ class Part:
             "geocompose."
         ):  # others may be more liberal than they say
             check_kinds(self.target, arguments, part=self.name, prefix=f"{self.kind}_")
+
+    def _takes_no(self, name: str, names: list[str]) -> UserError:
+        """Return what to say of an argument that the constructor has not; names: those that it has."""
+        prefix = f"{self.kind}_" if self.kind in PREFIXES else ""
+        said = (
+            f"{self.name} takes no argument {prefix}{name}." if prefix else f"{self.name} takes no argument {name!r}."
+        )
+        if self.kind == "backbone" and name == "bands":
+            number = next((each for each in ("in_chans", "in_channels", "num_channels") if each in names), None)
+            advice = f"Give it their number, {prefix}{number}," if number else "Give it one of that name, or in_chans,"
+            return UserError(f"{said} Its constructor has no such argument. {advice} or leave them out.")
+        if self.kind == "decoder" and name in FROM_NEIGHBOURS:
+            return UserError(f"{said} {FROM_NEIGHBOURS[name]} Leave it out.")
+        if not names:
+            return UserError(f"{said} Its constructor has none to give. Leave it out.")
+        return UserError(f"{said} {choices(prefix + name, [prefix + each for each in names])}")
 
     def _takes_no_widths(self) -> UserError:
         of_head = self.kind == "head"

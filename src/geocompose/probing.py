@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from numbers import Integral
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from geocompose.errors import UserError
-from geocompose.feature_shapes import check_list, observe
+from geocompose.feature_shapes import check_list, observe, shape_of
 from geocompose.features import FeatureSpec
 from geocompose.modalities import Image, modalities_of
 
@@ -106,6 +106,10 @@ def input_channels(backbone: nn.Module) -> int:
     )
 
 
+# Of a size, a kind or a number of channels that a forward can't take.
+WHAT_A_FORWARD_RAISES = (RuntimeError, AssertionError, ValueError, TypeError, LookupError, AttributeError)
+
+
 def backbone_specs(backbone: nn.Module, image_size: tuple[int, int]) -> list[FeatureSpec]:
     """Return the features of a backbone: as it declares them (`feature_specs`), else as seen for an image of this size.
 
@@ -126,26 +130,66 @@ def backbone_specs(backbone: nn.Module, image_size: tuple[int, int]) -> list[Fea
             f"The backbone {name} {found}: give it a list of its features' widths, such as [64, 128, 256, 512]."
         )
     patch = getattr(backbone, "patch_size", None)
-    failure: Exception | None = None
+    stopped: Exception | None = None
+    refused: UserError | None = (
+        None  # at a size that the patch doesn't divide, for example; the last is the image's own
+    )
     for size in _sizes(backbone, image_size):
-        image = probe_image(backbone, size)
         try:
-            features = meta_forward(backbone, image)
-        except (RuntimeError, AssertionError, ValueError, TypeError, IndexError, AttributeError) as error:
-            failure = failure or error
+            features = meta_forward(backbone, probe_image(backbone, size))
+        except WHAT_A_FORWARD_RAISES as error:
+            stopped = error
             continue
-        check_list(features, name)
         try:
-            return observe(
+            check_list(features, name)
+            specs = observe(
                 features, list(widths), size, part=f"The backbone {name}", patch=patch,
                 num_frames=int(getattr(backbone, "num_frames", 1)),
             )  # fmt: skip
+            if not patch:
+                _confirm_tokens(backbone, name, specs, features, size)
+            return specs
         except UserError as error:
-            failure = error  # at a size that the patch doesn't divide, for example
-    assert failure is not None
-    if isinstance(failure, UserError):
-        raise failure
-    raise _untriable(backbone, name, image_size, failure) from failure
+            refused = error
+    if refused is not None:
+        raise refused
+    assert stopped is not None
+    raise _untriable(backbone, name, image_size, stopped) from stopped
+
+
+def _confirm_tokens(
+    backbone: nn.Module, name: str, specs: Sequence[FeatureSpec], features: Sequence[Tensor], size: tuple[int, int]
+) -> None:
+    """Refuse a patch and prefix tokens that explain the number of tokens at one size of the image, but not at another.
+
+    A backbone that takes no other size is believed where the grid has no fewer cells than there are tokens before it.
+
+    Raises:
+        UserError: says how many tokens there are, and what to declare.
+    """
+    places = [place for place, spec in enumerate(specs) if spec.layout == "tokens"]
+    if not places:
+        return
+    taller = (2 * size[0], size[1])
+    others: Any = None
+    if not getattr(backbone, "fixed_size", False):
+        with suppress(*WHAT_A_FORWARD_RAISES):  # it takes images of one size alone
+            others = meta_forward(backbone, probe_image(backbone, taller))
+    for place in places:
+        spec, tokens = specs[place], features[place].shape[1]
+        if others is not None:
+            found = others[place].shape[1]
+            if tuple(others[place].shape) == shape_of(spec, taller):
+                continue
+            seen = f"{tokens} tokens for an image of {size[0]} x {size[1]} pixels and {found} for {taller[0]} x {taller[1]}"
+        else:
+            if 2 * spec.num_prefix_tokens <= tokens:
+                continue
+            seen = f"{tokens} tokens for an image of {size[0]} x {size[1]} pixels, the one size that it takes"
+        raise UserError(
+            f"The backbone {name} returns {seen}, which no grid of patches with prefix tokens before it explains: tokens are (B, prefix + "
+            "rows * columns, width). Return all of them, and nothing else behind them; or give the backbone feature_specs."
+        )
 
 
 def _sizes(backbone: nn.Module, image_size: tuple[int, int]) -> list[tuple[int, int]]:
@@ -173,18 +217,22 @@ def _untriable(backbone: nn.Module, name: str, image_size: tuple[int, int], erro
     """Return what to say of a backbone whose forward stopped, as far as it can be told why."""
     said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")
     channels = input_channels(backbone)
-    if "meta" in said or isinstance(error, NotImplementedError):
+    given = probe_image(backbone, image_size)
+    shape = tuple(given.shape) if isinstance(given, Tensor) else {key: tuple(one.shape) for key, one in given.items()}
+    if any(word in said for word in ("meta", "NVIDIA", "CUDA")) or isinstance(error, NotImplementedError):
         advice = (
             "A composition is tried without numbers, so its forward can't ask for any (item(), numpy(), isnan().any(), a Python if on "
             "a tensor's values), nor make tensors of a device that it names itself."
         )
+    elif "channel" not in said:
+        advice = "Mend its forward, or choose a data.tile_px that it takes."
     elif isinstance(getattr(backbone, "in_chans", None), int):
         advice = f"It was given in_chans={channels} channels; mend in_chans, patch_size or img_size if they are not so."
     else:
         advice = f"Its first convolution has {channels} channels; if its image has others, say so by an attribute in_chans (an int)."
     return UserError(
-        f"The backbone {name} can't take an image of {channels} channels and {image_size[0]} x {image_size[1]} pixels; it "
-        f"stopped with: {said}. {advice}"
+        f"The backbone {name} can't take an image of {channels} channels and {image_size[0]} x {image_size[1]} pixels, "
+        f"of shape {shape}; it stopped with: {said}. {advice}"
     )
 
 

@@ -18,8 +18,8 @@ from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.output import ModelOutput
 from geocompose.parts import Part, building
 from geocompose.planning import NeckList, neck_choice, padding_multiple, plan
-from geocompose.plans.checks import check_needs, unread_advice
-from geocompose.plans.trace import listed, neck_name, traced
+from geocompose.plans.checks import check_needs, lost_levels, unread_advice
+from geocompose.plans.trace import check_order, listed, neck_name, traced
 from geocompose.probing import (
     backbone_specs,
     input_channels,
@@ -80,8 +80,8 @@ def _attempt(composition: Composition, given: Conditions) -> Trial:
         specs = backbone_specs(encoder, size)
         if not specs:
             raise UserError(f"The backbone {backbone} returns no features.")
-        _check_patch(backbone, specs, size)
-    needs = _needs(main.decoder, composition.outputs)
+    with building("decoder", main.decoder.name):
+        needs = _needs(main.decoder, composition.outputs)
     choice = neck_choice(composition.necks)
     with building("neck", type(choice).__name__):
         necks = plan(
@@ -91,12 +91,16 @@ def _attempt(composition: Composition, given: Conditions) -> Trial:
             maps_by_default=bool(getattr(encoder, "maps_by_default", False)),
             auxiliary=[_needs(branch.decoder, composition.outputs) for branch in composition.auxiliary.values()],
         )
+        if isinstance(choice, NeckList):
+            check_order(necks, specs)
         neck, widths = composition.neck(encoder, necks)
         if neck.in_backbone:
             specs = backbone_specs(encoder, size)
         after = traced(neck, [neck_name(config) for config in necks], specs, written=isinstance(choice, NeckList))
     # A backbone that joins others has cells of theirs, which its own features don't show.
     multiple = math.lcm(padding_multiple(specs, after, needs), getattr(encoder, "pad_multiple", 1))
+    with building("backbone", backbone):
+        _check_patch(backbone, specs, size, multiple)
     if getattr(encoder, "fixed_size", False):
         multiple = _only_size(encoder, backbone, size)
     for branch in (main, *composition.auxiliary.values()):
@@ -106,7 +110,8 @@ def _attempt(composition: Composition, given: Conditions) -> Trial:
             check_needs(
                 branch.decoder.name, _needs(branch.decoder, composition.outputs), read, choice, necks=necks, main=of
             )
-    draft = Plan(necks, specs, after, multiple, size, frames)
+    lost = lost_levels(main.decoder.name, needs, after, choice, necks)
+    draft = Plan(necks, specs, after, multiple, size, frames, warnings=[lost] if lost else [])
     model = composition.wire(encoder, neck, widths, draft)
     return Trial(replace(draft, unreached=_try(composition, model, draft, given)), model)
 
@@ -137,19 +142,26 @@ def _frames(encoder: nn.Module, backbone: str, given: int | None) -> int:
     takes = "one frame" if own == 1 else f"{own} frames"
     there = "one" if given == 1 else f"{given} (data.num_frames={given})"
     ways = [f"backbone.num_frames={given}"] if hasattr(encoder, "num_frames") else []
-    ways += ["temporal=mean, which gives it one at a time"] if given > 1 else []
+    alone = "temporal=mean" if own == 1 else "backbone.num_frames=1 temporal=mean"
+    ways += [f"{alone}, which gives it one at a time"] if given > 1 else []
     raise UserError(
         f"The backbone {backbone} takes {takes} an image; the data has {there}. Write {', or '.join(ways)}."
     )
 
 
-def _check_patch(backbone: str, specs: Sequence[FeatureSpec], size: tuple[int, int]) -> None:
-    """Refuse images of which no side holds a single cell: they would be padding for the greater part."""
+def _check_patch(backbone: str, specs: Sequence[FeatureSpec], size: tuple[int, int], multiple: int) -> None:
+    """Refuse images of which no side holds a single cell: they would be padding for the greater part.
+
+    multiple: of pixels, that images are padded to.
+    """
     patch = min((spec.stride for spec in specs if spec.layout != "vector"), default=1)
     if patch > max(size):
+        why = (
+            f": with these necks and decoder, images are padded to multiples of {multiple}" if multiple > patch else ""
+        )
         raise UserError(
             f"The patch of the backbone {backbone}, {float(patch):g} x {float(patch):g} pixels, is larger than the image, "
-            f"{size[0]} x {size[1]}: what it sees would be padding. Write data.tile_px={math.ceil(patch)} or more, or take a backbone "
+            f"{size[0]} x {size[1]}: what it sees would be padding. Write data.tile_px={multiple} or more{why}; or take a backbone "
             "with smaller patches (backbone.patch_size, where it has that)."
         )
 

@@ -14,10 +14,10 @@ import yaml
 from _pytest.mark import ParameterSet
 from torch import Tensor, nn
 
-from geocompose.assembly import instantiate
 from geocompose.bands import BANDS
 from geocompose.configuration.diagnosis import options
 from geocompose.features import FeatureSpec
+from geocompose.instantiation import instantiate
 from geocompose.optional import PACKAGES, installed
 
 CONF = Path(__file__).resolve().parents[2] / "conf"

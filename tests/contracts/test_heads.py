@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geocompose.assembly import instantiate
 from geocompose.configuration.diagnosis import options
 from geocompose.data.target import OF_CLASSES, PIXEL_WISE
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.heads import HEADS
+from geocompose.instantiation import instantiate
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from tests.contracts.owed import check_copies, check_export, check_gradients, check_state
 from tests.contracts.small import CONF, content, image, stand_in

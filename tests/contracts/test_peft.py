@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geocompose.assembly import instantiate
 from geocompose.configuration.diagnosis import options
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
+from geocompose.instantiation import instantiate
 from geocompose.models import PixelWiseModel
 from tests.contracts.owed import check_copies, check_export, check_state
 from tests.contracts.small import CONF, FAMILIES, content, fresh_backbone, image, marks

@@ -6,10 +6,10 @@ from functools import partial
 import pytest
 import torch
 
-from geocompose.assembly import instantiate
 from geocompose.configuration.diagnosis import options
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
+from geocompose.instantiation import instantiate
 from geocompose.tasks.base import Task
 from tests.contracts.small import CONF, content, image, stand_in
 from tests.tiny_tasks import TARGETS, samples

@@ -53,10 +53,11 @@ def doctor(
         out.print(f"left out: {option.group}={option.name}: {option.reason}")
     table = Path(f"{output}.csv")
     table.parent.mkdir(parents=True, exist_ok=True)
+    done = "replaced" if table.exists() else "written"
     rows = _fill(table, cells, workers)
     write_report(Path(output), rows, cells, _settings(experiment))
     _show(rows)
-    out.print(f"written: {table}, {output}.md, {output}.png")
+    out.print(f"{done}: {table}, {output}.md, {output}.png")
     unexpected = [row for row in rows if row.unexpected]
     if unexpected:
         first = unexpected[0]

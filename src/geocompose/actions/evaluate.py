@@ -53,8 +53,9 @@ def evaluate(
     record = folder.read()
     target = Target.from_record(record.data.get("target"))
     chosen = _data(experiment, config, record, data)
-    from geocompose.assembly import instantiate, load_trained
+    from geocompose.assembly import load_trained
     from geocompose.inference.scoring import score
+    from geocompose.instantiation import instantiate
 
     trained = load_trained(folder)
     data_module = instantiate(chosen)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.configuration.band_choice import check_rasters_read, chosen_bands
 from geocompose.configuration.diagnosis import groups
+from geocompose.configuration.weights import existing_weight_files, loads_weights
 from geocompose.console import console, show_summary
 from geocompose.data.collection import Preview, preflight
 from geocompose.importing import collector_paused
+from geocompose.matching import check_early
 from geocompose.wording import counted
 
 if TYPE_CHECKING:
@@ -29,17 +31,17 @@ def explain(experiment: Experiment) -> None:
     """
     looked_at = [group for group in groups(experiment.conf_dir) if group not in _IDLE]
     refuse_other_overrides(experiment, looked_at, "no composition depends on it")
+    existing_weight_files(experiment.config["backbone"])
     preview = _preview(experiment.config)
     bands = chosen_bands(experiment.config, preview.inputs.bands)
     check_rasters_read(experiment.config, bands, preview.values.more)
+    intended = check_early(experiment.config, bands, preview.values)
 
     with collector_paused():
         from geocompose.doctor.examination import examine
         from geocompose.doctor.shapes import in_one_piece
-        from geocompose.matching import check_early
         from geocompose.summary import summarize
 
-    check_early(experiment.config, bands, preview.values)
     log = logging.getLogger("geocompose")
     level = log.level
     log.setLevel(logging.ERROR)  # nothing is built for real: news of weights would be none
@@ -53,6 +55,8 @@ def explain(experiment: Experiment) -> None:
         log.setLevel(level)
     show_summary(summary, plan.necks)
     _show(found, experiment.config)
+    for difference in intended:
+        console().print(f"The data is not what the pretrained weights have seen, as stated. {difference}")
 
 
 def _preview(config: Mapping[str, Any]) -> Preview:
@@ -78,9 +82,13 @@ def _show(found: "Found", config: Mapping[str, Any]) -> None:
     out.print(f"padded to multiples of {plan.pad_multiple} pixels")
     out.print(f"features of the backbone: {_features(plan.backbone_features)}")
     out.print(f"features for the decoder: {_features(plan.decoder_features)}")
+    for warning in plan.warnings:
+        out.print(f"warning: {warning}")
     if plan.unreached:
         shown = ", ".join(plan.unreached[:3]) + (", ..." if len(plan.unreached) > 3 else "")
         out.print(f"not used, so that they don't learn: {counted(len(plan.unreached), 'tensor')} ({shown})")
+    if loads_weights(config["backbone"]):
+        out.print("weights are not looked at: whether they can be had and fit is seen when they are loaded")
     memory = found.memory
     parts = {
         "weights": memory.weights,

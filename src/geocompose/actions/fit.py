@@ -15,7 +15,7 @@ import yaml
 from geocompose.bands import check_names
 from geocompose.cli import Experiment
 from geocompose.configuration.band_choice import check_rasters_read, chosen_bands
-from geocompose.configuration.weights import weight_files
+from geocompose.configuration.weights import existing_weight_files
 from geocompose.console import console, show_result
 from geocompose.data.collection import Preview, preflight
 from geocompose.data.files import input_files
@@ -165,11 +165,7 @@ def _input_hashes(config: Mapping[str, Any]) -> dict[str, str]:
     data = config["data"]
     if data.get("root") is not None:
         hashes["data"] = fingerprint(input_files(data), Path(data["root"]).expanduser())
-    weights = {}
-    for key, path in weight_files(config["backbone"]).items():
-        if not Path(path).is_file():
-            raise UserError(f"{key}={path}: there is no such file.")
-        weights[key] = hash_file(Path(path))
+    weights = {key: hash_file(path) for key, path in existing_weight_files(config["backbone"]).items()}
     if weights:
         # Those of several backbones side by side, each in its place, count as one input.
         one, *others = weights.values()

@@ -12,6 +12,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from geocompose.backbones.encodings import CoordinateEncoding, Grid, grid_encoding, positions_for, with_coordinates
+from geocompose.backbones.foreign_arguments import four_of
 from geocompose.errors import UserError, at_least, choices
 from geocompose.features import FeatureSpec
 from geocompose.pretraining import Pretraining
@@ -168,7 +169,8 @@ class PrithviViT(nn.Module):
         wanted = [index + self.depth if index < 0 else index for index in indices]
         if not wanted or any(not 0 <= index < self.depth for index in wanted) or len(set(wanted)) < len(wanted):
             raise UserError(
-                f"This backbone has layers 0 to {self.depth - 1}, each selectable once; got {list(indices)}."
+                f"backbone.out_indices={list(indices)}: this backbone has layers 0 to {self.depth - 1} (or {-self.depth} to -1), each "
+                f"selectable once. Write for example {four_of(range(self.depth))}."
             )
         reached = max(wanted)
         if reached > max(self.out_indices):

@@ -18,6 +18,7 @@ from geocompose.backbones.prithvi_table import (
 )
 from geocompose.backbones.prithvi_weights import encoder_part, load_weights
 from geocompose.errors import UserError
+from geocompose.pretraining import of_own_file
 from geocompose.registry import BACKBONE_REGISTRY
 
 log = logging.getLogger("geocompose")
@@ -83,6 +84,7 @@ def build_prithvi(
     in_chans: int | None = None,
     encoder_only: bool = True,
     vit_adapter: bool = False,
+    pretrained_on: dict[str, str | None] | None = None,
 ) -> PrithviViT:
     """Return a Prithvi encoder, with random or pretrained weights.
 
@@ -92,6 +94,7 @@ def build_prithvi(
     bands: input bands in their order; the weights' where null.
     allow_random_bands: consent to bands that the weights lack. pretrained_bands: the weights' bands, HLS where null.
     coords_encoding: any of `time`, `location`; the variant's where null. coords_scale_learn: likewise.
+    pretrained_on: `unit` and `level` that the weights of `ckpt_path` have seen; the published weights' where it doesn't say.
     vpt, vpt_n_tokens, vpt_dropout: learned prompts in each block, as `PrithviViT` describes them.
     in_chans, encoder_only, vit_adapter: names that TerraTorch's users write; they may only confirm what is so anyway.
 
@@ -132,6 +135,8 @@ def build_prithvi(
     model.published = published_pretraining(row)
     if pretrained or ckpt_path is not None:
         model.pretraining = pretraining_of(row, of_weights)
+    if ckpt_path is not None:
+        model.pretraining = of_own_file(pretrained_on, pretraining_of(row, of_weights), variant)
     file = weight_file(variant, pretrained, ckpt_path)
     if file is not None:
         load_weights(

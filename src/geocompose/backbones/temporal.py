@@ -110,10 +110,13 @@ class TemporalBackbone(nn.Module):
         if self.pooling == "diff":
             pooled = len(self.subset_lengths) if self.subset_lengths else total
             if pooled not in (None, 2):
-                raise UserError(
-                    f"Pooling diff takes two time steps, or two subsets of them; got {pooled}. Give two lengths as "
-                    "temporal.subset_lengths, such as [1, 2], or use another pooling."
+                assert total is not None
+                instead = (
+                    "Write data.num_frames=2 with images of two frames, or temporal=none for images of one."
+                    if total == 1
+                    else f"Give two lengths as temporal.subset_lengths, such as [1, {total - 1}], or use another pooling."
                 )
+                raise UserError(f"Pooling diff takes two time steps, or two subsets of them; got {pooled}. {instead}")
             return total or 2
         if self.pooling == "concat" and total is None:
             raise UserError(

@@ -13,6 +13,7 @@ from geocompose.backbones.prithvi_weights import BandChoice
 from geocompose.backbones.timm_probe import Architecture, architecture_of, create, probe, reductions_of
 from geocompose.backbones.timm_weights import load_checkpoint, load_pretrained, pretraining_of
 from geocompose.errors import UserError, choices
+from geocompose.pretraining import Pretraining, of_own_file
 
 log = logging.getLogger("geocompose")
 
@@ -47,12 +48,13 @@ def build_timm(
     drop_path_rate: float | None = None,
     kwargs: dict[str, object] | None = None,
     allow_random_bands: bool = False,
+    pretrained_on: dict[str, str | None] | None = None,
 ) -> nn.Module:
     """Return timm's own features module of the model `name`: images (B, C, H, W) in, a list of feature maps out.
 
     The module carries `out_channels`, `feature_specs` (one a returned map), `in_chans`, `bands`, `img_size` (height
     and width in pixels it was built for), `fixed_size` (it takes no other), `weights` (source and sha256, None if
-    random) and `pretraining` (what timm's weights have seen; None if random or of a file of your own). Names in its state dict are timm's. Parameters that the returned maps don't depend on don't require
+    random) and `pretraining` (what the weights have seen; None if random, or of a file of your own without `pretrained_on`). Names in its state dict are timm's. Parameters that the returned maps don't depend on don't require
     gradients. Within `torch.device("meta")` nothing is downloaded, read or allocated.
 
     name: a name of `timm.list_models()`, with or without a tag of pretrained weights (`resnet50.a1_in1k`).
@@ -69,6 +71,7 @@ def build_timm(
     drop_path_rate: stochastic depth from 0 to below 1; null is timm's default.
     kwargs: further arguments of the model's class in timm.
     allow_random_bands: consent to bands that the weights lack; their filters start randomly.
+    pretrained_on: `unit` and `level` that the weights of `ckpt_path` have seen; null is unknown, and nothing is asked of data.
 
     Raises:
         UserError: a name, tag, band, argument, size, level or weight file that doesn't fit; says what does.
@@ -96,6 +99,9 @@ def build_timm(
             arguments["img_size"] = size
     found = probe(name, architecture, arguments, channels, size)
     pretraining = pretraining_of(name) if pretrained else None
+    stated = None
+    if ckpt_path and pretrained_on is not None:
+        stated = of_own_file(pretrained_on, Pretraining(tuple(bands) if bands else (None,) * channels), name)
     choice = BandChoice(bands, pretraining.names, allow_random_bands) if pretraining and bands else None
     weights = None
     on_meta = torch.get_default_device().type == "meta"
@@ -108,6 +114,12 @@ def build_timm(
     found.apply_to(module)
     if ckpt_path and not on_meta:
         weights = load_checkpoint(module, name, architecture, arguments, ckpt_path)
+        if stated is None:
+            log.info(
+                "What the weights of backbone.ckpt_path=%s have seen is not known, so that nothing is asked of the data; "
+                "backbone.pretrained_on={unit: ..., level: ...} states it.",
+                ckpt_path,
+            )
     if weights is None and not on_meta:
         log.info("Backbone %s starts from random weights (backbone.pretrained=false).", name)
     attributes = {
@@ -118,7 +130,7 @@ def build_timm(
         "img_size": size,
         "fixed_size": found.fixed_size,
         "weights": weights,
-        "pretraining": pretraining,
+        "pretraining": pretraining or stated,
     }
     for key, value in attributes.items():
         setattr(module, key, value)

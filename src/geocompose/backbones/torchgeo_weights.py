@@ -15,6 +15,7 @@ from geocompose.backbones.checkpoints import read_state_dict, sha256
 from geocompose.backbones.prithvi_weights import BandChoice
 from geocompose.backbones.torchgeo_models import torchgeo_models
 from geocompose.backbones.torchgeo_provenance import pretraining_of
+from geocompose.backbones.torchgeo_weight_names import member_named, without_weights
 from geocompose.errors import UserError, choices
 from geocompose.pretraining import Pretraining
 
@@ -74,15 +75,7 @@ def published(name: str, weights: str) -> Published:
     """
     enumeration = _enumeration(name, f"backbone.weights={weights}")
     members = enumeration.__members__  # other names of the same weights included
-    prefix, _, member = weights.rpartition(".")
-    if prefix not in ("", enumeration.__name__):
-        raise UserError(
-            f"backbone.weights={weights}: the weights of {name} are those of {enumeration.__name__}. {choices(member, members)}"
-        )
-    if member not in members:
-        raise UserError(
-            f"backbone.weights={weights}: torchgeo has no such weights for {name}. {choices(member, members)}"
-        )
+    member = member_named(name, weights, enumeration.__name__, members)
     return Published(f"{enumeration.__name__}.{member}", members[member])
 
 
@@ -105,9 +98,7 @@ def _enumeration(name: str, given: str) -> Any:
     try:
         return torchgeo_models().get_model_weights(name)
     except KeyError as error:
-        raise UserError(
-            f"{given}: torchgeo has no weights for {name}. Write backbone.weights=null, or choose another model."
-        ) from error
+        raise without_weights(name, given) from error
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:

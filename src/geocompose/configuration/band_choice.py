@@ -60,7 +60,11 @@ def check_rasters_read(config: Mapping[str, Any], bands: Sequence[str], more: Ma
         if read.isdisjoint(own):
             several = bool(backbone.get("parts"))
             why = "its parts name or were trained on" if several else "it was trained on"
-            apart = "name them in the bands of a part (backbone.parts)" if several else "write backbone=fusion (two backbones)"
+            apart = (
+                "name them in the bands of a part (backbone.parts)"
+                if several
+                else "write backbone=fusion (two backbones)"
+            )
             error = UserError(
                 f"{raster} has the bands {', '.join(own)}, and the backbone would read none of them: data.bands is null, so that it reads "
                 f"what {why}, {', '.join(bands)}. Write 'data.bands=[{','.join([*bands, *own])}]' for one backbone that reads all of them, "

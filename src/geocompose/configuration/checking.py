@@ -11,6 +11,7 @@ from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from geocompose.configuration.signatures import Argument, UnknownType, arguments, names_in
+from geocompose.decoders.needs import FROM_NEIGHBOURS
 from geocompose.errors import UserError, choices
 
 # Groups of parts, which the factory completes.
@@ -116,6 +117,8 @@ def check_node(path: str, node: dict[str, Any]) -> dict[str, Any]:
         if key in HYDRA_KEYS or known is None:
             checked[key] = value
         elif key not in known:
+            if path == "decoder" and key in FROM_NEIGHBOURS:
+                raise UserError(f"{path} has no key {key!r}. {FROM_NEIGHBOURS[key]} Leave it out.")
             raise UserError(f"{path} has no key {key!r}. {choices(key, _offered(target, known, node, key))}")
         elif isinstance(value, dict) and "_target_" in value:
             checked[key] = check_node(inner, value)

@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from geocompose.decoders.needs import FROM_NEIGHBOURS
 from geocompose.errors import UserError, choices
 
 
@@ -110,6 +111,8 @@ def _wrong_key(override: Override, config: DictConfig, known: list[str], conf_di
             )
             if where == "data" and "evaluate" in str(config.action._target_):
                 hint = "To change a recorded run's own data, write 'action.data={KEY: VALUE}'. "
+            if where == "decoder" and part in FROM_NEIGHBOURS:
+                return UserError(f"{where} has no key {part!r}. {FROM_NEIGHBOURS[part]} Leave it out.")
             return UserError(f"{where} has no key {part!r}. {hint}{choices(part, allowed)}")
         node = None if OmegaConf.is_missing(node, part) else node[part]
     return None

@@ -5,9 +5,11 @@ from typing import Any
 
 from geocompose.backbones.smp_encoders_names import check_name as check_smp_encoder
 from geocompose.backbones.torchgeo_models import model_named
+from geocompose.backbones.torchgeo_weight_names import check_weights as check_torchgeo_weights
 from geocompose.backbones.transformers_types import check_type, is_folder_or_hub
 from geocompose.decoders.mmseg_heads import head_row
 from geocompose.errors import UserError
+from geocompose.optional import PACKAGES, require
 
 
 def _check_transformers(name: str) -> None:
@@ -24,7 +26,9 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
 
 
 def check_source_names(config: Mapping[str, Any]) -> None:
-    """Refuse a backbone or decoder whose source has none of that name; what has no table here is told when it is built.
+    """Refuse a backbone or decoder whose source has none of that name, or weights, or is not installed.
+
+    What has no table here is told when it is built.
 
     config: a checked configuration.
 
@@ -33,15 +37,31 @@ def check_source_names(config: Mapping[str, Any]) -> None:
     """
     for group in ("backbone", "decoder"):
         for node in _nodes(config.get(group)):
-            name = node.get("name")
-            check = _CHECKS.get(str(node.get("_target_")))
-            if check is None or not isinstance(name, str):
-                continue
             try:
-                check(name)
+                _check(node)
             except UserError as error:
                 error.part = group
                 raise
+
+
+def _check(node: Mapping[str, Any]) -> None:
+    target, name, weights = str(node.get("_target_")), node.get("name"), node.get("weights")
+    check = _CHECKS.get(target)
+    if check is not None and isinstance(name, str):
+        check(name)
+    source = _source(target)
+    if source is not None:
+        require(source)
+    if source == "torchgeo" and isinstance(name, str) and isinstance(weights, str):
+        check_torchgeo_weights(name, weights)
+
+
+def _source(target: str) -> str | None:
+    """Return the optional source of a part of ours: its module is named after it."""
+    if not target.startswith("geocompose."):
+        return None
+    source = target.split(".")[-2].partition("_")[0]
+    return source if source in PACKAGES else None
 
 
 def _nodes(part: object) -> list[Mapping[str, Any]]:

@@ -1,7 +1,10 @@
 """Where a configuration names files of weights: of a backbone, or of each of several side by side."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from geocompose.errors import UserError
 
 
 def weight_files(backbone: Mapping[str, Any], key: str = "backbone") -> dict[str, str]:
@@ -13,6 +16,25 @@ def weight_files(backbone: Mapping[str, Any], key: str = "backbone") -> dict[str
         elif name == "ckpt_path" and value is not None:
             files[f"{key}.{name}"] = value
     return files
+
+
+def existing_weight_files(backbone: Mapping[str, Any]) -> dict[str, Path]:
+    """Return what `weight_files` does.
+
+    Raises:
+        UserError: one isn't there.
+    """
+    files = {key: Path(path) for key, path in weight_files(backbone).items()}
+    for key, path in files.items():
+        if not path.is_file():
+            raise UserError(f"{key}={path}: there is no such file.")
+    return files
+
+
+def loads_weights(backbone: Mapping[str, Any]) -> bool:
+    """Return whether a backbone, or one of its parts, starts from weights rather than from random numbers."""
+    parts = [part for part in (backbone.get("parts") or {}).values() if isinstance(part, Mapping)]
+    return any(backbone.get(key) for key in ("pretrained", "weights", "ckpt_path")) or any(map(loads_weights, parts))
 
 
 def without_weights(backbone: Mapping[str, Any]) -> dict[str, Any]:

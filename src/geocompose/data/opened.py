@@ -52,7 +52,9 @@ class Collection:
         Raises:
             UserError: a scene lacks one of them.
         """
-        return [vocabulary.positions(bands, scene.band_names, where=scene.name) for scene in self.scenes]
+        return [
+            vocabulary.positions(bands, scene.band_names, where=f"data.bands: {scene.name}") for scene in self.scenes
+        ]
 
     def decoded_bytes(self, num_bands: int) -> int:
         """Return the memory that the rasters with `num_bands` bands and their labels take decoded."""

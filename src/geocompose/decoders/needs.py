@@ -1,10 +1,20 @@
 """What a decoder needs of the features it is given; declared on its class as `needs`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+from geocompose.errors import UserError, choices
 from geocompose.features import Layout
+
+# What decoders of other libraries are told, and ours are not asked for.
+FROM_NEIGHBOURS: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("in_channels", "encoder_channels", "channel_list"),
+        "The widths of the features follow from backbone and necks.",
+    ),
+    "num_classes": "The number of outputs follows from the task.",
+}
 
 
 @dataclass(frozen=True)
@@ -72,8 +82,29 @@ def needs_of(target: Any, arguments: Mapping[str, Any]) -> Needs:
 
     A class declares `needs`; where its arguments matter, it has a function `needs_given(arguments)`, and each decoder has
     its own `needs`. One that declares nothing takes any maps.
+
+    Raises:
+        UserError: what it declares is no `Needs`.
     """
     if isinstance(target, type) and hasattr(target, "needs_given"):
-        return target.needs_given(arguments)
-    declared = getattr(target, "needs", None)
-    return declared if isinstance(declared, Needs) else Needs()
+        declared = target.needs_given(arguments)
+    else:
+        declared = getattr(target, "needs", None)
+    if declared is None:
+        return Needs()
+    if not isinstance(declared, Needs):
+        name = target.__name__ if isinstance(target, type) else type(target).__name__
+        raise UserError(f"The decoder {name} declares needs = {declared!r}, which is no Needs. {_as_needs(declared)}")
+    return declared
+
+
+def _as_needs(declared: object) -> str:
+    """Return what to write instead of needs that are none."""
+    known = [field.name for field in fields(Needs)]
+    arguments = "levels=2, pyramid=True"
+    if isinstance(declared, Mapping) and declared:
+        unknown = [name for name in declared if name not in known]
+        if unknown:
+            return f"Needs has no {unknown[0]!r}. {choices(str(unknown[0]), known)}"
+        arguments = ", ".join(f"{name}={value!r}" for name, value in declared.items())
+    return f"Write needs = Needs({arguments}), from geocompose.decoders.needs."

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from geocompose.assembly import trial_model
-from geocompose.configuration.band_choice import chosen_bands
+from geocompose.configuration.band_choice import check_rasters_read, chosen_bands
 from geocompose.data.collection import Preview
 from geocompose.data.target import Target
 from geocompose.doctor.cells import Cells
@@ -54,6 +54,7 @@ def examine(config: Mapping[str, Any], preview: Preview, keeping: Keeping | None
         UserError: the parts don't fit together, or not to the data.
     """
     inputs = replace(preview.inputs, bands=tuple(chosen_bands(config, preview.inputs.bands)))
+    check_rasters_read(config, inputs.bands, preview.values.more)
     with in_one_piece():
         trial = trial_model(config, inputs=inputs, target=preview.target, keeping=keeping)
         _stop_learning(trial, config["task"])

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ def examined(cells: Cells, workers: int | None) -> Iterator[Row]:
     pairs = list(cells.pairs())
     if workers == 1:
         _begin(cells)
+        _warm_up(cells)
         for pair in pairs:
             yield from _rows(pair)
         return
@@ -53,6 +55,14 @@ def _begin(cells: Cells) -> None:
     from geocompose.doctor.examination import Doctor
 
     _doctor = Doctor(cells)
+
+
+def _warm_up(cells: Cells) -> None:
+    """Try the first cell for nothing, so that the time of libraries to load is in no cell's of a few."""
+    from geocompose.doctor.examination import Doctor
+
+    first = dict([next(iter(cells.bases.items()))])
+    Doctor(replace(cells, bases=first)).rows(next(iter(cells.pairs())))
 
 
 def _rows(pair: tuple[str, str]) -> Sequence[Row]:

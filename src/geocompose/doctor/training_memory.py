@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from geocompose.assembly import instantiate
 from geocompose.data.target import Target
 from geocompose.doctor.ledger import Ledger
 from geocompose.doctor.shapes import in_one_piece
+from geocompose.instantiation import instantiate
 from geocompose.models.output import ModelOutput
 
 MB = 2**20

@@ -51,6 +51,13 @@ def check_image(
             f"The backbone {name} takes one image at a time, (B, bands, rows, columns); got {tuple(image.shape)}, "
             f"{image.shape[2]} frames. Use temporal=mean (backbone_use_temporal=True), which gives it one after the other."
         )
+    frames = getattr(encoder, "num_frames", None)
+    through_time = hasattr(encoder, "n_timestamps")  # it is given one at a time, and counts them itself
+    if image.ndim == 5 and isinstance(frames, int) and image.shape[2] != frames and not through_time:
+        raise UserError(
+            f"The backbone {name} takes {frames} frame{'' if frames == 1 else 's'}, got {image.shape[2]}: {tuple(image.shape)} is (B, bands, "
+            f"frames, rows, columns). Give it {frames}, or build it for {image.shape[2]} (backbone.num_frames={image.shape[2]})."
+        )
 
 
 def _name(encoder: nn.Module) -> str:

@@ -11,7 +11,7 @@ from geocompose.errors import UserError
 from geocompose.features import FeatureSpec
 from geocompose.planning import AutoNecks, NeckChoice, NeckList
 from geocompose.plans.automatic import planned_necks
-from geocompose.plans.levels import doublings_in
+from geocompose.plans.levels import chosen_levels, doublings_in
 from geocompose.plans.trace import listed, neck_name
 
 KINDS = {
@@ -41,6 +41,29 @@ def check_needs(
     added = sum(neck_name(neck) == "AddInputLevel" for neck in necks) if isinstance(choice, NeckList) else 0
     for problem in _problems(needs, list(specs), added):
         raise UserError(f"{decoder} {problem}. {_advice(needs, list(specs), choice, list(necks), main)}")
+
+
+def lost_levels(
+    decoder: str, needs: Needs, specs: Sequence[FeatureSpec], choice: NeckChoice, necks: Sequence[Any]
+) -> str | None:
+    """Return what is lost of features that a decoder skips, and the necks that save it; None where nothing is.
+
+    What may be skipped without a loss is of the input's resolution, or of half of it where it is the second: smp's encoders
+    begin with these; or it is what a plan wouldn't read either. Elsewhere it is a level that somebody selected, or that a neck
+    learns. TerraTorch's own models are composed so, and load, which is why this is no refusal.
+    """
+    places = [place for place in range(needs.skips) if specs[place].stride > 2**place]
+    if not places:
+        return None
+    read = {level.layer for level in chosen_levels(specs, needs, only_pooled=False)}
+    lost = [specs[place] for place in places if place in read]
+    if not lost:
+        return None
+    first = "feature" if needs.skips == 1 else f"{needs.skips} features"
+    return (
+        f"{decoder} skips the first {first}, where it expects the image's own resolution, and so never reads "
+        f"{listed(lost)}: what only leads there doesn't learn. {_advice(needs, list(specs), choice, list(necks), None)}"
+    )
 
 
 def _problems(needs: Needs, specs: list[FeatureSpec], added: int) -> Iterator[str]:

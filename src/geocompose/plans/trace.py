@@ -16,6 +16,10 @@ from geocompose.probing import meta_forward
 
 CELLS = (64, 96)  # of the coarsest feature in the trial: every level that necks may add divides them
 
+# Necks that read maps alone, and those that hand tokens on as tokens.
+OF_MAPS = ("LearnedInterpolateToPyramidal", "InterpolateToPyramidal", "MaxpoolToPyramidal", "FeaturePyramidNetworkNeck")
+ON_TOKENS = ("SelectIndices", "FlattenMapsToTokens")
+
 Known = list[FeatureSpec | None]  # None: of a shape between necks that no layout explains
 
 
@@ -50,6 +54,24 @@ def listed(specs: Sequence[FeatureSpec | None]) -> str:
         shown = str(spec or "a shape that no layout explains")
         counts[shown] = counts.get(shown, 0) + 1
     return "; ".join(f"{shown} ({count} times)" if count > 1 else shown for shown, count in counts.items())
+
+
+def check_order(necks: Sequence[Any], specs: Sequence[FeatureSpec]) -> None:
+    """Refuse a pyramid made of tokens, before its widths are looked at: they say nothing of where the fault lies.
+
+    Raises:
+        UserError: names the neck, and what has to stand before it.
+    """
+    if not specs or any(spec.layout != "tokens" for spec in specs):
+        return
+    for position, name in enumerate(map(neck_name, necks)):
+        if name in OF_MAPS:
+            raise UserError(
+                f"neck.necks[{position}] ({name}) can't read what it gets: {listed(specs)}. Tokens are no maps yet: write "
+                f"{as_written(to_maps(specs[:1]))[1:-1]} before it, or use neck=auto."
+            )
+        if name not in ON_TOKENS:
+            return
 
 
 def traced(

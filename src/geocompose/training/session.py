@@ -15,10 +15,11 @@ from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from geocompose import console
-from geocompose.assembly import BuiltModel, build_data, build_model, instantiate, task_kind
+from geocompose.assembly import BuiltModel, build_data, build_model, task_kind
 from geocompose.data.baselines import run_baselines
 from geocompose.data.module import SceneData
 from geocompose.errors import UserError
+from geocompose.instantiation import instantiate
 from geocompose.matching import check_convertible, consents, known, mismatches, taken_for, units_read
 from geocompose.probing import check_training_batch
 from geocompose.runs import Record, RunFolder
@@ -179,7 +180,19 @@ def read_alike(data: SceneData, encoder: torch.nn.Module, config: Mapping[str, A
     for difference in data.mismatches:
         log.warning("The data is not what the pretrained weights have seen, as stated. %s", difference)
     data.read_as(units_read(encoder, data.bands))
+    _tell_conversions(data)
     _normalize(data, encoder)
+
+
+def _tell_conversions(data: SceneData) -> None:
+    """Say in a line which values become others as they are read, and of which bands."""
+    found: dict[str, list[str]] = {}
+    for band, unit in zip(data.bands, data.units, strict=True):
+        stated = data.values.band(band)
+        if stated.nearest(unit).changes:
+            found.setdefault(f"{stated.in_words()} becomes {unit}", []).append(band)
+    for words, bands in found.items():
+        log.info("Values are converted as they are read: %s (%s).", words, ", ".join(bands))
 
 
 def _normalize(data: SceneData, encoder: torch.nn.Module) -> None:
