@@ -70,7 +70,9 @@ def test_a_model_with_scale_modules_builds_as_terratorch_s_users_wrote_it():
     planned_model = composed("UperNetDecoder", decoder_scale_modules=True, decoder_channels=8)
     assert [type(neck).__name__ for neck in planned_model.neck] == ["ReshapeTokensToImage"]
     with pytest.raises(UserError, match="scales its features itself"):
-        composed("UperNetDecoder", backbone="timm_test_convnext", backbone_kwargs={}, necks=None, decoder_scale_modules=True)
+        composed(
+            "UperNetDecoder", backbone="timm_test_convnext", backbone_kwargs={}, necks=None, decoder_scale_modules=True
+        )
 
 
 def test_head_arguments_for_a_pooling_that_has_its_head_are_refused():

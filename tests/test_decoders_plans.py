@@ -13,7 +13,7 @@ from geocompose.decoders.upernet import UperNetDecoder
 from geocompose.errors import UserError
 from geocompose.features import FeatureSpec
 from geocompose.planning import AutoNecks, padding_multiple, plan
-from geocompose.plans.checks import check_needs
+from geocompose.planning.checks import check_needs
 from geocompose.registry import DECODER_REGISTRY
 
 

@@ -15,8 +15,8 @@ from geocompose.factory import EncoderDecoderFactory
 from geocompose.features import FeatureSpec
 from geocompose.necks import NeckSequence
 from geocompose.planning import AutoNecks, NeckList, neck_choice, plan
-from geocompose.plans.checks import check_needs
-from geocompose.plans.trace import traced
+from geocompose.planning.checks import check_needs
+from geocompose.planning.trace import traced
 from geocompose.probing import unused
 from geocompose.registry import NECK_REGISTRY
 from tests.contracts.small import DECODERS, Maps, Tokens, content, decoder

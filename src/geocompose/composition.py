@@ -19,7 +19,7 @@ from geocompose.necks.base import NeckSequence
 from geocompose.parts import Part, building, resolve
 from geocompose.peft.methods import PeftMethod
 from geocompose.planning import AutoNecks, NeckConfig, NeckList, neck_choice
-from geocompose.plans.trace import at_neck, neck_name
+from geocompose.planning.trace import at_neck, neck_name
 from geocompose.probing import on_meta
 from geocompose.registry import NECK_REGISTRY
 

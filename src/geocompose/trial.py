@@ -18,8 +18,8 @@ from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.output import ModelOutput
 from geocompose.parts import Part, building
 from geocompose.planning import NeckList, neck_choice, padding_multiple, plan
-from geocompose.plans.checks import check_needs, lost_levels, unread_advice
-from geocompose.plans.trace import check_order, listed, neck_name, traced
+from geocompose.planning.checks import check_needs, lost_levels, unread_advice
+from geocompose.planning.trace import check_order, listed, neck_name, traced
 from geocompose.probing import (
     backbone_specs,
     input_channels,

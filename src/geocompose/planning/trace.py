@@ -11,7 +11,7 @@ from geocompose.errors import UserError
 from geocompose.feature_shapes import features_like, observe
 from geocompose.features import FeatureSpec, common_multiple
 from geocompose.necks.base import NeckSequence
-from geocompose.plans.automatic import to_maps
+from geocompose.planning.automatic import to_maps
 from geocompose.probing import meta_forward
 
 CELLS = (64, 96)  # of the coarsest feature in the trial: every level that necks may add divides them

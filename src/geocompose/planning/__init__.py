@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from geocompose.decoders.needs import Needs
 from geocompose.errors import UserError, choices
 from geocompose.features import FeatureSpec, common_multiple
-from geocompose.plans.automatic import NeckConfig, Pyramid, planned_necks, to_maps
+from geocompose.planning.automatic import NeckConfig, Pyramid, planned_necks, to_maps
 
 __all__ = ["AutoNecks", "NeckChoice", "NeckConfig", "NeckList", "NoNecks", "neck_choice", "padding_multiple", "plan"]
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from geocompose.decoders.needs import Needs
 from geocompose.features import FeatureSpec
-from geocompose.plans.levels import chosen_levels
+from geocompose.planning.levels import chosen_levels
 
 NeckConfig = dict[str, Any]
 Pyramid = Literal["learned", "interpolated", "pooled"]

@@ -10,9 +10,9 @@ from geocompose.decoders.needs import Needs
 from geocompose.errors import UserError
 from geocompose.features import FeatureSpec
 from geocompose.planning import AutoNecks, NeckChoice, NeckList
-from geocompose.plans.automatic import planned_necks
-from geocompose.plans.levels import chosen_levels, doublings_in
-from geocompose.plans.trace import listed, neck_name
+from geocompose.planning.automatic import planned_necks
+from geocompose.planning.levels import chosen_levels, doublings_in
+from geocompose.planning.trace import listed, neck_name
 
 KINDS = {
     "NCHW": "maps (B, channels, rows, columns)",
