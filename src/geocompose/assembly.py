@@ -24,6 +24,7 @@ from geocompose.inputs import Inputs
 from geocompose.instantiation import instantiate
 from geocompose.matching import consents, with_consent
 from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.parts import building
 from geocompose.probing import input_channels
 from geocompose.runs import RunFolder
 from geocompose.trial import Trial
@@ -160,10 +161,12 @@ def _check_channels(config: Mapping[str, Any], encoder: nn.Module, bands: Sequen
         return
     channels = input_channels(encoder)
     if channels != len(bands):
-        raise UserError(
-            f"The backbone {type(encoder).__name__} takes {channels} channels, but the data has {len(bands)} bands: {', '.join(bands)}. Let "
-            "its constructor have an argument in_chans, which is told their number, or choose data.bands."
-        )
+        name = type(encoder).__name__
+        with building("backbone", name):
+            raise UserError(
+                f"The backbone {name} takes {channels} channels, but the data has {len(bands)} bands: {', '.join(bands)}. Let its "
+                "constructor have an argument in_chans, which is told their number, or choose data.bands."
+            )
 
 
 def task_kind(target: str) -> str:
