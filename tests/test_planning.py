@@ -407,3 +407,10 @@ def test_the_pyramid_asked_for_is_in_the_model(pyramid):
     name = {"learned": "Learned", "interpolated": "Interpolate", "pooled": "Maxpool"}[pyramid]
     assert type(model.neck[-1]).__name__.startswith(name)
     assert model(torch.randn(1, 3, 50, 37)).output.shape == (1, 3, 50, 37)
+
+
+def test_a_decoder_that_joins_more_features_than_there_are_gets_one_of_them_twice():
+    needs = Needs(levels=2)
+    assert plan(AutoNecks(), [FeatureSpec(6, 1)], needs, maps_by_default=False) == [
+        {"name": "SelectIndices", "indices": [0, 0]}
+    ]

@@ -44,7 +44,10 @@ def chosen_levels(specs: Sequence[FeatureSpec], needs: Needs, *, only_pooled: bo
         return _brought_to_one(strides, needs, only_pooled=only_pooled)
     if one_scale and needs.layers is not None:
         return [Level(layer) for layer in _layers(candidates, needs, needs.layers)]
-    return [Level(layer) for layer in _at_most(candidates, strides, needs.most)]
+    chosen = _at_most(candidates, strides, needs.most)
+    if len(chosen) < needs.levels:  # the same feature stands for several
+        chosen = [chosen[index] for index in evenly_spaced(len(chosen), needs.levels)]
+    return [Level(layer) for layer in chosen]
 
 
 def _wanted(needs: Needs, usual: int) -> int:
