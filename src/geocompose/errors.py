@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+# What other people's constructors and forwards raise where an argument or a size doesn't suit them.
+FOREIGN_ERRORS = (TypeError, ValueError, RuntimeError, AssertionError, LookupError, AttributeError)
+
 
 class UserError(ValueError):
     """Something the user wrote or gave can't be used; its text is shown as it is, without a traceback.

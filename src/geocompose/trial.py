@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from geocompose.composition import Composition, Outputs, Plan
 from geocompose.coordinates import check_taken
 from geocompose.decoders.needs import Needs, needs_of
-from geocompose.errors import UserError
+from geocompose.errors import FOREIGN_ERRORS, UserError
 from geocompose.feature_shapes import check_declared
 from geocompose.features import FeatureSpec, common_multiple
 from geocompose.models.encoder_decoder import EncoderDecoderModel
@@ -29,9 +29,6 @@ from geocompose.probing import (
 )
 
 log = logging.getLogger("geocompose")
-
-# Of a shape that a part can't take. Convolutions raise RuntimeError, hand-written checks of other people's parts the others.
-WHAT_FOREIGN_CODE_RAISES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -209,7 +206,7 @@ def _try(composition: Composition, model: EncoderDecoderModel, draft: Plan, give
             return unreached_parameters(model, image, **coordinates)
     except UserError:
         raise
-    except WHAT_FOREIGN_CODE_RAISES as error:
+    except FOREIGN_ERRORS as error:
         said = (str(error).splitlines() or [""])[0].rstrip(".")
         stopped = f"It stopped with: {said or type(error).__name__}."
         if not seen:

@@ -9,13 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from geocompose.errors import UserError
+from geocompose.errors import FOREIGN_ERRORS, UserError
 from geocompose.features import FeatureSpec, common_multiple
 from geocompose.pretraining import Pretraining
 from geocompose.probing import observe, unused
-
-# What foreign constructors and forwards raise where an argument or a size doesn't suit them.
-FOREIGN_ERRORS = (TypeError, ValueError, RuntimeError, AssertionError, NotImplementedError, LookupError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -48,19 +45,43 @@ class Probe:
         """
         for name in self.idle_parameters:
             module.get_parameter(name).requires_grad_(False)
-        attributes = {
-            "out_channels": [spec.channels for spec in self.specs],
-            "feature_specs": self.specs,
-            "in_chans": channels,
-            "bands": bands,
-            "img_size": size,
-            "fixed_size": self.fixed_size,
-            "weights": weights,
-            "pretraining": pretraining,
-        }
-        for name, value in attributes.items():
-            setattr(module, name, value)
+        declare(
+            module,
+            specs=self.specs,
+            fixed_size=self.fixed_size,
+            channels=channels,
+            bands=bands,
+            size=size,
+            weights=weights,
+            pretraining=pretraining,
+        )
         return module
+
+
+def declare(
+    module: nn.Module,
+    *,
+    specs: list[FeatureSpec],
+    fixed_size: bool,
+    channels: int,
+    bands: list[str] | None,
+    size: tuple[int, int],
+    weights: dict[str, str] | None,
+    pretraining: Pretraining | None,
+) -> None:
+    """Give another library's module the attributes that other parts need to know of a backbone."""
+    attributes = {
+        "out_channels": [spec.channels for spec in specs],
+        "feature_specs": specs,
+        "in_chans": channels,
+        "bands": bands,
+        "img_size": size,
+        "fixed_size": fixed_size,
+        "weights": weights,
+        "pretraining": pretraining,
+    }
+    for name, value in attributes.items():
+        setattr(module, name, value)
 
 
 class _NumbersOnCpu(TorchFunctionMode):
@@ -103,7 +124,7 @@ def probe(build: Callable[[], nn.Module], channels: int, size: tuple[int, int], 
         specs = observe(features, widths, size, part=part, patch=getattr(module, "patch_size", None))
         idle = unused(features, dict(module.named_parameters()))
         step = common_multiple(specs)
-        fixed = not _follows(module, torch.empty(1, channels, size[0] + step, size[1] + 2 * step), features)
+        fixed = not follows(module, torch.empty(1, channels, size[0] + step, size[1] + 2 * step), features)
     return Probe(module.train(), specs, idle, fixed)
 
 
@@ -112,7 +133,7 @@ def whole_patches(size: tuple[int, int], step: int) -> tuple[int, int]:
     return size[0] + -size[0] % step, size[1] + -size[1] % step
 
 
-def _follows(module: nn.Module, larger: Tensor, features: list[Tensor]) -> bool:
+def follows(module: nn.Module, larger: Tensor, features: list[Tensor]) -> bool:
     """Return whether a larger image gives larger maps: some models refuse it, others resize it to their own size."""
     try:
         with torch.no_grad():

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from geocompose.backbones.checkpoints import download, read_state_dict, sha256
 from geocompose.backbones.foreign_arguments import image_size, input_channels, levels
-from geocompose.backbones.foreign_probe import FOREIGN_ERRORS, Probe, on_meta, probe, refuse_size, whole_patches
+from geocompose.backbones.foreign_probe import Probe, on_meta, probe, refuse_size, whole_patches
 from geocompose.backbones.foreign_weights import RGB, fill, input_bands, load_file, of_photographs
 from geocompose.backbones.prithvi_weights import BandChoice
 from geocompose.backbones.smp_encoders_names import check_name
-from geocompose.errors import UserError, choices
+from geocompose.errors import FOREIGN_ERRORS, UserError, choices
 from geocompose.pretraining import Pretraining
 
 log = logging.getLogger("geocompose")

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.backbones.foreign_arguments import image_size, input_channels
-from geocompose.backbones.foreign_probe import FOREIGN_ERRORS, probe, reason, refuse_size
+from geocompose.backbones.foreign_probe import probe, reason, refuse_size
 from geocompose.backbones.foreign_weights import load_file
 from geocompose.bands import positions
-from geocompose.errors import UserError, choices
+from geocompose.errors import FOREIGN_ERRORS, UserError, choices
 from geocompose.optional import imported, require
 
 log = logging.getLogger("geocompose")

@@ -9,6 +9,7 @@ from timm.models import get_arch_pretrained_cfgs, is_model_pretrained
 from torch import nn
 
 from geocompose.backbones.foreign_arguments import image_size, input_channels
+from geocompose.backbones.foreign_probe import declare
 from geocompose.backbones.prithvi_weights import BandChoice
 from geocompose.backbones.timm_probe import Architecture, architecture_of, create, probe, reductions_of
 from geocompose.backbones.timm_weights import load_checkpoint, load_pretrained, pretraining_of
@@ -122,18 +123,16 @@ def build_timm(
             )
     if weights is None and not on_meta:
         log.info("Backbone %s starts from random weights (backbone.pretrained=false).", name)
-    attributes = {
-        "out_channels": [spec.channels for spec in found.specs],
-        "feature_specs": found.specs,
-        "in_chans": channels,
-        "bands": bands,
-        "img_size": size,
-        "fixed_size": found.fixed_size,
-        "weights": weights,
-        "pretraining": pretraining or stated,
-    }
-    for key, value in attributes.items():
-        setattr(module, key, value)
+    declare(
+        module,
+        specs=found.specs,
+        fixed_size=found.fixed_size,
+        channels=channels,
+        bands=bands,
+        size=size,
+        weights=weights,
+        pretraining=pretraining or stated,
+    )
     return module
 
 

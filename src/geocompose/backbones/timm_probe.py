@@ -12,13 +12,12 @@ import torch
 from timm.layers import Format
 from torch import Tensor, nn
 
-from geocompose.errors import UserError
+from geocompose.backbones.foreign_probe import follows
+from geocompose.errors import FOREIGN_ERRORS, UserError
 from geocompose.features import FeatureSpec, Layout
 from geocompose.probing import unused
 
 LAYOUTS: dict[Format, Layout] = {Format.NCHW: "NCHW", Format.NHWC: "NHWC", Format.NLC: "tokens"}
-# What timm's constructors and forwards raise where an argument or a size doesn't suit them.
-FOREIGN_ERRORS = (TypeError, ValueError, RuntimeError, AssertionError, NotImplementedError, LookupError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ def probe(
             remaining = dict(module.named_parameters())
             idle = [each for each in idle if each in remaining]
         stride = _coarsest(module)
-        fixed = not _follows(module, torch.empty(1, channels, size[0] + stride, size[1] + 2 * stride), features)
+        fixed = not follows(module, torch.empty(1, channels, size[0] + stride, size[1] + 2 * stride), features)
     # Some models keep attention biases from a forward; training mode lets go of them.
     module.train()
     return Probe(module, specs, num_blocks, idle, fixed)
@@ -233,14 +232,3 @@ def _num_blocks(module: nn.Module, idle: list[str]) -> int | None:
     ]
     count = max(needed, default=0)
     return None if count == len(blocks) else count
-
-
-def _follows(module: nn.Module, larger: Tensor, features: list[Tensor]) -> bool:
-    """Return whether a larger image gives larger maps: some models refuse it, others resize it to their own size."""
-    try:
-        with torch.no_grad():
-            grown = module(larger)
-    except FOREIGN_ERRORS:
-        # That the module refuses the image is the answer, not a failure.
-        return False
-    return all(after.numel() > before.numel() for after, before in zip(grown, features, strict=True))

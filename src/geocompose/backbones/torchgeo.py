@@ -9,14 +9,14 @@ from torch import nn
 
 from geocompose.backbones.band_names import band_names
 from geocompose.backbones.foreign_arguments import image_size
-from geocompose.backbones.foreign_probe import FOREIGN_ERRORS, reason
+from geocompose.backbones.foreign_probe import reason
 from geocompose.backbones.prithvi_weights import BandChoice
 from geocompose.backbones.torchgeo_croma import by_modality
 from geocompose.backbones.torchgeo_families import FAMILIES, Request
 from geocompose.backbones.torchgeo_models import BY_WAVELENGTH, WITH_GSD, Model, model_named, torchgeo_models
 from geocompose.backbones.torchgeo_provenance import CROMA_BANDS
 from geocompose.backbones.torchgeo_weights import Published, Target, load, only_weights, published, read_file
-from geocompose.errors import UserError
+from geocompose.errors import FOREIGN_ERRORS, UserError
 from geocompose.pretraining import Pretraining
 
 log = logging.getLogger("geocompose")

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from geocompose.backbones.band_names import band_names
 from geocompose.backbones.foreign_arguments import four_of, image_size, input_channels, levels
-from geocompose.backbones.foreign_probe import FOREIGN_ERRORS, Probe, on_meta, probe, refuse_size, whole_patches
+from geocompose.backbones.foreign_probe import Probe, on_meta, probe, refuse_size, whole_patches
 from geocompose.backbones.foreign_weights import input_bands, load_file
 from geocompose.backbones.prithvi_weights import BandChoice
 from geocompose.backbones.transformers_config import OWN_CHANNELS, Definition, definition
 from geocompose.backbones.transformers_types import TYPES
 from geocompose.backbones.transformers_weights import load_pretrained, pretraining_of
-from geocompose.errors import UserError
+from geocompose.errors import FOREIGN_ERRORS, UserError
 
 log = logging.getLogger("geocompose")
 
