@@ -7,13 +7,13 @@ import torch
 import yaml
 from hydra import compose, initialize_config_dir
 
-from geocompose.assembly import build_model
+from geocompose.assembly import TrainedModel, build_model, load_trained
 from geocompose.bands import HLS_BANDS
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
 from geocompose.data.target import Target
 from geocompose.inputs import Inputs
-from geocompose.runs import Record
+from geocompose.runs import Record, load_rules, open_run
 from tests.command import CONF
 
 TINY = ("backbone=timm", "backbone.name=test_resnet", "decoder=fcn", "decoder.channels=8", "decoder.num_convs=1")
@@ -59,3 +59,8 @@ def make_run(
     }
     Record(run_id="0123456789", status="completed", data=described).write(folder / "record.json")
     return folder
+
+
+def trained(folder: Path) -> TrainedModel:
+    """Return the model of the run in a folder, as evaluate and predict load it."""
+    return load_trained(open_run(folder, load_rules(CONF)))

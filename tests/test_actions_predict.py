@@ -10,13 +10,11 @@ import rasterio
 import torch
 from rasterio.transform import Affine
 
-from geocompose.assembly import load_trained
 from geocompose.bands import HLS_BANDS
 from geocompose.data.target import Target
 from geocompose.errors import UserError
-from geocompose.runs import RunFolder
 from tests.command import run
-from tests.made_runs import TARGETS, make_run
+from tests.made_runs import TARGETS, make_run, trained
 
 OF_IMAGES = ("classification", "multilabel", "scalar_regression")
 
@@ -61,10 +59,10 @@ def predict(folder, *more, given="scene.tif", out="map.tif"):
 
 def outputs_of(folder, *images):
     """Return what the run's model says of raw images, as it stands in the folder."""
-    trained = load_trained(RunFolder(folder))
+    model_of_run = trained(folder)
     batch = torch.from_numpy(np.stack(images).astype("float32"))
     with torch.inference_mode():
-        return trained.model((batch - 1500) / 800).output
+        return model_of_run.model((batch - 1500) / 800).output
 
 
 def read_table(path):

@@ -12,7 +12,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from rasterio.transform import Affine, from_origin
 
-from geocompose.assembly import build_model, load_trained
+from geocompose.assembly import build_model
 from geocompose.backbones.encodings import CoordinateEncoding
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
@@ -28,10 +28,10 @@ from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.inputs import Inputs
-from geocompose.runs import RunFolder
 from geocompose.training.precision import HalfPrecisionModel
 from tests.command import CONF, only_run, record_of, run
 from tests.data_rasters import BANDS, GEOREFERENCE, arguments, image, label, write
+from tests.made_runs import trained
 from tests.shared import CHIP, needs_chip
 
 NAN = float("nan")
@@ -507,7 +507,7 @@ def test_a_run_with_dates_and_positions_is_trained_evaluated_and_predicted(train
     run(*predict, f"action.input={scene}", "action.output=a.tif")
     with rasterio.open("a.tif") as made, rasterio.open(scene) as given:
         probabilities, pixels = made.read(), given.read()
-    model = load_trained(RunFolder(folder)).model
+    model = trained(folder).model
     mean, std = (np.array(record["data"]["normalization"][key])[:, None, None] for key in ("mean", "std"))
     window = Window(0, 0, 32, 32)
     place = Georeference(GEOREFERENCE["crs"], GEOREFERENCE["transform"]).at(window)

@@ -5,7 +5,6 @@ import pytest
 import rasterio
 import torch
 
-from geocompose.assembly import load_trained
 from geocompose.data.baselines import run_baselines
 from geocompose.data.files import input_files
 from geocompose.data.geotiff import GeoTiffData
@@ -14,9 +13,9 @@ from geocompose.data.raw_values import image_features
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.inputs import Inputs
-from geocompose.runs import RunFolder
 from tests.command import only_run, record_of, run
 from tests.data_rasters import arguments, image, label, write
+from tests.made_runs import trained
 
 BANDS = ["BLUE", "GREEN", "RED"]
 FRAMES = 2
@@ -242,7 +241,7 @@ def test_a_run_of_several_frames_is_trained_drawn_evaluated_and_predicted(tmp_pa
     mean, std = (np.array(record["data"]["normalization"][key]).reshape(3, 1, 1, 1) for key in ("mean", "std"))
     batch = torch.from_numpy((made[0][:, :, :32, :32] - mean) / std).float()[None]
     with torch.inference_mode():
-        output = load_trained(RunFolder(folder)).model(batch, torch.tensor([[[2022.0, 0.0], [2022.0, 31.0]]])).output
+        output = trained(folder).model(batch, torch.tensor([[[2022.0, 0.0], [2022.0, 31.0]]])).output
     np.testing.assert_allclose(probabilities[:, :8, :28], output.softmax(1)[0, :, :8, :28], atol=1e-5)
     write(tmp_path / "five.tif", image(bands=5))
     with pytest.raises(

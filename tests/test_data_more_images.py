@@ -6,17 +6,15 @@ import rasterio
 import torch
 from rasterio.transform import from_origin
 
-from geocompose.assembly import load_trained
 from geocompose.data.files import input_files
 from geocompose.data.geotiff import GeoTiffData
 from geocompose.data.geotiff_classification import GeoTiffClassificationData
 from geocompose.data.stacked import StackedScene
 from geocompose.data.window import Window
 from geocompose.errors import UserError
-from geocompose.runs import RunFolder
 from tests.command import only_run, record_of, run
 from tests.data_rasters import BANDS, arguments, image, label, write
-from tests.made_runs import TARGETS, make_run
+from tests.made_runs import TARGETS, make_run, trained
 from tests.shared import CHIP, needs_chip
 
 RADAR = {"images": "*_s1.tif", "band_names": ["VV", "VH"], "nodata": float("nan")}
@@ -188,7 +186,7 @@ def test_a_run_with_radar_beside_optical_is_trained_evaluated_and_predicted(tmp_
     raw = np.stack([radar()[0], image()[2], radar()[1]])
     batch = torch.from_numpy((raw[:, :32, :32] - mean) / std).float()[None]
     with torch.inference_mode():
-        expected = load_trained(RunFolder(folder)).model(batch).output.softmax(1)[0]
+        expected = trained(folder).model(batch).output.softmax(1)[0]
     np.testing.assert_allclose(probabilities[:, :8, :28], expected[:, :8, :28], atol=1e-5)
     write(tmp_path / "all.tif", np.concatenate([image(), radar()]), [*BANDS, "VV", "VH"])
     run(*predict[:2], "action.input=all.tif", "action.output=b.tif", "action.kind=probabilities", "action.overlap_px=0",

@@ -7,10 +7,11 @@ import pytest
 import rasterio
 
 from geocompose.errors import UserError
-from geocompose.runs import RunFolder, load_rules
+from geocompose.runs import load_rules
 from geocompose.runs.identity import counted
 from tests.command import CONF, only_run, record_of, run
 from tests.data_rasters import label, write
+from tests.made_runs import trained
 from tests.shared import CHIP, needs_chip
 
 QUICK = (
@@ -136,6 +137,4 @@ def test_a_run_recorded_before_there_was_the_group_temporal_is_loaded(tmp_path):
     lines = (folder / "config.yaml").read_text().split("\n")
     at = lines.index("temporal:")
     (folder / "config.yaml").write_text("\n".join(lines[:at] + lines[at + 2 :]))
-    from geocompose.assembly import load_trained
-
-    assert load_trained(RunFolder(folder)).config.get("temporal") is None
+    assert trained(folder).config.get("temporal") is None

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file
 
 from geocompose.actions.import_terratorch import import_terratorch
-from geocompose.assembly import load_trained
 from geocompose.cli import Experiment
 from geocompose.errors import UserError
 from geocompose.migration.lightning_yaml import read_yaml
 from tests.command import run
+from tests.made_runs import trained
 from tests.shared import PARITY, needs_parity
 from tests.terratorch_runs import (
     FOLDERS,
@@ -88,7 +88,7 @@ def test_an_imported_run_gives_the_recorded_logits(conf):
     folder = only_run()
     recorded = load_file(RUN / "logits.safetensors")
     with torch.no_grad():
-        logits = load_trained(folder).model(recorded["input.image"]).output
+        logits = trained(folder.path).model(recorded["input.image"]).output
     torch.testing.assert_close(logits, recorded["output.output"], atol=1e-4, rtol=0)
     record = folder.read()
     assert record.status == "completed"
@@ -130,7 +130,7 @@ def test_a_checkpoint_alone_makes_a_run_once_the_normalisation_is_given(conf):
     call(conf, ckpt=str(RUN / "model.ckpt"), mean=[1087.0] * 6, std=[2248.0] * 6)
     recorded = load_file(RUN / "logits.safetensors")
     with torch.no_grad():
-        logits = load_trained(only_run()).model(recorded["input.image"]).output
+        logits = trained(only_run().path).model(recorded["input.image"]).output
     torch.testing.assert_close(logits, recorded["output.output"], atol=1e-4, rtol=0)
     assert not (conf / "experiment" / "imported").exists()
     call(conf, ckpt=str(RUN / "model.ckpt"), mean=[0.0] * 6, std=[1.0] * 6)
@@ -169,7 +169,7 @@ def test_the_model_args_of_a_recorded_case_become_a_configuration_of_the_same_mo
         return
     call(conf, ckpt="case.ckpt", **given)
     with torch.no_grad():
-        output = load_trained(only_run()).model(image).output
+        output = trained(only_run().path).model(image).output
     torch.testing.assert_close(output, recorded["output.output"], atol=1e-4, rtol=0)
 
 
@@ -202,7 +202,7 @@ def test_names_of_old_checkpoints_load_and_losses_are_left_out_by_name(conf, cap
     call(conf, config=written(tree), ckpt=file)
     image = torch.randn(1, 3, 32, 32)
     with torch.no_grad():
-        torch.testing.assert_close(load_trained(only_run()).model(image).output, model(image).output)
+        torch.testing.assert_close(trained(only_run().path).model(image).output, model(image).output)
     assert only_run().read().weights["imported"]["left_out"] == ["criterion.weight"]
     assert "left out:\n  criterion.weight" in capsys.readouterr().out
 
@@ -271,14 +271,14 @@ def test_runs_of_every_task_are_imported(task, kind, model_args, conf):
     file, model = a_checkpoint(tree, kind)
     call(conf, config=written(tree), ckpt=file, mean=[1.0] * 3, std=[2.0] * 3)
     image = torch.randn(2, 3, 64, 64)
-    trained = load_trained(only_run())
+    model_of_run = trained(only_run().path)
     with torch.no_grad():
-        torch.testing.assert_close(trained.model(image).output, model(image).output)
-    assert trained.target.kind == kind
-    assert trained.target.num_outputs == (1 if kind == "scalar_regression" else 2)
+        torch.testing.assert_close(model_of_run.model(image).output, model(image).output)
+    assert model_of_run.target.kind == kind
+    assert model_of_run.target.num_outputs == (1 if kind == "scalar_regression" else 2)
     if kind.endswith("regression"):
-        assert set(trained.target.mean) == {0.0}  # predictions are in the labels' unit already
-        assert set(trained.target.std) == {1.0}
+        assert set(model_of_run.target.mean) == {0.0}  # predictions are in the labels' unit already
+        assert set(model_of_run.target.std) == {1.0}
 
 
 def test_outputs_may_be_named_where_the_files_do_not_name_them(conf):
@@ -290,7 +290,7 @@ def test_outputs_may_be_named_where_the_files_do_not_name_them(conf):
         call(conf, **given, label_names=["height"])
     call(conf, **given, label_names=["height", "biomass"])
     paths = ("data.root=.", "data.images=i*.tif", "data.labels=l*.tif")
-    assert load_trained(only_run()).target.names == ("height", "biomass")
+    assert trained(only_run().path).target.names == ("height", "biomass")
     assert composed(conf, "experiment=imported/flood", *paths)["data"]["variables"] == ["height", "biomass"]
 
 
@@ -301,7 +301,7 @@ def test_auxiliary_heads_come_along_with_their_weights(conf):
     call(conf, config=written(tree), ckpt=file)
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
-        ours, theirs = load_trained(only_run()).model(image), model(image)
+        ours, theirs = trained(only_run().path).model(image), model(image)
     torch.testing.assert_close(ours.auxiliary_heads["aux"], theirs.auxiliary_heads["aux"])
     assert composed(conf, "experiment=imported/flood", "data.root=.")["task"]["aux_loss"] == {"aux": 0.4}
 

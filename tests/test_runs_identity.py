@@ -218,7 +218,16 @@ def test_missing_rules_are_refused(tmp_path):
 def test_rules_file_opens_with_what_it_is_and_has_every_section(rules):
     text = (CONF / "identity.yaml").read_text()
     assert text.startswith("# ")
-    assert set(yaml.safe_load(text)) == {"volatile", "contents", "file_names", "defaults", "neutral", "options"}
+    assert set(yaml.safe_load(text)) == {
+        "volatile",
+        "contents",
+        "file_names",
+        "defaults",
+        "neutral",
+        "options",
+        "renamed",
+        "numerics",
+    }
     assert rules.contents["data.root"] == "data"
 
 
@@ -231,3 +240,48 @@ def test_every_key_of_the_rules_exists_in_the_configuration(rules):
     keys = {*rules.volatile, *rules.contents, *rules.file_names}
     assert {key for key in keys if "*" not in key} <= known
     assert {"backbone.ckpt_path", "data.root"} <= known
+
+
+MOVED = IdentityRules(renamed={"new.room.Net": "old.Net"}, defaults={"backbone": {"_target_": "old.Net", "width": 1}})
+
+
+def test_a_moved_target_keeps_the_identity_and_the_rules_that_name_it():
+    for backbone in ({"_target_": "old.Net", "width": 2}, {"_target_": "old.Net", "width": 1}):
+        moved = {"backbone": {**backbone, "_target_": "new.room.Net"}}
+        assert run_id(moved, {}, MOVED) == run_id({"backbone": backbone}, {}, IdentityRules(defaults=MOVED.defaults))
+    assert counted({"backbone": {"_target_": "new.room.Net", "width": 1}}, MOVED) == {}
+
+
+def test_a_recorded_configuration_names_moved_targets_by_todays_name_at_any_depth():
+    recorded = {"a": [{"_target_": "old.Net", "text": "old.Net"}], "b": {"_target_": "kept.Net"}}
+    assert MOVED.now_named(recorded) == {
+        "a": [{"_target_": "new.room.Net", "text": "old.Net"}],
+        "b": {"_target_": "kept.Net"},
+    }
+    assert MOVED.first_named(MOVED.now_named(recorded)) == recorded
+
+
+def test_numerics_is_part_of_the_identity_from_2_on():
+    config = {"seed": 0}
+    first = run_id(config, {}, IdentityRules())
+    assert run_id(config, {}, IdentityRules(numerics=1)) == first
+    assert (
+        len({first, run_id(config, {}, IdentityRules(numerics=2)), run_id(config, {}, IdentityRules(numerics=3))}) == 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("renamed: {a.A: 3}", "new name: first name"),
+        ("renamed: {a.A: b.B, c.C: b.B}", r"b\.B two names"),
+        ("renamed: {a.A: b.B, b.B: c.C}", r"b\.B both as a new name and as a first one"),
+        ("renamed: [a]", "renamed must be a mapping"),
+        ("numerics: 0", "whole number, 1 or more; got 0"),
+        ("numerics: true", "whole number, 1 or more; got True"),
+    ],
+)
+def test_wrong_rules_about_moves_are_refused(text, says, tmp_path):
+    (tmp_path / "identity.yaml").write_text(text)
+    with pytest.raises(UserError, match=says):
+        load_rules(tmp_path)

@@ -6,12 +6,10 @@ import pytest
 import torch
 import yaml
 
-from geocompose.assembly import load_trained
 from geocompose.console import as_written
 from geocompose.errors import UserError
 from geocompose.necks import Neck
-from geocompose.runs import RunFolder
-from tests.made_runs import TARGETS, make_run
+from tests.made_runs import TARGETS, make_run, trained
 
 SECOND = [{"name": "SelectIndices", "indices": [1]}]
 
@@ -25,18 +23,18 @@ def recorded(folder, necks):
     record = json.loads((run / "record.json").read_text())
     record["model"] = {"necks": necks} if necks else {}
     (run / "record.json").write_text(json.dumps(record))
-    return RunFolder(run)
+    return run
 
 
 def test_a_run_is_loaded_with_the_necks_that_were_planned_for_it(tmp_path):
-    model = load_trained(recorded(tmp_path / "run", SECOND)).model
+    model = trained(recorded(tmp_path / "run", SECOND)).model
     with torch.no_grad():
         assert model(torch.zeros(1, 6, 32, 32)).output.shape == (1, 4, 32, 32)
 
 
 def test_a_run_of_other_necks_than_its_checkpoint_is_refused(tmp_path):
     with pytest.raises(UserError, match="not of the run in its folder"):
-        load_trained(recorded(tmp_path / "run", None))
+        trained(recorded(tmp_path / "run", None))
 
 
 class Own(Neck):

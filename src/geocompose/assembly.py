@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import hydra.utils
 import numpy as np
 import torch
-import yaml
 from torch import nn
 
 from geocompose.composition import Plan
@@ -26,7 +25,7 @@ from geocompose.matching import consents, with_consent
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.parts import building
 from geocompose.probing import input_channels
-from geocompose.runs import RunFolder
+from geocompose.runs import RecordedRun
 from geocompose.trial import Trial
 
 if TYPE_CHECKING:
@@ -193,31 +192,29 @@ class TrainedModel:
     target: Target
 
 
-def load_trained(run: RunFolder) -> TrainedModel:
+def load_trained(run: RecordedRun) -> TrainedModel:
     """Return the best model of a completed run; weights come from the run alone.
 
     Raises:
         UserError: the checkpoint is not this configuration's.
     """
-    config = yaml.safe_load(run.config.read_text())
-    record = run.read()
-    data = record.data
+    data = run.record.data
     target = Target.from_record(data.get("target"))
-    config["backbone"] = without_weights(config["backbone"])
+    config = {**run.config, "backbone": without_weights(run.config["backbone"])}
     level = log.level
     log.setLevel(logging.WARNING)  # that it starts from random weights is no news of a trained model
     try:
-        built = build_model(_as_planned(config, record.model), inputs=Inputs.from_record(data), target=target)
+        built = build_model(_as_planned(config, run.record.model), inputs=Inputs.from_record(data), target=target)
     finally:
         log.setLevel(level)
     try:
-        state = torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"]
+        state = torch.load(run.folder.best, map_location="cpu", weights_only=True)["state_dict"]
         built.model.load_state_dict(
             {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
         )
     except (RuntimeError, KeyError, EOFError, OSError) as error:
         raise UserError(
-            f"{run.best} is damaged, or not of the run in its folder ({type(error).__name__}). Put it back, or compute the "
+            f"{run.folder.best} is damaged, or not of the run in its folder ({type(error).__name__}). Put it back, or compute the "
             "run again with rerun=true."
         ) from error
     return TrainedModel(built.model.eval(), config, data, target)

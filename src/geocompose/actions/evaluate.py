@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.configuration.checking import check_node
 from geocompose.console import console, show_result
@@ -18,7 +16,7 @@ from geocompose.data.target import Target
 from geocompose.errors import UserError
 from geocompose.inputs import Inputs
 from geocompose.matching import check_convertible, check_counted_alike
-from geocompose.runs import Record, find_run
+from geocompose.runs import Record, load_rules, open_run
 from geocompose.runs.atomic import write_json
 from geocompose.runs.fingerprint import fingerprint
 from geocompose.units import Values
@@ -48,16 +46,15 @@ def evaluate(
         UserError: the run is not there or not completed, or the data has other labels or lacks the run's bands.
     """
     refuse_other_overrides(experiment, ["data", "experiment"])
-    folder = find_run(run)
-    config = yaml.safe_load(folder.config.read_text())
-    record = folder.read()
+    recorded_run = open_run(run, load_rules(experiment.conf_dir))
+    config, record = recorded_run.config, recorded_run.record
     target = Target.from_record(record.data.get("target"))
     chosen = _data(experiment, config, record, data)
     from geocompose.assembly import load_trained
     from geocompose.inference.scoring import score
     from geocompose.instantiation import instantiate
 
-    trained = load_trained(folder)
+    trained = load_trained(recorded_run)
     data_module = instantiate(chosen)
     _check_labels(target, data_module.target)
     recorded = trained.data
@@ -74,7 +71,7 @@ def evaluate(
         "metrics": metrics,
     }
     name = hashlib.sha256(json.dumps([split, chosen], sort_keys=True).encode()).hexdigest()[:10]
-    destination = folder.path / "evaluations" / f"{name}.json"
+    destination = recorded_run.folder.path / "evaluations" / f"{name}.json"
     destination.parent.mkdir(exist_ok=True)
     write_json(destination, result)
     show_result(metrics, [], title=f"{split} split of {data_module.name}", prefix="")

@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-
 from geocompose.bands import canonical
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
@@ -19,7 +17,7 @@ from geocompose.inference.source import available_bands, is_local, open_raster, 
 from geocompose.inference.tally import Spread
 from geocompose.inputs import Inputs
 from geocompose.matching import check_counted_alike
-from geocompose.runs import RunFolder, find_run
+from geocompose.runs import RecordedRun, load_rules, open_run
 from geocompose.units import UNITS, Conversion, Values
 from geocompose.wording import counted
 
@@ -80,12 +78,12 @@ def predict(
         UserError: the run, the input or the output can't be used as asked.
     """
     refuse_other_overrides(experiment, [])
-    folder = find_run(run)
-    target = Target.from_record(folder.read().data.get("target"))
+    recorded = open_run(run, load_rules(experiment.conf_dir))
+    target = Target.from_record(recorded.record.data.get("target"))
     content = choose_content(kind, target)
     _check_arguments(target, overlap_px, fit)
     images = [] if target.pixel_wise else list_images(input)
-    further = _further(folder, target, more_inputs)
+    further = _further(recorded, target, more_inputs)
     if target.pixel_wise and is_local(input) and not Path(input).exists():
         raise UserError(f"action.input={input}: there is no such raster.")
     sources = [input] if target.pixel_wise else [image.path for image in images]
@@ -95,17 +93,17 @@ def predict(
     with ungeoreferenced_is_fine(), open_raster(sources[0]) as first:
         from geocompose.inference.coordinates import CoordinateReader
 
-        coordinates = CoordinateReader(**_taken(folder), names=names, dates=date, position=position)
+        coordinates = CoordinateReader(**_taken(recorded), names=names, dates=date, position=position)
         coordinates.of(names[0], first)
         if target.pixel_wise and not further:
-            _check_has_all(folder, first, band_names)
+            _check_has_all(recorded, first, band_names)
     for raster in further:
         with ungeoreferenced_is_fine(), open_raster(raster.path):
             pass
 
     from geocompose.assembly import load_trained
 
-    trained = load_trained(folder)
+    trained = load_trained(recorded)
     settings = {
         "target": trained.target,
         "content": content,
@@ -176,14 +174,14 @@ def _destination(output: str, overwrite: bool, sources: Sequence[str], *, pixel_
     return destination
 
 
-def _taken(folder: RunFolder) -> dict[str, Any]:
+def _taken(run: RecordedRun) -> dict[str, Any]:
     """Return what a run's data gave beside the pixels, and by which rules."""
-    inputs = Inputs.from_record(folder.read().data)
-    data = yaml.safe_load(folder.config.read_text()).get("data") or {}
+    inputs = Inputs.from_record(run.record.data)
+    data = run.config.get("data") or {}
     return {"given": inputs.coordinates, "data": data, "num_frames": inputs.num_frames}
 
 
-def _further(folder: RunFolder, target: Target, more_inputs: Sequence[str] | None) -> "list[FurtherRaster]":
+def _further(run: RecordedRun, target: Target, more_inputs: Sequence[str] | None) -> "list[FurtherRaster]":
     """Return the rasters beside the input.
 
     Raises:
@@ -198,7 +196,7 @@ def _further(folder: RunFolder, target: Target, more_inputs: Sequence[str] | Non
             f"action.more_inputs is for a map of one raster; a run of the task {target.kind} reads images that have all bands. "
             "Stack the rasters of each image into one file with named bands, and leave it out."
         )
-    entries = (yaml.safe_load(folder.config.read_text()).get("data") or {}).get("more_images") or []
+    entries = (run.config.get("data") or {}).get("more_images") or []
     if len(more_inputs) != len(entries):
         raise UserError(
             f"action.more_inputs has {len(more_inputs)} rasters; the run was trained with {len(entries)} beside the first "
@@ -210,17 +208,17 @@ def _further(folder: RunFolder, target: Target, more_inputs: Sequence[str] | Non
     ]
 
 
-def _check_has_all(folder: RunFolder, dataset: "DatasetReader", band_names: list[str] | None) -> None:
+def _check_has_all(run: RecordedRun, dataset: "DatasetReader", band_names: list[str] | None) -> None:
     """Refuse an input alone that lacks bands of the rasters beside the first in training.
 
     Raises:
         UserError: says how to name the others.
     """
-    data = yaml.safe_load(folder.config.read_text()).get("data") or {}
+    data = run.config.get("data") or {}
     entries = data.get("more_images") or []
     if not entries:
         return
-    inputs = Inputs.from_record(folder.read().data)
+    inputs = Inputs.from_record(run.record.data)
     there = available_bands(dataset, inputs.bands, band_names, data.get("band_names"), num_frames=inputs.num_frames)
     missing = [band for band in inputs.bands if canonical(band) not in map(canonical, there)]
     if missing:

@@ -5,15 +5,18 @@ from geocompose.runs.folder import RunFolder
 from geocompose.runs.identity import IdentityRules, folder_name, load_rules, run_id
 from geocompose.runs.lock import RunHeldError
 from geocompose.runs.record import Record
+from geocompose.runs.recorded import RecordedRun, open_run
 
 __all__ = [
     "IdentityRules",
     "Record",
+    "RecordedRun",
     "RunFolder",
     "RunHeldError",
     "find_run",
     "folder_name",
     "list_runs",
     "load_rules",
+    "open_run",
     "run_id",
 ]

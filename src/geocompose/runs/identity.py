@@ -25,6 +25,9 @@ class IdentityRules:
     defaults: left out at the given value. neutral: left out at any of the given values.
     options: mappings of `where`, values by key without patterns, and `defaults`, which come in place of those above for
         configurations that have all these values.
+    renamed: `_target_`s that have moved, each with the name under which runs were first recorded. The other rules, and
+        hashes, speak of a target by that first name.
+    numerics: raised when the code computes something else from the same configuration; counts from 2 on.
     """
 
     volatile: tuple[str, ...] = ()
@@ -33,6 +36,16 @@ class IdentityRules:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     neutral: Mapping[str, list[Any]] = field(default_factory=dict)
     options: Sequence[Mapping[str, Mapping[str, Any]]] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    numerics: int = 1
+
+    def first_named(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a configuration with each moved `_target_` under the name that it had first."""
+        return _with_targets(config, self.renamed)
+
+    def now_named(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a configuration recorded at any time with each `_target_` under the name that it has today."""
+        return _with_targets(config, {first: now for now, first in self.renamed.items()})
 
     def of(self, config: Mapping[str, Any]) -> "IdentityRules":
         """Return the rules for one configuration: those of its options are among the others."""
@@ -70,7 +83,11 @@ def load_rules(conf_dir: Path) -> IdentityRules:
         if name == "options":
             _check_options(path, section)
             continue
-        wanted = dict if name in ("contents", "defaults", "neutral") else list
+        if name == "numerics":
+            if isinstance(section, bool) or not isinstance(section, int) or section < 1:
+                raise UserError(f"{path}: numerics must be a whole number, 1 or more; got {section!r}.")
+            continue
+        wanted = dict if name in ("contents", "defaults", "neutral", "renamed") else list
         entries = section if isinstance(section, list) else list(section or ())
         if not isinstance(section, wanted) or not all(isinstance(entry, str) for entry in entries):
             form = "a mapping from keys" if wanted is dict else "a list of keys"
@@ -82,7 +99,30 @@ def load_rules(conf_dir: Path) -> IdentityRules:
         defaults=sections.get("defaults", {}),
         neutral=sections.get("neutral", {}),
         options=tuple(sections.get("options", ())),
+        renamed=_checked_names(path, sections.get("renamed", {})),
+        numerics=sections.get("numerics", 1),
     )
+
+
+def _checked_names(path: Path, renamed: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return a section `renamed` in which every target has one name today, and one that it had first.
+
+    Raises:
+        UserError: a name is not text, or two names of today stand for one of then: no record could be loaded by it.
+    """
+    wrong = [now for now, first in renamed.items() if not isinstance(first, str)]
+    if wrong:
+        raise UserError(f"{path}: renamed must be a mapping {{new name: first name}} of texts, got {wrong[0]!r}.")
+    names = list(renamed.values())
+    twice = sorted({first for first in names if names.count(first) > 1})
+    if twice:
+        raise UserError(f"{path}: renamed gives {twice[0]} two names of today. Keep one of them.")
+    chained = sorted(set(names) & set(renamed))
+    if chained:
+        raise UserError(
+            f"{path}: renamed has {chained[0]} both as a new name and as a first one. Write the first name beside the newest."
+        )
+    return renamed
 
 
 def _check_options(path: Path, section: object) -> None:
@@ -109,6 +149,7 @@ def _by_text(section: object) -> bool:
 
 def counted(config: Mapping[str, Any], rules: IdentityRules) -> dict[str, Any]:
     """Return the part of `config` (plain, resolved, typed) that identifies a run under `rules`."""
+    config = rules.first_named(config)
     left = _left(config, (), rules.of(config))
     return {} if left is _GONE else left
 
@@ -126,7 +167,10 @@ def run_id(config: Mapping[str, Any], inputs: Mapping[str, str], rules: Identity
         for pattern, name in rules.contents.items():
             if _matches(pattern.split("."), key):
                 assert name in inputs, f"{'.'.join(key)} is set, but what it holds is not among the inputs as {name!r}"
-    text = _canonical({"config": counted(config, rules), "inputs": inputs})
+    hashed: dict[str, Any] = {"config": counted(config, rules), "inputs": inputs}
+    if rules.numerics > 1:
+        hashed["numerics"] = rules.numerics
+    text = _canonical(hashed)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
@@ -155,6 +199,18 @@ def _left(value: Any, key: tuple[str, ...], rules: IdentityRules) -> Any:
     if isinstance(value, (list, tuple)):
         items = [_left(item, (*key, str(place)), rules) for place, item in enumerate(value)]
         return [None if item is _GONE else item for item in items]
+    return value
+
+
+def _with_targets(value: Any, names: Mapping[str, str]) -> Any:
+    """Return `value` with each `_target_` in it, at any depth, that `names` knows replaced."""
+    if isinstance(value, Mapping):
+        return {
+            key: names.get(item, item) if key == "_target_" and isinstance(item, str) else _with_targets(item, names)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_with_targets(item, names) for item in value]
     return value
 
 
