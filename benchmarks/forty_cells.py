@@ -3,10 +3,10 @@
     python run.py action=doctor
     python benchmarks/forty_cells.py outputs/doctor.csv [--count 40] [OVERRIDE ...]
 
-Forty cells are drawn with seed 20250 from the ok ones of at most 40 M parameters. Each trains in a process of its own, on
-the processor: two steps on the data's batches, then twenty more on the first of them, by the task's own training step and
-optimizer. Memory is the peak of the resident size within the two steps above the size after the imports, in MB of 2**20
-bytes. Overrides, such as `data.tile_px=64 data.batch_size=4`, are those of both the estimate and the training.
+Forty cells are drawn with seed 20250 from the ok ones of at most 40 M parameters. Each trains in a process of its own,
+on the processor: two steps on the data's batches, then twenty more on the first of them, by the task's own training
+step and optimizer. Memory is the peak of the resident size within the two steps above the size after the imports, in MB
+of 2**20 bytes. Overrides, such as `data.tile_px=64 data.batch_size=4`, are those of both the estimate and the training.
 """
 
 import argparse
@@ -66,8 +66,8 @@ def train(config: dict[str, Any], steps: int = STEPS) -> dict[str, Any]:
     """Train one configuration in this process; return the losses on one batch and what the first two steps took."""
     import torch
 
-    from geocompose.assembly import build_data, build_model, seed_weights
-    from geocompose.instantiation import instantiate
+    from geocompose.configuration.instantiation import instantiate
+    from geocompose.from_config import build_data, build_model, seed_weights
 
     before = resident_mb("VmRSS")
     seed_weights(config["seed"])
@@ -107,7 +107,7 @@ def train(config: dict[str, Any], steps: int = STEPS) -> dict[str, Any]:
 
 def estimate(config: dict[str, Any]) -> Any:
     """Return the doctor's estimate of the memory, part by part."""
-    from geocompose.data.collection import preflight
+    from geocompose.data.preflight import preflight
     from geocompose.doctor.examination import examine
 
     return examine(config, preflight(config["data"], list)).memory
@@ -168,14 +168,16 @@ def main() -> None:
         ratios.append(foretold / found["measured_mb"])
         fell += last < first
         print(
-            f"| {backbone} | {decoder} | {task} | {found['parameters'] / 1e6:.1f} | {foretold} | {found['measured_mb']:.0f} | "
-            f"{ratios[-1]:.2f} | {first:.3f} to {last:.3f}{'' if last < first else ' (rose)'} | {time.perf_counter() - start:.0f} |",
+            f"| {backbone} | {decoder} | {task} | {found['parameters'] / 1e6:.1f} | {foretold} | "
+            f"{found['measured_mb']:.0f} | {ratios[-1]:.2f} | {first:.3f} to "
+            f"{last:.3f}{'' if last < first else ' (rose)'} | {time.perf_counter() - start:.0f} |",
             flush=True,
         )
     if ratios:
         within = sum(0.5 <= ratio <= 2 for ratio in ratios)
         print(
-            f"\nthe loss fell in {fell} of {arguments.count}; estimated by measured: {min(ratios):.2f} to {max(ratios):.2f}, "
+            f"\nthe loss fell in {fell} of {arguments.count}; estimated by measured: {min(ratios):.2f} to "
+            f"{max(ratios):.2f}, "
         )
         print(f"within a factor of two in {within} of {arguments.count}")
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from geocompose.optional import installed
-from tests.command import SMALL
+from geocompose.catalog.optional import installed
+from tests.kit.command import SMALL
+from tests.kit.places import ROOT
 
-RUN = Path(__file__).resolve().parents[1] / "run.py"
+RUN = ROOT / "run.py"
 
 # Runs the program as it is and says at its end whether torch was imported.
 WATCHED = """

@@ -18,9 +18,9 @@ from geocompose.cli import _open_mapping
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
 from geocompose.configuration.own_parts import open_own_parts
-from tests import command
+from tests.kit import command
+from tests.kit.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 DEFECTS = ROOT / "docs" / "terratorch-defects.md"
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geocompose.backbones.prithvi_variants import build_prithvi
+from geocompose.backbones.prithvi.builder import build_prithvi
 from geocompose.decoders.fcn import FCNDecoder
 from geocompose.decoders.upernet import UperNetDecoder
 from geocompose.errors import UserError

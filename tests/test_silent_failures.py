@@ -12,23 +12,23 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from geocompose.actions import evaluate
-from geocompose.assembly import build_model
-from geocompose.backbones import timm_weights
-from geocompose.backbones.timm import build_timm
-from geocompose.bands import HLS_BANDS
+from geocompose.backbones.timm import weights as timm_weights
+from geocompose.backbones.timm.builder import build_timm
 from geocompose.cli import Experiment
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
-from geocompose.data.target import Target
+from geocompose.cost.summary import summarize
 from geocompose.decoders.fcn import FCNDecoder
-from geocompose.decoders.smp_architectures import ARCHITECTURES
+from geocompose.decoders.smp.architectures import ARCHITECTURES
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
-from geocompose.inputs import Inputs
+from geocompose.from_config import build_model
+from geocompose.imagery.bands import HLS_BANDS
+from geocompose.imagery.samples import Inputs
+from geocompose.imagery.target import Target
 from geocompose.registry import BACKBONE_REGISTRY, DECODER_REGISTRY, MultiSourceRegistry
 from geocompose.runs import Record, load_rules, run_id
-from geocompose.summary import summarize
-from tests.command import CONF
+from tests.kit.places import CONF
 
 
 def build(size, backbone="prithvi_eo_tiny", decoder="UperNetDecoder", coordinates=None, **arguments):
@@ -389,9 +389,9 @@ def test_needs_that_are_none_are_not_passed_over(needs, message):
         build(64, "timm_test_resnet", Declares)
 
 
-# Bands, units and places. Others of this kind stand beside what they need: water indices read in one unit, an offset of a run
-# that reads digital numbers and published numbers without a unit in test_bands_units.py, longitudes from 0 to 360 in
-# test_data_coordinates.py, bands that a part of a fusion was told to read in test_fusion.py.
+# Bands, units and places. Others of this kind stand beside what they need: water indices read in one unit, an offset of
+# a run that reads digital numbers and published numbers without a unit in test_bands_units.py, longitudes from 0 to 360
+# in test_data_coordinates.py, bands that a part of a fusion was told to read in test_fusion.py.
 
 
 @pytest.fixture

@@ -14,20 +14,21 @@ from hydra import initialize_config_dir
 from hydra.errors import HydraException
 from torch import Tensor, nn
 
-from geocompose.bands import HLS_BANDS
-from geocompose.composition import Plan
+from geocompose.catalog.optional import installed
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import diagnose, groups
-from geocompose.decoders.mmseg import MmsegDecoder
+from geocompose.contracts.features import FeatureSpec
+from geocompose.decoders.mmseg.decoder import MmsegDecoder
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
-from geocompose.features import FeatureSpec
-from geocompose.matching import check_early
-from geocompose.optional import installed
-from geocompose.units import Values
-from tests.command import CONF, run
-from tests.contracts.small import Maps, Tokens
-from tests.data_rasters import image, label, write
+from geocompose.imagery.agreement import check_early
+from geocompose.imagery.bands import HLS_BANDS
+from geocompose.imagery.units import Values
+from geocompose.wiring import Plan
+from tests.kit.command import run
+from tests.kit.data_rasters import image, label, write
+from tests.kit.places import CONF
+from tests.kit.small import Maps, Tokens
 
 
 def compose(

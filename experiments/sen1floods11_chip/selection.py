@@ -2,7 +2,8 @@
 
     python experiments/sen1floods11_chip/selection.py [outputs/sen1floods11_chip]
 
-Writes results.csv and results.json beside itself. The rule stands in README.md and was committed before any test score was seen.
+Writes results.csv and results.json beside itself. The rule stands in README.md and was committed before any test score
+was seen.
 """
 
 import csv
@@ -16,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from geocompose.assembly import instantiate
+from geocompose.from_config import instantiate
 from geocompose.runs import RunFolder, list_runs
 from geocompose.scores import confusion_matrix, from_confusion
 

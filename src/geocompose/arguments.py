@@ -1,9 +1,70 @@
-"""What the arguments of parts have in common: whole numbers, lists of them (plain or from a configuration) and dropout."""
+"""Arguments of parts: whether they are of the kinds that a signature names, and the checks that many constructors share.
 
-from collections.abc import Sequence
-from numbers import Integral
+A wrong kind is told before a constructor trips over it, or takes 'false' for true.
+"""
+
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, Union
+
+import numpy as np
 
 from geocompose.errors import UserError
+
+NUMBERS = (int, float, bool)
+WORDS = {
+    int: "a whole number", float: "a number", bool: "true or false", str: "a text", list: "a list", dict: "a mapping",
+    type(None): "null",
+}  # fmt: skip
+PLURALS = {int: "whole numbers", float: "numbers", bool: "true or false"}
+
+
+def check_kinds(constructor: Callable[..., Any], arguments: Mapping[str, Any], *, part: str, prefix: str) -> None:
+    """Refuse an argument of another kind than the constructor's annotation says.
+
+    Lists and mappings of a configuration and numbers of numpy are of the plain kinds. What values are allowed is the
+    constructor's own business, and so are annotations other than int, float, bool, str, list, dict and null.
+
+    part, prefix: how messages name the constructor, and what stands before an argument's name there.
+
+    Raises:
+        UserError: names the argument, what it may be and what it is.
+    """
+    hints = typing.get_type_hints(constructor.__init__ if isinstance(constructor, type) else constructor)  # type: ignore[misc]
+    for name, value in arguments.items():
+        kinds = _alternatives(hints.get(name, Any))
+        if kinds and not any(_is(value, kind) for kind in kinds):
+            allowed = " or ".join(dict.fromkeys(_word(kind) for kind in kinds))
+            raise UserError(f"{part}: {prefix}{name} is {allowed}; got {value!r}.")
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    """Return the plain kinds of an annotation; none where one of them is not plain, so that nothing can be said."""
+    union = typing.get_origin(annotation) in (Union, types.UnionType)
+    kinds = list(typing.get_args(annotation)) if union else [annotation]
+    return kinds if all((typing.get_origin(kind) or kind) in WORDS for kind in kinds) else []
+
+
+def _is(value: Any, kind: Any) -> bool:
+    plain = typing.get_origin(kind) or kind
+    if plain is bool:
+        return isinstance(value, bool | np.bool_)
+    if plain in (int, float):
+        return isinstance(value, Integral if plain is int else Real) and not isinstance(value, bool)
+    if plain is dict:
+        return isinstance(value, Mapping)
+    if plain is not list:
+        return isinstance(value, plain)
+    item = (*typing.get_args(kind), Any)[0]
+    listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    return listed and (item not in NUMBERS or all(_is(each, item) for each in value))
+
+
+def _word(kind: Any) -> str:
+    item = (*typing.get_args(kind), None)[0]
+    return f"a list of {PLURALS[item]}" if item in PLURALS else WORDS[typing.get_origin(kind) or kind]
 
 
 def whole_number(name: str, value: object, least: int | None = None) -> int:

@@ -19,12 +19,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from geocompose.catalog.checks import check_source_names
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import diagnose, groups
+from geocompose.configuration.overrides import own_overrides
 from geocompose.configuration.own_parts import open_own_parts
-from geocompose.configuration.source_names import check_source_names
 from geocompose.errors import UserError
-from geocompose.sweep import Jobs, own_overrides
+from geocompose.launchers.in_turn import Jobs
 
 log = logging.getLogger("geocompose")
 
@@ -98,8 +99,9 @@ def _refuse_foreign_habits(arguments: Sequence[str]) -> None:
     for text in arguments:
         if text == "--config" or text.startswith("--config="):
             print(
-                "error: Settings are overrides here, such as backbone=prithvi decoder=upernet; experiment=NAME takes a whole file of "
-                "conf/experiment. A TerraTorch YAML becomes one by action=import_terratorch action.config=FILE.yaml.",
+                "error: Settings are overrides here, such as backbone=prithvi decoder=upernet; experiment=NAME takes "
+                "a whole file of conf/experiment. A TerraTorch YAML becomes one by action=import_terratorch "
+                "action.config=FILE.yaml.",
                 file=sys.stderr,
             )
             sys.exit(1)

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from geocompose.cost.summary import Summary
     from geocompose.planning import NeckConfig
-    from geocompose.summary import Summary
 
 
 # What models are chosen and compared by stands first.

@@ -1,7 +1,9 @@
 """What a user is told: one message that says what it got, what is allowed and what to do next."""
 
 import difflib
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 # What other people's constructors and forwards raise where an argument or a size doesn't suit them.
 FOREIGN_ERRORS = (TypeError, ValueError, RuntimeError, AssertionError, LookupError, AttributeError)
@@ -10,7 +12,8 @@ FOREIGN_ERRORS = (TypeError, ValueError, RuntimeError, AssertionError, LookupErr
 class UserError(ValueError):
     """Something the user wrote or gave can't be used; its text is shown as it is, without a traceback.
 
-    part: the part of a composition that it is about, named as its config group is (`backbone`, `neck`, ...), where known.
+    part: the part of a composition that it is about, named as its config group is (`backbone`, `neck`, ...), where
+        known.
     """
 
     part: str | None = None
@@ -28,6 +31,29 @@ def nearest(name: str, allowed: Iterable[str], *, cutoff: float = 0.6) -> str | 
     return by_folded[best[0]] if best else None
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an error says, its first line without the full stop; the name of its type where it says nothing."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line), type(error).__name__).rstrip(". ")
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return what an error says, and of which type it is where nobody wrote it for a reader."""
+    said = next(iter(str(error).strip().splitlines()), "")
+    return said if isinstance(error, ValueError) and said else f"{type(error).__name__}: {said}"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return how many there are of what: `1 image`, `2,000 images`. many: its plural, with an s where null."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def shortened(names: Iterable[object], most: int) -> str:
+    """Return names with commas between them, and, where there are more than `most`, how many there are in all."""
+    names = list(names)
+    return ", ".join(map(str, names[:most])) + (f", ... ({len(names)} in all)" if len(names) > most else "")
+
+
 def at_least(name: str, value: float, least: float) -> None:
     """Refuse a number below what makes sense.
 
@@ -43,6 +69,16 @@ def choices(name: object, allowed: Iterable[str], *, most: int = 24) -> str:
     allowed = list(allowed)
     guess = nearest(str(name), allowed)
     start = f"Did you mean {guess!r}? " if guess else ""
-    shown = ", ".join(map(str, allowed[:most]))
-    rest = f", ... ({len(allowed)} in all)" if len(allowed) > most else ""
-    return f"{start}Allowed: {shown}{rest}."
+    return f"{start}Allowed: {shortened(allowed, most)}."
+
+
+@contextmanager
+def quiet(level: int = logging.ERROR, logger: str = "geocompose") -> Iterator[None]:
+    """Say nothing below `level` in the block: of what is only tried, or is built again, there is no news."""
+    log = logging.getLogger(logger)
+    before = log.level
+    log.setLevel(level)
+    try:
+        yield
+    finally:
+        log.setLevel(before)

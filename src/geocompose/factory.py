@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from geocompose.backbones.temporal_arguments import split_temporal
-from geocompose.composition import Branch, Composition, Outputs, Plan
-from geocompose.errors import UserError, choices
+from geocompose.backbones.temporal.options import split_temporal
+from geocompose.errors import UserError, choices, shortened
 from geocompose.heads import HEADS
 from geocompose.models.auxiliary import AuxiliaryHead, auxiliary_heads
 from geocompose.models.encoder_decoder import EncoderDecoderModel
@@ -24,6 +23,7 @@ from geocompose.parts import resolve, route
 from geocompose.peft.methods import peft_method
 from geocompose.registry import BACKBONE_REGISTRY, DECODER_REGISTRY
 from geocompose.trial import Conditions, Trial, attempt
+from geocompose.wiring import Branch, Composition, Outputs, Plan
 
 log = logging.getLogger("geocompose")
 
@@ -45,8 +45,8 @@ class EncoderDecoderFactory:
 
         image_size: rows and columns at which they are tried; the backbone's own, or 224, where null.
         num_frames: time steps of an image; null: as many as the backbone takes.
-        coordinates: any of `time` and `location`, which go to backbones that take them; what only they use doesn't learn
-            otherwise. Null: all that the backbone takes.
+        coordinates: any of `time` and `location`, which go to backbones that take them; what only they use doesn't
+            learn otherwise. Null: all that the backbone takes.
 
         Raises:
             UserError: `image_size` is no size.
@@ -77,8 +77,8 @@ class EncoderDecoderFactory:
 
         Its shapes are checked at the image size before it is given memory or weights.
 
-        task: `segmentation`, `regression` (numbers a pixel), `classification`, `multilabel`, `scalar_regression` (numbers
-            an image).
+        task: `segmentation`, `regression` (numbers a pixel), `classification`, `multilabel`, `scalar_regression`
+            (numbers an image).
         backbone, decoder: a registered name (with or without its source's prefix), a module, or a constructor (a Hydra
             partial) that the factory completes. head: likewise; the task's own where null.
         backbone_kwargs, decoder_kwargs, head_kwargs, and `kwargs` with the prefixes backbone_, decoder_ and head_:
@@ -88,7 +88,8 @@ class EncoderDecoderFactory:
         necks: null (as they are; Prithvi's tokens become maps), `auto` (planned), or a list of mappings with a `name`.
         aux_decoders: null, or a list of `AuxiliaryHead`.
         rescale: whether the output is resized to the image. image_size_out: rows and columns of its centre to keep.
-        peft_config: null; a mapping with `method`, `replace_qkv` and `peft_config_kwargs`; or an option of `geocompose.peft`.
+        peft_config: null; a mapping with `method`, `replace_qkv` and `peft_config_kwargs`; or an option of
+            `geocompose.peft`.
 
         Raises:
             UserError: a ValueError: an unknown part, an argument that nobody takes, or parts that don't fit together.
@@ -129,7 +130,7 @@ class EncoderDecoderFactory:
         for name in unreached:
             model.get_parameter(name).requires_grad_(False)
         if unreached and not on_meta:
-            shown = ", ".join(unreached[:3]) + (", ..." if len(unreached) > 3 else "")
+            shown = shortened(unreached, 3)
             log.info("%d parameter tensors are not used by this composition and don't learn: %s", len(unreached), shown)
         return model
 
@@ -194,8 +195,8 @@ def _outputs(task: str, num_classes: object, num_outputs: object, rescale: objec
             )
         if not rescale:
             raise UserError(
-                "image_size_out keeps the centre of an output that was resized to the image; with rescale=false it is not. Leave "
-                "one of them out."
+                "image_size_out keeps the centre of an output that was resized to the image; with rescale=false it is "
+                "not. Leave one of them out."
             )
         size = (int(image_size_out[0]), int(image_size_out[1]))
     return Outputs(per_pixel, int(count), task in OF_VALUES and count == 1, rescale, size)
@@ -239,8 +240,8 @@ def _auxiliary(aux: AuxiliaryHead, head: type[nn.Module]) -> Branch:
     for key in aux.decoder_args or {}:
         if not str(key).startswith(("decoder_", "head_")):
             raise UserError(
-                f"The auxiliary decoder {aux.name} has the argument {key!r}; arguments begin with decoder_ or head_, such as "
-                f"decoder_{key}."
+                f"The auxiliary decoder {aux.name} has the argument {key!r}; arguments begin with decoder_ or head_, "
+                f"such as decoder_{key}."
             )
     routed = route(aux.decoder_args or {}, given, own=[])
     return _branch(aux.decoder, head, routed["decoder"], routed["head"])

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from geocompose.argument_kinds import check_kinds
-from geocompose.backbones.band_names import refuse_modalities
-from geocompose.decoders.needs import FROM_NEIGHBOURS
+from geocompose.arguments import check_kinds
+from geocompose.catalog.origin import is_ours
+from geocompose.contracts.needs import FROM_NEIGHBOURS
 from geocompose.errors import UserError, choices
+from geocompose.imagery.band_names import refuse_modalities
 
 PREFIXES = ("backbone", "decoder", "head")
 # The argument that says which of the many models that a constructor makes is meant, and so what people call it.
@@ -97,18 +98,17 @@ class Part:
     def _constructed(self, args: tuple[Any, ...], arguments: dict[str, Any]) -> Any:
         """Return what the constructor makes; a fault inside somebody's own is told as theirs, ours come through."""
         assert self.constructor is not None
-        where = str(getattr(self.target, "__module__", ""))
         try:
             return self.constructor(*args, **arguments)
         except UserError:
             raise
         except Exception as error:
-            if where.startswith("geocompose."):
+            if is_ours(self.target):
                 raise
             said = f"{type(error).__name__}: {error}".rstrip(". :")
             raise UserError(
-                f"The {self.kind} {self.name} can't be built: its constructor stopped with {said}. Mend it, or give it other "
-                "arguments; debug=true shows where."
+                f"The {self.kind} {self.name} can't be built: its constructor stopped with {said}. Mend it, or give it "
+                "other arguments; debug=true shows where."
             ) from error
 
     def _check(self, num_positional: int, arguments: dict[str, Any]) -> None:
@@ -131,9 +131,7 @@ class Part:
                 raise self._takes_no_widths() from error
             place = f"as {self.kind}_NAME" if self.kind in PREFIXES else f"beside the {self.kind}'s name"
             raise UserError(f"{self.name}: {error}. Give it {place}.") from error
-        if str(getattr(self.target, "__module__", "")).startswith(
-            "geocompose."
-        ):  # others may be more liberal than they say
+        if is_ours(self.target):  # others may be more liberal than they say
             check_kinds(self.target, arguments, part=self.name, prefix=f"{self.kind}_")
 
     def _takes_no(self, name: str, names: list[str]) -> UserError:
@@ -157,7 +155,8 @@ class Part:
         first = "the decoder's width and the number of outputs" if of_head else "the list of its features' widths"
         example = "in_channels, num_outputs" if of_head else "channel_list"
         return UserError(
-            f"The constructor of the {self.kind} {self.name} has to take {first} first, such as __init__(self, {example}, ...)."
+            f"The constructor of the {self.kind} {self.name} has to take {first} first, such as __init__(self, "
+            f"{example}, ...)."
         )
 
 
@@ -188,8 +187,8 @@ def route(
         prefix, _, name = key.partition("_")
         if prefix not in routed or not name:
             raise UserError(
-                f"build_model takes no argument {key!r}. Arguments of parts have the prefix backbone_, decoder_ or head_. "
-                + (choices(key, own) if own else "")
+                f"build_model takes no argument {key!r}. Arguments of parts have the prefix backbone_, decoder_ or "
+                "head_. " + (choices(key, own) if own else "")
             )
         if name in routed[prefix]:
             raise UserError(f"{key} is given twice: by itself and in {prefix}_kwargs.")

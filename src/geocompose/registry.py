@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from geocompose.entry_points import packages
-from geocompose.errors import UserError
-from geocompose.optional import PACKAGES, not_installed, require
+from geocompose.catalog.entry_points import packages
+from geocompose.catalog.optional import PACKAGES, not_installed, require
+from geocompose.errors import UserError, shortened
 
 Builder = Callable[..., Any]
 B = TypeVar("B", bound=Builder)
@@ -33,7 +33,8 @@ class Registry(Mapping[str, Builder]):
     def __init__(self, kind: str, package: str | None = None, *, of_packages: bool = False) -> None:
         """Name the `kind` of part (for messages) and the `package` whose modules register such parts, if any.
 
-        of_packages: whether other packages' parts are looked for too (`geocompose.entry_points`), after our own.
+        of_packages: whether other packages' parts are looked for too (`geocompose.catalog.entry_points`), after our
+            own.
         """
         self.kind = kind
         self._package = package
@@ -62,8 +63,8 @@ class Registry(Mapping[str, Builder]):
         if self._package:
             name, self._package = self._package, None  # a module that is being loaded may ask for a part already
             try:
-                for module in pkgutil.iter_modules(importlib.import_module(name).__path__):
-                    importlib.import_module(f"{name}.{module.name}")
+                for module in pkgutil.walk_packages(importlib.import_module(name).__path__, f"{name}."):
+                    importlib.import_module(module.name)
             except BaseException:
                 self._package = name  # else the parts of the modules that follow would be missing without a word
                 raise
@@ -119,15 +120,16 @@ class Registry(Mapping[str, Builder]):
 class MultiSourceRegistry:
     """Several sources under one roof: `timm_resnet50` asks timm; a bare name asks ours, then the others in `ORDER`.
 
-    Modules of `package` register our own parts, and sources of others, when the registry is first asked. A source lists its
-    names without importing what it takes them from; one with a method `further(name)` may look there for another name, which
-    is asked of it where a name has its prefix.
+    Modules of `package` register our own parts, and sources of others, when the registry is first asked. A source lists
+    its names without importing what it takes them from; one with a method `further(name)` may look there for another
+    name, which is asked of it where a name has its prefix.
     """
 
     def __init__(self, kind: str, package: str, *, of_packages: bool = False) -> None:
         """Name the `kind` of part and the package that fills the registry.
 
-        of_packages: whether other packages' parts are looked for too (`geocompose.entry_points`), after all sources.
+        of_packages: whether other packages' parts are looked for too (`geocompose.catalog.entry_points`), after all
+            sources.
         """
         self.kind = kind
         self._own = Registry(kind, package)
@@ -170,7 +172,8 @@ class MultiSourceRegistry:
         """Return the builder of `name`, with or without a source's prefix.
 
         Raises:
-            UserError: no source has it, or the one that has it is not installed; names the nearest, or the way to install it.
+            UserError: no source has it, or the one that has it is not installed; names the nearest, or the way to
+                install it.
         """
         source, bare = self._locate(name)
         prefix = next(prefix for prefix, each in self.sources.items() if each is source)
@@ -232,7 +235,7 @@ class MultiSourceRegistry:
         missing = not_installed(meant) if meant in PACKAGES else None
         if missing is not None:
             return f"{guess}{missing}"
-        some = ", ".join(f"{meant}_{each}" for each in names[:6]) + (", ..." if len(names) > 6 else "")
+        some = shortened([f"{meant}_{each}" for each in names], 6)
         return f"{guess}{meant} has {len(names)}: {some}."
 
     def _spellings(self, sources: Mapping[str, Mapping[str, Builder]]) -> dict[str, str]:

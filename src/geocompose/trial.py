@@ -1,6 +1,5 @@
 """A composition tried on the meta device: planned, checked and run without memory or weights."""
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,35 +7,34 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from geocompose.composition import Composition, Outputs, Plan
-from geocompose.coordinates import check_taken
-from geocompose.decoders.needs import Needs, needs_of
-from geocompose.errors import FOREIGN_ERRORS, UserError
-from geocompose.feature_shapes import check_declared
-from geocompose.features import FeatureSpec, common_multiple
-from geocompose.models.encoder_decoder import EncoderDecoderModel
-from geocompose.models.output import ModelOutput
-from geocompose.parts import Part, building
-from geocompose.planning import NeckList, neck_choice, padding_multiple, plan
-from geocompose.planning.checks import check_needs, lost_levels, unread_advice
-from geocompose.planning.trace import check_order, listed, neck_name, traced
-from geocompose.probing import (
+from geocompose.catalog.origin import is_ours
+from geocompose.contracts.features import FeatureSpec, common_multiple
+from geocompose.contracts.meta import (
     backbone_specs,
     input_channels,
     meta_coordinates,
     meta_image,
     unreached_parameters,
 )
-
-log = logging.getLogger("geocompose")
+from geocompose.contracts.needs import Needs, needs_of
+from geocompose.contracts.shapes import check_declared
+from geocompose.errors import FOREIGN_ERRORS, UserError, first_line, quiet
+from geocompose.imagery.coordinates import check_taken
+from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.models.output import ModelOutput
+from geocompose.parts import Part, building
+from geocompose.planning import NeckList, neck_choice, padding_multiple, plan
+from geocompose.planning.checks import check_needs, lost_levels, unread_advice
+from geocompose.planning.trace import check_order, listed, neck_name, traced
+from geocompose.wiring import Composition, Outputs, Plan
 
 
 @dataclass(frozen=True)
 class Conditions:
     """What a composition will be given.
 
-    image_size: rows and columns; null: the backbone's own, or 224. num_frames: time steps; null: as many as the backbone
-    takes. coordinates: any of `time` and `location`; null: what the backbone takes.
+    image_size: rows and columns; null: the backbone's own, or 224. num_frames: time steps; null: as many as the
+    backbone takes. coordinates: any of `time` and `location`; null: what the backbone takes.
     """
 
     image_size: tuple[int, int] | None = None
@@ -58,13 +56,9 @@ def attempt(composition: Composition, given: Conditions) -> Trial:
     Raises:
         UserError: the parts don't fit together.
     """
-    level = log.level
-    log.setLevel(logging.ERROR)  # what a part says of its weights is said once, when it is built for real
-    try:
-        with torch.device("meta"), torch.random.fork_rng(devices=[]):
-            return _attempt(composition, given)
-    finally:
-        log.setLevel(level)
+    # What a part says of its weights is said once, when it is built for real.
+    with quiet(), torch.device("meta"), torch.random.fork_rng(devices=[]):
+        return _attempt(composition, given)
 
 
 def _attempt(composition: Composition, given: Conditions) -> Trial:
@@ -157,9 +151,9 @@ def _check_patch(backbone: str, specs: Sequence[FeatureSpec], size: tuple[int, i
             f": with these necks and decoder, images are padded to multiples of {multiple}" if multiple > patch else ""
         )
         raise UserError(
-            f"The patch of the backbone {backbone}, {float(patch):g} x {float(patch):g} pixels, is larger than the image, "
-            f"{size[0]} x {size[1]}: what it sees would be padding. Write data.tile_px={multiple} or more{why}; or take a backbone "
-            "with smaller patches (backbone.patch_size, where it has that)."
+            f"The patch of the backbone {backbone}, {float(patch):g} x {float(patch):g} pixels, is larger than the "
+            f"image, {size[0]} x {size[1]}: what it sees would be padding. Write data.tile_px={multiple} or more{why}; "
+            "or take a backbone with smaller patches (backbone.patch_size, where it has that)."
         )
 
 
@@ -172,8 +166,8 @@ def _only_size(encoder: nn.Module, backbone: str, size: tuple[int, int]) -> int:
     own = _own_size(encoder)
     if own[0] != own[1] or max(size) > own[0]:
         raise UserError(
-            f"The backbone {backbone} takes images of {own[0]} x {own[1]} pixels only; here they are {size[0]} x {size[1]}. "
-            f"Write data.tile_px={own[0]}, or use another backbone."
+            f"The backbone {backbone} takes images of {own[0]} x {own[1]} pixels only; here they are {size[0]} x "
+            f"{size[1]}. Write data.tile_px={own[0]}, or use another backbone."
         )
     return own[0]
 
@@ -207,19 +201,19 @@ def _try(composition: Composition, model: EncoderDecoderModel, draft: Plan, give
     except UserError:
         raise
     except FOREIGN_ERRORS as error:
-        said = (str(error).splitlines() or [""])[0].rstrip(".")
-        stopped = f"It stopped with: {said or type(error).__name__}."
+        stopped = f"It stopped with: {first_line(error)}."
         if not seen:
             raise UserError(
-                f"The backbone {composition.backbone.name} can't take images of {padded[0]} x {padded[1]} pixels. {stopped} Write a "
-                "larger data.tile_px, or use another backbone."
+                f"The backbone {composition.backbone.name} can't take images of {padded[0]} x {padded[1]} pixels. "
+                f"{stopped} Write a larger data.tile_px, or use another backbone."
             ) from error
         choice, target = neck_choice(composition.necks), composition.main.decoder.target
-        if not isinstance(error, RuntimeError) and str(getattr(target, "__module__", "")).startswith("geocompose."):
+        if not isinstance(error, RuntimeError) and is_ours(target):
             raise  # a fault of ours, which no other necks would mend
         advice = unread_advice(choice, declares=hasattr(target, "needs") or hasattr(target, "needs_given"))
         raise UserError(
-            f"{composition.main.decoder.name} can't read these features: {listed(draft.decoder_features)}. {stopped} {advice}"
+            f"{composition.main.decoder.name} can't read these features: {listed(draft.decoder_features)}. {stopped} "
+            f"{advice}"
         ) from error
     finally:
         for hook in hooks:
@@ -237,8 +231,8 @@ def _check_decoder(part: Part, decoder: nn.Module, returned: object) -> None:
     width = returned.shape[-1 if returned.ndim == 3 else 1] if returned.ndim > 1 else None
     if not part.includes_head and width != decoder.out_channels:
         raise UserError(
-            f"The decoder {part.name} says out_channels={decoder.out_channels} and returns {width} channels, in a tensor of shape "
-            f"{tuple(returned.shape)}. Correct out_channels, or what it returns."
+            f"The decoder {part.name} says out_channels={decoder.out_channels} and returns {width} channels, in a "
+            f"tensor of shape {tuple(returned.shape)}. Correct out_channels, or what it returns."
         )
 
 
@@ -253,6 +247,6 @@ def _check_outputs(composition: Composition, returned: ModelOutput) -> None:
         given = output.shape[1] if output.ndim > 1 else 1
         if not composition.outputs.squeezed and given != composition.outputs.count:
             raise UserError(
-                f"The {part.kind}{whose}, {part.name}, gives {given} outputs, and the task has {composition.outputs.count}: "
-                "give it that number, or change num_classes or num_outputs."
+                f"The {part.kind}{whose}, {part.name}, gives {given} outputs, and the task has "
+                f"{composition.outputs.count}: give it that number, or change num_classes or num_outputs."
             )

@@ -10,7 +10,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from geocompose.errors import UserError
-from geocompose.sweep import Jobs
+from geocompose.launchers.in_turn import Jobs
 
 
 @dataclass

@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geocompose.backbones.prithvi_table import VARIANTS
-from geocompose.backbones.temporal import TemporalBackbone
-from geocompose.features import common_multiple
-from geocompose.probing import unused
-from tests.contracts.owed import check_copies, check_export, check_gradients, check_state
-from tests.contracts.small import (
+from geocompose.backbones.temporal.backbone import TemporalBackbone
+from geocompose.catalog.prithvi import VARIANTS
+from geocompose.contracts.features import common_multiple
+from geocompose.contracts.meta import unused
+from tests.kit.owed import check_copies, check_export, check_gradients, check_state
+from tests.kit.small import (
     BACKBONES,
     FAMILIES,
     LARGE,

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geocompose.data.target import OF_CLASSES, PIXEL_WISE
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.heads import HEADS
+from geocompose.imagery.target import OF_CLASSES, PIXEL_WISE
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.registry import DECODER_REGISTRY
-from tests.contracts.owed import check_copies, check_export, check_gradients, check_state
-from tests.contracts.small import (
+from tests.kit.owed import check_copies, check_export, check_gradients, check_state
+from tests.kit.small import (
     CLASSES,
     DECODERS,
     LEAST_OUTPUTS,
@@ -57,7 +57,7 @@ def test_the_options_of_decoders_are_found_and_every_registered_decoder_is_one()
     own = DECODER_REGISTRY.sources["geocompose"]
     # Pooling that brings its head is TerraTorch's other name for decoder=aspp with a head.
     targets = {f"{part.__module__}.{part.__name__}" for name, part in own.items() if "Head" not in name}
-    adapters = {"geocompose.decoders.smp.SmpDecoder", "geocompose.decoders.mmseg.MmsegDecoder"}
+    adapters = {"geocompose.decoders.smp.decoder.SmpDecoder", "geocompose.decoders.mmseg.decoder.MmsegDecoder"}
     assert targets | set(DECODER_REGISTRY.sources["smp"]) == built_by - adapters
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.registry import FULL_MODEL_REGISTRY
-from tests.contracts.owed import check_copies, check_export, check_gradients, check_state
-from tests.contracts.small import band_names, coordinates, image
+from tests.kit.owed import check_copies, check_export, check_gradients, check_state
+from tests.kit.small import band_names, coordinates, image
 
 NAMES = list(FULL_MODEL_REGISTRY)
 SMALL: dict[str, Any] = {

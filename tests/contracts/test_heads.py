@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.configuration.diagnosis import options
-from geocompose.data.target import OF_CLASSES, PIXEL_WISE
+from geocompose.configuration.instantiation import instantiate
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.heads import HEADS
-from geocompose.instantiation import instantiate
+from geocompose.imagery.target import OF_CLASSES, PIXEL_WISE
 from geocompose.models.encoder_decoder import EncoderDecoderModel
-from tests.contracts.owed import check_copies, check_export, check_gradients, check_state
-from tests.contracts.small import CONF, content, image, stand_in
+from tests.kit.owed import check_copies, check_export, check_gradients, check_state
+from tests.kit.places import CONF
+from tests.kit.small import content, image, stand_in
 
 OPTIONS = options(CONF, "head")
 # Values that change what a head is made of, beside its defaults.

@@ -1,6 +1,6 @@
 """Every registered neck within a model: features as wide as it says, images of any shape, what a module owes.
 
-Their values by definition, and what each owes alone, are in tests/test_necks.py.
+Their values by definition, and what each owes alone, are in tests/necks/test_necks.py.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.registry import NECK_REGISTRY
-from tests.contracts.owed import check_copies, check_export, check_gradients, check_state
-from tests.contracts.small import image, stand_in
+from tests.kit.owed import check_copies, check_export, check_gradients, check_state
+from tests.kit.small import image, stand_in
 
 # The list in which a neck is tried, and the stand-in whose features it takes. A new neck needs a row.
 LISTS: Mapping[str, tuple[str, list[dict[str, Any]]]] = {

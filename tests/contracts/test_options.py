@@ -4,7 +4,6 @@ import importlib
 import inspect
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,8 @@ from geocompose.configuration.checking import HYDRA_KEYS, check
 from geocompose.configuration.diagnosis import groups
 from geocompose.configuration.signatures import arguments
 from geocompose.errors import UserError
+from tests.kit.places import CONF
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 # At least so many options a group; a lower count means that the search for them is broken, or that an option got lost.
 LEAST = {
     "action": 4, "auxiliary": 2, "backbone": 49, "data": 11, "decoder": 44, "head": 5, "hydra/help": 1, "logger": 2, "neck": 3,
@@ -53,12 +52,12 @@ ASKED_BY_EXPERIMENTS = {"data.root": ".", "backbone.name": "test_resnet"}
 # Arguments with a default that no YAML offers, each for its reason.
 NOT_OFFERED = {
     # What TerraTorch's users write; it may only confirm what is so anyway.
-    "geocompose.backbones.prithvi_variants.build_prithvi": {"in_chans", "encoder_only", "vit_adapter"},
+    "geocompose.backbones.prithvi.builder.build_prithvi": {"in_chans", "encoder_only", "vit_adapter"},
     "geocompose.decoders.aspp.ASPPDecoder": {"in_channels"},
     # The factory knows them from the neighbours.
     "geocompose.decoders.linear.LinearDecoder": {"strides"},
-    "geocompose.decoders.mmseg.MmsegDecoder": {"strides"},
-    "geocompose.decoders.smp.SmpDecoder": {"strides"},
+    "geocompose.decoders.mmseg.decoder.MmsegDecoder": {"strides"},
+    "geocompose.decoders.smp.decoder.SmpDecoder": {"strides"},
     # The session hands them over.
     "geocompose.training.trainer.build_trainer": {"callbacks"},
     # How torch computes, or what belongs to another method; none changes the experiment that the option is.

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from geocompose.contracts.meta import meta_forward, meta_image
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.models import PixelWiseModel
 from geocompose.planning import AutoNecks
-from geocompose.probing import meta_forward, meta_image
-from tests.contracts.owed import check_copies, check_export, check_gradients, check_state
-from tests.contracts.small import (
+from tests.kit.owed import check_copies, check_export, check_gradients, check_state
+from tests.kit.small import (
     BACKBONES,
     CLASSES,
     DECODERS,

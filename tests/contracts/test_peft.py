@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.configuration.diagnosis import options
+from geocompose.configuration.instantiation import instantiate
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
-from geocompose.instantiation import instantiate
 from geocompose.models import PixelWiseModel
-from tests.contracts.owed import check_copies, check_export, check_state
-from tests.contracts.small import CONF, FAMILIES, content, fresh_backbone, image, marks
+from tests.kit.owed import check_copies, check_export, check_state
+from tests.kit.places import CONF
+from tests.kit.small import FAMILIES, content, fresh_backbone, image, marks
 
 OPTIONS = options(CONF, "peft")
 # Families that an option has nothing to adapt in, and what it says.

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from geocompose.decoders.smp_architectures import ARCHITECTURES
+from geocompose.decoders.smp.architectures import ARCHITECTURES
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.heads import HEADS
@@ -23,7 +23,7 @@ from geocompose.registry import (
     MultiSourceRegistry,
     Registry,
 )
-from tests.contracts.small import DECODERS, content, marks, stand_in
+from tests.kit.small import DECODERS, content, marks, stand_in
 
 SOURCED = {"backbone": BACKBONE_REGISTRY, "decoder": DECODER_REGISTRY, "model": FULL_MODEL_REGISTRY}
 OWN = [(kind, name) for kind, registry in SOURCED.items() for name in registry.sources["geocompose"]]
@@ -158,7 +158,7 @@ def test_a_name_is_found_with_and_without_the_prefix_of_its_source_and_under_ter
 def test_a_name_that_is_taken_is_refused():
     registry = Registry("part")
     registry.register(stand_in)
-    with pytest.raises(ValueError, match=r"A part named 'stand_in' is registered already \(tests.contracts.small\)"):
+    with pytest.raises(ValueError, match=r"A part named 'stand_in' is registered already \(tests.kit.small\)"):
         registry.register(stand_in)
     with pytest.raises(ValueError, match="A part named 'stand_in' is registered already"):
         registry.register_as("stand_in", dict)

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from geocompose.configuration.diagnosis import options
+from geocompose.configuration.instantiation import instantiate
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
-from geocompose.instantiation import instantiate
 from geocompose.tasks.base import Task
-from tests.contracts.small import CONF, content, image, stand_in
-from tests.tiny_tasks import TARGETS, samples
+from tests.kit.places import CONF
+from tests.kit.small import content, image, stand_in
+from tests.kit.tiny_tasks import TARGETS, samples
 
 OPTIONS = options(CONF, "task")
 STEPS = 12

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from geocompose.registry import FULL_MODEL_REGISTRY
-from tests.shared import PARITY, needs_parity
+from tests.kit.shared import PARITY, needs_parity
 
 
 @needs_parity

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.models import AuxiliaryHead
-from tests.shared import PARITY, needs_parity
+from tests.kit.shared import PARITY, needs_parity
 
 CASES = json.loads((PARITY / "index.json").read_text()) if PARITY.is_dir() else {}
 

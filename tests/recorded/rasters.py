@@ -6,7 +6,7 @@ import numpy as np
 import rasterio
 from rasterio.transform import from_origin
 
-from geocompose.bands import HLS_BANDS
+from geocompose.imagery.bands import HLS_BANDS
 
 PLACE = {"driver": "GTiff", "crs": "EPSG:32630", "transform": from_origin(500000, 4200000, 10, 10)}
 

@@ -14,8 +14,7 @@ from geocompose.doctor.report import write_report
 from geocompose.doctor.rounds import examined
 from geocompose.doctor.row import Row
 from geocompose.doctor.table import row_writer
-from geocompose.errors import UserError, at_least
-from geocompose.wording import counted
+from geocompose.errors import UserError, at_least, counted
 
 log = logging.getLogger("geocompose")
 
@@ -62,8 +61,9 @@ def doctor(
     if unexpected:
         first = unexpected[0]
         raise UserError(
-            f"{counted(len(unexpected), 'cell')} failed in a way that is no refusal, which is a defect: see the reasons that begin "
-            f"with 'unexpected'. The first: {first.backbone}, {first.decoder}, {first.task}: {first.reason}"
+            f"{counted(len(unexpected), 'cell')} failed in a way that is no refusal, which is a defect: see the "
+            f"reasons that begin with 'unexpected'. The first: {first.backbone}, {first.decoder}, {first.task}: "
+            f"{first.reason}"
         )
 
 
@@ -75,8 +75,9 @@ def _refuse_overrides(experiment: Experiment) -> None:
         if key in _OWN or (group in ("backbone", "decoder") and group in known):
             argument = f"action.{group}s=PATTERN" if group != "experiment" else "action.backbones=PATTERN"
             raise UserError(
-                f"{text} would change nothing: the doctor tries the options of backbone, decoder and task as they are. {argument} "
-                "chooses among them; everything else comes from the command line. action=explain tries one composition."
+                f"{text} would change nothing: the doctor tries the options of backbone, decoder and task as they are. "
+                f"{argument} chooses among them; everything else comes from the command line. action=explain tries one "
+                "composition."
             )
         if group in _IDLE:
             raise UserError(f"{text} would change nothing: no composition depends on it. Leave it out.")

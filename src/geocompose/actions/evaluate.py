@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.configuration.checking import check_node
 from geocompose.console import console, show_result
-from geocompose.coordinates import DATA_KEYS, WORDS
-from geocompose.data.files import input_files
-from geocompose.data.target import Target
-from geocompose.errors import UserError
-from geocompose.inputs import Inputs
-from geocompose.matching import check_convertible, check_counted_alike
+from geocompose.data.files.pairs import input_files
+from geocompose.errors import UserError, counted
+from geocompose.imagery.agreement import check_convertible, check_counted_alike
+from geocompose.imagery.coordinates import DATA_KEYS, WORDS
+from geocompose.imagery.samples import Inputs
+from geocompose.imagery.target import Target
+from geocompose.imagery.units import Values
 from geocompose.runs import Record, load_rules, open_run
 from geocompose.runs.atomic import write_json
 from geocompose.runs.fingerprint import fingerprint
-from geocompose.units import Values
-from geocompose.wording import counted
 
 if TYPE_CHECKING:
     from geocompose.data.module import SceneData
@@ -50,9 +49,9 @@ def evaluate(
     config, record = recorded_run.config, recorded_run.record
     target = Target.from_record(record.data.get("target"))
     chosen = _data(experiment, config, record, data)
-    from geocompose.assembly import load_trained
+    from geocompose.configuration.instantiation import instantiate
     from geocompose.inference.scoring import score
-    from geocompose.instantiation import instantiate
+    from geocompose.inference.trained import load_trained
 
     trained = load_trained(recorded_run)
     data_module = instantiate(chosen)
@@ -88,8 +87,9 @@ def _check_labels(trained: Target, given: Target) -> None:
     if given.names != trained.names:
         what, key = ("classes", "class_names") if trained.of_classes else ("variables", "variables")
         raise UserError(
-            f"The run knows the {what} {', '.join(trained.names)}; this data has {', '.join(given.names)}. They must be "
-            f"equal and in the same order: write data.{key}=[{','.join(trained.names)}] if that is what the labels mean."
+            f"The run knows the {what} {', '.join(trained.names)}; this data has {', '.join(given.names)}. They must "
+            f"be equal and in the same order: write data.{key}=[{','.join(trained.names)}] if that is what the labels "
+            "mean."
         )
 
 
@@ -112,13 +112,14 @@ def _check_inputs(trained: Inputs, given: Inputs) -> None:
     """Refuse data that gives the model what it was not trained with; tell what it was trained with and does not get."""
     if given.num_frames != trained.num_frames:
         raise UserError(
-            f"The run was trained with {counted(trained.num_frames, 'frame')} an image; this data has {given.num_frames} "
-            f"(data.num_frames). Write data.num_frames={trained.num_frames} if its images have them."
+            f"The run was trained with {counted(trained.num_frames, 'frame')} an image; this data has "
+            f"{given.num_frames} (data.num_frames). Write data.num_frames={trained.num_frames} if its images have them."
         )
     for name in given.coordinates:
         if name not in trained.coordinates:
             raise UserError(
-                f"The run was trained without {WORDS[name]}; this data gives them ({DATA_KEYS[name]}). Write {DATA_KEYS[name]}=null."
+                f"The run was trained without {WORDS[name]}; this data gives them ({DATA_KEYS[name]}). Write "
+                f"{DATA_KEYS[name]}=null."
             )
     for name in trained.coordinates:
         if name not in given.coordinates:
@@ -168,8 +169,8 @@ def _own_data(config: Mapping[str, Any], record: Record, changes: Mapping[str, o
     root = own.get("root")
     if root is not None and not Path(str(root)).expanduser().is_dir():
         raise UserError(
-            f"The run's own data is not here: data.root={root} is no folder. Write 'action.data={{root: DIR}}' to say where "
-            "it lies now, or choose other data with data=OPTION."
+            f"The run's own data is not here: data.root={root} is no folder. Write 'action.data={{root: DIR}}' to say "
+            "where it lies now, or choose other data with data=OPTION."
         )
     own = check_node("action.data", own)
     recorded = record.data.get("fingerprint")  # an imported run has none
@@ -186,8 +187,8 @@ def _check_files(own: Mapping[str, Any]) -> None:
         input_files(own)
     except UserError as error:
         raise UserError(
-            f"The run's own data is not found. {error} Write 'action.data={{root: DIR}}' to say where it lies, and other "
-            "keys of data that differ there, or choose other data with data=OPTION."
+            f"The run's own data is not found. {error} Write 'action.data={{root: DIR}}' to say where it lies, and "
+            "other keys of data that differ there, or choose other data with data=OPTION."
         ) from error
 
 

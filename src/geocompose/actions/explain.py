@@ -1,23 +1,22 @@
 """One composition explained before it is built: parts with shapes, features between them, the plan, and what it costs."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from geocompose.actions.importing import collector_paused
 from geocompose.cli import Experiment, refuse_other_overrides
-from geocompose.configuration.band_choice import check_rasters_read, chosen_bands
 from geocompose.configuration.diagnosis import groups
 from geocompose.configuration.weights import existing_weight_files, loads_weights
 from geocompose.console import console, show_summary
-from geocompose.data.collection import Preview, preflight
-from geocompose.importing import collector_paused
-from geocompose.matching import check_early
-from geocompose.wording import counted
+from geocompose.data.preflight import Preview, preflight
+from geocompose.errors import counted, quiet, shortened
+from geocompose.imagery.agreement import check_early
+from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
 
 if TYPE_CHECKING:
+    from geocompose.contracts.features import FeatureSpec
     from geocompose.doctor.examination import Found
-    from geocompose.features import FeatureSpec
 
 # What no composition depends on.
 _IDLE = ("scheduler", "logger")
@@ -38,21 +37,16 @@ def explain(experiment: Experiment) -> None:
     intended = check_early(experiment.config, bands, preview.values)
 
     with collector_paused():
+        from geocompose.cost.one_piece import in_one_piece
+        from geocompose.cost.summary import summarize
         from geocompose.doctor.examination import examine
-        from geocompose.doctor.shapes import in_one_piece
-        from geocompose.summary import summarize
 
-    log = logging.getLogger("geocompose")
-    level = log.level
-    log.setLevel(logging.ERROR)  # nothing is built for real: news of weights would be none
-    try:
+    with quiet():  # nothing is built for real, so that there is no news of weights
         with collector_paused():
             found = examine(experiment.config, preview)
         plan = found.trial.plan
         with in_one_piece():
             summary = summarize(found.trial.model, image_size=plan.image_size, num_frames=plan.num_frames)
-    finally:
-        log.setLevel(level)
     show_summary(summary, plan.necks)
     _show(found, experiment.config)
     for difference in intended:
@@ -63,7 +57,7 @@ def _preview(config: Mapping[str, Any]) -> Preview:
     if config["data"]["_target_"].startswith("geocompose.data."):
         named = config["data"].get("bands")
         return preflight(config["data"], lambda available: list(named or available))
-    from geocompose.assembly import build_data
+    from geocompose.from_config import build_data
 
     data = build_data(config)
     return Preview(data.inputs, data.target)
@@ -75,7 +69,8 @@ def _show(found: "Found", config: Mapping[str, Any]) -> None:
     frames = f", {plan.num_frames} frames" if plan.num_frames > 1 else ""
     beside = f", with {' and '.join(inputs.coordinates)}" if inputs.coordinates else ""
     out.print(
-        f"image: {len(inputs.bands)} bands ({', '.join(inputs.bands)}), {inputs.tile_px} x {inputs.tile_px} pixels{frames}{beside}"
+        f"image: {len(inputs.bands)} bands ({', '.join(inputs.bands)}), {inputs.tile_px} x {inputs.tile_px} "
+        f"pixels{frames}{beside}"
     )
     for name, bands in (getattr(found.trial.model.encoder, "modalities", None) or {}).items():
         out.print(f"  {name} reads {', '.join(bands)}")
@@ -85,7 +80,7 @@ def _show(found: "Found", config: Mapping[str, Any]) -> None:
     for warning in plan.warnings:
         out.print(f"warning: {warning}")
     if plan.unreached:
-        shown = ", ".join(plan.unreached[:3]) + (", ..." if len(plan.unreached) > 3 else "")
+        shown = shortened(plan.unreached, 3)
         out.print(f"not used, so that they don't learn: {counted(len(plan.unreached), 'tensor')} ({shown})")
     if loads_weights(config["backbone"]):
         out.print("weights are not looked at: whether they can be had and fit is seen when they are loaded")
@@ -101,8 +96,8 @@ def _show(found: "Found", config: Mapping[str, Any]) -> None:
     told = ", ".join(f"{name} {size / 2**20:,.0f}" for name, size in parts.items())
     batch = config["data"]["batch_size"]
     out.print(
-        f"training takes about {memory.total_mb:,} MB at data.batch_size={batch}, trainer.precision={config['trainer']['precision']} "
-        f"({told}, and the libraries)"
+        f"training takes about {memory.total_mb:,} MB at data.batch_size={batch}, "
+        f"trainer.precision={config['trainer']['precision']} ({told}, and the libraries)"
     )
 
 

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from geocompose.bands import check_names
+from geocompose.actions.importing import collector_paused
 from geocompose.cli import Experiment
-from geocompose.configuration.band_choice import check_rasters_read, chosen_bands
 from geocompose.configuration.weights import existing_weight_files
 from geocompose.console import console, show_result
-from geocompose.data.collection import Preview, preflight
-from geocompose.data.files import input_files
+from geocompose.data.files.pairs import input_files
+from geocompose.data.preflight import Preview, preflight
 from geocompose.errors import UserError, at_least
-from geocompose.importing import collector_paused
-from geocompose.matching import check_early
+from geocompose.imagery.agreement import check_early
+from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
+from geocompose.imagery.bands import check_names
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
 from geocompose.runs.fingerprint import fingerprint, hash_file
 from geocompose.runs.run_log import QUIET, RunLog, run_log
-from geocompose.sweep import Outcome
+from geocompose.studies.cells import Outcome
 
 if TYPE_CHECKING:
     from geocompose.training.session import Session
@@ -117,7 +117,7 @@ def _prepare(config: Mapping[str, Any], folder: RunFolder) -> "Session":
         check_early(config, preview.inputs.bands, preview.values)
     built = None
     with collector_paused():
-        from geocompose.assembly import build_model, seed_weights
+        from geocompose.from_config import build_model, seed_weights
 
         if preview is not None:
             seed_weights(config["seed"])

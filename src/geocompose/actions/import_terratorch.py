@@ -37,9 +37,10 @@ def import_terratorch(
 ) -> None:
     """Write conf/experiment/imported/NAME.yaml from the YAML `config`, and a run's folder from the checkpoint `ckpt`.
 
-    One of the two is enough: a YAML makes the experiment alone, a checkpoint the run alone. name: of the experiment, and
-    of the study of its runs; the file's, or its folder's, where null. task, label_names (of classes or
-    variables), bands, mean, std, tile_px: what the files do not say, or other than they say. overwrite: replace an experiment or a run that is there.
+    One of the two is enough: a YAML makes the experiment alone, a checkpoint the run alone. name: of the experiment,
+    and of the study of its runs; the file's, or its folder's, where null. task, label_names (of classes or variables),
+    bands, mean, std, tile_px: what the files do not say, or other than they say. overwrite: replace an experiment or a
+    run that is there.
 
     Raises:
         UserError: a file can't be read or understood, something is missing, or the weights don't fit.

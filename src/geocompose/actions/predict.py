@@ -5,28 +5,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from geocompose.bands import canonical
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
-from geocompose.data.target import Target
-from geocompose.errors import UserError
+from geocompose.errors import UserError, counted
+from geocompose.imagery.agreement import check_counted_alike
+from geocompose.imagery.bands import canonical
+from geocompose.imagery.samples import Inputs
+from geocompose.imagery.target import Target
+from geocompose.imagery.units import UNITS, Conversion, Values
 from geocompose.inference.content import choose_content
 from geocompose.inference.destination import GEOTIFF, TABLE, check_name
 from geocompose.inference.listing import list_images
 from geocompose.inference.source import available_bands, is_local, open_raster, ungeoreferenced_is_fine
 from geocompose.inference.tally import Spread
-from geocompose.inputs import Inputs
-from geocompose.matching import check_counted_alike
 from geocompose.runs import RecordedRun, load_rules, open_run
-from geocompose.units import UNITS, Conversion, Values
-from geocompose.wording import counted
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
     from torch import Tensor
 
-    from geocompose.assembly import TrainedModel
     from geocompose.inference.stacked import FurtherRaster
+    from geocompose.inference.trained import TrainedModel
 
 
 def predict(
@@ -60,18 +59,18 @@ def predict(
     fit: how an image larger than those of the training comes to their size: by its centre (`crop`), scaled (`resize`)
         or not at all (`refuse`); None is as in training.
     batch_size: windows or images at a time.
-    more_inputs: further rasters on the input's grid, for a run that was trained with data.more_images, in that order. They
-        may be left out where `input` has all bands.
+    more_inputs: further rasters on the input's grid, for a run that was trained with data.more_images, in that order.
+        They may be left out where `input` has all bands.
     nodata: the value of pixels without data; None is as in training, else what the raster declares.
     band_names: names of the bands in file order; None is the training data's where their number fits, else those that
         the file carries.
-    date: when the input was taken, for a run that was trained with dates: a date such as 2022-01-15 (a list where an image
-        has several frames), `file_name`, `tags`, a CSV file with the columns `file` and `date`, or `none` where it is not
-        known; None finds it as the training data's.
+    date: when the input was taken, for a run that was trained with dates: a date such as 2022-01-15 (a list where an
+        image has several frames), `file_name`, `tags`, a CSV file with the columns `file` and `date`, or `none` where
+        it is not known; None finds it as the training data's.
     position: where it was taken, for a run that was trained with positions: [latitude, longitude] in degrees,
         `georeference`, a CSV file with `file`, `latitude` and `longitude`, or `none`; None finds it as in training.
-    unit, offset, scale: what the input's values are (see `Values`); None is as the training data's. They are converted to
-        what the model reads.
+    unit, offset, scale: what the input's values are (see `Values`); None is as the training data's. They are converted
+        to what the model reads.
     overwrite: replace `output`.
 
     Raises:
@@ -101,7 +100,7 @@ def predict(
         with ungeoreferenced_is_fine(), open_raster(raster.path):
             pass
 
-    from geocompose.assembly import load_trained
+    from geocompose.inference.trained import load_trained
 
     trained = load_trained(recorded)
     settings = {
@@ -193,14 +192,14 @@ def _further(run: RecordedRun, target: Target, more_inputs: Sequence[str] | None
         return []
     if not target.pixel_wise:
         raise UserError(
-            f"action.more_inputs is for a map of one raster; a run of the task {target.kind} reads images that have all bands. "
-            "Stack the rasters of each image into one file with named bands, and leave it out."
+            f"action.more_inputs is for a map of one raster; a run of the task {target.kind} reads images that have "
+            "all bands. Stack the rasters of each image into one file with named bands, and leave it out."
         )
     entries = (run.config.get("data") or {}).get("more_images") or []
     if len(more_inputs) != len(entries):
         raise UserError(
-            f"action.more_inputs has {len(more_inputs)} rasters; the run was trained with {len(entries)} beside the first "
-            "(data.more_images). Give as many, in that order."
+            f"action.more_inputs has {len(more_inputs)} rasters; the run was trained with {len(entries)} beside the "
+            "first (data.more_images). Give as many, in that order."
         )
     return [
         FurtherRaster(path, entry.get("band_names"), entry.get("nodata"))
@@ -224,8 +223,9 @@ def _check_has_all(run: RecordedRun, dataset: "DatasetReader", band_names: list[
     if missing:
         beside = ", ".join(str(entry["images"]) for entry in entries)
         raise UserError(
-            f"{dataset.name} has no band {', '.join(map(repr, missing))}; it has: {', '.join(there)}. The run was trained with rasters "
-            f"beside the first (data.more_images: {beside}): write their files as 'action.more_inputs=[FILE.tif]', in that order."
+            f"{dataset.name} has no band {', '.join(map(repr, missing))}; it has: {', '.join(there)}. The run was "
+            f"trained with rasters beside the first (data.more_images: {beside}): write their files as "
+            "'action.more_inputs=[FILE.tif]', in that order."
         )
 
 
@@ -255,8 +255,8 @@ def _values(recorded: Mapping[str, Any], unit: str | None, offset: float | None,
         for key, value in (("unit", unit), ("offset", offset), ("scale", scale)):
             if value is not None:
                 raise UserError(
-                    f"action.{key}={value} says what the input's values are, but the run's data never said what the model reads "
-                    "(data.unit). Leave it out; the input is read as it is."
+                    f"action.{key}={value} says what the input's values are, but the run's data never said what the "
+                    "model reads (data.unit). Leave it out; the input is read as it is."
                 )
         return trained if trained.more else None
     if unit is None:
@@ -277,13 +277,14 @@ def _conversions(recorded: Mapping[str, Any], values: Values) -> list[Conversion
         conversion = values.band(band).conversion(unit)
         if conversion is None and values.unit == "dn":
             raise UserError(
-                f"The run's model reads {unit} ({UNITS[unit]}), and of digital numbers (action.unit=dn) it isn't known what was "
-                "added. Write action.offset=0, or what was added: 1000 in Sentinel-2 images of processing baseline 04.00 on."
+                f"The run's model reads {unit} ({UNITS[unit]}), and of digital numbers (action.unit=dn) it isn't known "
+                "what was added. Write action.offset=0, or what was added: 1000 in Sentinel-2 images of processing "
+                "baseline 04.00 on."
             )
         if conversion is None:
             raise UserError(
-                f"The run's model reads {unit} ({UNITS[unit]}), and no rule turns action.unit={values.unit} into that. Convert "
-                "the raster first, or leave action.unit out to have it read as the training data was."
+                f"The run's model reads {unit} ({UNITS[unit]}), and no rule turns action.unit={values.unit} into that. "
+                "Convert the raster first, or leave action.unit out to have it read as the training data was."
             )
         found.append(conversion)
     return found

@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
-from geocompose.backbones.band_names import band_names
+from geocompose.contracts.features import FeatureSpec
 from geocompose.errors import UserError, at_least
-from geocompose.features import FeatureSpec
+from geocompose.imagery.band_names import band_names
 from geocompose.registry import BACKBONE_REGISTRY
 
 
@@ -32,8 +32,8 @@ class IdentityBackbone(nn.Module):
         if len(set(given.values())) != 1:
             said = ", ".join(f"{name} say {count}" for name, count in given.items()) or "nothing says it"
             raise UserError(
-                f"IdentityBackbone hands the image on, whose channels have one number, but {said}. Give backbone.bands, or "
-                "backbone.in_chans."
+                f"IdentityBackbone hands the image on, whose channels have one number, but {said}. Give "
+                "backbone.bands, or backbone.in_chans."
             )
         self.in_chans = next(iter(given.values()))
         at_least("backbone.in_chans", self.in_chans, 1)
@@ -57,6 +57,7 @@ class IdentityBackbone(nn.Module):
 def _only(out_channels: list[int]) -> int:
     if len(out_channels) != 1:
         raise UserError(
-            f"IdentityBackbone returns one feature, so backbone.out_channels is a list of one number; got {out_channels}."
+            "IdentityBackbone returns one feature, so backbone.out_channels is a list of one number; got "
+            f"{out_channels}."
         )
     return out_channels[0]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from geocompose.backbones.band_names import band_names
+from geocompose.contracts.features import FeatureSpec
 from geocompose.errors import UserError, at_least
-from geocompose.features import FeatureSpec
+from geocompose.imagery.band_names import band_names
 from geocompose.registry import BACKBONE_REGISTRY
 
 
@@ -40,9 +40,10 @@ class UNet(nn.Module):
         bands: names of the image's channels; in_channels: their number where `bands` is null (null: 3).
         out_channels: width of the finest stage. num_stages: levels, the bottleneck included; the finest is stage 0.
         strides: 1 or 2 a stage, 2 for a convolution that halves the resolution; null: all 1.
-        downsamples: for each stage but the first, whether pooling halves the resolution before it where its stride is 1;
-            null: all true.
-        enc_num_convs, dec_num_convs: convolutions a stage on the way down and, for each stage but the last, up; null: 2.
+        downsamples: for each stage but the first, whether pooling halves the resolution before it where its stride is
+            1; null: all true.
+        enc_num_convs, dec_num_convs: convolutions a stage on the way down and, for each stage but the last, up; null:
+            2.
         enc_dilations, dec_dilations: their dilations, the first of each stage aside; null: 1.
         out_indices: levels to return, 0 the finest, negative ones from the end; null: all.
 
@@ -100,13 +101,14 @@ class UNet(nn.Module):
         wanted = [index + self.num_stages if index < 0 else index for index in indices]
         if not wanted or any(not 0 <= index < self.num_stages for index in wanted) or len(set(wanted)) < len(wanted):
             raise UserError(
-                f"This backbone has levels 0 (finest) to {self.num_stages - 1}, each selectable once; got {list(indices)}."
+                f"This backbone has levels 0 (finest) to {self.num_stages - 1}, each selectable once; got "
+                f"{list(indices)}."
             )
         finest = min(wanted)
         if finest < min(self.out_indices):
             raise UserError(
-                f"Level {finest} was given up when the levels from {min(self.out_indices)} on were selected, and no longer "
-                "learns. Build the backbone anew with the out_indices that you need."
+                f"Level {finest} was given up when the levels from {min(self.out_indices)} on were selected, and no "
+                "longer learns. Build the backbone anew with the out_indices that you need."
             )
         self.out_indices = wanted
         self.decoder[:finest].requires_grad_(False)
@@ -134,8 +136,8 @@ class UNet(nn.Module):
             )
         if any(not pixels or pixels % coarsest for pixels in image.shape[2:]):
             raise UserError(
-                f"An image of {image.shape[2]} x {image.shape[3]} pixels is no multiple of this U-Net's coarsest stride, "
-                f"{coarsest}; pad the image (PixelWiseModel does)."
+                f"An image of {image.shape[2]} x {image.shape[3]} pixels is no multiple of this U-Net's coarsest "
+                f"stride, {coarsest}; pad the image (PixelWiseModel does)."
             )
         skips = []
         for stage in self.encoder:
@@ -193,7 +195,8 @@ def _per_stage(
 def _channels(bands: list[str] | None, in_channels: int | None) -> int:
     if bands is not None and in_channels not in (None, len(bands)):
         raise UserError(
-            f"backbone.in_channels={in_channels} contradicts backbone.bands={bands}, which are {len(bands)}: leave one out."
+            f"backbone.in_channels={in_channels} contradicts backbone.bands={bands}, which are {len(bands)}: leave one "
+            "out."
         )
     count = len(bands) if bands is not None else 3 if in_channels is None else in_channels
     at_least("backbone.in_channels", count, 1)

@@ -10,9 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from geocompose.catalog.origin import is_ours
 from geocompose.configuration.signatures import Argument, UnknownType, arguments, names_in
-from geocompose.decoders.needs import FROM_NEIGHBOURS
-from geocompose.errors import UserError, choices
+from geocompose.contracts.needs import FROM_NEIGHBOURS
+from geocompose.errors import UserError, choices, first_line
 
 # Groups of parts, which the factory completes.
 PARTS = ("backbone", "neck", "decoder", "head")
@@ -47,7 +48,7 @@ def check(config: DictConfig, groups: Sequence[str]) -> dict[str, Any]:
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (InterpolationKeyError, MissingMandatoryValue) as error:
-        raise UserError(f"{error.full_key!s}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{error.full_key!s}: {first_line(error)}") from error
     assert isinstance(plain, dict)
     checked: dict[str, Any] = {}
     # What takes a value from elsewhere comes last, so that a wrong value is told where it was written.
@@ -141,7 +142,7 @@ def _checked_items(path: str, value: Any) -> Any:
 
 def _offered(target: str, known: Mapping[str, Argument], node: Mapping[str, Any], wrong: str) -> list[str]:
     """Return the keys to choose from: those of our option, or all arguments of somebody else's class."""
-    ours = target.startswith("geocompose.")
+    ours = is_ours(target)
     return [key for key in (node if ours else known) if key not in (*HYDRA_KEYS, wrong)]
 
 
@@ -154,9 +155,9 @@ def _check_complete(path: str, target: str, known: Mapping[str, Argument], node:
     missing = [name for name, argument in known.items() if argument.required and name not in node]
     if missing:
         raise UserError(
-            f"{path}._target_={target} needs {', '.join(missing)}, which {path} doesn't give. Give it a value, or write _partial_: true "
-            f"there ({path}._partial_=true): the factory then adds what follows from the other parts, such as the widths of the "
-            "features, the first argument of a decoder or neck."
+            f"{path}._target_={target} needs {', '.join(missing)}, which {path} doesn't give. Give it a value, or "
+            f"write _partial_: true there ({path}._partial_=true): the factory then adds what follows from the other "
+            "parts, such as the widths of the features, the first argument of a decoder or neck."
         )
 
 

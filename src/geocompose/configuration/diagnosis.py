@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from geocompose.decoders.needs import FROM_NEIGHBOURS
+from geocompose.contracts.needs import FROM_NEIGHBOURS
 from geocompose.errors import UserError, choices
 
 
@@ -71,8 +71,8 @@ def _unreadable(overrides: Iterable[str]) -> UserError | None:
             OverridesParser.create().parse_overrides([text])
         except HydraException:
             return UserError(
-                f"{text!r} can't be read: a list is written [a, b], a mapping {{a: b}}, within each other too, and a text with other "
-                "signs in quotes, such as 'key=\"a, b\"'."
+                f"{text!r} can't be read: a list is written [a, b], a mapping {{a: b}}, within each other too, and a "
+                "text with other signs in quotes, such as 'key=\"a, b\"'."
             )
     return None
 

@@ -8,8 +8,8 @@ GROUPS = ("backbone", "decoder")  # those with an option `own`, which has no key
 def open_own_parts(arguments: Sequence[str]) -> list[str]:
     """Return the command line's arguments in Hydra's form for keys that an option doesn't have, for classes of the user's own.
 
-    A group whose `_target_` is given without an option is that of `GROUP=own`: another option's keys would be no arguments of
-    the class.
+    A group whose `_target_` is given without an option is that of `GROUP=own`: another option's keys would be no
+    arguments of the class.
     """
     keys = [text.lstrip("+").partition("=")[0] for text in arguments]
     opened = list(arguments)

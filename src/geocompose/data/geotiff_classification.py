@@ -2,10 +2,10 @@
 
 from typing import Any, Literal
 
-from geocompose.data.arguments import Loading
-from geocompose.data.images import open_classified_images
+from geocompose.data.image_labelled import open_classified_images
+from geocompose.data.loading import Loading
 from geocompose.data.raster_data import RasterData
-from geocompose.units import Values
+from geocompose.imagery.units import Values
 
 
 class GeoTiffClassificationData(RasterData):
@@ -30,10 +30,10 @@ class GeoTiffClassificationData(RasterData):
     cache_mb: decoded pixels are kept in memory while all of them fit into this; else they are read anew.
     num_frames: time steps in each image, one after the other: all bands of the first, then all of the second, ...;
         `band_names` are those of one. A pixel without data in one of them is without data.
-    more_images: further rasters of each image on its grid, such as [{images: '*_S1Hand.tif', band_names: [VV, VH], nodata: nan}]:
-        their bands come after the image's. See `geocompose.data.more_images.MoreImages`.
-    dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions (`georeference`
-        or a table): see `CoordinateRules`. They go to a backbone that takes them.
+    more_images: further rasters of each image on its grid, such as [{images: '*_S1Hand.tif', band_names: [VV, VH],
+        nodata: nan}]: their bands come after the image's. See `geocompose.data.files.more_images.MoreImages`.
+    dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions
+        (`georeference` or a table): see `CoordinateRules`. They go to a backbone that takes them.
     unit, level, offset, scale, allow_mismatch: what the files' values are, and which differences from what pretrained
         weights have seen are intended: see `Values`.
     name: how records call the data set.

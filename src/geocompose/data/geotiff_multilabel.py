@@ -2,20 +2,20 @@
 
 from typing import Any, Literal
 
-from geocompose.data.arguments import Loading
-from geocompose.data.images import open_multilabel_images
+from geocompose.data.image_labelled import open_multilabel_images
+from geocompose.data.loading import Loading
 from geocompose.data.raster_data import RasterData
-from geocompose.units import Values
+from geocompose.imagery.units import Values
 
 
 class GeoTiffMultilabelData(RasterData):
     """Batches of images under a folder, each with its classes; construction reads headers and lists alone.
 
-    root, images, table: a folder, a pattern in it, and a CSV file with a header and one image a row; images that it lacks are
-        left out. file_column: its column of image names, which are paths relative to `root`, file names, or these without
-        extension.
-    label_column: the table's column of class names, several separated by `;`, none where an image has no class. None means
-        a column for each class instead, with 1, 0, or nothing where it is unknown.
+    root, images, table: a folder, a pattern in it, and a CSV file with a header and one image a row; images that it
+        lacks are left out. file_column: its column of image names, which are paths relative to `root`, file names, or
+        these without extension.
+    label_column: the table's column of class names, several separated by `;`, none where an image has no class. None
+        means a column for each class instead, with 1, 0, or nothing where it is unknown.
     class_names: the classes in the order of a model's outputs; None means all names in `label_column`, sorted, or all
         columns but `file_column` and `split`.
     band_names: the image's bands in file order; None means the names that the files carry.
@@ -31,10 +31,10 @@ class GeoTiffMultilabelData(RasterData):
     cache_mb: decoded pixels are kept in memory while all of them fit into this; else they are read anew.
     num_frames: time steps in each image, one after the other: all bands of the first, then all of the second, ...;
         `band_names` are those of one. A pixel without data in one of them is without data.
-    more_images: further rasters of each image on its grid, such as [{images: '*_S1Hand.tif', band_names: [VV, VH], nodata: nan}]:
-        their bands come after the image's. See `geocompose.data.more_images.MoreImages`.
-    dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions (`georeference`
-        or a table): see `CoordinateRules`. They go to a backbone that takes them.
+    more_images: further rasters of each image on its grid, such as [{images: '*_S1Hand.tif', band_names: [VV, VH],
+        nodata: nan}]: their bands come after the image's. See `geocompose.data.files.more_images.MoreImages`.
+    dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions
+        (`georeference` or a table): see `CoordinateRules`. They go to a backbone that takes them.
     unit, level, offset, scale, allow_mismatch: what the files' values are, and which differences from what pretrained
         weights have seen are intended: see `Values`.
     name: how records call the data set.

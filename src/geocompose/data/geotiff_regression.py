@@ -2,24 +2,24 @@
 
 from typing import Any, Literal
 
-from geocompose.data.arguments import Loading
+from geocompose.data.loading import Loading
+from geocompose.data.pixel_labelled import open_number_rasters
 from geocompose.data.raster_data import RasterData
-from geocompose.data.rasters import open_number_rasters
-from geocompose.units import Values
+from geocompose.imagery.units import Values
 
 
 class GeoTiffRegressionData(RasterData):
     """Batches of rasters with numbers to predict at each pixel; construction reads the headers alone.
 
     root, images, labels: a folder, and patterns in it; what `*` matches in the names pairs an image with its label.
-    variables: names of the numbers. A label has one band a variable, in this order, or bands that carry these names. NaN is
-        no label, infinity is refused.
+    variables: names of the numbers. A label has one band a variable, in this order, or bands that carry these names.
+        NaN is no label, infinity is refused.
     band_names: the image's bands in file order; None means the names that the files carry.
     bands: those to read, in this order; None means all.
     nodata: value of image pixels without data (NaN allowed); None means what each file declares.
     label_nodata: value of unlabelled pixels beside NaN; None means what each file declares.
-    normalize_target: whether a model predicts in units of the training labels' deviation from their mean (`dataset`), or in
-        the labels' own unit (`none`).
+    normalize_target: whether a model predicts in units of the training labels' deviation from their mean (`dataset`),
+        or in the labels' own unit (`none`).
     split: fractions of train, val and test: of the images where there are several, of the columns from west to east
         where there is one; None means [0.6, 0.2, 0.2]. split_buffer_px: columns left out between blocks.
     split_files: lists of images for train, val and test, in place of fractions. split_rename: texts to replace in
@@ -29,10 +29,10 @@ class GeoTiffRegressionData(RasterData):
     tile_px: height and width of a sample, a cell of a grid over each region.
     num_frames: time steps in each image, one after the other: all bands of the first, then all of the second, ...;
         `band_names` are those of one. A pixel without data in one of them is without data.
-    more_images: further rasters of each image on its grid, such as [{images: '*_S1Hand.tif', band_names: [VV, VH], nodata: nan}]:
-        their bands come after the image's. See `geocompose.data.more_images.MoreImages`.
-    dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions (`georeference`
-        or a table): see `CoordinateRules`. They go to a backbone that takes them.
+    more_images: further rasters of each image on its grid, such as [{images: '*_S1Hand.tif', band_names: [VV, VH],
+        nodata: nan}]: their bands come after the image's. See `geocompose.data.files.more_images.MoreImages`.
+    dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions
+        (`georeference` or a table): see `CoordinateRules`. They go to a backbone that takes them.
     unit, level, offset, scale, allow_mismatch: what the files' values are, and which differences from what pretrained
         weights have seen are intended: see `Values`.
     name: how records call the data set.

@@ -2,24 +2,24 @@
 
 from typing import Any, Literal
 
-from geocompose.data.arguments import Loading
-from geocompose.data.images import open_measured_images
+from geocompose.data.image_labelled import open_measured_images
+from geocompose.data.loading import Loading
 from geocompose.data.raster_data import RasterData
-from geocompose.units import Values
+from geocompose.imagery.units import Values
 
 
 class GeoTiffScalarRegressionData(RasterData):
     """Batches of images under a folder, each with numbers to predict; construction reads headers and lists alone.
 
-    root, images, table: a folder, a pattern in it, and a CSV file with a header and one image a row; images that it lacks are
-        left out. file_column: its column of image names, which are paths relative to `root`, file names, or these without
-        extension.
+    root, images, table: a folder, a pattern in it, and a CSV file with a header and one image a row; images that it
+        lacks are left out. file_column: its column of image names, which are paths relative to `root`, file names, or
+        these without extension.
     variables: the table's columns of numbers; an empty cell is unknown.
     band_names: the image's bands in file order; None means the names that the files carry.
     bands: those to read, in this order; None means all.
     nodata: value of image pixels without data (NaN allowed); None means what each file declares.
-    normalize_target: whether a model predicts in units of the training labels' deviation from their mean (`dataset`), or in
-        the labels' own unit (`none`).
+    normalize_target: whether a model predicts in units of the training labels' deviation from their mean (`dataset`),
+        or in the labels' own unit (`none`).
     split: fractions of the images for train, val and test, drawn by `seed` whatever their label; None means the table's
         column `split` (train, val or test in each row) if it has one, else [0.6, 0.2, 0.2].
     split_files: lists of images for train, val and test, in place of fractions. split_rename: texts to replace in
@@ -30,10 +30,10 @@ class GeoTiffScalarRegressionData(RasterData):
     cache_mb: decoded pixels are kept in memory while all of them fit into this; else they are read anew.
     num_frames: time steps in each image, one after the other: all bands of the first, then all of the second, ...;
         `band_names` are those of one. A pixel without data in one of them is without data.
-    more_images: further rasters of each image on its grid, such as [{images: '*_S1Hand.tif', band_names: [VV, VH], nodata: nan}]:
-        their bands come after the image's. See `geocompose.data.more_images.MoreImages`.
-    dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions (`georeference`
-        or a table): see `CoordinateRules`. They go to a backbone that takes them.
+    more_images: further rasters of each image on its grid, such as [{images: '*_S1Hand.tif', band_names: [VV, VH],
+        nodata: nan}]: their bands come after the image's. See `geocompose.data.files.more_images.MoreImages`.
+    dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions
+        (`georeference` or a table): see `CoordinateRules`. They go to a backbone that takes them.
     unit, level, offset, scale, allow_mismatch: what the files' values are, and which differences from what pretrained
         weights have seen are intended: see `Values`.
     name: how records call the data set.

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from geocompose.data import baselines as baseline_rules
-from geocompose.data import raw_values, tiles
-from geocompose.data.arguments import Loading
+from geocompose.data import tiles
+from geocompose.data.baselines import raw_values
+from geocompose.data.baselines import rules as baseline_rules
+from geocompose.data.loading import Loading
 from geocompose.data.moments import is_constant
 from geocompose.data.opened import Collection
 from geocompose.data.split import SPLITS
@@ -19,8 +20,8 @@ from geocompose.data.statistics import Statistics, scan
 from geocompose.data.tiling import ImageTiling
 from geocompose.data.window import Region
 from geocompose.errors import UserError
-from geocompose.inputs import Inputs
-from geocompose.units import Conversion, Values
+from geocompose.imagery.samples import Inputs
+from geocompose.imagery.units import Conversion, Values
 
 
 class SceneData(lightning.LightningDataModule):
@@ -117,8 +118,8 @@ class SceneData(lightning.LightningDataModule):
     def read_as(self, units: Sequence[str | None]) -> None:
         """Convert values to these units as they are read, one a selected band, where a rule leads there; before `setup`.
 
-        Where none does, and for None, they stay as they are, without a declared offset. Bands that are not selected go with
-        a selected one of the same files, so that both can stand in one index.
+        Where none does, and for None, they stay as they are, without a declared offset. Bands that are not selected go
+        with a selected one of the same files, so that both can stand in one index.
         """
         assert self._statistics is None, "units are chosen before setup"
         assert len(units) == len(self.bands), (units, self.bands)
@@ -237,7 +238,7 @@ class SceneData(lightning.LightningDataModule):
     def pixels(
         self, split: str, max_pixels: int | None = None, seed: int = 0, bands: Sequence[str] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return labelled pixels of a split, see `geocompose.data.raw_values.pixels`."""
+        """Return labelled pixels of a split, see `geocompose.data.baselines.raw_values.pixels`."""
         return raw_values.pixels(self, split, max_pixels, seed, bands)
 
     def selected_places(self, scene: int) -> list[int]:

@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from geocompose import bands as vocabulary
-from geocompose.data.coordinates import Coordinates
+from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.labels.base import Labels
-from geocompose.data.raster import RasterScene
+from geocompose.data.rasters.raster import RasterScene
+from geocompose.data.rasters.stacked import StackedScene
 from geocompose.data.scene import Scene
-from geocompose.data.stacked import StackedScene
 from geocompose.data.tiling import Tiling
 from geocompose.data.window import Region
-from geocompose.inputs import Inputs
-from geocompose.units import Values
+from geocompose.imagery import bands as vocabulary
+from geocompose.imagery.samples import Inputs
+from geocompose.imagery.units import Values
 
 
 @dataclass(frozen=True)

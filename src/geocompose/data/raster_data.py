@@ -1,11 +1,11 @@
 """Data whose scenes are rasters on disk: pixels are kept decoded while they fit into memory."""
 
-from geocompose.data.arguments import Loading, check_at_least
+from geocompose.data.loading import Loading, check_at_least
 from geocompose.data.module import SceneData
 from geocompose.data.opened import Collection
-from geocompose.data.raster import RasterScene
-from geocompose.data.stacked import StackedScene
-from geocompose.units import Values
+from geocompose.data.rasters.raster import RasterScene
+from geocompose.data.rasters.stacked import StackedScene
+from geocompose.imagery.units import Values
 
 
 class RasterData(SceneData):

@@ -7,7 +7,7 @@ import numpy as np
 from affine import Affine
 
 from geocompose.data.window import Window
-from geocompose.units import Conversion, converted
+from geocompose.imagery.units import Conversion, converted
 
 
 class Scene(Protocol):
@@ -33,8 +33,8 @@ class Scene(Protocol):
         """Return the image, float32 (bands, height, width), and where it is valid, bool (height, width).
 
         A scene of several frames returns (bands, frames, height, width).
-        A pixel is invalid where any of `bands` (places in `band_names`), in any frame, is declared nodata, which is a value of the file,
-        before any conversion.
+        A pixel is invalid where any of `bands` (places in `band_names`), in any frame, is declared nodata, which is a
+        value of the file, before any conversion.
         """
 
     def read_label(self, window: Window) -> np.ndarray:

@@ -120,9 +120,9 @@ def _check_finite(image: np.ndarray, valid: np.ndarray, scene: Scene, bands: Seq
         else "Mend the file, or write a finite nodata value in its place and declare it."
     )
     raise UserError(
-        f"{scene.name} has the value {value}{_converted(scene, bands[band])} at row {window.row + row}, column {window.column + column}, band "
-        f"{scene.band_names[bands[band]]}{frame} ({int(wrong.sum())} such values nearby), which is not declared nodata. "
-        f"{advice}"
+        f"{scene.name} has the value {value}{_converted(scene, bands[band])} at row {window.row + row}, column "
+        f"{window.column + column}, band {scene.band_names[bands[band]]}{frame} ({int(wrong.sum())} such values "
+        f"nearby), which is not declared nodata. {advice}"
     )
 
 

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from geocompose.data.arguments import Loading
-from geocompose.data.landscapes import open_present_classes, stated
+from geocompose.data.loading import Loading
 from geocompose.data.module import SceneData
+from geocompose.data.synthetic.scenes import open_present_classes, stated
 
 
 class SyntheticMultilabelData(SceneData):

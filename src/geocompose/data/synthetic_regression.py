@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from geocompose.data.arguments import Loading
-from geocompose.data.landscapes import open_biomass_landscapes, stated
+from geocompose.data.loading import Loading
 from geocompose.data.module import SceneData
+from geocompose.data.synthetic.scenes import open_biomass_landscapes, stated
 
 
 class SyntheticRegressionData(SceneData):
@@ -12,8 +12,8 @@ class SyntheticRegressionData(SceneData):
 
     num_scenes, scene_px: how many, and their height and width. A scene is the same whatever their number.
     bands: those of BLUE GREEN RED NIR_NARROW SWIR_1 SWIR_2 to read, in this order; None means all.
-    normalize_target: whether a model predicts in units of the training labels' deviation from their mean (`dataset`), or in
-        the label's own unit (`none`).
+    normalize_target: whether a model predicts in units of the training labels' deviation from their mean (`dataset`),
+        or in the label's own unit (`none`).
     split: fractions of the scenes for train, val and test; None means [0.6, 0.2, 0.2]. A single scene is split by
         columns.
     seed: chooses the landscapes, and which of them belong to which split.

@@ -8,7 +8,7 @@ from torch.utils.data import Dataset, Sampler
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from geocompose.data.coordinates import Coordinates
+from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.fitting import fitted_image
 from geocompose.data.labels.base import Labels
 from geocompose.data.scene import Scene
@@ -20,10 +20,11 @@ Sample = dict[str, torch.Tensor | int]
 class TileDataset(Dataset[Sample]):
     """The samples of one split.
 
-    A sample has `image`, float32 (bands, [frames,] tile_px, tile_px), normalised; `tile`, its place in its split; and a label:
-    `mask`, where pixels have labels, int64 or float32 ([variables,] tile_px, tile_px); else `label`, int64 () or
+    A sample has `image`, float32 (bands, [frames,] tile_px, tile_px), normalised; `tile`, its place in its split; and a
+    label: `mask`, where pixels have labels, int64 or float32 ([variables,] tile_px, tile_px); else `label`, int64 () or
     (classes), or float32 () or (variables). Where a tile is cut off at its region's edge, or the image has no data, the
-    image is 0 (the mean) and a mask without label. Where they are given, `temporal_coords` and `location_coords` go along.
+    image is 0 (the mean) and a mask without label. Where they are given, `temporal_coords` and `location_coords` go
+    along.
 
     scenes, bands: the scenes, and for each the places of the selected bands.
     tiles: the window of each sample. One with a side longer than tile_px is shrunk.

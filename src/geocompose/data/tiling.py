@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import get_args
 
-from geocompose.data.arguments import check_at_least
 from geocompose.data.fitting import Fit, fitted_window
+from geocompose.data.loading import check_at_least
 from geocompose.data.scene import Scene
 from geocompose.data.window import Region, grid
 from geocompose.errors import UserError, choices

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geocompose.arguments import dropout_rate, whole_number, whole_numbers
+from geocompose.contracts.needs import Needs, reads_feature
+from geocompose.contracts.reading import feature_at
 from geocompose.decoders.conv_norm_relu import ConvNormRelu
-from geocompose.decoders.needs import Needs, reads_feature
-from geocompose.decoders.reading import feature_at
 from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
 
@@ -37,11 +37,12 @@ class ASPPDecoder(nn.Module):
     ) -> None:
         """Take the incoming widths.
 
-        dilations: one branch each, a 3 x 3 convolution of that dilation (1 x 1 where it is 1); another branch sees the mean
-        of the map. in_channels: width of what is read; it follows from the features, and another number is refused.
+        dilations: one branch each, a 3 x 3 convolution of that dilation (1 x 1 where it is 1); another branch sees the
+        mean of the map. in_channels: width of what is read; it follows from the features, and another number is
+        refused.
         channels: width of every branch and of the output. align_corners: how the resizes sample. in_index: the feature
-        that is read. input_transform: `resize_concat` reads several, a list in `in_index`: they are resized to the first of
-        them and joined.
+        that is read. input_transform: `resize_concat` reads several, a list in `in_index`: they are resized to the
+        first of them and joined.
 
         Raises:
             UserError: a number is out of range, or `in_index` and `input_transform` don't fit together.

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from geocompose.decoders.needs import ANY_FEATURE, Needs, reads_feature
-from geocompose.decoders.reading import feature_at
+from geocompose.contracts.needs import ANY_FEATURE, Needs, reads_feature
+from geocompose.contracts.reading import feature_at
 from geocompose.registry import DECODER_REGISTRY
 
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geocompose.arguments import whole_number
-from geocompose.decoders.needs import ANY_FEATURE, Needs
-from geocompose.decoders.reading import feature_at
+from geocompose.contracts.needs import ANY_FEATURE, Needs
+from geocompose.contracts.reading import feature_at
 from geocompose.errors import UserError, choices
 from geocompose.registry import DECODER_REGISTRY
 
@@ -19,8 +19,8 @@ ACTIVATIONS = ("ReLU", "GELU", "SiLU", "LeakyReLU", "ELU", "Sigmoid", "Tanh", "I
 class MLPDecoder(nn.Module):
     """Joins all features and puts one or two linear layers on each position, each with its activation.
 
-    Features are all maps (B, C, h, w), resized bilinearly to the first, or all tokens (B, N, C), or all vectors (B, C); the
-    output is of the same kind.
+    Features are all maps (B, C, h, w), resized bilinearly to the first, or all tokens (B, N, C), or all vectors (B, C);
+    the output is of the same kind.
     """
 
     needs: ClassVar[Needs] = Needs(layers=4, layouts=ANY_FEATURE)
@@ -36,8 +36,8 @@ class MLPDecoder(nn.Module):
     ) -> None:
         """Take the incoming widths.
 
-        channels: width of the linear layer; that of the feature at `out_index` where null. out_dim: width of a second linear
-        layer; null: there is none. activation: the name of torch's, such as `ReLU`.
+        channels: width of the linear layer; that of the feature at `out_index` where null. out_dim: width of a second
+        linear layer; null: there is none. activation: the name of torch's, such as `ReLU`.
 
         Raises:
             UserError: a number is out of range, or there is no such activation.

@@ -7,7 +7,7 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
 from geocompose.arguments import whole_numbers
-from geocompose.decoders.needs import Needs, layers_for
+from geocompose.contracts.needs import Needs, layers_for
 from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geocompose.arguments import whole_number, whole_numbers
+from geocompose.contracts.needs import Needs
 from geocompose.decoders.conv_norm_relu import ConvNormRelu
-from geocompose.decoders.needs import Needs
 from geocompose.errors import UserError
 from geocompose.necks.pyramid import LearnedInterpolateToPyramidal
 from geocompose.registry import DECODER_REGISTRY
@@ -36,9 +36,9 @@ class UperNetDecoder(nn.Module):
         """Take the incoming widths, finest feature first.
 
         channels: width of every part and of the output. pool_scales: rows and columns of the pooled maps.
-        align_corners: how the resizes sample. scale_modules: the features are four maps of one resolution, and the decoder
-        makes the pyramid itself, where a LearnedInterpolateToPyramidal among the necks is the way now: for weights that
-        have it in the decoder.
+        align_corners: how the resizes sample. scale_modules: the features are four maps of one resolution, and the
+        decoder makes the pyramid itself, where a LearnedInterpolateToPyramidal among the necks is the way now: for
+        weights that have it in the decoder.
 
         Raises:
             UserError: there are fewer than two features, or a number is too small.
@@ -49,8 +49,8 @@ class UperNetDecoder(nn.Module):
         if scale_modules:
             if len(channel_list) != 4:
                 raise UserError(
-                    f"UperNetDecoder: with scale_modules it makes its pyramid of four features; got {len(channel_list)}. "
-                    "Select four, such as {name: SelectIndices, indices: [2, 5, 8, 11]}."
+                    "UperNetDecoder: with scale_modules it makes its pyramid of four features; got "
+                    f"{len(channel_list)}. Select four, such as {{name: SelectIndices, indices: [2, 5, 8, 11]}}."
                 )
             pyramid = LearnedInterpolateToPyramidal(channel_list)
             channel_list = pyramid.process_channel_list(channel_list)

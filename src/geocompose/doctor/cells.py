@@ -14,11 +14,11 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from geocompose.catalog.optional import PACKAGES, installed
 from geocompose.configuration.checking import check, check_node
 from geocompose.configuration.diagnosis import groups, options
-from geocompose.data.collection import Preview, preflight
-from geocompose.errors import UserError, choices
-from geocompose.optional import PACKAGES, installed
+from geocompose.data.preflight import Preview, preflight
+from geocompose.errors import UserError, choices, first_line
 
 Patterns = str | list[str] | None
 
@@ -80,8 +80,8 @@ def chosen_cells(
     backbones, decoders, tasks: a pattern such as `prithvi*`, several of them, or None for all.
 
     Raises:
-        UserError: a pattern matches nothing, an override can't be, no cell is left, or the data has labels of a task that
-            was not asked for.
+        UserError: a pattern matches nothing, an override can't be, no cell is left, or the data has labels of a task
+            that was not asked for.
     """
     with _composing(conf_dir):
         left_out: list[LeftOut] = []
@@ -160,7 +160,7 @@ def _basis(conf_dir: Path, overrides: Sequence[str], of_task: str) -> Basis:
         config = check(compose("config", overrides=list(overrides)), groups(conf_dir))
     except (HydraException, OmegaConfBaseException) as error:
         # Each task has a head, data and settings of its own; what one has, another may lack.
-        text = str(error).splitlines()[0]
+        text = f"{first_line(error)}."
         raise UserError(f"The command line can't be{of_task}: {text} action.tasks chooses the tasks to try.") from error
     data = config["data"]
     if not data["_target_"].startswith("geocompose.data."):

@@ -1,6 +1,5 @@
 """One composition under examination: tried at two sizes on the meta device, and what it costs."""
 
-import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -10,20 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geocompose.assembly import trial_model
-from geocompose.configuration.band_choice import check_rasters_read, chosen_bands
-from geocompose.data.collection import Preview
-from geocompose.data.target import Target
+from geocompose.contracts.meta import check_training_batch, input_channels, meta_coordinates, meta_forward, meta_image
+from geocompose.cost.ledger import Flops
+from geocompose.cost.one_piece import in_one_piece
+from geocompose.cost.training_memory import TrainingMemory, training_memory
+from geocompose.data.preflight import Preview
 from geocompose.doctor.cells import Cells
 from geocompose.doctor.kept import KeptBackbones
-from geocompose.doctor.ledger import Flops
 from geocompose.doctor.row import UNEXPECTED, Row, necks_as_written
-from geocompose.doctor.shapes import in_one_piece
-from geocompose.doctor.training_memory import TrainingMemory, training_memory
-from geocompose.errors import UserError
-from geocompose.inputs import Inputs
+from geocompose.errors import UserError, quiet
+from geocompose.from_config import trial_model
+from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
+from geocompose.imagery.samples import Inputs
+from geocompose.imagery.target import Target
 from geocompose.models.output import ModelOutput
-from geocompose.probing import check_training_batch, input_channels, meta_coordinates, meta_forward, meta_image
 from geocompose.trial import Trial
 
 Keeping = Callable[[Callable[..., torch.nn.Module]], Callable[..., torch.nn.Module]]
@@ -100,11 +99,9 @@ class Doctor:
 
     def _row(self, backbone: str, decoder: str, task: str) -> Row:
         start = time.perf_counter()
-        log = logging.getLogger("geocompose")
-        level = log.level
-        log.setLevel(logging.ERROR)  # nothing is built for real: news of weights would be none
         try:
-            with warnings.catch_warnings(action="ignore"):
+            # Nothing is built for real, so that there is no news of weights.
+            with quiet(), warnings.catch_warnings(action="ignore"):
                 config = self.cells.config(backbone, decoder, task)
                 found = examine(config, self.cells.bases[task].preview, self._kept.keeping)
         except UserError as error:
@@ -112,8 +109,6 @@ class Doctor:
         except Exception as error:  # noqa: BLE001 - one broken cell must not hide the others; it is counted apart
             reason = f"{UNEXPECTED}{type(error).__name__}: {_one_line(error)}"
             return Row(backbone, decoder, task, "refused", reason, seconds=_since(start))
-        finally:
-            log.setLevel(level)
         return Row(
             backbone,
             decoder,

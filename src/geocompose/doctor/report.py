@@ -10,8 +10,8 @@ import numpy as np
 
 from geocompose.doctor.cells import Cells, LeftOut
 from geocompose.doctor.row import Row
+from geocompose.errors import counted
 from geocompose.runs.atomic import write_text
-from geocompose.wording import counted
 
 _SHOWN = 6  # pairs that a reason names
 
@@ -50,7 +50,8 @@ def _lines(name: str, rows: Sequence[Row], cells: Cells, settings: Sequence[str]
     yield ""
     yield (
         f"{counted(len(cells.backbones), 'backbone')} x {counted(len(cells.decoders), 'decoder')} x "
-        f"{counted(len(cells.bases), 'task')}: {len(ok):,} of {counted(len(rows), 'cell')} are ok ({len(ok) / len(rows):.1%}). A cell took {statistics.median(row.seconds for row in rows):.2f} s (median)."
+        f"{counted(len(cells.bases), 'task')}: {len(ok):,} of {counted(len(rows), 'cell')} are ok "
+        f"({len(ok) / len(rows):.1%}). A cell took {statistics.median(row.seconds for row in rows):.2f} s (median)."
     )
     yield ""
     yield f"![map of all pairs]({name}.png)"
@@ -124,10 +125,11 @@ def _plans_and_pairs(ok: Sequence[Row], cells: Cells) -> Iterator[str]:
     yield "## Pairs"
     yield ""
     yield (
-        "Costs are those of the first task that a pair is ok for. Parameters are all and those that learn; GFLOPs are of one image, "
-        "forward, 2 a multiply-add; memory is what training takes at the batch above, estimated for a processor: weights, gradients, "
-        "the optimizer's state, what the forward keeps, and what the libraries bring along. It leaves out what the data keeps in memory, losses "
-        "that keep more than cross entropy does, and an accelerator's context."
+        "Costs are those of the first task that a pair is ok for. Parameters are all and those that learn; GFLOPs are "
+        "of one image, forward, 2 a multiply-add; memory is what training takes at the batch above, estimated for a "
+        "processor: weights, gradients, the optimizer's state, what the forward keeps, and what the libraries bring "
+        "along. It leaves out what the data keeps in memory, losses that keep more than cross entropy does, and an "
+        "accelerator's context."
     )
     yield ""
     first: dict[tuple[str, str], Row] = {}
@@ -158,7 +160,7 @@ def _of_backbone(
         assert row.trainable is not None
         assert row.gflops is not None
         yield (
-            f"| {decoder} | {counts[backbone, decoder]} of {num_tasks} | {numbers[row.necks]} | {row.parameters / 1e6:.1f} | "
-            f"{row.trainable / 1e6:.1f} | {row.gflops:.2f} | {row.training_memory_mb:,} |"
+            f"| {decoder} | {counts[backbone, decoder]} of {num_tasks} | {numbers[row.necks]} | "
+            f"{row.parameters / 1e6:.1f} | {row.trainable / 1e6:.1f} | {row.gflops:.2f} | {row.training_memory_mb:,} |"
         )
     yield ""

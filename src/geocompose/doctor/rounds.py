@@ -43,8 +43,8 @@ def examined(cells: Cells, workers: int | None) -> Iterator[Row]:
                 yield from rows
         except BrokenProcessPool as error:
             raise UserError(
-                "A process of the doctor was ended from outside, most likely because memory ran out. Try action.workers=1, or fewer "
-                "cells (action.backbones, action.decoders)."
+                "A process of the doctor was ended from outside, most likely because memory ran out. Try "
+                "action.workers=1, or fewer cells (action.backbones, action.decoders)."
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from geocompose.errors import counted
 from geocompose.figures.style import GREY, canvas, unit
-from geocompose.wording import counted
 
 _PRECISION, _RECALL = (86, 180, 233), (0, 114, 178)
 

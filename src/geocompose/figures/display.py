@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from geocompose.bands import canonical
+from geocompose.imagery.bands import canonical
 
 # The darkest and brightest share of pixels is clipped: a few clouds would leave the rest black.
 _PERCENTILES = (2, 98)

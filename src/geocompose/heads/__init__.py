@@ -9,7 +9,8 @@ from geocompose.heads.regression import RegressionHead
 from geocompose.heads.scalar_regression import ScalarRegressionHead
 from geocompose.heads.segmentation import SegmentationHead
 
-# The head that each kind of task has unless another is given; called with the decoder's width and the number of outputs.
+# The head that each kind of task has unless another is given; called with the decoder's width and the number of
+# outputs.
 HEADS: Mapping[str, type[nn.Module]] = {
     "segmentation": SegmentationHead,
     "regression": RegressionHead,

@@ -16,7 +16,8 @@ class ClassificationHead(ImageLevelHead):
     ) -> None:
         """Take the decoder's width and the number of classes.
 
-        dim_list: widths of linear layers with ReLU before the last; none where null. dropout: before the last, 0 to below 1.
+        dim_list: widths of linear layers with ReLU before the last; none where null. dropout: before the last, 0 to
+            below 1.
         linear_after_pool: take the positions' mean first, then the layers; otherwise the layers, then the logits' mean.
 
         Raises:

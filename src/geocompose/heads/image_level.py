@@ -57,6 +57,6 @@ class ImageLevelHead(nn.Module):
             return decoded.unsqueeze(1)
         wide = self.in_dim
         raise UserError(
-            f"{type(self).__name__} takes a map (batch, {wide}, rows, columns), tokens (batch, tokens, {wide}) or a vector "
-            f"(batch, {wide}); got {tuple(decoded.shape)}."
+            f"{type(self).__name__} takes a map (batch, {wide}, rows, columns), tokens (batch, tokens, {wide}) or a "
+            f"vector (batch, {wide}); got {tuple(decoded.shape)}."
         )

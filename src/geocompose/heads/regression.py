@@ -44,8 +44,8 @@ class RegressionHead(nn.Module):
     ) -> None:
         """Take the decoder's width and the number of variables.
 
-        final_act: activation of the outputs (before the data's deviation and mean turn them into the physical unit): the
-            dotted path of a class, such as torch.nn.Sigmoid, the class, or a module; none where null.
+        final_act: activation of the outputs (before the data's deviation and mean turn them into the physical unit):
+            the dotted path of a class, such as torch.nn.Sigmoid, the class, or a module; none where null.
         learned_upscale_layers: each doubles the resolution. channel_list: widths of 3 x 3 convolutions with ReLU after
             that; none where null. batch_norm: batch norm in all of these. dropout: before the last, 0 to below 1.
 

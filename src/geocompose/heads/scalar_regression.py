@@ -16,8 +16,10 @@ class ScalarRegressionHead(ImageLevelHead):
     ) -> None:
         """Take the decoder's width and the number of variables.
 
-        dim_list: widths of linear layers with ReLU before the last; none where null. dropout: before the last, 0 to below 1.
-        linear_after_pool: take the positions' mean first, then the layers; otherwise the layers, then the outputs' mean.
+        dim_list: widths of linear layers with ReLU before the last; none where null. dropout: before the last, 0 to
+            below 1.
+        linear_after_pool: take the positions' mean first, then the layers; otherwise the layers, then the outputs'
+            mean.
 
         Raises:
             UserError: a width, the number of variables or the dropout is out of range.

@@ -15,7 +15,8 @@ class SegmentationHead(nn.Module):
     ) -> None:
         """Take the decoder's width and the number of classes.
 
-        channel_list: widths of 3 x 3 convolutions before the last; none where null. dropout: before the last, 0 to below 1.
+        channel_list: widths of 3 x 3 convolutions before the last; none where null. dropout: before the last, 0 to
+            below 1.
 
         Raises:
             UserError: a width, the number of classes or the dropout is out of range.

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from geocompose.data.target import Target
 from geocompose.errors import UserError
+from geocompose.imagery.target import Target
 from geocompose.inference.content import Content
 from geocompose.tasks.counting import predicted
 

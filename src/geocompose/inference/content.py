@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from geocompose.data.target import Kind, Target
 from geocompose.errors import UserError, choices
+from geocompose.imagery.target import Kind, Target
 
 Content = Literal["classes", "probabilities", "values"]
 # The contents that each kind of task has; the first is the default.

@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rasterio.io import DatasetReader
 
-from geocompose.data.coordinate_tables import date_columns, image_rows, is_table
-from geocompose.data.coordinates import DATE_RULES, POSITION_RULES, Coordinates, as_frames, dates_in_row, place_in_row
-from geocompose.data.dates import date_in_name, date_in_tags, parse_date
-from geocompose.data.positions import FixedPlace, Place, check_position, georeferenced
-from geocompose.data.raster_file import tags_of
-from geocompose.errors import UserError
-from geocompose.wording import counted
+from geocompose.data.coordinates.coordinates import (
+    DATE_RULES,
+    POSITION_RULES,
+    Coordinates,
+    as_frames,
+    dates_in_row,
+    place_in_row,
+)
+from geocompose.data.coordinates.dates import date_in_name, date_in_tags, parse_date
+from geocompose.data.coordinates.positions import FixedPlace, Place, check_position, georeferenced
+from geocompose.data.files.coordinate_tables import date_columns, image_rows, is_table
+from geocompose.data.rasters.file import tags_of
+from geocompose.errors import UserError, counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,13 +35,13 @@ class CoordinateReader:
 
     given: any of `time` and `location`, what the run's data gave. data: the run's data configuration, whose rules hold.
     names: of all images, as a table calls them. num_frames: time steps of an image.
-    dates: in place of the run's rule: the date of all images (one a frame), `file_name`, `tags`, a CSV file with the columns
-        `file` and `date`, or `none`. position: likewise [latitude, longitude] in degrees, `georeference`, a CSV file with
-        `file`, `latitude` and `longitude`, or `none`.
+    dates: in place of the run's rule: the date of all images (one a frame), `file_name`, `tags`, a CSV file with the
+        columns `file` and `date`, or `none`. position: likewise [latitude, longitude] in degrees, `georeference`, a CSV
+        file with `file`, `latitude` and `longitude`, or `none`.
 
     Raises:
-        UserError: it would change nothing, or is no date or position; or the run's rule was a table, which says nothing of
-        other images.
+        UserError: it would change nothing, or is no date or position; or the run's rule was a table, which says nothing
+        of other images.
     """
 
     def __init__(
@@ -77,8 +83,8 @@ class CoordinateReader:
         rule = data.get("dates") if asked is None else asked
         if asked is None and (not isinstance(rule, str) or is_table(rule)):
             raise UserError(
-                f"The run was trained with dates out of a table (data.dates={rule}), which says nothing of other images. "
-                f"{self._dates_wanted()}"
+                f"The run was trained with dates out of a table (data.dates={rule}), which says nothing of other "
+                f"images. {self._dates_wanted()}"
             )
         if isinstance(rule, str) and is_table(rule):
             columns = date_columns(self._num_frames)
@@ -89,8 +95,8 @@ class CoordinateReader:
         if rule in DATE_RULES:
             if self._num_frames > 1:
                 raise UserError(
-                    f"action.date={rule} gives one date; an image of this run has {self._num_frames} (data.num_frames). "
-                    f"{self._dates_wanted()}"
+                    f"action.date={rule} gives one date; an image of this run has {self._num_frames} "
+                    f"(data.num_frames). {self._dates_wanted()}"
                 )
             return str(rule), {}
         texts = [rule] if isinstance(rule, str) else list(rule or ())
@@ -99,8 +105,8 @@ class CoordinateReader:
         if len(texts) != self._num_frames:
             given = ", ".join(texts)
             raise UserError(
-                f"action.date=[{given}] has {counted(len(texts), 'date')}; an image of this run has {self._num_frames} (data.num_frames). "
-                f"{self._dates_wanted()}"
+                f"action.date=[{given}] has {counted(len(texts), 'date')}; an image of this run has {self._num_frames} "
+                f"(data.num_frames). {self._dates_wanted()}"
             )
         return as_frames([_date_or_none(text) for text in texts]), {}
 
@@ -119,9 +125,9 @@ class CoordinateReader:
         rule = data.get("positions") if asked is None else asked
         if asked is None and (not isinstance(rule, str) or is_table(rule)):
             raise UserError(
-                f"The run was trained with positions out of a table (data.positions={rule}), which says nothing of other "
-                "images. Write 'action.position=[LATITUDE,LONGITUDE]', georeference, a table FILE.csv with the columns file, "
-                "latitude, longitude, or none where it is not known."
+                f"The run was trained with positions out of a table (data.positions={rule}), which says nothing of "
+                "other images. Write 'action.position=[LATITUDE,LONGITUDE]', georeference, a table FILE.csv with the "
+                "columns file, latitude, longitude, or none where it is not known."
             )
         if isinstance(rule, str) and is_table(rule):
             rows = image_rows(_table(rule, "position"), names, "file", ["latitude", "longitude"])
@@ -132,8 +138,8 @@ class CoordinateReader:
             return FixedPlace(np.nan, np.nan), {}
         if isinstance(rule, str) or len(list(rule or ())) != 2:
             raise UserError(
-                f"action.position={rule} is [LATITUDE,LONGITUDE] in degrees, such as [-33.86,151.2], georeference, a table "
-                "FILE.csv, or none."
+                f"action.position={rule} is [LATITUDE,LONGITUDE] in degrees, such as [-33.86,151.2], georeference, a "
+                "table FILE.csv, or none."
             )
         latitude, longitude = map(float, rule or ())
         check_position(latitude, longitude, "action.position")

@@ -12,9 +12,9 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, DatasetWriter
 from rasterio.windows import Window
 
-from geocompose.data.target import Target
 from geocompose.errors import UserError
 from geocompose.figures.palette import IGNORED, class_colours
+from geocompose.imagery.target import Target
 from geocompose.inference.content import Content, check_names
 from geocompose.inference.source import ungeoreferenced_is_fine
 from geocompose.inference.windows import Box

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geocompose.data.coordinates import Coordinates
+from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.fitting import Fit, fitted_image, fitted_window
-from geocompose.data.target import Target
 from geocompose.errors import UserError
+from geocompose.imagery.target import Target
+from geocompose.imagery.units import Conversion
 from geocompose.inference.answers import answers, check_output, first_not_finite
 from geocompose.inference.content import Content, check_names
 from geocompose.inference.coordinates import CoordinateReader, stacked
@@ -24,7 +25,6 @@ from geocompose.inference.source import BandReader, open_raster, ungeoreferenced
 from geocompose.inference.tally import Spread, Tally
 from geocompose.inference.windows import Box
 from geocompose.runs.atomic import write_text
-from geocompose.units import Conversion
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,13 @@ def predict_images(
     - scalar_regression: a column a variable, in its physical unit.
     All of them are empty for an image without a valid pixel.
 
-    model: takes normalised pixels, float32 (B, bands, [frames,] tile_px, tile_px) on the CPU, and returns what a model of
-        `target.kind` does, (B, classes) logits or numbers (B,), (B, variables), on any device.
+    model: takes normalised pixels, float32 (B, bands, [frames,] tile_px, tile_px) on the CPU, and returns what a model
+        of `target.kind` does, (B, classes) logits or numbers (B,), (B, variables), on any device.
     bands, band_names, training_names, mean, std, nodata, conversions, num_frames: as for `predict_raster`.
     tile_px, fit: the size that the model was trained with, and how a larger image comes to it: `crop` takes its centre,
         `resize` scales it, `refuse` stops. A smaller one is padded with the mean below and at the right.
-    coordinates: finds when and where each image was taken, which the model is then given by name; None for a model that is
-        given neither.
+    coordinates: finds when and where each image was taken, which the model is then given by name; None for a model that
+        is given neither.
     progress: called with the number of images done and the number of all after each batch.
 
     Raises:
@@ -181,7 +181,8 @@ def _read(
         if fit == "refuse" and max(height, width) > tile_px:
             raise UserError(
                 f"{image.path} has {height} x {width} pixels (rows x columns); the run was trained with images of at "
-                f"most {tile_px} x {tile_px}. Write action.fit=crop to take its centre, or action.fit=resize to scale it."
+                f"most {tile_px} x {tile_px}. Write action.fit=crop to take its centre, or action.fit=resize to scale "
+                "it."
             )
         window = fitted_window(height, width, tile_px, fit, image.path)
         pixels, valid = BandReader(dataset, **reading).read(Box(*window))

@@ -10,10 +10,11 @@ import rasterio
 import torch
 from torch import Tensor
 
-from geocompose.data.coordinates import Coordinates
-from geocompose.data.target import Target
+from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.window import Window
 from geocompose.errors import UserError
+from geocompose.imagery.target import Target
+from geocompose.imagery.units import Conversion
 from geocompose.inference.answers import answers, check_output, first_not_finite
 from geocompose.inference.content import Content
 from geocompose.inference.coordinates import CoordinateReader, stacked
@@ -23,7 +24,6 @@ from geocompose.inference.source import open_raster
 from geocompose.inference.stacked import FurtherRaster, open_reader
 from geocompose.inference.tally import Spread, Tally
 from geocompose.inference.windows import PredictionWindow, plan_windows
-from geocompose.units import Conversion
 
 # GDAL's own default is a share of the machine's memory: several GB on a large one.
 BLOCK_CACHE_BYTES = 256 * 2**20
@@ -86,9 +86,9 @@ def predict_raster(
     `destination` appears when it is complete, and replaces a file of that name; until then a hidden file stands beside
     it.
 
-    model: takes normalised pixels, float32 (B, bands, [frames,] h, w) on the CPU, and returns what a model of `target.kind` does
-        (segmentation: logits (B, classes, h, w); regression: (B, h, w), or (B, variables, h, w) for several), on any
-        device. h and w are `tile_px`, or the raster's size where that is smaller.
+    model: takes normalised pixels, float32 (B, bands, [frames,] h, w) on the CPU, and returns what a model of
+        `target.kind` does (segmentation: logits (B, classes, h, w); regression: (B, h, w), or (B, variables, h, w) for
+        several), on any device. h and w are `tile_px`, or the raster's size where that is smaller.
     content: `classes` is the index of the most probable class, `probabilities` the softmax, one band a class; `values`
         is one band a variable, in its physical unit.
     bands, mean, std: what the model was trained with, one a band, in its order.
@@ -100,8 +100,8 @@ def predict_raster(
     conversions: how the values of each of `bands` become the unit of `mean` and `std`; None leaves them as they are.
     num_frames: time steps in each raster, one after the other. further: rasters beside the first, on its grid.
     overlap_px: pixels that neighbouring windows share; half of them, next to a window's border, are never written.
-    coordinates: finds when and where each window was taken, which the model is then given by name; None for a model that
-        is given neither.
+    coordinates: finds when and where each window was taken, which the model is then given by name; None for a model
+        that is given neither.
     progress: called with the number of windows done and the number of all after each batch.
 
     Raises:

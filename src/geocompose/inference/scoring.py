@@ -5,9 +5,9 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from geocompose.coordinates import coordinates_of
 from geocompose.data.module import SceneData
-from geocompose.data.target import Target
+from geocompose.imagery.coordinates import coordinates_of
+from geocompose.imagery.target import Target
 from geocompose.inference.device import best_device
 from geocompose.scores import SCORES
 from geocompose.tasks.counting import count_tiles, labels, predicted

@@ -13,11 +13,11 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from geocompose.bands import canonical, positions
-from geocompose.data.raster_bands import places_in_file
+from geocompose.data.rasters.bands import places_in_file
 from geocompose.errors import UserError, nearest
+from geocompose.imagery.bands import canonical, positions
+from geocompose.imagery.units import Conversion, converted
 from geocompose.inference.windows import Box
-from geocompose.units import Conversion, converted
 
 log = logging.getLogger("geocompose")
 
@@ -120,7 +120,8 @@ class BandReader:
     def read(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
         """Return the normalised pixels of `box`, float32 (C, h, w), and which of them are valid, bool (h, w).
 
-        Pixels of several frames are (C, T, h, w). A pixel is valid where no wanted band has its nodata value. The others are 0 in every band: each band's mean.
+        Pixels of several frames are (C, T, h, w). A pixel is valid where no wanted band has its nodata value. The
+        others are 0 in every band: each band's mean.
 
         Raises:
             UserError: the file can't be read here, or a pixel not declared as nodata is NaN or infinite.
@@ -196,7 +197,8 @@ def available_bands(
     if band_names is not None and len(band_names) != count:
         raise UserError(
             f"{dataset.name} has {dataset.count} bands, and action.band_names has {len(band_names)}: "
-            f"{', '.join(band_names)}. {wanted} Give action.band_names one name for each band of the file, in file order."
+            f"{', '.join(band_names)}. {wanted} Give action.band_names one name for each band of the file, in file "
+            "order."
         )
     chosen = band_names
     if chosen is None and training_names is not None and len(training_names) == count:

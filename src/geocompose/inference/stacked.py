@@ -9,13 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 from rasterio.io import DatasetReader
 
-from geocompose.bands import canonical
-from geocompose.data.grids import check_alike
-from geocompose.data.raster_file import Header
+from geocompose.data.files.grids import check_alike
+from geocompose.data.rasters.file import Header
 from geocompose.errors import UserError
+from geocompose.imagery.bands import canonical
+from geocompose.imagery.units import Conversion
 from geocompose.inference.source import BandReader, available_bands, open_raster
 from geocompose.inference.windows import Box
-from geocompose.units import Conversion
 
 
 class Reader(Protocol):

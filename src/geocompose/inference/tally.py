@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geocompose.data.target import Target
+from geocompose.imagery.target import Target
 
 
 class Spread(NamedTuple):

@@ -46,8 +46,8 @@ def plan_windows(height: int, width: int, tile_px: int, overlap_px: int) -> list
         )
     if not 0 <= overlap_px < tile_px:
         raise UserError(
-            f"action.overlap_px={overlap_px}: neighbouring windows of {tile_px} pixels can share 0 to {tile_px - 1} of them. "
-            f"Write, for example, action.overlap_px={tile_px // 4}."
+            f"action.overlap_px={overlap_px}: neighbouring windows of {tile_px} pixels can share 0 to {tile_px - 1} of "
+            f"them. Write, for example, action.overlap_px={tile_px // 4}."
         )
     rows = _spans(height, tile_px, overlap_px)
     cols = _spans(width, tile_px, overlap_px)

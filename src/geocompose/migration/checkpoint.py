@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from geocompose.backbones.checkpoints import sha256, without_timm_module
+from geocompose.backbones.foreign.files import sha256, without_timm_module
 from geocompose.errors import UserError
 
 _SHOWN = 4
@@ -38,8 +38,8 @@ def read_checkpoint(path: Path) -> TerraTorchCheckpoint:
     """Return what a checkpoint holds, on the CPU.
 
     Raises:
-        UserError: there is no such file, it can't be read without executing code, or it holds no model's weights, or other
-        things as such.
+        UserError: there is no such file, it can't be read without executing code, or it holds no model's weights, or
+        other things as such.
     """
     if not path.is_file():
         raise UserError(
@@ -66,8 +66,8 @@ def read_checkpoint(path: Path) -> TerraTorchCheckpoint:
     if spoilt:
         raise UserError(
             f"action.ckpt={path}: the tensor model.{spoilt[0]} holds NaN or infinite numbers"
-            f"{f', as do {len(spoilt) - 1} more' if len(spoilt) > 1 else ''}, so that the model can't predict anything. "
-            "Take the checkpoint of an earlier epoch."
+            f"{f', as do {len(spoilt) - 1} more' if len(spoilt) > 1 else ''}, so that the model can't predict "
+            "anything. Take the checkpoint of an earlier epoch."
         )
     arguments = content.get("hyper_parameters")
     return TerraTorchCheckpoint(
@@ -106,9 +106,9 @@ def load_strictly(model: nn.Module, checkpoint: TerraTorchCheckpoint) -> None:
     ]
     if found:
         raise UserError(
-            f"action.ckpt={checkpoint.path} does not fit the model that its configuration describes. {'; '.join(found)}. "
-            "Check that action.config and action.ckpt are of one run, and what could not be carried over; action.task says "
-            "which task it was where the file does not."
+            f"action.ckpt={checkpoint.path} does not fit the model that its configuration describes. "
+            f"{'; '.join(found)}. Check that action.config and action.ckpt are of one run, and what could not be "
+            "carried over; action.task says which task it was where the file does not."
         )
     model.load_state_dict(checkpoint.weights, strict=True)
 
@@ -123,8 +123,8 @@ def _why_unreadable(path: Path, error: Exception) -> str:
     if is_archive and not isinstance(error, pickle.UnpicklingError):
         return f"is cut short or damaged ({reason}). Copy it again from where it was written."
     return (
-        f"can't be read ({type(error).__name__}: {reason}). Files that would execute code are not opened; where TerraTorch "
-        "is installed, save it again with plain values in hyper_parameters."
+        f"can't be read ({type(error).__name__}: {reason}). Files that would execute code are not opened; where "
+        "TerraTorch is installed, save it again with plain values in hyper_parameters."
     )
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from geocompose.data.target import PIXEL_WISE
 from geocompose.errors import UserError
+from geocompose.imagery.target import PIXEL_WISE
 from geocompose.migration.file_layout import find_layout
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
@@ -162,7 +162,7 @@ def _are_numbers(value: object) -> bool:
 
 
 def _are_published(to: Translation) -> bool:
-    from geocompose.backbones.prithvi_table import VARIANTS, published_pretraining
+    from geocompose.catalog.prithvi import VARIANTS, published_pretraining
 
     variant = to.values.get("backbone", {}).get("variant")
     if variant is None or to.bands is None or to.mean is None or to.std is None:
@@ -232,8 +232,8 @@ def _transform(to: Translation, split: str, place: Place, step: Any) -> None:
         fit = to.values["data"].setdefault("fit", "resize" if name == "Resize" else "crop")
         to.ledger.lost(
             place,
-            f"images larger than data.tile_px={to.tile_px} are fitted by data.fit={fit} in every split, smaller ones are "
-            "padded, never enlarged",
+            f"images larger than data.tile_px={to.tile_px} are fitted by data.fit={fit} in every split, smaller ones "
+            "are padded, never enlarged",
         )
     elif name in _SIZED and _square(arguments) is not None:
         to.tile_px = to.tile_px or _square(arguments)

@@ -17,8 +17,8 @@ class Layout:
 def find_layout(images: Mapping[str, str], labels: Mapping[str, str], image_grep: str, label_grep: str) -> Layout:
     """Return the layout of images and labels that lie in a folder a split.
 
-    images, labels: the folder of each split. image_grep, label_grep: patterns in these folders. Where the splits' folders
-    differ in a level, `*` stands for it; where they differ in their number of levels, `**`.
+    images, labels: the folder of each split. image_grep, label_grep: patterns in these folders. Where the splits'
+    folders differ in a level, `*` stands for it; where they differ in their number of levels, `**`.
     """
     of_images, of_labels = _template(list(images.values())), _template(list(labels.values()))
     root: list[str] = []

@@ -17,20 +17,20 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from geocompose.assembly import build_model
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
-from geocompose.data.files import input_files
-from geocompose.data.target import Target
-from geocompose.errors import UserError
-from geocompose.inputs import Inputs
+from geocompose.cost.summary import summarize
+from geocompose.data.files.pairs import input_files
+from geocompose.errors import UserError, quiet
+from geocompose.from_config import build_model
+from geocompose.imagery.samples import Inputs
+from geocompose.imagery.target import Target
 from geocompose.migration.checkpoint import TerraTorchCheckpoint, load_strictly
 from geocompose.migration.translation import Translation
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
 from geocompose.runs.fingerprint import fingerprint
-from geocompose.summary import summarize
 
 log = logging.getLogger("geocompose")
 
@@ -93,12 +93,8 @@ def load_model(to: Translation, conf_dir: Path, study: str, checkpoint: TerraTor
     assert to.tile_px is not None
     config = composed(_with_own_weights(to), conf_dir, study)
     target = _target(to, config)
-    level = log.level
-    log.setLevel(logging.WARNING)  # that it starts from random weights is no news of a trained model
-    try:
+    with quiet(logging.WARNING):  # that it starts from random weights is no news of a trained model
         built = build_model(config, inputs=Inputs(tuple(to.bands), to.tile_px), target=target)
-    finally:
-        log.setLevel(level)
     load_strictly(built.model, checkpoint)
     return LoadedModel(built.model, config, target)
 

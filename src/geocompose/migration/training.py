@@ -4,8 +4,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from geocompose.data.target import Target
 from geocompose.errors import UserError
+from geocompose.imagery.target import Target
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.translation import MODEL, TRAINER, Translation

@@ -21,13 +21,13 @@ def translate(
 ) -> Translation:
     """Return what a configuration becomes.
 
-    tree: the plain content of its YAML, or as much of it as a checkpoint knows. kind: of task, where given; else that of
-    the task's class, or of what a checkpoint says. tile_px: size of the data's tiles; else that of crops, of tiled
+    tree: the plain content of its YAML, or as much of it as a checkpoint knows. kind: of task, where given; else that
+    of the task's class, or of what a checkpoint says. tile_px: size of the data's tiles; else that of crops, of tiled
     inference or of the backbone's images, or 224.
 
     Raises:
-        UserError: a setting has another shape than TerraTorch takes; the task, the model or the numbers of classes or bands
-        can't be understood.
+        UserError: a setting has another shape than TerraTorch takes; the task, the model or the numbers of classes or
+        bands can't be understood.
     """
     ledger = Ledger(tree)
     check_shapes(ledger, of_data=class_name(ledger.get(("data",))) in GENERIC)
@@ -44,8 +44,8 @@ def translate(
 def merged(tree: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return a configuration with the arguments that a checkpoint records in place of its own, and the differences.
 
-    tree: the YAML's content, or None for what the checkpoint knows alone. The weights belong to the checkpoint's arguments,
-    so that these win.
+    tree: the YAML's content, or None for what the checkpoint knows alone. The weights belong to the checkpoint's
+    arguments, so that these win.
     """
     if tree is None:
         return {"model": {"init_args": dict(arguments)}}, []

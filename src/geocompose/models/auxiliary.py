@@ -13,8 +13,8 @@ from geocompose.errors import UserError, choices
 class AuxiliaryHead:
     """An auxiliary decoder with its head, as a caller describes it.
 
-    name: how outputs and losses call it. decoder: a registered name, a module or a constructor. decoder_args: arguments of
-    its decoder and of its head, with the prefixes decoder_ and head_; the main head's arguments are not its own.
+    name: how outputs and losses call it. decoder: a registered name, a module or a constructor. decoder_args: arguments
+    of its decoder and of its head, with the prefixes decoder_ and head_; the main head's arguments are not its own.
     """
 
     name: str
@@ -49,7 +49,8 @@ def auxiliary_heads(given: object) -> list[AuxiliaryHead]:
             raise UserError(f"An auxiliary decoder's name is a text without dots; got {name!r}.")
         if hasattr(nn.ModuleDict(), name):
             raise UserError(
-                f"An auxiliary decoder can't be called {name!r}, which torch's ModuleDict has a use for. Choose another."
+                f"An auxiliary decoder can't be called {name!r}, which torch's ModuleDict has a use for. Choose "
+                "another."
             )
         if names.count(name) > 1:
             raise UserError(f"Two auxiliary decoders are called {name!r}; give each its own name.")
@@ -57,7 +58,8 @@ def auxiliary_heads(given: object) -> list[AuxiliaryHead]:
         args = head.decoder_args
         if args is not None and (not isinstance(args, Mapping) or not all(isinstance(key, str) for key in args)):
             raise UserError(
-                f"The auxiliary decoder {head.name}: decoder_args is a mapping such as {{decoder_channels: 64}}, or null; got {args!r}."
+                f"The auxiliary decoder {head.name}: decoder_args is a mapping such as {{decoder_channels: 64}}, or "
+                f"null; got {args!r}."
             )
     return heads
 
@@ -66,7 +68,8 @@ def _from_mapping(item: object) -> AuxiliaryHead:
     fields = ("name", "decoder", "decoder_args")
     if not isinstance(item, Mapping):
         raise UserError(
-            f"An auxiliary decoder is an AuxiliaryHead, or a mapping such as {{name: aux, decoder: FCNDecoder}}; got {item!r}."
+            "An auxiliary decoder is an AuxiliaryHead, or a mapping such as {name: aux, decoder: FCNDecoder}; got "
+            f"{item!r}."
         )
     for key in item:
         if key not in fields:

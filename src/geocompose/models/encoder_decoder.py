@@ -5,8 +5,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from geocompose.errors import UserError
-from geocompose.modalities import Image, modalities_of, split
+from geocompose.errors import UserError, first_line
+from geocompose.imagery.modalities import Image, modalities_of, split
 from geocompose.models.freezing import freeze, keep_still
 from geocompose.models.image_checks import check_image, known_channels
 from geocompose.models.output import ModelOutput
@@ -34,8 +34,8 @@ class EncoderDecoderModel(nn.Module):
 
         head: None for a decoder that includes it. pad_multiple: height and width are padded to a multiple of it.
         padding: how (see `pad_to_multiple`); None leaves images as they are. aux_heads: decoder and head of each
-        auxiliary output by its name. aux_passes_over: how many of the first features are not for it. single_output: outputs
-        have one channel, which is left out of their shape.
+        auxiliary output by its name. aux_passes_over: how many of the first features are not for it. single_output:
+        outputs have one channel, which is left out of their shape.
         """
         super().__init__()
         self.encoder = encoder
@@ -98,11 +98,11 @@ class EncoderDecoderModel(nn.Module):
         except torch.OutOfMemoryError:
             raise
         except (AssertionError, RuntimeError, ValueError) as error:  # whatever a backbone of patches says to a rest
-            said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")
+            said = first_line(error)
             raise UserError(
-                f"Without padding this model can't take images of {size[0]} x {size[1]} pixels: rows and columns that are "
-                f"multiples of {self.pad_multiple} always fit. Give such images, or leave backbone_padding at 'reflect'. It stopped "
-                f"with: {said}."
+                f"Without padding this model can't take images of {size[0]} x {size[1]} pixels: rows and columns that "
+                f"are multiples of {self.pad_multiple} always fit. Give such images, or leave backbone_padding at "
+                f"'reflect'. It stopped with: {said}."
             ) from error
 
     def _finish(self, output: Tensor, padded_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
@@ -119,7 +119,8 @@ class EncoderDecoderModel(nn.Module):
             return output
         if output.shape[1] != 1:
             raise UserError(
-                f"The model has one output, and its head gives {output.shape[1]}: give the head that number, or change num_outputs."
+                f"The model has one output, and its head gives {output.shape[1]}: give the head that number, or change "
+                "num_outputs."
             )
         return output[:, 0]
 

@@ -29,8 +29,8 @@ class PixelWiseModel(EncoderDecoderModel):
     ) -> None:
         """Take the parts; see `EncoderDecoderModel` for those that are not named here.
 
-        single_output: the output is (B, H, W). rescale: resize the output bilinearly to the padded image and crop it; if
-        false, it stays as it is. image_size_out: rows and columns to keep of the image's centre; all where None.
+        single_output: the output is (B, H, W). rescale: resize the output bilinearly to the padded image and crop it;
+        if false, it stays as it is. image_size_out: rows and columns to keep of the image's centre; all where None.
         """
         super().__init__(
             encoder=encoder,
@@ -49,8 +49,9 @@ class PixelWiseModel(EncoderDecoderModel):
     def _finish(self, output: Tensor, padded_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
         if output.ndim != 4:
             raise UserError(
-                f"A task with an output for each pixel needs a map (batch, outputs, rows, columns) from its head; it gets "
-                f"{tuple(output.shape)}. Use head=segmentation or head=regression, the task's own, or another task."
+                "A task with an output for each pixel needs a map (batch, outputs, rows, columns) from its head; it "
+                f"gets {tuple(output.shape)}. Use head=segmentation or head=regression, the task's own, or another "
+                "task."
             )
         if self.rescale:
             if output.shape[-2:] != padded_size:
@@ -65,7 +66,8 @@ class PixelWiseModel(EncoderDecoderModel):
             return image_size
         if self.image_size_out[0] > image_size[0] or self.image_size_out[1] > image_size[1]:
             raise UserError(
-                f"image_size_out={list(self.image_size_out)} keeps the centre of the output, so it can't be larger than the "
-                f"image, which has {image_size[0]} x {image_size[1]} pixels. Leave it null, or make it smaller."
+                f"image_size_out={list(self.image_size_out)} keeps the centre of the output, so it can't be larger "
+                f"than the image, which has {image_size[0]} x {image_size[1]} pixels. Leave it null, or make it "
+                "smaller."
             )
         return self.image_size_out

@@ -73,12 +73,14 @@ class AggregateTokens(Neck):
                 setting = "drop_cls=true" if self.drop_cls else "pooling=cls"
                 raise UserError(
                     f"AggregateTokens: {setting} needs tokens, of which the first is the class token; a map of shape "
-                    f"{tuple(feature.shape)} has none. Put this neck before ReshapeTokensToImage, or pool by mean, max or min."
+                    f"{tuple(feature.shape)} has none. Put this neck before ReshapeTokensToImage, or pool by mean, max "
+                    "or min."
                 )
             return feature.flatten(2).transpose(1, 2)
         raise UserError(
-            f"AggregateTokens takes tokens (batch, tokens, {width}) or a map (batch, {width}, rows, columns); got a feature "
-            f"of shape {tuple(feature.shape)}. Maps with channels last need PermuteDims with new_order [0, 3, 1, 2] before it."
+            f"AggregateTokens takes tokens (batch, tokens, {width}) or a map (batch, {width}, rows, columns); got a "
+            f"feature of shape {tuple(feature.shape)}. Maps with channels last need PermuteDims with new_order [0, 3, "
+            "1, 2] before it."
         )
 
     def _pool(self, tokens_bnd: Tensor) -> Tensor:

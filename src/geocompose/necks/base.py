@@ -11,8 +11,8 @@ from geocompose.errors import UserError
 class Neck(nn.Module):
     """Changes a list of features; says beforehand how it changes their widths.
 
-    A subclass takes the incoming widths first, then its own arguments, and defines `process_channel_list` and `forward`.
-    A `forward` that has an argument `image_size` is given the (padded) image's (rows, columns).
+    A subclass takes the incoming widths first, then its own arguments, and defines `process_channel_list` and
+    `forward`. A `forward` that has an argument `image_size` is given the (padded) image's (rows, columns).
     """
 
     def __init__(self, channel_list: list[int]) -> None:
@@ -54,6 +54,7 @@ class NeckSequence(nn.Sequential):
             features = neck(features, image_size=image_size) if wants_size else neck(features)
             if not isinstance(features, list | tuple):
                 raise UserError(
-                    f"The neck {type(neck).__name__} returns {type(features).__name__}; a neck returns a list of tensors."
+                    f"The neck {type(neck).__name__} returns {type(features).__name__}; a neck returns a list of "
+                    "tensors."
                 )
         return features

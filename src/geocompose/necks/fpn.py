@@ -27,8 +27,8 @@ class FeaturePyramidNetworkNeck(Neck):
         super().__init__(channel_list)
         if output_ordered_dict:
             raise UserError(
-                "FeaturePyramidNetworkNeck returns a list of maps, as every neck does, not a mapping, whose names a decoder "
-                "would read as its maps. Leave output_ordered_dict out, or write false."
+                "FeaturePyramidNetworkNeck returns a list of maps, as every neck does, not a mapping, whose names a "
+                "decoder would read as its maps. Leave output_ordered_dict out, or write false."
             )
         self.out_channel = whole_number("FeaturePyramidNetworkNeck: out_channel", out_channel, 1)
         self.fpn = FeaturePyramidNetwork(self.channel_list, self.out_channel)

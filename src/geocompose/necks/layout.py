@@ -15,7 +15,8 @@ from geocompose.registry import NECK_REGISTRY
 class ReshapeTokensToImage(Neck):
     """Tokens (B, prefix + T * h * w, C) become maps (B, T * C, h, w), frames before channels.
 
-    The rows and columns follow from the image's size, so that a wide image stays wide. Features that are maps stay as they are.
+    The rows and columns follow from the image's size, so that a wide image stays wide. Features that are maps stay as
+    they are.
     """
 
     def __init__(
@@ -29,8 +30,8 @@ class ReshapeTokensToImage(Neck):
     ) -> None:
         """Take the incoming widths and the token layout.
 
-        remove_cls_token: whether one class token stands first. num_prefix_tokens: class and register tokens, where there
-            are more than one; null: as `remove_cls_token` says.
+        remove_cls_token: whether one class token stands first. num_prefix_tokens: class and register tokens, where
+            there are more than one; null: as `remove_cls_token` says.
         effective_time_dim: frames that the tokens hold apart (the image's frames by the tubelet).
         h: rows of the grid where the neck is called without an image's size, a square where null; in a model, rows
             follow from the image's size.
@@ -77,8 +78,9 @@ class ReshapeTokensToImage(Neck):
             return tokens_bnd  # a map already; lists of necks that are shared by several backbones have this neck too
         if tokens_bnd.ndim != 3:
             raise UserError(
-                f"ReshapeTokensToImage takes tokens (batch, tokens, channels), got a feature of shape {tuple(tokens_bnd.shape)}; "
-                "features that are maps already have no frames to put together: leave effective_time_dim=1."
+                "ReshapeTokensToImage takes tokens (batch, tokens, channels), got a feature of shape "
+                f"{tuple(tokens_bnd.shape)}; features that are maps already have no frames to put together: leave "
+                "effective_time_dim=1."
             )
         patches = tokens_bnd[:, self.num_prefix_tokens :]
         batch, count, width = patches.shape
@@ -93,16 +95,17 @@ class ReshapeTokensToImage(Neck):
         else:
             rows = self.h or math.isqrt(a_frame)
         columns = a_frame // rows if rows else 0
-        # Cells are square: where rows and columns don't have the image's proportions, the map would be scrambled. An image
-        # of unknown size is square, unless h says otherwise.
+        # Cells are square: where rows and columns don't have the image's proportions, the map would be scrambled. An
+        # image of unknown size is square, unless h says otherwise.
         height, width = image_size or ((1, 1) if self.h is None else (rows, columns))
         in_shape = rows * width == columns * height
         if rest or not rows or rows * columns != a_frame or not in_shape:
             of = "a square image" if self.h is None else f"{self.h} rows (h)"
             of = f"an image of {image_size[0]} x {image_size[1]} pixels" if image_size else of
             raise UserError(
-                f"ReshapeTokensToImage: {count} tokens in {self.effective_time_dim} frame(s) form no grid of {of}. Check "
-                f"effective_time_dim (the backbone's frames), the prefix tokens (now {self.num_prefix_tokens}) and, without an image's size, h."
+                f"ReshapeTokensToImage: {count} tokens in {self.effective_time_dim} frame(s) form no grid of {of}. "
+                f"Check effective_time_dim (the backbone's frames), the prefix tokens (now {self.num_prefix_tokens}) "
+                "and, without an image's size, h."
             )
         return rows, columns
 
@@ -140,8 +143,8 @@ class PermuteDims(Neck):
         for place in self.places:
             if features[place].ndim != len(self.new_order):
                 raise UserError(
-                    f"PermuteDims: new_order={self.new_order} is for features of {len(self.new_order)} dimensions; got one of "
-                    f"shape {tuple(features[place].shape)}."
+                    f"PermuteDims: new_order={self.new_order} is for features of {len(self.new_order)} dimensions; got "
+                    f"one of shape {tuple(features[place].shape)}."
                 )
         return [
             feature.permute(*self.new_order).contiguous() if place in self.places else feature
@@ -166,7 +169,8 @@ class FlattenMapsToTokens(Neck):
         for feature in features:
             if feature.ndim not in (3, 4):
                 raise UserError(
-                    f"FlattenMapsToTokens takes maps (batch, channels, rows, columns); got a feature of shape {tuple(feature.shape)}."
+                    "FlattenMapsToTokens takes maps (batch, channels, rows, columns); got a feature of shape "
+                    f"{tuple(feature.shape)}."
                 )
         return [feature.flatten(2).transpose(1, 2) if feature.ndim == 4 else feature for feature in features]
 

@@ -16,8 +16,8 @@ class LearnedInterpolateToPyramidal(Neck):
     """n maps of one resolution become a pyramid: 2^(n-2) times as fine, ..., x2, x1, x1/2; x4, x2, x1, x1/2 for four.
 
     A transposed convolution doubles a map and halves its width; between two of them stand batch norm and GELU. The last
-    map is max-pooled. A single map stays as it is. Source: ViTDet's simple feature pyramid (arXiv 2203.16527), with four
-    levels in the form that TerraTorch's users have weights for.
+    map is max-pooled. A single map stays as it is. Source: ViTDet's simple feature pyramid (arXiv 2203.16527), with
+    four levels in the form that TerraTorch's users have weights for.
     """
 
     def __init__(self, channel_list: list[int], exponents: list[int] | None = None) -> None:
@@ -41,9 +41,10 @@ class LearnedInterpolateToPyramidal(Neck):
                     _up_to(width, 2 ** max(0, e)) for width, e in zip(channel_list, self.exponents, strict=True)
                 ]
                 raise UserError(
-                    f"LearnedInterpolateToPyramidal: {count} features make a pyramid whose level {level} is enlarged {2**times} "
-                    f"times and {2**times} times as narrow, so its width must be a multiple of {2**times}; got {list(channel_list)}. "
-                    "Select other or fewer layers before it, such as {name: SelectIndices, indices: [2, 5, 8, 11]}"
+                    f"LearnedInterpolateToPyramidal: {count} features make a pyramid whose level {level} is enlarged "
+                    f"{2**times} times and {2**times} times as narrow, so its width must be a multiple of {2**times}; "
+                    f"got {list(channel_list)}. Select other or fewer layers before it, such as {{name: SelectIndices, "
+                    "indices: [2, 5, 8, 11]}"
                     + (f", or project them: {{name: ProjectChannels, channels: {narrowed}}}." if count <= 6 else ".")
                 )
             self.add_module(f"fpn{level + 1}", _resampled(width, times))
@@ -134,8 +135,8 @@ class MaxpoolToPyramidal(Neck):
     def __init__(self, channel_list: list[int], kernel_size: int = 2, exponents: list[int] | None = None) -> None:
         """Take the incoming widths and the factor between levels.
 
-        exponents: each map is reduced to kernel_size^exponent of its rows and columns, so that they are 0 or less. One a
-            map; null: 0, -1, ..., 1-n.
+        exponents: each map is reduced to kernel_size^exponent of its rows and columns, so that they are 0 or less. One
+            a map; null: 0, -1, ..., 1-n.
 
         Raises:
             UserError: the factor is below 2, or there is not one exponent of 0 or less a map.
@@ -190,8 +191,8 @@ def _check_scales(neck: str, features: list[Tensor], *, of_one_scale: bool) -> N
     grids = [tuple(feature.shape[2:]) for feature in features]
     if of_one_scale and len(set(grids)) > 1:
         raise UserError(
-            f"{neck} makes a pyramid of maps of one resolution; these have {len(set(grids))}, so they are one already. Leave it "
-            "out, or say by exponents how many times each is enlarged, such as exponents: [1, 0, 0, -1]."
+            f"{neck} makes a pyramid of maps of one resolution; these have {len(set(grids))}, so they are one already. "
+            "Leave it out, or say by exponents how many times each is enlarged, such as exponents: [1, 0, 0, -1]."
         )
 
 

@@ -203,7 +203,8 @@ def peft_method(given: object) -> PeftMethod:
     if isinstance(given, FullFineTuning | Frozen | Lora | Peft):
         return given
     raise UserError(
-        f"peft_config is null, or a mapping such as {{method: LORA, replace_qkv: qkv, peft_config_kwargs: {{...}}}}; got {given!r}."
+        "peft_config is null, or a mapping such as {method: LORA, replace_qkv: qkv, peft_config_kwargs: {...}}; got "
+        f"{given!r}."
     )
 
 
@@ -215,7 +216,8 @@ def _refuse_adapted(backbone: nn.Module) -> None:
     """
     if any(hasattr(part, "base_layer") or hasattr(part, "peft_config") for part in backbone.modules()):
         raise UserError(
-            "The backbone holds PEFT's adapters already. Give one without them, or leave peft_config null to use it as it is."
+            "The backbone holds PEFT's adapters already. Give one without them, or leave peft_config null to use it as "
+            "it is."
         )
 
 

@@ -62,8 +62,9 @@ def _adapted_matrix(layer: Any) -> Tensor:
         plain = hasattr(layer, "lora_A") and not getattr(layer, "lora_variant", {})
         if not plain or (name in dropout and isinstance(dropout[name], nn.Dropout)):
             raise UserError(
-                "This backbone multiplies by its fused qkv weights itself, which only LoRA without dropout and without variants "
-                "can adapt. Use peft.dropout=0, or adapt other modules, such as peft.target_modules=[proj, fc1, fc2]."
+                "This backbone multiplies by its fused qkv weights itself, which only LoRA without dropout and without "
+                "variants can adapt. Use peft.dropout=0, or adapt other modules, such as peft.target_modules=[proj, "
+                "fc1, fc2]."
             )
         matrix = matrix + layer.get_delta_weight(name)
     return matrix
@@ -92,7 +93,8 @@ def split_qkv(backbone: nn.Module, suffix: str) -> list[str]:
             {name.rpartition(".")[2] for name, part in backbone.named_modules() if isinstance(part, nn.Linear)}
         )
         raise UserError(
-            f"replace_qkv={suffix} ends the name of no linear layer with queries, keys and values in one. {choices(suffix, there)}"
+            f"replace_qkv={suffix} ends the name of no linear layer with queries, keys and values in one. "
+            f"{choices(suffix, there)}"
         )
     for name in found:
         parent, _, last = name.rpartition(".")

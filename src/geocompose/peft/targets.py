@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from geocompose.backbones.fusion import FusionBackbone
+from geocompose.backbones.fusion.backbone import FusionBackbone
 from geocompose.errors import UserError, nearest
 from geocompose.peft.qkv import fused_layers, split_qkv
 
@@ -20,9 +20,9 @@ FEED_FORWARD_PARENTS = ("mlp", "ffn", "feed_forward")
 def family_targets(backbone: nn.Module, rank: int) -> list[str]:
     """Return the full names of the modules that LoRA adapts in this backbone; fused queries, keys and values are split.
 
-    Transformers (ViT, Swin, ...): queries, values and both layers of the feed-forward part. Convolutional networks: every
-    convolution that is not depthwise, and the feed-forward layers beside them (ConvNeXt's pointwise convolutions). Of
-    backbones side by side, each has its own.
+    Transformers (ViT, Swin, ...): queries, values and both layers of the feed-forward part. Convolutional networks:
+    every convolution that is not depthwise, and the feed-forward layers beside them (ConvNeXt's pointwise
+    convolutions). Of backbones side by side, each has its own.
 
     Raises:
         UserError: there is neither.
@@ -49,8 +49,8 @@ def family_targets(backbone: nn.Module, rank: int) -> list[str]:
     found = [*attention, *feed_forward] if attention else [*_convolutions(backbone, rank), *feed_forward]
     if not found:
         raise UserError(
-            f"{type(backbone).__name__} has neither attention with queries and values nor convolutions that are known here. "
-            f"Name the modules in peft.target_modules; there are {_kinds(backbone)}."
+            f"{type(backbone).__name__} has neither attention with queries and values nor convolutions that are known "
+            f"here. Name the modules in peft.target_modules; there are {_kinds(backbone)}."
         )
     return found
 

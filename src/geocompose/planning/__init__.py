@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Literal, get_args
 
-from geocompose.decoders.needs import Needs
+from geocompose.contracts.features import FeatureSpec, common_multiple
+from geocompose.contracts.needs import Needs
 from geocompose.errors import UserError, choices
-from geocompose.features import FeatureSpec, common_multiple
 from geocompose.planning.automatic import NeckConfig, Pyramid, planned_necks, to_maps
 
 __all__ = ["AutoNecks", "NeckChoice", "NeckConfig", "NeckList", "NoNecks", "neck_choice", "padding_multiple", "plan"]
@@ -17,9 +17,9 @@ __all__ = ["AutoNecks", "NeckChoice", "NeckConfig", "NeckList", "NoNecks", "neck
 class AutoNecks:
     """Necks are planned between the backbone's features and the decoder's needs (`necks="auto"`).
 
-    pyramid: how levels of several resolutions are made of maps of one, wherever a decoder needs that: `learned` (enlarged
-    by transposed convolutions and max-pooled: four maps at stride 16 become 4, 8, 16 and 32), `interpolated` (the same
-    resolutions without weights) or `pooled` (16, 32, 64 and 128). Maps at a stride below 4 are always pooled.
+    pyramid: how levels of several resolutions are made of maps of one, wherever a decoder needs that: `learned`
+    (enlarged by transposed convolutions and max-pooled: four maps at stride 16 become 4, 8, 16 and 32), `interpolated`
+    (the same resolutions without weights) or `pooled` (16, 32, 64 and 128). Maps at a stride below 4 are always pooled.
     """
 
     pyramid: Literal["learned", "interpolated", "pooled"] = "learned"
@@ -74,7 +74,7 @@ def _checked(necks: Sequence[Any]) -> list[Any]:
     for position, neck in enumerate(necks):
         if not callable(neck) and (not hasattr(neck, "keys") or "name" not in neck):
             raise UserError(
-                f"Each neck is a mapping with a name, such as {{name: ReshapeTokensToImage}}, a module or a constructor; "
+                "Each neck is a mapping with a name, such as {name: ReshapeTokensToImage}, a module or a constructor; "
                 f"neck.necks[{position}] is {neck!r}."
             )
     return [neck if callable(neck) else dict(neck) for neck in necks]
@@ -90,8 +90,8 @@ def plan(
 ) -> list[NeckConfig]:
     """Return the necks between features and decoder, as the list that one could have written by hand.
 
-    maps_by_default: without necks, the backbone's tokens become maps (Prithvi's do). auxiliary: the needs of the auxiliary
-    decoders, which read what the main one gets: if one of them reads more than the last feature, all go on.
+    maps_by_default: without necks, the backbone's tokens become maps (Prithvi's do). auxiliary: the needs of the
+    auxiliary decoders, which read what the main one gets: if one of them reads more than the last feature, all go on.
     """
     if isinstance(choice, NeckList):
         return _checked(choice.necks)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from geocompose.decoders.needs import Needs
-from geocompose.features import FeatureSpec
+from geocompose.contracts.features import FeatureSpec
+from geocompose.contracts.needs import Needs
 from geocompose.planning.levels import chosen_levels
 
 NeckConfig = dict[str, Any]

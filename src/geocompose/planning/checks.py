@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import Any
 
 from geocompose.console import as_written
-from geocompose.decoders.needs import Needs
+from geocompose.contracts.features import FeatureSpec
+from geocompose.contracts.needs import Needs
 from geocompose.errors import UserError
-from geocompose.features import FeatureSpec
 from geocompose.planning import AutoNecks, NeckChoice, NeckList
 from geocompose.planning.automatic import planned_necks
 from geocompose.planning.levels import chosen_levels, doublings_in
@@ -33,7 +33,8 @@ def check_needs(
 ) -> None:
     """Refuse features that a decoder can't read, or would read at the wrong scale without a word.
 
-    choice: how the necks that lead to these features were chosen. necks: what came of it. main: the main decoder, where this is an auxiliary one.
+    choice: how the necks that lead to these features were chosen. necks: what came of it. main: the main decoder, where
+        this is an auxiliary one.
 
     Raises:
         UserError: says what the decoder needs, what it would get, and what to write instead.
@@ -48,9 +49,9 @@ def lost_levels(
 ) -> str | None:
     """Return what is lost of features that a decoder skips, and the necks that save it; None where nothing is.
 
-    What may be skipped without a loss is of the input's resolution, or of half of it where it is the second: smp's encoders
-    begin with these; or it is what a plan wouldn't read either. Elsewhere it is a level that somebody selected, or that a neck
-    learns. TerraTorch's own models are composed so, and load, which is why this is no refusal.
+    What may be skipped without a loss is of the input's resolution, or of half of it where it is the second: smp's
+    encoders begin with these; or it is what a plan wouldn't read either. Elsewhere it is a level that somebody
+    selected, or that a neck learns. TerraTorch's own models are composed so, and load, which is why this is no refusal.
     """
     places = [place for place in range(needs.skips) if specs[place].stride > 2**place]
     if not places:
@@ -113,16 +114,16 @@ def _advice(
     """Return the smallest change after which the decoder reads what it gets."""
     if isinstance(choice, AutoNecks) and main is not None:
         return (
-            f"neck=auto plans for the main decoder, {main}: take an auxiliary decoder that reads what that one reads, or write the "
-            "necks yourself (neck=list)."
+            f"neck=auto plans for the main decoder, {main}: take an auxiliary decoder that reads what that one reads, "
+            "or write the necks yourself (neck=list)."
         )
     aggregated = any(neck_name(neck) == "AggregateTokens" for neck in necks)
     if aggregated and any(spec.layout == "vector" for spec in specs):
         return "Vectors have no rows and columns: leave AggregateTokens out."
     if all(spec.layout == "vector" for spec in specs):
         return (
-            "No neck makes maps of vectors: take a backbone that returns maps or tokens, or, for a task of whole images such as "
-            "task=classification, decoder=identity or decoder=mlp."
+            "No neck makes maps of vectors: take a backbone that returns maps or tokens, or, for a task of whole "
+            "images such as task=classification, decoder=identity or decoder=mlp."
         )
     if isinstance(choice, AutoNecks):
         return "The backbone returns no more: let the decoder read one of these, or take a backbone that returns more."
@@ -152,8 +153,9 @@ def unread_advice(choice: NeckChoice, *, declares: bool) -> str:
     """Return what to do about a decoder that stopped at features which fit what it declares, if it declares anything."""
     if not declares:
         return (
-            "It declares nothing of what it reads, so every feature is handed to it as a map: give its class an attribute such as "
-            "needs = Needs(levels=2, pyramid=True) (geocompose.decoders.needs), or hand it what it reads by a list of necks."
+            "It declares nothing of what it reads, so every feature is handed to it as a map: give its class an "
+            "attribute such as needs = Needs(levels=2, pyramid=True) (geocompose.contracts.needs), or hand it what it "
+            "reads by a list of necks."
         )
     if isinstance(choice, AutoNecks):
         return "They are as it declares to need them (`needs`): correct that, or its arguments and widths."

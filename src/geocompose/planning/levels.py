@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from geocompose.decoders.needs import Needs
-from geocompose.features import FeatureSpec
+from geocompose.contracts.features import FeatureSpec
+from geocompose.contracts.needs import Needs
 from geocompose.necks.select import evenly_spaced
 
 LEVELS = 4  # of a pyramid made of layers of one scale, as ViTDet and the published fine-tunings of ViTs have them
@@ -101,7 +101,8 @@ def _at_most(order: list[int], strides: dict[int, Fraction], most: int | None) -
 def _chain(strides: dict[int, Fraction], *, only_pooled: bool) -> list[Level]:
     """Return levels of which each is half as fine as the one before, the deepest layer of each stride.
 
-    A stride that is missing in between is made of the next coarser level, or of the next finer one if nothing is enlarged.
+    A stride that is missing in between is made of the next coarser level, or of the next finer one if nothing is
+    enlarged.
     """
     deepest = {stride: layer for layer, stride in strides.items()}
     levels = []

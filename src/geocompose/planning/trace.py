@@ -7,12 +7,12 @@ from typing import Any
 from torch import Tensor
 
 from geocompose.console import as_written
-from geocompose.errors import UserError
-from geocompose.feature_shapes import features_like, observe
-from geocompose.features import FeatureSpec, common_multiple
+from geocompose.contracts.features import FeatureSpec, common_multiple
+from geocompose.contracts.meta import meta_forward
+from geocompose.contracts.shapes import features_like, observe
+from geocompose.errors import UserError, first_line
 from geocompose.necks.base import NeckSequence
 from geocompose.planning.automatic import to_maps
-from geocompose.probing import meta_forward
 
 CELLS = (64, 96)  # of the coarsest feature in the trial: every level that necks may add divides them
 
@@ -67,8 +67,8 @@ def check_order(necks: Sequence[Any], specs: Sequence[FeatureSpec]) -> None:
     for position, name in enumerate(map(neck_name, necks)):
         if name in OF_MAPS:
             raise UserError(
-                f"neck.necks[{position}] ({name}) can't read what it gets: {listed(specs)}. Tokens are no maps yet: write "
-                f"{as_written(to_maps(specs[:1]))[1:-1]} before it, or use neck=auto."
+                f"neck.necks[{position}] ({name}) can't read what it gets: {listed(specs)}. Tokens are no maps yet: "
+                f"write {as_written(to_maps(specs[:1]))[1:-1]} before it, or use neck=auto."
             )
         if name not in ON_TOKENS:
             return
@@ -100,8 +100,9 @@ def traced(
             features = list(returned)
             if position == len(neck) - 1 and None in known:
                 raise UserError(
-                    f"{name} makes of {listed(before)} what no decoder reads, neither tokens nor maps nor vectors of the widths "
-                    f"{widths}: {', '.join(str(tuple(feature.shape)) for feature in features[:1])}. Leave it out, or correct its arguments."
+                    f"{name} makes of {listed(before)} what no decoder reads, neither tokens nor maps nor vectors of "
+                    f"the widths {widths}: {', '.join(str(tuple(feature.shape)) for feature in features[:1])}. Leave "
+                    "it out, or correct its arguments."
                 )
     assert None not in known
     return known  # type: ignore[return-value]
@@ -120,7 +121,7 @@ def _called(neck: NeckSequence, features: list[Tensor], known: Known, size: tupl
         raise UserError(f"{error} It gets: {gets}.{cure}") from error
     except (RuntimeError, ValueError, NotImplementedError) as error:
         # Torch's own, of a shape that a layer can't take.
-        said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")
+        said = first_line(error)
         maps = to_maps(found)
         cure = f"Write {as_written(maps)[1:-1]} before it" if maps else "Put what makes its input before it"
         raise UserError(

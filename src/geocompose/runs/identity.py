@@ -120,7 +120,8 @@ def _checked_names(path: Path, renamed: Mapping[str, Any]) -> Mapping[str, str]:
     chained = sorted(set(names) & set(renamed))
     if chained:
         raise UserError(
-            f"{path}: renamed has {chained[0]} both as a new name and as a first one. Write the first name beside the newest."
+            f"{path}: renamed has {chained[0]} both as a new name and as a first one. Write the first name beside the "
+            "newest."
         )
     return renamed
 
@@ -139,7 +140,8 @@ def _check_options(path: Path, section: object) -> None:
             or not all(map(_by_text, entry.values()))
         ):
             raise UserError(
-                f"{path}: options must be a list of {{where: {{KEY: VALUE}}, defaults: {{KEY: VALUE}}}}, got {section!r}."
+                f"{path}: options must be a list of {{where: {{KEY: VALUE}}, defaults: {{KEY: VALUE}}}}, got "
+                f"{section!r}."
             )
 
 

@@ -7,15 +7,15 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from geocompose.coordinates import coordinates_of
-from geocompose.data.target import Kind, Target
 from geocompose.errors import UserError, choices
+from geocompose.imagery.coordinates import coordinates_of
+from geocompose.imagery.target import Kind, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.scores import SCORES
 from geocompose.tasks.counting import TileCounts, count_tiles, is_labelled, labels, predicted
 from geocompose.tasks.losses import plain
 from geocompose.tasks.parameter_groups import parameter_groups
-from geocompose.training.schedules import MakeScheduler, lightning_schedule
+from geocompose.tasks.schedule import MakeScheduler, lightning_schedule
 
 Batch = dict[str, Tensor]
 MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
@@ -29,16 +29,18 @@ def check_kind(kind: str, target: Target) -> None:
     """
     if target.kind != kind:
         raise UserError(
-            f"task={kind} needs data with labels of that kind; this data has {target.kind} ({', '.join(target.names[:4])}"
-            f"{', ...' if len(target.names) > 4 else ''}). Use task={target.kind}, or data such as data=synthetic_{kind}."
+            f"task={kind} needs data with labels of that kind; this data has {target.kind} "
+            f"({', '.join(target.names[:4])}{', ...' if len(target.names) > 4 else ''}). Use task={target.kind}, or "
+            f"data such as data=synthetic_{kind}."
         )
 
 
 class Task(lightning.LightningModule):
     """Trains a model on labelled tiles or images and scores it by pooled counts of a split.
 
-    Batches hold image (B, C, H, W), or (B, C, T, H, W) of several frames, tile (B), the sample's number in its split, and
-    mask (of pixels) or label (of images); where they are known, temporal_coords (B, T, 2) and location_coords (B, 2).
+    Batches hold image (B, C, H, W), or (B, C, T, H, W) of several frames, tile (B), the sample's number in its split,
+    and mask (of pixels) or label (of images); where they are known, temporal_coords (B, T, 2) and location_coords (B,
+    2).
 
     kind: that of the targets. selection: the metric by which the best epoch is chosen, and `max` or `min`.
     """
@@ -62,11 +64,13 @@ class Task(lightning.LightningModule):
     ) -> None:
         """Take the model, constructors of optimizer and scheduler, the data's target, and the task's own.
 
-        num_tiles: tiles of `val` and `test`. make_criterion: returns the loss of an output and its labels; called where the
-        target is of this kind. aux_loss: the weight of each auxiliary head's loss. lr_by_part: see `parameter_groups`. freeze_*: parts that don't learn.
+        num_tiles: tiles of `val` and `test`. make_criterion: returns the loss of an output and its labels; called where
+        the target is of this kind. aux_loss: the weight of each auxiliary head's loss. lr_by_part: see
+        `parameter_groups`. freeze_*: parts that don't learn.
 
         Raises:
-            UserError: data of another kind, auxiliary heads without weights or the reverse, or nothing is left to learn.
+            UserError: data of another kind, auxiliary heads without weights or the reverse, or nothing is left to
+                learn.
         """
         super().__init__()
         check_kind(self.kind, target)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from geocompose.data.target import Kind, Target
+from geocompose.imagery.target import Kind, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.tasks.base import Task
 from geocompose.tasks.label_losses import multilabel_loss
@@ -39,8 +39,8 @@ class MultilabelTask(Task):
     ) -> None:
         """Take what every task takes (see `Task`) and the loss.
 
-        loss: bce, balanced_bce, focal or jaccard, or a sum (see `build_loss`). class_weights: how much the decisions on each
-        class count. positive_weights: how much more each class's yes counts than its no, for bce.
+        loss: bce, balanced_bce, focal or jaccard, or a sum (see `build_loss`). class_weights: how much the decisions on
+        each class count. positive_weights: how much more each class's yes counts than its no, for bce.
 
         Raises:
             UserError: a loss that can't be, or what `Task` refuses.

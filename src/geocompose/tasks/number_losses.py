@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from geocompose.data.target import Target
 from geocompose.errors import UserError
+from geocompose.imagery.target import Target
 from geocompose.tasks.counting import by_variable, per_variable
 from geocompose.tasks.losses import LossSpec, build_loss, check_factors, plain
 
@@ -15,8 +15,8 @@ from geocompose.tasks.losses import LossSpec, build_loss, check_factors, plain
 class NumberLoss(nn.Module):
     """A cost of each labelled number, averaged over a variable's labelled places, then over variables by their weights.
 
-    Costs are of the output against (label - mean) / std of the target. A variable without a label in the batch leaves the
-    mean, and a batch without any label costs 0.
+    Costs are of the output against (label - mean) / std of the target. A variable without a label in the batch leaves
+    the mean, and a batch without any label costs 0.
     """
 
     weight: Tensor

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from geocompose.data.target import Target
+from geocompose.imagery.target import Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.tasks.base import Task
 
@@ -37,7 +37,8 @@ class ClassTask(Task):
     ) -> None:
         """Take what every task takes (see `Task`) and the loss.
 
-        loss: a name, or a sum (see `build_loss`). class_weights: a factor a class for ce and focal. label_smoothing: of ce.
+        loss: a name, or a sum (see `build_loss`). class_weights: a factor a class for ce and focal. label_smoothing: of
+            ce.
 
         Raises:
             UserError: a loss that can't be, or what `Task` refuses.

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from geocompose.data.target import Target
 from geocompose.errors import UserError
+from geocompose.imagery.target import Target
 
 log = logging.getLogger("geocompose")
 
@@ -19,8 +19,8 @@ _REACHED = 0.75
 def check_output_range(model: nn.Module, target: Target, variables: dict[str, dict[str, Any]]) -> None:
     """Refuse activations that keep usual labels out of reach, and tell of those that do so with rare ones.
 
-    A head's activation acts before the target's deviation and mean turn its output into the physical unit: a ReLU in front
-    of them lets a model say nothing below the mean.
+    A head's activation acts before the target's deviation and mean turn its output into the physical unit: a ReLU in
+    front of them lets a model say nothing below the mean.
 
     variables: for each variable `mean`, `std`, `min` and `max` of its training labels, in its physical unit. Usual are
     labels up to two standard deviations from the mean; a quarter of their range may be out of reach.
@@ -39,8 +39,8 @@ def check_output_range(model: nn.Module, target: Target, variables: dict[str, di
             least, greatest = labels["min"], labels["max"]
             slack = 1e-6 * (greatest - least)
             says = (
-                f"{key}={type(activation).__name__} lets the model say {low:.4g} to {high:.4g} of {name}, but its training "
-                f"labels are {least:.4g} to {greatest:.4g}"
+                f"{key}={type(activation).__name__} lets the model say {low:.4g} to {high:.4g} of {name}, but its "
+                f"training labels are {least:.4g} to {greatest:.4g}"
             )
             if low - slack <= least and greatest <= high + slack:
                 continue
@@ -72,6 +72,7 @@ def _advice(target: Target, index: int) -> str:
     if (target.mean[index], target.std[index]) == (0.0, 1.0):
         return "Write head.final_act=null, or choose an activation that reaches them."
     return (
-        f"It acts before the labels' deviation ({target.std[index]:.4g}) and mean ({target.mean[index]:.4g}) are applied. "
-        "Write head.final_act=null, or data.normalize_target=none, under which it acts in the labels' own unit."
+        f"It acts before the labels' deviation ({target.std[index]:.4g}) and mean ({target.mean[index]:.4g}) are "
+        "applied. Write head.final_act=null, or data.normalize_target=none, under which it acts in the labels' own "
+        "unit."
     )

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from geocompose.coordinates import coordinates_of
 from geocompose.data.module import SceneData
-from geocompose.data.target import Kind
+from geocompose.errors import counted
 from geocompose.figures.class_decisions import class_decisions
 from geocompose.figures.confusion_matrix import confusion
 from geocompose.figures.display import display_image
@@ -20,11 +19,12 @@ from geocompose.figures.predicted_against_true import predicted_against_true
 from geocompose.figures.sample_images import ImageSample, sample_images
 from geocompose.figures.sample_numbers import NumberSample, sample_numbers
 from geocompose.figures.sample_predictions import Sample, sample_predictions
+from geocompose.imagery.coordinates import coordinates_of
+from geocompose.imagery.target import Kind
 from geocompose.runs import RunFolder
 from geocompose.scores import SUMS, regression_scores
 from geocompose.tasks.base import Task
 from geocompose.tasks.counting import labels
-from geocompose.wording import counted
 
 NUM_TILES, NUM_IMAGES = 4, 12
 # Pixels of a scatter picture come from so many tiles at most, and are so many at most.

@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning.pytorch.plugins.precision import HalfPrecision
 
-from geocompose.coordinates import coordinates_of
+from geocompose.imagery.coordinates import coordinates_of
 
 
 class HalfPrecisionModel(HalfPrecision):

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from geocompose.console import as_written
 from geocompose.errors import UserError
-from geocompose.training.schedules import MakeScheduler, lightning_schedule
+from geocompose.tasks.schedule import MakeScheduler, lightning_schedule
 
 _MOST_STEPS = 1000
 # What a rate may be below 0 by rounding.
@@ -32,7 +32,8 @@ def rehearse(
     """Take a run's first steps (of 1000 at most) with one small parameter in place of each group's; change nothing.
 
     groups: as the optimizer gets them. selection: the metric that a plateau watches, and `max` or `min`.
-    config: the run's, of which `optimizer` and `scheduler` are named in errors. num_steps, num_epochs: of the whole run.
+    config: the run's, of which `optimizer` and `scheduler` are named in errors. num_steps, num_epochs: of the whole
+        run.
 
     Raises:
         UserError: the optimizer or the schedule can't be built or stepped, a rate is no number from 0 on, or all are 0.

@@ -1,16 +1,15 @@
-"""Learning-rate schedules: several one after the other, one cycle, and how Lightning is to step each kind."""
+"""Learning-rate schedules beside torch's own: several one after the other, and one cycle."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau, SequentialLR
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, SequentialLR
 
 from geocompose.errors import UserError, choices
 
-MakeScheduler = Callable[..., LRScheduler | ReduceLROnPlateau]
 # What torch's schedulers call their length.
 _LENGTHS = ("T_max", "total_iters")
 
@@ -20,8 +19,8 @@ def sequence(
 ) -> SequentialLR:
     """Return schedules that follow each other.
 
-    schedulers: constructors that take the optimizer. One whose length (T_max, or total_iters) is not given lasts until the
-    next begins, the last one until the end. milestones: the epochs in which the second and later ones begin.
+    schedulers: constructors that take the optimizer. One whose length (T_max, or total_iters) is not given lasts until
+    the next begins, the last one until the end. milestones: the epochs in which the second and later ones begin.
     num_epochs: epochs in all.
 
     Raises:
@@ -29,8 +28,8 @@ def sequence(
     """
     if len(schedulers) < 1 or len(milestones) != len(schedulers) - 1:
         raise UserError(
-            f"scheduler.milestones says when each scheduler after the first begins: {max(0, len(schedulers) - 1)} numbers "
-            f"for {len(schedulers)} schedulers; got {milestones}."
+            f"scheduler.milestones says when each scheduler after the first begins: {max(0, len(schedulers) - 1)} "
+            f"numbers for {len(schedulers)} schedulers; got {milestones}."
         )
     bounds = [0, *milestones, num_epochs]
     if any(later <= earlier for earlier, later in pairwise(bounds)):
@@ -96,39 +95,3 @@ def one_cycle(
         final_div_factor=final_div_factor,
         three_phase=three_phase,
     )
-
-
-def lightning_schedule(
-    make: MakeScheduler, optimizer: Optimizer, selection: tuple[str, str], *, num_steps: int, validation_every: int
-) -> dict[str, Any]:
-    """Return a scheduler as Lightning is to step it: after each epoch, each step, or each validation.
-
-    make: takes the optimizer; one with an argument `total_steps` that is not given yet gets num_steps and is stepped after
-    each of them, ReduceLROnPlateau gets the mode of the selection metric (its name and `max` or `min`) that it watches.
-
-    Raises:
-        UserError: a plateau of the wrong mode.
-    """
-    given, own = getattr(make, "keywords", {}), getattr(make, "func", make)
-    metric, mode = selection
-    more: dict[str, Any] = {}
-    by_step = "total_steps" in _parameters(own)
-    if by_step and given.get("total_steps") is None:
-        more["total_steps"] = num_steps
-    if own is ReduceLROnPlateau and "mode" not in given:
-        more["mode"] = mode
-    scheduler = make(optimizer, **more)
-    if not isinstance(scheduler, ReduceLROnPlateau):
-        by_step = by_step or isinstance(scheduler, OneCycleLR | CyclicLR)
-        return {"scheduler": scheduler, "interval": "step" if by_step else "epoch"}
-    if scheduler.mode != mode:
-        raise UserError(
-            f"scheduler.mode={scheduler.mode} would lower the rate while {metric} improves, which is the better the "
-            f"{'higher' if mode == 'max' else 'lower'} it is. Leave the mode out: it follows the task."
-        )
-    # It needs a validation's metric.
-    return {"scheduler": scheduler, "interval": "epoch", "monitor": metric, "frequency": validation_every}
-
-
-def _parameters(function: Callable[..., Any]) -> Sequence[str]:
-    return list(inspect.signature(function).parameters)

@@ -15,22 +15,22 @@ from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from geocompose import console
-from geocompose.assembly import BuiltModel, build_data, build_model, task_kind
-from geocompose.data.baselines import run_baselines
+from geocompose.configuration.instantiation import instantiate
+from geocompose.contracts.meta import check_training_batch
+from geocompose.cost.summary import Summary, summarize
+from geocompose.data.baselines.rules import run_baselines
 from geocompose.data.module import SceneData
 from geocompose.errors import UserError
-from geocompose.instantiation import instantiate
-from geocompose.matching import check_convertible, consents, known, mismatches, taken_for, units_read
-from geocompose.probing import check_training_batch
+from geocompose.from_config import BuiltModel, build_data, build_model, task_kind
+from geocompose.imagery.agreement import check_convertible, consents, known, mismatches, taken_for, units_read
+from geocompose.imagery.units import UNITS
 from geocompose.runs import Record, RunFolder
-from geocompose.summary import Summary, summarize
 from geocompose.tasks.base import Task, check_kind
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.output_range import check_output_range
 from geocompose.training.pictures import draw
 from geocompose.training.rehearsal import rehearse
 from geocompose.training.step_seed import StepSeed
-from geocompose.units import UNITS
 
 log = logging.getLogger("geocompose")
 

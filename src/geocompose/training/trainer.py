@@ -62,8 +62,8 @@ def build_trainer(
             raise UserError(f"trainer.{name} is a whole number from 1 on; got {value}.")
     if check_val_every_n_epoch > max_epochs:
         raise UserError(
-            f"trainer.check_val_every_n_epoch={check_val_every_n_epoch} never comes in {max_epochs} epochs, and without "
-            "validation there is no best checkpoint."
+            f"trainer.check_val_every_n_epoch={check_val_every_n_epoch} never comes in {max_epochs} epochs, and "
+            "without validation there is no best checkpoint."
         )
     if early_stopping_patience is not None and early_stopping_patience < 1:
         raise UserError(
@@ -78,7 +78,8 @@ def build_trainer(
     if ema_decay is not None and not 0 < ema_decay < 1:
         raise UserError(f"trainer.ema_decay is between 0 and 1, such as 0.999; got {ema_decay}.")
     metric, mode = selection
-    # The best epoch needs no optimizer state; only where weights are averaged does Lightning swap them in a full checkpoint.
+    # The best epoch needs no optimizer state; only where weights are averaged does Lightning swap them in a full
+    # checkpoint.
     best = MovableCheckpoint(
         dirpath=folder,
         filename="best",

@@ -8,9 +8,9 @@ import numpy as np
 from geocompose.data.labels.tally import NumberTally, Tally
 from geocompose.data.moments import is_constant
 from geocompose.data.scene import Scene
-from geocompose.data.target import Target
 from geocompose.data.window import Window
 from geocompose.errors import UserError, choices
+from geocompose.imagery.target import Target
 
 TARGET_NORMALIZATIONS = ("dataset", "none")
 

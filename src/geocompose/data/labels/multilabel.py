@@ -5,10 +5,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from geocompose.data.arguments import check_classes
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.tally import MultilabelTally
-from geocompose.data.target import Target
+from geocompose.data.loading import check_classes
+from geocompose.imagery.target import Target
 
 UNKNOWN = -1
 
@@ -19,7 +19,7 @@ class MultilabelLabels(Labels):
     class_names: the classes, in the label's order.
 
     Raises:
-        UserError: see `geocompose.data.arguments.check_classes`.
+        UserError: see `geocompose.data.loading.check_classes`.
     """
 
     key: ClassVar[Literal["mask", "label"]] = "label"

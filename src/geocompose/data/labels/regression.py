@@ -5,12 +5,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from geocompose.data.arguments import check_variables
 from geocompose.data.labels.base import Numbers
+from geocompose.data.loading import check_variables
 from geocompose.data.scene import Scene
-from geocompose.data.target import Target
 from geocompose.data.window import Window
 from geocompose.errors import UserError
+from geocompose.imagery.target import Target
 
 
 class RegressionLabels(Numbers):
@@ -19,7 +19,7 @@ class RegressionLabels(Numbers):
     Batches hold a single variable as (B, height, width). See `Numbers` for the arguments.
 
     Raises:
-        UserError: see `geocompose.data.arguments.check_variables`; an unknown normalisation.
+        UserError: see `geocompose.data.loading.check_variables`; an unknown normalisation.
     """
 
     key: ClassVar[Literal["mask", "label"]] = "mask"

@@ -5,9 +5,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from geocompose.data.arguments import check_variables
 from geocompose.data.labels.base import Numbers
-from geocompose.data.target import Target
+from geocompose.data.loading import check_variables
+from geocompose.imagery.target import Target
 
 
 class ScalarRegressionLabels(Numbers):
@@ -16,7 +16,7 @@ class ScalarRegressionLabels(Numbers):
     Batches hold a single variable as (B). See `Numbers` for the arguments.
 
     Raises:
-        UserError: see `geocompose.data.arguments.check_variables`; an unknown normalisation.
+        UserError: see `geocompose.data.loading.check_variables`; an unknown normalisation.
     """
 
     key: ClassVar[Literal["mask", "label"]] = "label"

@@ -5,13 +5,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from geocompose.data.arguments import check_classes
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.tally import ClassTally
+from geocompose.data.loading import check_classes
 from geocompose.data.scene import Scene
-from geocompose.data.target import Target
 from geocompose.data.window import Window
 from geocompose.errors import UserError
+from geocompose.imagery.target import Target
 
 
 class SegmentationLabels(Labels):
@@ -20,7 +20,7 @@ class SegmentationLabels(Labels):
     class_names: the label's values are places in this list.
 
     Raises:
-        UserError: see `geocompose.data.arguments.check_classes`.
+        UserError: see `geocompose.data.loading.check_classes`.
     """
 
     key: ClassVar[Literal["mask", "label"]] = "mask"

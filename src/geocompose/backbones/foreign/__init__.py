@@ -1,0 +1,1 @@
+"""What all adapters of other libraries' backbones share: arguments, layers, weights, sources."""

@@ -1,0 +1,90 @@
+"""Reading weight files: from a path or the Hugging Face hub, safetensors or torch, always without executing code."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from geocompose.errors import UserError, first_line
+
+log = logging.getLogger("geocompose")
+
+OLD_WRAPPER = "_timm_module."  # around the encoder in checkpoints of early TerraTorch and Prithvi versions
+
+
+def download(repository: str, file: str, revision: str | None = None) -> Path:
+    """Return the local path of a file of the Hugging Face hub, downloaded once and kept in the hub's cache.
+
+    revision: a commit, branch or tag of the repository; null: its newest.
+
+    Raises:
+        UserError: it is neither cached nor reachable; says why and what to do.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repo_id=repository, filename=file, revision=revision))
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ or cause.__context__:
+            cause = cause.__cause__ or cause.__context__  # type: ignore[assignment]
+        raise UserError(
+            f"The weights {repository}/{file} can't be had from the Hugging Face hub: {first_line(cause)}. "
+            "Download the file elsewhere and give its path as backbone.ckpt_path, or use backbone.pretrained=false."
+        ) from error
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file's content in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a weight file by name, on the CPU; a `state_dict` or `model` entry is unwrapped.
+
+    Raises:
+        UserError: there is no such file, or it is no weight file that can be read without executing code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"There is no weight file at {path}. Give the path of a .pt, .pth, .ckpt or .safetensors file.")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty. Copy it again from where it was written.")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            content: object = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).partition("\n")[0].partition(". ")[0]
+        raise UserError(
+            f"{path} can't be read as weights ({type(error).__name__}: {reason}). Give a state dict saved by "
+            "torch.save or safetensors; files that would execute code are not opened."
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(f"{path} holds no state dict (a mapping of names to tensors), but {type(content).__name__}.")
+    return dict(content)
+
+
+def without_timm_module(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors under today's names: old ones with `_timm_module.` somewhere in them lose it.
+
+    Raises:
+        UserError: two tensors would have one name.
+    """
+    renamed: dict[str, Tensor] = {}
+    for key, value in state_dict.items():
+        name = key.replace(OLD_WRAPPER, "")
+        if name in renamed:
+            raise UserError(f"These weights hold {name} twice, with and without {OLD_WRAPPER!r}. Keep one of them.")
+        renamed[name] = value
+    return renamed

@@ -1,0 +1,1 @@
+"""Backbones side by side, joined level by level."""

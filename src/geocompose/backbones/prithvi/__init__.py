@@ -1,0 +1,1 @@
+"""Prithvi's encoders."""

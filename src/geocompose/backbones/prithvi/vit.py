@@ -1,0 +1,296 @@
+"""The Prithvi encoder: a vision transformer over patches in space and time.
+
+Source: Prithvi-EO-1.0 (arXiv 2310.18660) and Prithvi-EO-2.0 (arXiv 2412.02732). Parameter names are those of the
+    published weights.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from timm.layers import trunc_normal_
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from geocompose.backbones.foreign.arguments import four_of
+from geocompose.backbones.prithvi.encodings import (
+    CoordinateEncoding,
+    Grid,
+    grid_encoding,
+    positions_for,
+    with_coordinates,
+)
+from geocompose.contracts.features import FeatureSpec
+from geocompose.errors import UserError, at_least, choices
+from geocompose.imagery.pretraining import Pretraining
+
+COORDINATES = ("time", "location")
+
+
+class PatchEmbed(nn.Module):
+    """Cuts (B, C, T, H, W) into patches and projects each to one token."""
+
+    def __init__(self, in_chans: int, embed_dim: int, patch_size: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.proj = nn.Conv3d(in_chans, embed_dim, kernel_size=patch_size, stride=patch_size)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return tokens (B, frames * rows * columns, embed_dim), columns fastest."""
+        return self.proj(image).flatten(2).transpose(1, 2)
+
+
+class PrithviViT(nn.Module):
+    """Prithvi's encoder. Returns a list of (B, 1 + frames * rows * columns, embed_dim), class token first, a layer each.
+
+    Block outputs are returned without norm; the last block's pass `norm`. Nothing after the last returned layer is
+    computed, and what is never computed does not require gradients. With `vpt`, tokens that are learned for each block
+    (`vpt_prompt_embeddings`) stand after the class token while that block runs; they go on learning when the backbone
+    is frozen.
+
+    Source of prompts: Visual Prompt Tuning, deep variant (arXiv 2203.12119).
+    """
+
+    pos_embed: Tensor
+    maps_by_default = True  # without necks, a model gets its tokens as maps
+
+    def __init__(
+        self,
+        *,
+        bands: Sequence[str],
+        embed_dim: int,
+        depth: int,
+        num_heads: int,
+        img_size: int | Sequence[int] = 224,
+        patch_size: int | Sequence[int] = (1, 16, 16),
+        num_frames: int = 1,
+        mlp_ratio: float = 4.0,
+        coords_encoding: Sequence[str] = (),
+        coords_scale_learn: bool = False,
+        drop_path: float = 0.0,
+        out_indices: Sequence[int] | None = None,
+        vpt: bool = False,
+        vpt_n_tokens: int | None = None,
+        vpt_dropout: float = 0.0,
+    ) -> None:
+        """Build with random weights.
+
+        bands: names of the input's channels, in their order.
+        img_size: pixels; the position encoding of other sizes is interpolated from this one's grid.
+        patch_size: (frames, rows, columns) of a patch, or one number for rows and columns.
+        coords_encoding: any of `time` and `location`: what may be given at call time and is then added to the tokens.
+        drop_path: the share of training samples in which a block is skipped, the same for each block; 0 to below 1.
+        out_indices: layers to return, in this order; all by default; negative ones count from the end.
+        vpt: whether each block gets `vpt_n_tokens` learned prompts, of which training drops a share `vpt_dropout`.
+
+        Raises:
+            UserError: a size, an index or a name can't be; says what can.
+        """
+        super().__init__()
+        patch, size = _patch(patch_size), _size(img_size)
+        for name, value in (
+            ("embed_dim", embed_dim),
+            ("depth", depth),
+            ("num_heads", num_heads),
+            ("num_frames", num_frames),
+        ):
+            at_least(name, value, 1)
+        for name, share in (("drop_path", drop_path), ("vpt_dropout", vpt_dropout)):
+            if not 0 <= share < 1:
+                raise UserError(f"{name} is a share from 0 to below 1; got {share}.")
+        if int(embed_dim * mlp_ratio) < 1:
+            raise UserError(f"mlp_ratio is above 0: an MLP is so many times as wide as embed_dim; got {mlp_ratio}.")
+        if embed_dim % num_heads:
+            raise UserError(f"embed_dim must be a multiple of num_heads; got {embed_dim} and {num_heads}.")
+        if num_frames % patch[0]:
+            raise UserError(f"num_frames must be a multiple of the patch's {patch[0]} frames; got {num_frames}.")
+        for name in coords_encoding:
+            if name not in COORDINATES:
+                raise UserError(f"coords_encoding has no {name!r}. {choices(name, COORDINATES)}")
+        self.bands = list(bands)
+        self.in_chans = len(self.bands)
+        self.embed_dim, self.depth = embed_dim, depth
+        self.patch_size, self.img_size, self.num_frames = patch, size, num_frames
+        self.weights: dict[str, str] | None = None
+        self.pretraining: Pretraining | None = None
+        self.published: Pretraining | None = None
+
+        self.coords_encoding = list(coords_encoding)
+        self.patch_embed = PatchEmbed(self.in_chans, embed_dim, patch)
+        rows, columns = (max(1, pixels // patch[1]) for pixels in size)
+        self.grid = (num_frames // patch[0], rows, columns)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
+        self.register_buffer("pos_embed", grid_encoding(embed_dim, self.grid).unsqueeze(0))
+        self.temporal_embed_enc = self._coordinates("time", coords_encoding, coords_scale_learn)
+        self.location_embed_enc = self._coordinates("location", coords_encoding, coords_scale_learn)
+        self.blocks = nn.ModuleList(
+            Block(embed_dim, num_heads, mlp_ratio, qkv_bias=True, norm_layer=nn.LayerNorm, drop_path=drop_path)
+            for _ in range(depth)
+        )
+        self.norm = nn.LayerNorm(embed_dim)
+        self._initialise()
+        self.vpt_prompt_embeddings = self._prompts(vpt, vpt_n_tokens, vpt_dropout)
+        self.vpt_dropout = nn.Dropout(vpt_dropout)
+        # What goes on learning, in training mode, when the backbone is frozen.
+        self.adapter_layer_names = ("vpt_prompt_embeddings", "vpt_dropout") if vpt else ()
+        self.out_indices = list(range(depth))
+        if out_indices is not None:
+            self.select_layers(out_indices)
+
+    def _coordinates(self, name: str, wanted: Sequence[str], learn_scale: bool) -> CoordinateEncoding | None:
+        return CoordinateEncoding(self.embed_dim, learn_scale=learn_scale) if name in wanted else None
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        projection = self.patch_embed.proj.weight
+        nn.init.xavier_uniform_(projection.view(projection.shape[0], -1))
+        trunc_normal_(self.cls_token, std=0.02)
+
+    def _prompts(self, vpt: bool, n_tokens: int | None, dropout: float) -> nn.ParameterList | None:
+        """Return random prompts (1, n_tokens, embed_dim) a block, spread as the paper does; or None without VPT."""
+        if not vpt:
+            if n_tokens is not None or dropout:
+                given = f"vpt_n_tokens={n_tokens}" if n_tokens is not None else f"vpt_dropout={dropout}"
+                raise UserError(f"{given} counts only with vpt=true; write vpt=true, or leave it out.")
+            return None
+        if n_tokens is None:
+            raise UserError("vpt=true needs vpt_n_tokens, the number of prompts a block, such as vpt_n_tokens=10.")
+        at_least("vpt_n_tokens", n_tokens, 1)
+        bound = math.sqrt(6 / (3 * self.patch_size[1] * self.patch_size[2] + self.embed_dim))
+        return nn.ParameterList(
+            nn.init.uniform_(torch.empty(1, n_tokens, self.embed_dim), -bound, bound) for _ in range(self.depth)
+        )
+
+    def select_layers(self, indices: Sequence[int]) -> None:
+        """Return these layers from now on, in this order, and compute nothing after the last of them.
+
+        Gradients are only ever switched off, for what comes after the last layer: what was frozen stays frozen. So a
+        layer after those selected before can't be had again.
+
+        Raises:
+            UserError: an index is outside the depth, given twice, was given up before, or there is none.
+        """
+        wanted = [index + self.depth if index < 0 else index for index in indices]
+        if not wanted or any(not 0 <= index < self.depth for index in wanted) or len(set(wanted)) < len(wanted):
+            raise UserError(
+                f"backbone.out_indices={list(indices)}: this backbone has layers 0 to {self.depth - 1} (or "
+                f"{-self.depth} to -1), each selectable once. Write for example {four_of(range(self.depth))}."
+            )
+        reached = max(wanted)
+        if reached > max(self.out_indices):
+            raise UserError(
+                f"Layer {reached} was given up when the layers up to {max(self.out_indices)} were selected, and no "
+                "longer learns. Build the backbone anew with the out_indices that you need."
+            )
+        self.out_indices = wanted
+        for block in self.blocks[reached + 1 :]:
+            block.requires_grad_(False)
+        for prompts in list(self.vpt_prompt_embeddings or [])[reached + 1 :]:
+            prompts.requires_grad_(False)
+        if reached < self.depth - 1:
+            self.norm.requires_grad_(False)
+
+    @property
+    def out_channels(self) -> list[int]:
+        """The width of each returned feature."""
+        return [self.embed_dim] * len(self.out_indices)
+
+    @property
+    def feature_specs(self) -> list[FeatureSpec]:
+        """The returned features, for an input of `num_frames` frames."""
+        spec = FeatureSpec(self.embed_dim, self.patch_size[1], "tokens", num_prefix_tokens=1, num_frames=self.grid[0])
+        return [spec] * len(self.out_indices)
+
+    def positions(self, grid: Grid) -> Tensor:
+        """Return the position encoding (1, 1 + tokens, embed_dim) of a token grid (frames, rows, columns)."""
+        return positions_for(self.pos_embed, self.grid, grid)
+
+    def forward(
+        self, image: Tensor, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
+    ) -> list[Tensor]:
+        """Return the selected layers' tokens.
+
+        image: (B, bands, H, W), or (B, bands, T, H, W) for several frames; H and W multiples of the patch.
+        temporal_coords: (B, T, 2), year and day of year from 0, where `time` is encoded.
+        location_coords: (B, 2), latitude and longitude in degrees, where `location` is encoded.
+
+        Raises:
+            UserError: sizes don't fit, or coordinates are given that this backbone does not encode.
+        """
+        first, patches = self.embed(image, temporal_coords, location_coords)
+        return self.run_blocks(torch.cat([first, patches], dim=1))
+
+    def embed(
+        self, image: Tensor, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the class token (B, 1, embed_dim) and the patch tokens of an image, before the first block."""
+        if image.ndim == 4:
+            image = image.unsqueeze(2)
+        grid = self.grid_of(image)
+        patches = self.patch_embed(image)
+        positions = self.positions(grid).to(patches.dtype)
+        patches = with_coordinates(
+            patches + positions[:, 1:],
+            grid,
+            time=self.temporal_embed_enc,
+            location=self.location_embed_enc,
+            temporal_coords=temporal_coords,
+            location_coords=location_coords,
+        )
+        first = (self.cls_token + positions[:, :1]).expand(patches.shape[0], -1, -1)
+        return first.to(patches.dtype), patches
+
+    def run_blocks(self, tokens: Tensor) -> list[Tensor]:
+        """Return the selected layers for tokens (B, 1 + any number of patches, embed_dim), class token first."""
+        layers = {}
+        for index in range(max(self.out_indices) + 1):
+            tokens = self._block(index, tokens)
+            if index in self.out_indices:
+                layers[index] = self.norm(tokens) if index == self.depth - 1 else tokens
+        return [layers[index] for index in self.out_indices]
+
+    def _block(self, index: int, tokens: Tensor) -> Tensor:
+        block = self.blocks[index]
+        if self.vpt_prompt_embeddings is None:
+            return block(tokens)
+        prompts = self.vpt_dropout(self.vpt_prompt_embeddings[index].expand(tokens.shape[0], -1, -1)).to(tokens.dtype)
+        tokens = block(torch.cat([tokens[:, :1], prompts, tokens[:, 1:]], dim=1))
+        return torch.cat([tokens[:, :1], tokens[:, 1 + prompts.shape[1] :]], dim=1)
+
+    def grid_of(self, image: Tensor) -> Grid:
+        """Return the token grid of an image (B, bands, T, H, W).
+
+        Raises:
+            UserError: it has other bands, or a size that is no multiple of the patch.
+        """
+        _, channels, *size = image.shape
+        if channels != self.in_chans:
+            raise UserError(
+                f"This backbone takes {self.in_chans} bands ({', '.join(self.bands)}); the image has {channels}."
+            )
+        if any(n % patch or not n for n, patch in zip(size, self.patch_size, strict=True)):
+            raise UserError(
+                f"Frames and pixels {tuple(size)} are no multiples of the patch {self.patch_size}; pad the image "
+                "(PixelWiseModel does)."
+            )
+        t, h, w = (n // patch for n, patch in zip(size, self.patch_size, strict=True))
+        return t, h, w
+
+
+def _patch(patch_size: int | Sequence[int]) -> Grid:
+    sizes = (1, patch_size, patch_size) if isinstance(patch_size, int) else tuple(patch_size)
+    if len(sizes) != 3 or sizes[1] != sizes[2] or min(sizes) < 1:
+        raise UserError(
+            f"patch_size is (frames, pixels, pixels) with square patches, such as [1, 16, 16]; got {list(sizes)}."
+        )
+    return sizes[0], sizes[1], sizes[2]
+
+
+def _size(img_size: int | Sequence[int]) -> tuple[int, int]:
+    sizes = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
+    if len(sizes) != 2 or min(sizes) < 1:
+        raise UserError(f"img_size is one number of pixels, or [rows, columns]; got {list(sizes)}.")
+    return sizes[0], sizes[1]

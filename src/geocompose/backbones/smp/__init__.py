@@ -1,0 +1,1 @@
+"""smp's encoders as backbones."""

@@ -1,0 +1,178 @@
+"""Encoders of segmentation_models.pytorch as backbones, under its own names."""
+
+import json
+import logging
+import warnings
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from geocompose.backbones.foreign.arguments import image_size, input_channels, levels
+from geocompose.backbones.foreign.files import download, read_state_dict, sha256
+from geocompose.backbones.foreign.probe import Probe, on_meta, probe, refuse_size, whole_patches
+from geocompose.backbones.foreign.weights import RGB, fill, input_bands, load_file, of_photographs
+from geocompose.backbones.prithvi.weights import BandChoice
+from geocompose.catalog.smp import check_name
+from geocompose.errors import FOREIGN_ERRORS, UserError, choices
+from geocompose.imagery.pretraining import Pretraining
+
+log = logging.getLogger("geocompose")
+
+OWN_SIZE = (224, 224)  # of the images of all its weights that matter; any other will do
+OUTPUT_STRIDES = (8, 16, 32)
+
+
+class SmpEncoder(nn.Module):
+    """An encoder of smp that returns chosen levels; names in its state dict are those of smp's whole models, `encoder.*`."""
+
+    def __init__(self, encoder: nn.Module, levels: list[int] | None = None) -> None:
+        """Wrap an encoder.
+
+        levels: numbers of the features to return, as smp counts them; null: all that are features. The image itself,
+            which most of its encoders return first, is none, nor is a map without channels.
+        """
+        super().__init__()
+        self.encoder = encoder
+        self.levels = levels
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Return the features of an image (B, C, H, W), finest first."""
+        features = self.encoder(image)
+        if self.levels is not None:
+            return [features[level] for level in self.levels]
+        return [feature for feature in features if feature is not image and feature.shape[1] > 0]
+
+
+def build_smp_encoder(
+    name: str,
+    weights: str | None = None,
+    bands: list[str] | None = None,
+    in_chans: int | None = None,
+    img_size: int | list[int] | None = None,
+    out_indices: list[int] | None = None,
+    ckpt_path: str | None = None,
+    depth: int = 5,
+    output_stride: int = 32,
+    allow_random_bands: bool = False,
+) -> nn.Module:
+    """Return an encoder of segmentation_models.pytorch: images (B, C, H, W) in, a list of feature maps out, finest first.
+
+    It carries `out_channels`, `feature_specs`, `in_chans`, `bands`, `img_size`, `fixed_size`, `weights` (source and
+    sha256, None if random) and `pretraining`. Parameters that the returned maps don't depend on don't require
+    gradients. Within `torch.device("meta")` nothing is downloaded, read or allocated.
+
+    name: such as `mit_b0`, `mobileone_s0`, `vgg13`, `densenet121`; smp's `tu-` encoders are timm's, see `build_timm`.
+    weights: smp's name of pretrained weights, such as `imagenet`, through the Hugging Face hub; null: random.
+    bands: names of the input's bands. Pretrained filters go to red, green and blue by name.
+    in_chans: number of input channels where `bands` is null; null is 3.
+    img_size: height and width in pixels at which the features are looked at; the encoders take any.
+    out_indices: levels to return, ascending: 0 is the finest, and negative ones count from the end; null: all.
+    ckpt_path: weights under smp's names, those of a whole model (`encoder.*`) or of the encoder.
+    depth: number of times the resolution is halved, 3 to 5.
+    output_stride: 32, or 16 or 8: later stages are dilated instead of halved, where the encoder can.
+    allow_random_bands: consent to bands that the weights lack.
+
+    Raises:
+        UserError: a name, band, level, depth or weights that don't fit; says what does.
+    """
+    _check(name, weights, ckpt_path, depth, output_stride)
+    names, channels = input_channels(bands, in_chans)
+    size = whole_patches(image_size(img_size) or OWN_SIZE, 32)
+    create = partial(_create, name, depth=depth, output_stride=output_stride)
+    try:
+        found, chosen = _probe(name, partial(create, channels), channels, size, out_indices)
+    except FOREIGN_ERRORS as error:
+        if isinstance(error, UserError):
+            raise
+        raise refuse_size(name, size, channels, error, "Try backbone.depth=5 and backbone.output_stride=32.") from error
+    source = pretraining = choice = None
+    if weights is not None:
+        choice = BandChoice(*input_bands(names, channels, None, len(RGB), name), allow_random_bands)
+        pretraining = Pretraining(RGB, "uint8")
+    module: nn.Module
+    if torch.get_default_device().type == "meta":
+        module = found.module
+    else:
+        encoder = create(channels)
+        if choice is not None and weights is not None:
+            source = _load_pretrained(encoder, create, name, weights, choice)
+            pretraining = _pretraining(name, weights)
+        if ckpt_path:
+            source = load_file(encoder, ckpt_path, ["encoder."], name)
+        if source is None:
+            log.info("Backbone %s starts from random weights (backbone.weights=null).", name)
+        module = SmpEncoder(encoder, chosen)
+    return found.declare(module, channels=channels, bands=names, size=size, weights=source, pretraining=pretraining)
+
+
+def _check(name: str, weights: str | None, ckpt_path: str | None, depth: int, output_stride: int) -> None:
+    """Refuse what smp doesn't have."""
+    check_name(name)
+    if not 3 <= depth <= 5:
+        raise UserError(f"backbone.depth is the number of times the resolution is halved, 3 to 5; got {depth}.")
+    if output_stride not in OUTPUT_STRIDES:
+        raise UserError(f"backbone.output_stride is 8, 16 or 32; got {output_stride}.")
+    if weights is None:
+        return
+    if ckpt_path:
+        raise UserError("backbone.weights and backbone.ckpt_path are two sources of weights: give one of them.")
+    published = _published(name)
+    if weights not in published:
+        raise UserError(f"backbone.weights={weights}: smp has no such weights of {name}. {choices(weights, published)}")
+
+
+def _published(name: str) -> Mapping[str, Any]:
+    from segmentation_models_pytorch.encoders import encoders
+
+    return encoders[name]["pretrained_settings"]
+
+
+def _create(name: str, channels: int, depth: int, output_stride: int) -> nn.Module:
+    from segmentation_models_pytorch.encoders import get_encoder
+
+    with warnings.catch_warnings():
+        # Names that begin with timm- are deprecated there, but have no successor of the same parameter names.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return get_encoder(name, in_channels=channels, depth=depth, weights=None, output_stride=output_stride)
+
+
+def _probe(
+    name: str, create: partial[nn.Module], channels: int, size: tuple[int, int], out_indices: list[int] | None
+) -> tuple[Probe, list[int]]:
+    """Return what the encoder returns, and the numbers of the levels that are returned."""
+    with on_meta(), torch.no_grad():
+        image = torch.empty(1, channels, *size)
+        every = create().eval()(image)
+    available = [level for level, feature in enumerate(every) if feature is not image and feature.shape[1] > 0]
+    wanted = range(len(available)) if out_indices is None else levels(name, range(len(available)), out_indices)
+    chosen = [available[index] for index in wanted]
+    return probe(lambda: SmpEncoder(create(), chosen), channels, size, part=f"the backbone {name}"), chosen
+
+
+def _pretraining(name: str, weights: str) -> Pretraining:
+    """Return what weights have seen, as the file beside them says."""
+    settings = _published(name)[weights]
+    said = json.loads(download(settings["repo_id"], "config.json", settings["revision"]).read_text())
+    assert said.get("input_space", "RGB") == "RGB", said
+    per_unit = 255 / max(said.get("input_range", [0, 1]))
+    return of_photographs(said["mean"], said["std"], per_unit)
+
+
+def _load_pretrained(
+    encoder: nn.Module, create: partial[nn.Module], name: str, weights: str, choice: BandChoice
+) -> dict[str, str]:
+    """Fill an encoder with smp's published weights; return their source and sha256."""
+    settings = _published(name)[weights]
+    file = download(settings["repo_id"], "model.safetensors", settings["revision"])
+    with torch.random.fork_rng(devices=[]):
+        theirs = create(len(RGB))
+    theirs.load_state_dict(read_state_dict(file))
+    with on_meta():
+        other = create(len(RGB) + 1).state_dict()
+    state = theirs.state_dict()
+    input_layers = {key for key, value in state.items() if value.shape != other[key].shape}
+    fill(encoder, state, input_layers, choice, name)
+    return {"source": f"{settings['repo_id']}@{settings['revision']}/model.safetensors", "sha256": sha256(file)}

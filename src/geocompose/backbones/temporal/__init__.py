@@ -1,0 +1,1 @@
+"""Time series through backbones of one image."""

@@ -1,0 +1,265 @@
+"""Time series through any image backbone: each time step by itself, then one feature out of those of all steps."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from torch import Tensor, nn
+
+from geocompose.backbones.temporal.pooling import KEY_CHANNELS, POOLINGS, TemporalAttention, days, group_means, pool
+from geocompose.contracts.features import FeatureSpec
+from geocompose.contracts.meta import backbone_specs, input_channels
+from geocompose.contracts.shapes import channel_dim
+from geocompose.errors import UserError, at_least, choices
+from geocompose.imagery.modalities import Image
+
+log = logging.getLogger("geocompose")
+
+# What other parts ask a backbone for, handed on from the one inside.
+HANDED_ON = (
+    *("bands", "modalities", "patch_size", "img_size", "fixed_size", "pad_multiple", "maps_by_default"),
+    *("weights", "pretraining", "published"),
+)
+
+
+class TemporalBackbone(nn.Module):
+    """Takes (B, C, T, H, W), runs the backbone on each of the T images, and pools each feature over time.
+
+    Features keep the backbone's layout; with `concat` their channels are those of all time steps, the first step's
+    first. Coordinates go along: each date with its own image and, with `attention`, to the pooling; the place with all.
+    What the attention has learned (`poolings`) goes on learning when the backbone is frozen. A backbone of several
+    modalities takes a mapping of such images.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        pooling: Literal["mean", "max", "diff", "concat", "attention"] = "mean",
+        n_timestamps: int | None = None,
+        subset_lengths: list[int] | None = None,
+        features_permute_op: list[int] | None = None,
+        num_heads: int | None = None,
+        key_channels: int | None = None,
+    ) -> None:
+        """Take the image backbone.
+
+        pooling: `mean` or `max` over time, `diff` (the first of two minus the second), `concat` of channels, or
+            `attention` (`TemporalAttention`, one for each feature).
+        n_timestamps: the number of time steps T; needed for `concat` without subsets. Where it is not given, and no
+            subsets are, `mean`, `max` and `attention` take any number.
+        subset_lengths: lengths of consecutive groups of time steps, together T; each group is averaged, then pooled.
+        features_permute_op: changes nothing; where a feature's channels are is known here from the backbone.
+        num_heads, key_channels: of the attention; see there.
+
+        Raises:
+            UserError: a pooling or a number of time steps can't be, or the backbone itself takes several frames.
+        """
+        super().__init__()
+        if pooling not in POOLINGS:
+            hint = (
+                " keep would hand the time steps on apart, which no neck or decoder reads." if pooling == "keep" else ""
+            )
+            raise UserError(f"temporal.pooling has no {pooling!r}.{hint} {choices(pooling, POOLINGS)}")
+        if getattr(encoder, "num_frames", 1) != 1:
+            raise UserError(
+                f"The backbone takes {encoder.num_frames} frames at once; with temporal={pooling} (use_temporal) it is "
+                "given one at a time. Write backbone.num_frames=1, or temporal=none."
+            )
+        if features_permute_op is not None:
+            _check_permutation(features_permute_op)
+        self.encoder = encoder
+        self.pooling = pooling
+        self.subset_lengths = _lengths(subset_lengths)
+        self.n_timestamps = self._steps(n_timestamps)
+        self.num_frames = self.n_timestamps or 1
+        self.in_chans = input_channels(encoder)
+        for name in HANDED_ON:
+            if hasattr(encoder, name):
+                setattr(self, name, getattr(encoder, name))
+        taken = getattr(encoder, "coords_encoding", None)
+        if taken is not None or pooling == "attention":
+            self.coords_encoding = list(dict.fromkeys([*(taken or ()), *(["time"] if pooling == "attention" else [])]))
+        # A backbone that declares its features is asked anew each time, since a selection of layers changes them.
+        self._probed = None if hasattr(encoder, "feature_specs") else backbone_specs(encoder, self._size())
+        self.poolings: nn.ModuleList | None = None
+        self.adapter_layer_names: tuple[str, ...] = ()
+        if pooling == "attention":
+            width_of_key = KEY_CHANNELS if key_channels is None else key_channels
+            self.poolings = nn.ModuleList(
+                TemporalAttention(spec.channels, num_heads, width_of_key) for spec in self._inner_specs
+            )
+            self.adapter_layer_names = ("poolings",)
+        else:
+            for name, value in (("num_heads", num_heads), ("key_channels", key_channels)):
+                if value is not None:
+                    raise UserError(
+                        f"temporal.{name}={value} is of temporal=attention, not of {pooling}; leave it out."
+                    )
+
+    def _steps(self, n_timestamps: int | None) -> int | None:
+        """Return the number of time steps, or None where any will do."""
+        if n_timestamps is not None:
+            at_least("The number of time steps (backbone_temporal_n_timestamps)", n_timestamps, 1)
+        total = sum(self.subset_lengths) if self.subset_lengths else n_timestamps
+        if n_timestamps not in (None, total):
+            raise UserError(
+                f"temporal.subset_lengths={self.subset_lengths} are {total} time steps together, but there are "
+                f"{n_timestamps} (data.num_frames, or backbone_temporal_n_timestamps). Let them agree."
+            )
+        if self.pooling == "diff":
+            pooled = len(self.subset_lengths) if self.subset_lengths else total
+            if pooled not in (None, 2):
+                assert total is not None
+                instead = (
+                    "Write data.num_frames=2 with images of two frames, or temporal=none for images of one."
+                    if total == 1
+                    else f"Give two lengths as temporal.subset_lengths, such as [1, {total - 1}], or use another pooling."
+                )
+                raise UserError(f"Pooling diff takes two time steps, or two subsets of them; got {pooled}. {instead}")
+            return total or 2
+        if self.pooling == "concat" and total is None:
+            raise UserError(
+                "Pooling concat makes features as many times as wide as there are time steps: give their number as "
+                "backbone_temporal_n_timestamps."
+            )
+        return total
+
+    def _size(self) -> tuple[int, int]:
+        size = getattr(self.encoder, "img_size", None) or 224
+        return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+    @property
+    def _inner_specs(self) -> list[FeatureSpec]:
+        return list(self.encoder.feature_specs) if self._probed is None else self._probed  # type: ignore[arg-type]
+
+    @property
+    def feature_specs(self) -> list[FeatureSpec]:
+        """The pooled features."""
+        times = 1
+        if self.pooling == "concat":
+            times = len(self.subset_lengths) if self.subset_lengths else self.num_frames
+        return [replace(spec, channels=spec.channels * times) for spec in self._inner_specs]
+
+    @property
+    def readers(self) -> list[tuple[nn.Module, list[str]]]:
+        """Of backbones side by side, each with the bands that it reads."""
+        return self.encoder.readers  # type: ignore[return-value]
+
+    @property
+    def out_channels(self) -> list[int]:
+        """The width of each pooled feature."""
+        return [spec.channels for spec in self.feature_specs]
+
+    @property
+    def out_indices(self) -> list[int]:
+        """The layers that the backbone returns, where it can say so."""
+        return self.encoder.out_indices  # type: ignore[return-value]
+
+    @property
+    def select_layers(self) -> Callable[[Sequence[int]], None]:
+        """The backbone's own way of returning only some layers, where it has one."""
+        assert callable(self.encoder.select_layers)
+        return self._select_layers
+
+    def _select_layers(self, indices: Sequence[int]) -> None:
+        before = self.out_indices
+        self.encoder.select_layers(indices)  # type: ignore[operator]
+        if self.poolings is not None:
+            self.poolings = nn.ModuleList(self.poolings[before.index(layer)] for layer in self.out_indices)
+
+    def forward(
+        self, image: Image, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
+    ) -> list[Tensor]:
+        """Return the backbone's features of an image (B, C, T, H, W), pooled over time.
+
+        An image (B, C, H, W) is one time step. temporal_coords: (B, T, 2), year and day of year. location_coords: (B,
+        2).
+
+        Raises:
+            UserError: another number of time steps than declared, or coordinates that the backbone doesn't take.
+        """
+        if isinstance(image, Tensor):
+            series = _series(image)
+            batch, steps = series.shape[0], series.shape[2]
+            one_by_one: Image = series.transpose(1, 2).flatten(0, 1)
+        else:
+            several = {name: _series(one) for name, one in image.items()}
+            shapes = {(one.shape[0], one.shape[2]) for one in several.values()}
+            if len(shapes) != 1:
+                shown = ", ".join(f"{name} {tuple(one.shape)}" for name, one in several.items())
+                raise UserError(f"All modalities have as many samples and time steps; got {shown}.")
+            batch, steps = shapes.pop()
+            one_by_one = {name: one.transpose(1, 2).flatten(0, 1) for name, one in several.items()}
+        if self.n_timestamps not in (None, steps):
+            raise UserError(
+                f"This backbone was built for {self.n_timestamps} time steps (data.num_frames, temporal.subset_lengths "
+                f"or pooling diff); the image has {steps}."
+            )
+        coordinates = self._coordinates(batch, steps, temporal_coords, location_coords)
+        features = self.encoder(one_by_one, **coordinates)
+        position = None if temporal_coords is None or self.poolings is None else days(temporal_coords)
+        return [
+            self._pool(feature.unflatten(0, (batch, steps)), spec, place, position)
+            for place, (feature, spec) in enumerate(zip(features, self._inner_specs, strict=True))
+        ]
+
+    def _coordinates(
+        self, batch: int, steps: int, temporal_coords: Tensor | None, location_coords: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Return what of the coordinates goes to the backbone, once a time step."""
+        taken = getattr(self.encoder, "coords_encoding", ())
+        given: dict[str, Tensor] = {}
+        if temporal_coords is not None:
+            if temporal_coords.shape != (batch, steps, 2):
+                raise UserError(
+                    f"temporal_coords are ({batch}, {steps}, 2) for {steps} time steps; got "
+                    f"{tuple(temporal_coords.shape)}."
+                )
+            if "time" in taken or self.poolings is None:
+                given["temporal_coords"] = temporal_coords.flatten(0, 1).unsqueeze(1)
+        if location_coords is not None:
+            given["location_coords"] = location_coords.repeat_interleave(steps, dim=0)
+        if given and not hasattr(self.encoder, "coords_encoding"):
+            raise UserError(
+                f"{' and '.join(given)} are given, but {type(self.encoder).__name__} takes no coordinates; leave them "
+                "out."
+            )
+        return given
+
+    def _pool(self, series: Tensor, spec: FeatureSpec, place: int, position: Tensor | None) -> Tensor:
+        """Return one feature out of (B, T, ...), whose channels are where the spec's layout has them."""
+        if self.subset_lengths:
+            series = group_means(series, self.subset_lengths)
+            position = None if position is None else group_means(position, self.subset_lengths)
+        if self.poolings is None:
+            return pool(series, self.pooling, spec)
+        channels = channel_dim(spec)
+        if channels == -1:
+            return self.poolings[place](series, position)
+        return self.poolings[place](series.movedim(channels + 1, -1), position).movedim(-1, channels)
+
+
+def _series(image: Tensor) -> Tensor:
+    if image.ndim not in (4, 5):
+        raise UserError(f"A time series is (B, bands, time steps, rows, columns); got {tuple(image.shape)}.")
+    return image.unsqueeze(2) if image.ndim == 4 else image
+
+
+def _lengths(subset_lengths: Sequence[int] | None) -> list[int] | None:
+    if subset_lengths is None:
+        return None
+    lengths = list(subset_lengths)
+    if not lengths or min(lengths) < 1:
+        raise UserError(
+            f"temporal.subset_lengths are numbers of time steps, each 1 or more, such as [2, 3]; got {lengths}."
+        )
+    return lengths
+
+
+def _check_permutation(order: Sequence[int]) -> None:
+    if sorted(order) != list(range(len(order))):
+        raise UserError(
+            f"temporal.features_permute_op names each dimension once, such as [0, 3, 1, 2]; got {list(order)}."
+        )
+    log.info("temporal.features_permute_op changes nothing: where channels are is known from the backbone.")

@@ -1,0 +1,1 @@
+"""TerraTorch's backbones, where it is installed."""

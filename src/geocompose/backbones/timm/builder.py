@@ -1,0 +1,211 @@
+"""Every model of timm that returns feature maps, as timm itself builds it, with what other parts need to know of it."""
+
+import difflib
+import logging
+
+import timm
+import torch
+from timm.models import get_arch_pretrained_cfgs, is_model_pretrained
+from torch import nn
+
+from geocompose.backbones.foreign.arguments import image_size, input_channels
+from geocompose.backbones.foreign.probe import declare
+from geocompose.backbones.prithvi.weights import BandChoice
+from geocompose.backbones.timm.probe import Architecture, architecture_of, create, probe, reductions_of
+from geocompose.backbones.timm.weights import load_checkpoint, load_pretrained, pretraining_of
+from geocompose.errors import UserError, choices
+from geocompose.imagery.pretraining import Pretraining, of_own_file
+
+log = logging.getLogger("geocompose")
+
+# Arguments of timm that have a place of their own in `build_timm`.
+OWN_PLACE = {
+    "name": "backbone.name",
+    "model_name": "backbone.name",
+    "pretrained": "backbone.pretrained",
+    "bands": "backbone.bands",
+    "in_chans": "backbone.in_chans",
+    "img_size": "backbone.img_size",
+    "out_indices": "backbone.out_indices",
+    "ckpt_path": "backbone.ckpt_path",
+    "checkpoint_path": "backbone.ckpt_path",
+    "drop_path_rate": "backbone.drop_path_rate",
+}
+# Of the classifier that a backbone lacks (timm drops some of them without a word), or of timm's own wiring.
+NOT_OF_A_BACKBONE = (
+    *("num_classes", "global_pool", "num_features", "head_conv", "head_bias", "head_norm"),
+    *("features_only", "feature_cls", "pretrained_cfg", "pretrained_cfg_overlay", "device", "dtype"),
+)
+
+
+def build_timm(
+    name: str,
+    pretrained: bool = False,
+    bands: list[str] | None = None,
+    in_chans: int | None = None,
+    img_size: int | list[int] | None = None,
+    out_indices: list[int] | None = None,
+    ckpt_path: str | None = None,
+    drop_path_rate: float | None = None,
+    kwargs: dict[str, object] | None = None,
+    allow_random_bands: bool = False,
+    pretrained_on: dict[str, str | None] | None = None,
+) -> nn.Module:
+    """Return timm's own features module of the model `name`: images (B, C, H, W) in, a list of feature maps out.
+
+    The module carries `out_channels`, `feature_specs` (one a returned map), `in_chans`, `bands`, `img_size` (height
+    and width in pixels it was built for), `fixed_size` (it takes no other), `weights` (source and sha256, None if
+    random) and `pretraining` (what the weights have seen; None if random, or of a file of your own without
+    `pretrained_on`). Names in its state dict are timm's. Parameters that the returned maps don't depend on don't
+    require gradients. Within `torch.device("meta")` nothing is downloaded, read or allocated.
+
+    name: a name of `timm.list_models()`, with or without a tag of pretrained weights (`resnet50.a1_in1k`).
+    pretrained: load timm's weights, through the Hugging Face hub. Their filters go to red, green and blue by name.
+    bands: names of the input's bands; their number is `in_chans`.
+    in_chans: number of input channels where `bands` is null; null is 3. Channels without names get pretrained filters
+        as timm makes them: repeated, rescaled, or of one channel the sum of all.
+    img_size: height and width in pixels; null is the model's own. Models that need no size take any, and where they
+        have patches, whole ones: the size is rounded up to them.
+    out_indices: levels to return, ascending, negative ones from the end; null is all levels of a pyramid, and four
+        evenly spaced layers ending in the last of a model whose layers all have one stride.
+    ckpt_path: weights under timm's names (safetensors or torch); all names have to match but those of the classifier
+        and of layers that aren't returned.
+    drop_path_rate: stochastic depth from 0 to below 1; null is timm's default.
+    kwargs: further arguments of the model's class in timm.
+    allow_random_bands: consent to bands that the weights lack; their filters start randomly.
+    pretrained_on: `unit` and `level` that the weights of `ckpt_path` have seen; null is unknown, and nothing is asked
+        of data.
+
+    Raises:
+        UserError: a name, tag, band, argument, size, level or weight file that doesn't fit; says what does.
+    """
+    _check_name(name, pretrained)
+    if pretrained and ckpt_path:
+        raise UserError("backbone.pretrained=true and backbone.ckpt_path are two sources of weights: give one of them.")
+    bands, channels = input_channels(bands, in_chans)
+    size = image_size(img_size)
+    architecture = architecture_of(name)
+    arguments = {"in_chans": channels} | _arguments(name, architecture, size, drop_path_rate, kwargs or {})
+    # Arguments of the user's may change the number of levels, as `depth` does.
+    reductions = reductions_of(name, architecture, arguments) if kwargs else architecture.reductions
+    arguments["out_indices"] = _levels(name, reductions, out_indices)
+
+    own = size is None
+    size = architecture.input_size if size is None else size
+    if arguments.get("dynamic_img_size"):
+        # Such a model takes whole patches only. Where its own size isn't made of them, it never saw the rest; images of
+        # a given size are padded.
+        patch = max(reductions.values())
+        rows, columns = ((side if own else side + patch - 1) // patch * patch for side in size)
+        size = rows, columns
+        if not own:
+            arguments["img_size"] = size
+    found = probe(name, architecture, arguments, channels, size)
+    pretraining = pretraining_of(name) if pretrained else None
+    stated = None
+    if ckpt_path and pretrained_on is not None:
+        stated = of_own_file(pretrained_on, Pretraining(tuple(bands) if bands else (None,) * channels), name)
+    choice = BandChoice(bands, pretraining.names, allow_random_bands) if pretraining and bands else None
+    weights = None
+    on_meta = torch.get_default_device().type == "meta"
+    if on_meta:
+        module = found.module
+    elif pretrained:
+        module, weights = load_pretrained(name, architecture, arguments, choice)
+    else:
+        module = create(name, architecture, arguments)
+    found.apply_to(module)
+    if ckpt_path and not on_meta:
+        weights = load_checkpoint(module, name, architecture, arguments, ckpt_path)
+        if stated is None:
+            log.info(
+                "What the weights of backbone.ckpt_path=%s have seen is not known, so that nothing is asked of the "
+                "data; backbone.pretrained_on={unit: ..., level: ...} states it.",
+                ckpt_path,
+            )
+    if weights is None and not on_meta:
+        log.info("Backbone %s starts from random weights (backbone.pretrained=false).", name)
+    declare(
+        module,
+        specs=found.specs,
+        fixed_size=found.fixed_size,
+        channels=channels,
+        bands=bands,
+        size=size,
+        weights=weights,
+        pretraining=pretraining or stated,
+    )
+    return module
+
+
+def _check_name(name: str, pretrained: bool) -> None:
+    """Refuse a model or a tag that timm doesn't have, and `pretrained` for a model without weights."""
+    architecture, _, tag = name.partition(".")
+    models = timm.list_models()
+    if architecture not in models:
+        near = difflib.get_close_matches(architecture.lower(), models, n=3, cutoff=0.6)
+        guess = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+        raise UserError(
+            f"backbone.name={name}: timm {timm.__version__} has no such model. {guess}"
+            f"timm.list_models() lists all {len(models)}."
+        )
+    tags = [each for each in get_arch_pretrained_cfgs(architecture) if "." in each]
+    if tag and name not in tags:
+        have = choices(name, tags) if tags else f"It has none: write backbone.name={architecture}."
+        raise UserError(f"backbone.name={name}: timm has no weights tagged {tag!r} for {architecture}. {have}")
+    if pretrained and not is_model_pretrained(name):
+        others = [each for each in tags if is_model_pretrained(each)]
+        instead = choices(name, others) if others else "Write backbone.pretrained=false or choose another model."
+        raise UserError(f"backbone.pretrained=true: timm has no pretrained weights for {name}. {instead}")
+
+
+def _arguments(
+    name: str,
+    architecture: Architecture,
+    size: tuple[int, int] | None,
+    drop_path_rate: float | None,
+    kwargs: dict[str, object],
+) -> dict[str, object]:
+    """Return the arguments for timm: the user's, and those that let a model take any image size where it can."""
+    free = [each for each in architecture.arguments if each not in OWN_PLACE and each not in NOT_OF_A_BACKBONE]
+    for key in kwargs:
+        if key in OWN_PLACE:
+            raise UserError(f"backbone.kwargs.{key} has a place of its own: write {OWN_PLACE[key]}.")
+        if key in NOT_OF_A_BACKBONE or (key not in free and not architecture.open_ended):
+            raise UserError(
+                f"backbone.kwargs.{key}: a backbone of timm's {architecture.class_name} doesn't take it. "
+                f"{choices(key, free)}"
+            )
+    arguments = dict(kwargs)
+    if drop_path_rate is not None:
+        if not 0 <= drop_path_rate < 1:
+            raise UserError(f"backbone.drop_path_rate is a share from 0 to below 1; got {drop_path_rate}.")
+        if "drop_path_rate" not in architecture.arguments and not architecture.open_ended:
+            raise UserError(f"backbone.drop_path_rate={drop_path_rate}: {name} has no stochastic depth; write null.")
+        arguments["drop_path_rate"] = drop_path_rate
+    if "dynamic_img_size" in architecture.arguments:
+        arguments.setdefault("dynamic_img_size", True)
+    if "strict_img_size" in architecture.arguments:
+        arguments.setdefault("strict_img_size", False)
+    if size is not None and "img_size" in architecture.arguments:
+        arguments["img_size"] = size
+    return arguments
+
+
+def _levels(name: str, reductions: dict[int, int], out_indices: list[int] | None) -> list[int]:
+    """Return the levels to return, in timm's numbers."""
+    if not reductions:
+        raise UserError(f"backbone.name={name}: this model of timm returns no feature maps, so it can be no backbone.")
+    numbers = list(reductions)
+    if out_indices is None:
+        if len(set(reductions.values())) == 1 and len(numbers) > 4:
+            return [numbers[len(numbers) * quarter // 4 - 1] for quarter in (1, 2, 3, 4)]
+        return numbers
+    given = f"backbone.out_indices={list(out_indices)}"
+    first, last = numbers[0], numbers[-1]
+    levels = [last + 1 + index if index < 0 else index for index in out_indices]
+    if not levels or not set(levels) <= set(numbers):
+        raise UserError(f"{given}: {name} has {len(numbers)} levels, {first} to {last} (or {first - last - 1} to -1).")
+    if levels != sorted(set(levels)):
+        raise UserError(f"{given}: name each level once, in ascending order.")
+    return levels

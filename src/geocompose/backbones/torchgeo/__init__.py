@@ -1,0 +1,1 @@
+"""torchgeo's models as backbones."""

@@ -1,0 +1,1 @@
+"""transformers' AutoBackbone models as backbones."""

@@ -1,0 +1,157 @@
+"""Every backbone of transformers (`AutoBackbone`), by its model type, a folder or a model of the hub."""
+
+import logging
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from geocompose.backbones.foreign.arguments import four_of, image_size, input_channels, levels
+from geocompose.backbones.foreign.probe import Probe, on_meta, probe, refuse_size, whole_patches
+from geocompose.backbones.foreign.weights import input_bands, load_file
+from geocompose.backbones.prithvi.weights import BandChoice
+from geocompose.backbones.transformers.config import OWN_CHANNELS, Definition, definition
+from geocompose.backbones.transformers.weights import load_pretrained, pretraining_of
+from geocompose.catalog.transformers import TYPES
+from geocompose.errors import FOREIGN_ERRORS, UserError
+from geocompose.imagery.band_names import band_names
+
+log = logging.getLogger("geocompose")
+
+USUAL_SIZE = (224, 224)
+
+
+class TransformersBackbone(nn.Module):
+    """A backbone of transformers that returns its feature maps as a list; its own names stand behind `model.`."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """Wrap a backbone; `patch_size` is its config's, for whoever reads tokens."""
+        super().__init__()
+        self.model = model
+        self.patch_size = getattr(model.config, "patch_size", None)
+        self.img_size: tuple[int, int] | None = None
+        self.fixed_size = False
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Return the features of an image (B, C, H, W), finest first.
+
+        Raises:
+            UserError: the model takes images of one size, and this is another one.
+        """
+        # A model of 64 x 96 pixels may take 96 x 64 without a word, which are as many patches.
+        if self.fixed_size and tuple(image.shape[-2:]) != self.img_size:
+            raise UserError(
+                f"This backbone takes images of {self.img_size} pixels only (backbone.img_size); got "
+                f"{tuple(image.shape[-2:])}."
+            )
+        return list(self.model(image).feature_maps)
+
+
+def build_transformers(
+    name: str,
+    pretrained: bool = False,
+    bands: list[str] | None = None,
+    in_chans: int | None = None,
+    img_size: int | list[int] | None = None,
+    out_indices: list[int] | None = None,
+    ckpt_path: str | None = None,
+    pretrained_bands: list[str] | None = None,
+    allow_random_bands: bool = False,
+    kwargs: dict[str, object] | None = None,
+) -> nn.Module:
+    """Return a backbone of transformers: images (B, C, H, W) in, a list of feature maps out.
+
+    It carries `out_channels`, `feature_specs`, `in_chans`, `bands`, `img_size`, `fixed_size` (it takes no other),
+    `weights` (source and sha256, None if random) and `pretraining`. Names in its state dict are transformers', behind
+    `model.`. Parameters that the returned maps don't depend on don't require gradients. Within `torch.device("meta")`
+    no weights are downloaded, read or allocated; of a folder or a model of the hub, config.json is read, since it says
+    what the model is.
+
+    name: a model type with its default config (`dinov2`, `swinv2`, ...), a folder that `save_pretrained` wrote, or a
+        model of the hub (`facebook/dinov2-small`).
+    pretrained: load the weights of that folder or model.
+    bands: names of the input's bands. Pretrained filters go to the weights' bands by name.
+    in_chans: number of input channels where `bands` is null; null is 3.
+    img_size: height and width in pixels; null is the config's. Position encodings keep the config's size and are
+        interpolated, where the model does so; models that take one size only are made for this one.
+    out_indices: levels to return, ascending, in transformers' numbers: 0 is the stem where there is one; negative ones
+        count from the end. Null: all stages of a pyramid, and four evenly spaced layers ending in the last where all
+        have one stride.
+    ckpt_path: weights under transformers' names (safetensors or torch), of the backbone alone.
+    pretrained_bands: bands of the weights, in their order; null is red, green, blue.
+    allow_random_bands: consent to bands that the weights lack.
+    kwargs: keys of the model's config, such as {hidden_size: 384}.
+
+    Raises:
+        UserError: a name, key, band, size, level or weights that don't fit; says what does.
+    """
+    if pretrained and ckpt_path:
+        raise UserError("backbone.pretrained=true and backbone.ckpt_path are two sources of weights: give one of them.")
+    if pretrained and name in TYPES:
+        raise UserError(
+            f"backbone.pretrained=true: {name} is a type of models, without weights of its own. Write "
+            "backbone.name=MODEL, a model of the Hugging Face hub such as facebook/dinov2-small, or a folder."
+        )
+    made_of = definition(name, kwargs or {})
+    names, channels = input_channels(bands, in_chans)
+    if made_of.channels_key is None and channels != OWN_CHANNELS:
+        raise UserError(
+            f"backbone.name={name}: transformers' {made_of.model_type} takes {OWN_CHANNELS} channels only, here are "
+            f"{channels}. Name {OWN_CHANNELS} bands, or choose another backbone."
+        )
+    choice = None
+    if pretrained:
+        given = None if pretrained_bands is None else band_names("backbone.pretrained_bands", pretrained_bands)
+        own, of_weights = input_bands(names, channels, given, made_of.channels, name)
+        choice = BandChoice(own, of_weights, allow_random_bands)
+    size = whole_patches(image_size(img_size) or made_of.image_size or USUAL_SIZE, made_of.whole_cells)
+    found, made_for, chosen = _probe(name, made_of, channels, size, out_indices)
+    on_meta_device = torch.get_default_device().type == "meta"
+    pretraining = weights = None
+    if choice is not None:
+        pretraining = pretraining_of(name, choice.pretrained_bands, read=not on_meta_device)
+    module = found.module
+    if not on_meta_device:
+        model = made_of.create(channels, made_for, chosen)
+        if choice is not None:
+            idle = {parameter.removeprefix("model.") for parameter in found.idle_parameters}
+            weights = load_pretrained(model, made_of, name, made_for, chosen, choice, idle)
+        if ckpt_path:
+            more = "A whole model's weights are loaded from its folder: backbone.name=FOLDER backbone.pretrained=true."
+            weights = load_file(model, ckpt_path, ["model.", f"{model.base_model_prefix}."], name, more)
+        if weights is None:
+            log.info("Backbone %s starts from random weights (backbone.pretrained=false).", name)
+        module = TransformersBackbone(model)
+    return found.declare(module, channels=channels, bands=names, size=size, weights=weights, pretraining=pretraining)
+
+
+def _probe(
+    name: str, made_of: Definition, channels: int, size: tuple[int, int], out_indices: list[int] | None
+) -> tuple[Probe, tuple[int, int] | None, list[int]]:
+    """Return what the backbone returns, the size it has to be made for (None: its own), and the levels that it returns."""
+    chosen = None if out_indices is None else levels(name, _numbers(made_of), out_indices)
+    errors: list[BaseException] = []
+    for made_for in (None, size) if made_of.image_size not in (None, size) else (None,):
+        try:
+            with on_meta(), torch.no_grad():
+                every = TransformersBackbone(made_of.create(channels, made_for, made_of.stages)).to("meta").eval()
+                maps = every(torch.empty(1, channels, *size))
+            if chosen is None:
+                flat = len({tuple(each.shape[1:]) for each in maps}) == 1
+                chosen = four_of(made_of.stages) if flat else made_of.stages
+            create = partial(made_of.create, channels, made_for, chosen)
+            part = f"the backbone {name}"
+            found = probe(lambda create=create: TransformersBackbone(create()), channels, size, part=part)  # type: ignore[misc]
+        except UserError:
+            raise
+        except FOREIGN_ERRORS as error:
+            errors.append(error)
+            continue
+        return found, made_for, chosen
+    own = made_of.image_size
+    advice = f"Try backbone.img_size=[{own[0]},{own[1]}]." if own and own != size else "Choose another model."
+    raise refuse_size(name, size, channels, errors[0], advice) from errors[0]
+
+
+def _numbers(made_of: Definition) -> list[int]:
+    return list(range(made_of.stages[-1] + 1))

@@ -1,0 +1,33 @@
+"""Overrides of the command line, taken apart: what tells a sweep's cells from each other, and what is Hydra's own."""
+
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+
+def key_and_value(override: str) -> tuple[str, str]:
+    """Return an override's key, without Hydra's plus signs, and its value as text."""
+    key, _, value = override.partition("=")
+    return key.lstrip("+"), value
+
+
+def swept_keys(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Return the keys that have not the same value in all cells, in the order of the command line."""
+    values = [dict(map(key_and_value, overrides)) for overrides in cells]
+    keys = dict.fromkeys(key for found in values for key in found)
+    return [key for key in keys if len({found.get(key) for found in values}) > 1]
+
+
+def own_overrides(overrides: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """Return what Hydra needs of a sweep's overrides for the sweep's own configuration: options of groups, and its own.
+
+    Hydra composes that configuration without what is swept, where `data.root=DIR` may have no place yet because the
+    option that it belongs to is swept over. Values are for the cells alone.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException:
+        return list(overrides)  # Hydra says what is wrong with them
+    kept = [one for one in parsed if one.is_hydra_override() or one.key_or_group in groups]
+    return [one.input_line for one in kept if one.input_line is not None]

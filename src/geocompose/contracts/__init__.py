@@ -1,0 +1,1 @@
+"""What parts say of each other: features, needs, shapes."""

@@ -1,0 +1,194 @@
+"""The shapes of features, and the specs that explain them."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from geocompose.contracts.features import FeatureSpec
+from geocompose.errors import UserError
+
+MOST_PREFIX_TOKENS = 16  # class and register tokens
+LONG = 16  # further columns than rows from which on a border that is lost counts for nothing
+MOST_LOST_CELLS = 4  # of a map's rows or columns at its borders; Inception's and Xception's maps lose up to three
+
+
+def check_list(features: Any, backbone: str) -> None:
+    """Refuse what a backbone returns if it is no list of tensors.
+
+    Raises:
+        UserError: says what came, and what to return.
+    """
+    if isinstance(features, list | tuple) and all(isinstance(feature, Tensor) for feature in features):
+        return
+    if isinstance(features, dict):
+        keys = ", ".join(map(repr, features))
+        given = ", ".join(f"features[{key!r}]" for key in list(features)[:3])
+        raise UserError(
+            f"The backbone {backbone} returns a dict with the keys {keys}; a backbone returns a list of tensors, the "
+            f"finest map first. Return such a list, for example [{given}{', ...' if len(features) > 3 else ''}]."
+        )
+    if isinstance(features, Tensor):
+        raise UserError(
+            f"The backbone {backbone} returns one tensor of shape {tuple(features.shape)}; a backbone returns a list "
+            "of tensors. Return [features] and set out_channels to a list of one width."
+        )
+    kinds = ""
+    if isinstance(features, list | tuple):
+        kinds = " of " + ", ".join(dict.fromkeys(type(feature).__name__ for feature in features))
+    raise UserError(
+        f"The backbone {backbone} returns {type(features).__name__}{kinds}; a backbone returns a list of tensors."
+    )
+
+
+def check_declared(
+    features: Any, specs: Sequence[FeatureSpec], image_size: tuple[int, int], backbone: str, *, exact: bool
+) -> None:
+    """Refuse features that are not as their backbone declares them.
+
+    exact: whether the image is a whole number of cells of every feature; if not, rows and columns are not looked at.
+
+    Raises:
+        UserError: says which feature, how it is declared, and what it is.
+    """
+    check_list(features, backbone)
+    cure = "Mend feature_specs, or leave them out: then the features are looked at."
+    if len(features) != len(specs):
+        raise UserError(
+            f"The backbone {backbone} declares {len(specs)} features (feature_specs) and returns {len(features)}. "
+            f"{cure}"
+        )
+    for place, (feature, spec) in enumerate(zip(features, specs, strict=True)):
+        wanted, found = shape_of(spec, image_size), tuple(feature.shape)
+        same = len(found) == len(wanted) and found[channel_dim(spec)] == spec.channels
+        if not same or (exact and not _alike(found, wanted, spec)):
+            raise UserError(
+                f"The backbone {backbone} declares its feature {place} (feature_specs) as {spec}, which is "
+                f"{wanted[1:]} beside the batch for {image_size[0]} x {image_size[1]} pixels, but returns {found[1:]}. "
+                f"{cure}"
+            )
+
+
+def _alike(found: tuple[int, ...], wanted: tuple[int, ...], spec: FeatureSpec) -> bool:
+    """Return whether a feature has as many cells as declared, but for a border that convolutions without padding lose."""
+    if spec.layout not in ("NCHW", "NHWC"):
+        return found[1:] == wanted[1:]
+    first = 2 if spec.layout == "NCHW" else 1
+    pairs = zip(found[first : first + 2], wanted[first : first + 2], strict=True)
+    return all(cells - MOST_LOST_CELLS <= there <= cells + 1 for there, cells in pairs)
+
+
+def channel_dim(spec: FeatureSpec) -> int:
+    """Return the dimension of a feature's channels."""
+    return 1 if spec.layout in ("NCHW", "vector") else -1
+
+
+def observe(
+    features: Sequence[Tensor],
+    widths: list[int],
+    image_size: tuple[int, int],
+    *,
+    part: str,
+    patch: object = None,
+    num_frames: int = 1,
+) -> list[FeatureSpec]:
+    """Return the specs of features by their shapes, for an image of this size and so many frames.
+
+    patch: the backbone's `patch_size`, where it has one.
+
+    Raises:
+        UserError: a feature is not as wide as `widths` says, or no layout fits its shape.
+    """
+    if len(features) != len(widths):
+        raise UserError(f"{part} declares {len(widths)} features ({widths}) and returns {len(features)}.")
+    change = "Set out_channels=[{}]." if len(widths) == 1 else "Set its width in out_channels to {}."
+    return [
+        _spec(tuple(feature.shape), width, image_size, part, patch, num_frames, change)
+        for feature, width in zip(features, widths, strict=True)
+    ]
+
+
+def _spec(
+    shape: tuple[int, ...],
+    width: int,
+    image_size: tuple[int, int],
+    part: str,
+    patch: object,
+    num_frames: int,
+    change: str,
+) -> FeatureSpec:
+    if len(shape) == 4:
+        strides_first = _stride(shape[2:], image_size) if shape[1] == width else None
+        strides_last = _stride(shape[1:3], image_size) if shape[3] == width else None
+        if strides_first is not None:
+            return FeatureSpec(width, strides_first, "NCHW")
+        if strides_last is not None:
+            return FeatureSpec(width, strides_last, "NHWC")
+    if len(shape) == 2 and shape[1] == width:
+        return FeatureSpec(width, 1, "vector")
+    if len(shape) == 3 and shape[2] == width:
+        if num_frames > 1 and not patch:
+            raise UserError(
+                f"{part} returns tokens {shape} for {num_frames} frames, which several patches could explain: give the "
+                "backbone an attribute patch_size (pixels), or feature_specs."
+            )
+        sizes = [patch[-1] if isinstance(patch, list | tuple) else patch] if patch else range(1, min(image_size) + 1)
+        for size in sizes:
+            if not isinstance(size, int) or image_size[0] % size or image_size[1] % size:
+                continue
+            cells = (image_size[0] // size) * (image_size[1] // size)
+            # Frames may be held apart, put together by a tubelet, or pooled.
+            for frames in (count for count in range(num_frames, 0, -1) if num_frames % count == 0):
+                prefix = shape[1] - frames * cells
+                if 0 <= prefix <= MOST_PREFIX_TOKENS:
+                    return FeatureSpec(width, size, "tokens", num_prefix_tokens=prefix, num_frames=frames)
+    if len(shape) == 4:
+        square = [_stride(cells, image_size) is not None for cells in (shape[2:], shape[1:3])]
+        widths = [w for w, fits in zip((shape[1], shape[3]), square, strict=True) if fits]
+        if len(widths) == 1:
+            raise UserError(
+                f"{part} returns a feature of shape {shape} for an image of {image_size[0]} x {image_size[1]} pixels, "
+                f"declared {width} wide (out_channels): as a map it is {widths[0]} wide. {change.format(widths[0])}"
+            )
+    raise UserError(
+        f"{part} returns a feature of shape {shape} for an image of {image_size[0]} x {image_size[1]} pixels, declared "
+        f"{width} wide (out_channels): neither tokens (B, prefix + rows * columns, width), nor a map (B, width, rows, "
+        "columns) or (B, rows, columns, width), nor a vector (B, width)."
+    )
+
+
+def _stride(cells: tuple[int, ...], image_size: tuple[int, int]) -> int | Fraction | None:
+    """Return the stride that explains a map's rows and columns, or None where the two directions disagree.
+
+    It is exact where both directions agree exactly, or the columns are whole cells; where a border is lost, it is what
+    the further cells of a long image say, on which the border has no part.
+    """
+    if not all(cells):
+        return None
+    by_row, by_column = (Fraction(pixels, count) for pixels, count in zip(image_size, cells, strict=True))
+    if by_row == by_column:
+        return int(by_row) if by_row.denominator == 1 else by_row
+    whole = by_column.denominator == 1 and cells[0] == image_size[0] // by_column > 0  # a row of cells is cut short
+    if not whole and not 0.6 < by_row / by_column < 1.67:
+        return None
+    further = cells[1] - cells[0]
+    if by_column.denominator > 1 and further >= LONG:
+        return max(1, round(Fraction(image_size[1] - image_size[0], further)))
+    return max(1, round(by_column))
+
+
+def features_like(specs: Sequence[FeatureSpec], image_size: tuple[int, int]) -> list[Tensor]:
+    """Return shape-only features as `specs` describe them, for one image of a size that every stride divides."""
+    return [torch.empty(shape_of(spec, image_size), device="meta") for spec in specs]
+
+
+def shape_of(spec: FeatureSpec, image_size: tuple[int, int]) -> tuple[int, ...]:
+    """Return the shape of a feature as its spec says, for one image of this size."""
+    rows, columns = (int(pixels / Fraction(spec.stride)) for pixels in image_size)
+    if spec.layout == "vector":
+        return (1, spec.channels)
+    if spec.layout == "tokens":
+        return (1, spec.num_prefix_tokens + spec.num_frames * rows * columns, spec.channels)
+    return (1, spec.channels, rows, columns) if spec.layout == "NCHW" else (1, rows, columns, spec.channels)

@@ -1,0 +1,1 @@
+"""What a composition costs: parameters, operations, memory."""

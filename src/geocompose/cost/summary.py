@@ -1,0 +1,91 @@
+"""What a model consists of and costs: parts with shapes in and out, parameters, and operations of one forward."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from geocompose.contracts.meta import input_channels, meta_forward, meta_image
+
+
+@dataclass(frozen=True)
+class PartSummary:
+    """One part: shapes are without the batch. modalities: names of the images that it takes, where it takes several."""
+
+    part: str
+    names: list[str]
+    modalities: list[str]
+    shapes_in: list[tuple[int, ...]]
+    shapes_out: list[tuple[int, ...]]
+    parameters: int
+    trainable: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A model's parts, parameters and GFLOPs (2 a multiply-add, one image, forward)."""
+
+    parts: list[PartSummary]
+    parameters: int
+    trainable: int
+    gflops: float
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what a run's record keeps."""
+        return {"parameters": self.parameters, "trainable": self.trainable, "gflops": round(self.gflops, 4)}
+
+
+def summarize(model: nn.Module, *, image_size: tuple[int, int], num_frames: int = 1) -> Summary:
+    """Return the summary of a model of encoder, neck, decoder, head and auxiliary heads, for one image of this size.
+
+    Nothing is computed: the forward runs on the meta device.
+    """
+    shapes: dict[str, tuple[list[str], list[tuple[int, ...]], list[tuple[int, ...]]]] = {}
+    parts = {name: getattr(model, name) for name in ("encoder", "neck", "decoder", "head")}
+    parts |= {f"auxiliary {name}": part for name, part in model.aux_heads.items()}  # type: ignore[union-attr,operator]
+    hooks = [
+        part.register_forward_hook(
+            lambda _, given, returned, name=name: shapes.update(
+                {name: (_modalities(given), _shapes(given), _shapes(returned))}
+            )
+        )
+        for name, part in parts.items()
+    ]
+    try:
+        with FlopCounterMode(display=False) as counter:
+            meta_forward(model, meta_image(input_channels(parts["encoder"]), num_frames, image_size))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    rows = [PartSummary(name, _names(part), *shapes[name], *_count(part)) for name, part in parts.items()]
+    return Summary(rows, *_count(model), counter.get_total_flops() / 1e9)
+
+
+def _modalities(given: Any) -> list[str]:
+    image = given[0] if given else None
+    return list(image) if isinstance(image, Mapping) else []
+
+
+def _shapes(value: Any) -> list[tuple[int, ...]]:
+    if isinstance(value, Tensor):
+        return [tuple(value.shape[1:])]
+    if isinstance(value, Mapping):  # an image of each modality
+        value = list(value.values())
+    return [shape for item in value for shape in _shapes(item)] if isinstance(value, list | tuple) else []
+
+
+def _names(part: nn.Module) -> list[str]:
+    if isinstance(part, nn.Sequential):
+        return [type(step).__name__ for step in part]
+    adapters = getattr(part, "peft_config", None)  # a backbone within PEFT's model
+    if adapters:
+        methods = ", ".join(str(config.peft_type.value) for config in adapters.values())
+        return [f"{type(part.get_base_model()).__name__}, {methods}"]  # type: ignore[operator]
+    return [type(part).__name__]
+
+
+def _count(module: nn.Module) -> tuple[int, int]:
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in module.parameters()]
+    return sum(size for size, _ in sizes), sum(size for size, trains in sizes if trains)

@@ -1,0 +1,62 @@
+"""Scores without a network, on the same split and samples: what a model has to beat."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from geocompose.data.baselines import images, pixels
+from geocompose.data.baselines.water import INDEX_BANDS, check_index, water_index
+from geocompose.errors import UserError, choices
+from geocompose.imagery.target import Kind, Target
+
+if TYPE_CHECKING:
+    from geocompose.data.module import SceneData
+
+BASELINES: Mapping[Kind, tuple[str, ...]] = {
+    "segmentation": ("constant", "logistic", "mndwi", "ndwi"),
+    "regression": ("constant", "linear"),
+    "classification": ("constant", "logistic"),
+    "multilabel": ("constant", "logistic"),
+    "scalar_regression": ("constant", "linear"),
+}
+MAX_PIXELS = 500_000
+
+
+def check(names: Sequence[str], target: Target, band_names: Sequence[str], num_frames: int = 1) -> None:
+    """Refuse a baseline that this kind of data does not have, or has no classes or bands for.
+
+    Raises:
+        UserError: names the baseline and what it needs.
+    """
+    for name in names:
+        if name not in BASELINES[target.kind]:
+            raise UserError(
+                f"data.baselines has no {name!r} for {target.kind}. {choices(name, BASELINES[target.kind])}"
+            )
+        if name in INDEX_BANDS:
+            if num_frames > 1:
+                raise UserError(
+                    f"The baseline {name} is of images of one frame; these have {num_frames} (data.num_frames). Leave "
+                    "it out of data.baselines."
+                )
+            check_index(name, target, band_names)
+
+
+def run_baselines(data: "SceneData", names: Sequence[str], max_pixels: int = MAX_PIXELS) -> list[dict[str, Any]]:
+    """Return for each baseline its `name`, a `detail` in words and its test `metrics` (`geocompose.scores`).
+
+    data: after `setup`. Each is fitted to its training samples - where pixels have labels, to `max_pixels` of them,
+    drawn where there are more - and scored once by what is pooled over all labelled test pixels or images.
+    names: `constant`, the most frequent class (or, of several, those that most images have), or the mean; `logistic`,
+    logistic regression (C = 1) on the selected bands of a pixel (in all frames), or on their means and deviations in an
+    image, standardised; `linear`, linear regression on the same (ridge, alpha = 1); `mndwi` and `ndwi`, a water index
+    above the threshold with the highest mIoU on the training pixels, of all thresholds there are.
+
+    Raises:
+        UserError: see `check`; also training pixels of one class only.
+    """
+    check(names, data.target, data.band_names, data.inputs.num_frames)
+    rules = pixels if data.target.pixel_wise else images
+    fitted = {"constant": rules.constant, "logistic": rules.logistic, "linear": rules.linear}
+    return [
+        water_index(data, name, max_pixels) if name in INDEX_BANDS else fitted[name](data, max_pixels) for name in names
+    ]

@@ -1,0 +1,1 @@
+"""Files found, named and paired."""

@@ -1,0 +1,109 @@
+"""Further rasters of each image, on its grid: how a configuration names them, and which file belongs to which image."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from geocompose.data.files.file_names import match_files, some
+from geocompose.data.files.patterns import key_of
+from geocompose.errors import UserError, choices
+from geocompose.imagery.units import Values
+
+_OF_VALUES = ("unit", "level", "offset", "scale")
+
+
+@dataclass(frozen=True)
+class MoreImages:
+    """A further raster of each image.
+
+    images: pattern relative to the data set's folder; what `*` matches in the names pairs it with its image.
+    band_names: its bands in file order; None means the names that the files carry.
+    nodata: value of pixels without data (NaN allowed); None means what each file declares.
+    values: what its values are, as far as that is stated: keys unit, level, offset and scale, as those of the data.
+    """
+
+    images: str
+    band_names: list[str] | None = None
+    nodata: float | None = None
+    values: Values = field(default_factory=Values)
+
+
+def read_more(given: Sequence[Mapping[str, Any]] | None) -> list[MoreImages]:
+    """Return what `data.more_images` says.
+
+    Raises:
+        UserError: an entry has another key, no pattern, or a value of another kind.
+    """
+    known = ["images", "band_names", "nodata", *_OF_VALUES]
+    found = []
+    for number, entry in enumerate(given or ()):
+        where = f"data.more_images[{number}]"
+        for key in entry:
+            if key not in known:
+                raise UserError(f"{where} has no key {key!r}. {choices(key, known)}")
+        images, names, nodata = (entry.get(key) for key in known[:3])
+        if not isinstance(images, str):
+            raise UserError(f"{where}.images is a pattern such as '*_S1Hand.tif'; got {images!r}.")
+        if names is not None and not (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
+            raise UserError(f"{where}.band_names is a list of names such as [VV, VH], or null; got {names!r}.")
+        if not _is_number(nodata):
+            raise UserError(f"{where}.nodata is a number, nan included, or null; got {nodata!r}.")
+        for key in ("offset", "scale"):
+            if not _is_number(entry.get(key, 0)):
+                raise UserError(f"{where}.{key} is a number, or null; got {entry[key]!r}.")
+        values = Values(**{key: entry[key] for key in _OF_VALUES if key in entry}, group=where)
+        found.append(MoreImages(images, None if names is None else list(names), nodata, values))
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def all_files(folder: Path, given: Sequence[Mapping[str, Any]] | None) -> set[Path]:
+    """Return every file under `folder` that the patterns of further images match: these are no images themselves.
+
+    Raises:
+        UserError: a pattern matches nothing.
+    """
+    return {
+        path
+        for number, more in enumerate(read_more(given))
+        for path in match_files(folder, more.images, f"data.more_images[{number}].images")
+    }
+
+
+def partners(
+    folder: Path, pattern: str, images: Sequence[Path], given: Sequence[Mapping[str, Any]] | None
+) -> list[list[Path]]:
+    """Return for each entry of `data.more_images` the file of each image.
+
+    pattern: that of the images, relative to `folder`. Where several files have an image's key, its own folder's is
+        meant.
+
+    Raises:
+        UserError: an image has no such file, or several.
+    """
+    found = []
+    for number, more in enumerate(read_more(given)):
+        by_key: dict[str, list[Path]] = {}
+        for path in match_files(folder, more.images, f"data.more_images[{number}].images"):
+            by_key.setdefault(key_of(more.images, path.relative_to(folder).as_posix()), []).append(path)
+        keys = [key_of(pattern, image.relative_to(folder).as_posix()) for image in images]
+        found.append(
+            [_one(by_key.get(key, []), image, number, more, pattern) for key, image in zip(keys, images, strict=True)]
+        )
+    return found
+
+
+def _one(candidates: Sequence[Path], image: Path, number: int, more: MoreImages, pattern: str) -> Path:
+    beside = [path for path in candidates if path.parent == image.parent]
+    chosen = candidates if len(candidates) == 1 else beside
+    if len(chosen) == 1:
+        return chosen[0]
+    key = f"data.more_images[{number}].images={more.images}"
+    alike = f"The text matched by * must be equal there and in data.images={pattern}."
+    if not candidates:
+        raise UserError(f"The image {image} has no file that {key} matches. {alike}")
+    raise UserError(f"The image {image} has several files that {key} matches: {some(map(str, candidates))}. {alike}")

@@ -1,0 +1,1 @@
+"""Pixels and labels read from rasters."""

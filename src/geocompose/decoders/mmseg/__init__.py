@@ -1,0 +1,1 @@
+"""mmsegmentation's decode heads as decoders."""

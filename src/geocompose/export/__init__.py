@@ -1,0 +1,1 @@
+"""Models for other programs: bundles and exchange formats."""

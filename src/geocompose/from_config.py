@@ -1,0 +1,179 @@
+"""From a configuration to data and models."""
+
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import hydra.utils
+import numpy as np
+import torch
+from torch import nn
+
+from geocompose.catalog.origin import is_ours
+from geocompose.configuration.instantiation import instantiate
+from geocompose.configuration.signatures import arguments as arguments_of
+from geocompose.contracts.meta import input_channels
+from geocompose.errors import UserError
+from geocompose.factory import EncoderDecoderFactory
+from geocompose.imagery.agreement import consents, with_consent
+from geocompose.imagery.band_choice import chosen_bands
+from geocompose.imagery.coordinates import left_off
+from geocompose.imagery.samples import Inputs
+from geocompose.imagery.target import Target
+from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.parts import building
+from geocompose.trial import Trial
+from geocompose.wiring import Plan
+
+if TYPE_CHECKING:
+    from geocompose.data.module import SceneData
+
+log = logging.getLogger("geocompose")
+
+
+def build_data(config: Mapping[str, Any]) -> "SceneData":
+    """Return the data module, with the bands chosen that data and backbone agree on.
+
+    Raises:
+        UserError: `data.bands` and `backbone.bands` differ, or the data lacks a band.
+    """
+    data: SceneData = instantiate(config["data"])
+    data.use_bands(chosen_bands(config, data.band_names))
+    return data
+
+
+def seed_weights(seed: int) -> None:
+    """Seed everything that draws random numbers, before a model is built."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - for libraries that still draw from numpy's global state
+    torch.manual_seed(seed)
+
+
+@dataclass(frozen=True)
+class BuiltModel:
+    """A model, and what the factory planned for it."""
+
+    model: EncoderDecoderModel
+    plan: Plan
+
+
+def build_model(config: Mapping[str, Any], *, inputs: Inputs, target: Target) -> BuiltModel:
+    """Return the model that a configuration composes for such samples.
+
+    target: what the data's labels are.
+
+    Raises:
+        UserError: the task is not for such labels, or the parts don't fit together or to the data.
+    """
+    factory, arguments = _composed(config, inputs, target, None)
+    model = factory.build_model(**arguments)
+    assert factory.plan is not None
+    _check_channels(config, model.encoder, inputs.bands)
+    _tell_weights(model.encoder)
+    off = left_off(model.encoder, inputs.coordinates)
+    if off is not None:
+        log.info(off)
+    return BuiltModel(model, factory.plan)
+
+
+def _tell_weights(encoder: nn.Module) -> None:
+    """Say in a line where the backbone's weights came from, if they are not random."""
+    origin = getattr(encoder, "weights", None)
+    if isinstance(origin, Mapping):  # somebody's own class may call something else so
+        sources = [str(value) for key, value in origin.items() if str(key).rpartition(".")[2] == "source"]
+        log.info("The backbone's weights were loaded from %s.", ", ".join(sources))
+
+
+def trial_model(
+    config: Mapping[str, Any],
+    *,
+    inputs: Inputs,
+    target: Target,
+    image_size: tuple[int, int] | None = None,
+    keeping: Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]] | None = None,
+) -> Trial:
+    """Return what `build_model` would plan, and its model in shapes alone: nothing is read, downloaded or allocated.
+
+    image_size: rows and columns of an image; a sample's where null. keeping: takes the backbone's constructor and
+        returns the one to call, for who tries a backbone many times.
+
+    Raises:
+        UserError: see `build_model`.
+    """
+    factory, arguments = _composed(config, inputs, target, image_size)
+    if keeping is not None:
+        arguments["backbone"] = keeping(arguments["backbone"])
+    trial = factory.trial(**arguments)
+    _check_channels(config, trial.model.encoder, inputs.bands)
+    return trial
+
+
+def _composed(
+    config: Mapping[str, Any], inputs: Inputs, target: Target, image_size: tuple[int, int] | None
+) -> tuple[EncoderDecoderFactory, dict[str, Any]]:
+    """Return the factory for such samples, and the arguments with which it builds what a configuration composes."""
+    kind = task_kind(config["task"]["_target_"])
+    if kind != target.kind:
+        raise UserError(
+            f"task={kind} needs labels of that kind, but this data has labels for task={target.kind}. Write "
+            f"task={target.kind}, or choose other data."
+        )
+    size = image_size or (inputs.tile_px, inputs.tile_px)
+    backbone = with_consent(_told_bands(config["backbone"], inputs.bands), consented="band" in consents(config))
+    if "img_size" in backbone and backbone["img_size"] is None:
+        backbone["img_size"] = inputs.tile_px + -inputs.tile_px % 32  # as it will be padded, for nearly all
+    factory = EncoderDecoderFactory(size, num_frames=inputs.num_frames, coordinates=inputs.coordinates)
+    return factory, {
+        "task": kind,
+        "backbone": instantiate(backbone),
+        # Runs recorded before there was this group have none.
+        "backbone_kwargs": instantiate(config["temporal"]).backbone_arguments if "temporal" in config else None,
+        "necks": instantiate(config["neck"]),
+        "decoder": instantiate(config["decoder"]),
+        "head": instantiate(config["head"]),
+        "aux_decoders": instantiate(config["auxiliary"]),
+        "peft_config": instantiate(config["peft"]),
+        "num_classes": target.num_outputs if target.of_classes else None,
+        "num_outputs": None if target.of_classes else target.num_outputs,
+    }
+
+
+def _told_bands(backbone: Mapping[str, Any], bands: Sequence[str]) -> dict[str, Any]:
+    """Return a backbone's node with the data's bands: their names, or their number where a class of somebody's takes just that."""
+    known = arguments_of(backbone["_target_"])
+    if known is not None and "bands" not in known:
+        number = next((name for name in ("in_chans", "in_channels", "num_channels") if name in known), None)
+        return dict(backbone) if number is None else {number: len(bands), **backbone}
+    return {**backbone, "bands": list(bands)} if known is not None else dict(backbone)
+
+
+def _check_channels(config: Mapping[str, Any], encoder: nn.Module, bands: Sequence[str]) -> None:
+    """Refuse a class of somebody's that takes another number of channels than the data has; ours were told.
+
+    Raises:
+        UserError: says both.
+    """
+    if is_ours(config["backbone"]["_target_"]):
+        return
+    channels = input_channels(encoder)
+    if channels != len(bands):
+        name = type(encoder).__name__
+        with building("backbone", name):
+            raise UserError(
+                f"The backbone {name} takes {channels} channels, but the data has {len(bands)} bands: "
+                f"{', '.join(bands)}. Let its constructor have an argument in_chans, which is told their number, or "
+                "choose data.bands."
+            )
+
+
+def task_kind(target: str) -> str:
+    """Return the kind of task, such as `segmentation`, that a task's class is for.
+
+    Our own modules are named after it: so the training loop's libraries need not be loaded to build a model.
+    """
+    package, _, module = target.rpartition(".")[0].rpartition(".")
+    if package == "geocompose.tasks":
+        return module
+    return str(hydra.utils.get_class(target).kind)  # type: ignore[attr-defined]

@@ -1,0 +1,276 @@
+"""Whether data is what pretrained weights have seen: unit, level and bands, told before anything is trained or downloaded."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from geocompose.catalog.origin import is_ours
+from geocompose.catalog.prithvi import model_bands, pretraining_of, variant_named
+from geocompose.configuration.weights import loads_weights
+from geocompose.errors import UserError, quiet
+from geocompose.imagery.bands import canonical
+from geocompose.imagery.pretraining import Pretraining, check_has_file, of_own_file
+from geocompose.imagery.units import LEVELS, UNITS, Values
+
+if TYPE_CHECKING:
+    from torch import nn
+
+log = logging.getLogger("geocompose")
+
+_PRITHVI = "geocompose.backbones.prithvi.builder.build_prithvi"
+
+
+def known(encoder: "nn.Module") -> Pretraining | None:
+    """Return what a backbone's weights have seen, or, where they are random, what the published ones have."""
+    return _statement(encoder, "pretraining") or _statement(encoder, "published")
+
+
+def _statement(encoder: "nn.Module", name: str) -> Pretraining | None:
+    found = getattr(encoder, name, None)
+    return found if isinstance(found, Pretraining) else None  # somebody's own class may call something else so
+
+
+def units_read(encoder: "nn.Module", bands: Sequence[str]) -> list[str | None]:
+    """Return the unit of each band that a backbone reads; None where it has none, as random weights of most do.
+
+    Raises:
+        UserError: two backbones side by side read a band in different units.
+    """
+    units: dict[str, str | None] = {}
+    for part, read in _parts(encoder, bands):
+        seen = known(part)
+        for band in map(canonical, read):
+            unit = None if seen is None else seen.unit
+            if None not in (unit, units.get(band)) and unit != units[band]:
+                raise UserError(
+                    f"Parts of the backbone read the band {band} in {units[band]} and in {unit}: data can't be both. "
+                    "Give one of them other weights, or other bands."
+                )
+            units[band] = units.get(band) or unit
+    return [units.get(canonical(band)) for band in bands]
+
+
+def check_early(config: Mapping[str, Any], bands: Sequence[str], values: Values) -> list[str]:
+    """Return what `mismatches` does, from what a backbone declares, without its weights; one of somebody else's is checked later.
+
+    config: a checked configuration. bands: those to read. values: what the data states of them.
+
+    Raises:
+        UserError: see `mismatches`.
+    """
+    backbone = config["backbone"]
+    _check_statements(backbone)
+    # Ours read and download nothing on the meta device; of others nobody knows.
+    if not loads_weights(backbone) or not is_ours(backbone["_target_"]):
+        return []
+    if backbone["_target_"] == _PRITHVI:
+        # Said in a second, since its table needs no torch.
+        row = variant_named(backbone["variant"])
+        seen = pretraining_of(row, model_bands(list(bands), backbone["pretrained_bands"], None)[1])
+        if backbone.get("ckpt_path") is not None:
+            seen = of_own_file(backbone.get("pretrained_on"), seen, backbone["variant"])
+        return _differences([(seen, list(bands))], values, consents(config))
+    import torch
+
+    from geocompose.configuration.instantiation import instantiate
+    from geocompose.parts import building
+
+    # A band that the weights lack is refused here, with all else that differs.
+    arguments = with_consent({**backbone, "bands": list(bands)}, consented=True)
+    with quiet(), torch.device("meta"), torch.random.fork_rng(devices=[]), building("backbone", backbone["_target_"]):
+        encoder = instantiate(arguments)()
+    return mismatches(encoder, bands, values, allowed=consents(config))
+
+
+def _check_statements(backbone: Mapping[str, Any]) -> None:
+    check_has_file(backbone.get("pretrained_on"), backbone.get("ckpt_path"))
+    for part in (backbone.get("parts") or {}).values():
+        if isinstance(part, Mapping):
+            _check_statements(part)
+
+
+def with_consent(backbone: Mapping[str, Any], *, consented: bool) -> dict[str, Any]:
+    """Return a backbone's arguments, and those of its parts, told whether bands that the weights lack may start randomly."""
+    told = dict(backbone)
+    if "allow_random_bands" in told:
+        told["allow_random_bands"] = consented or told["allow_random_bands"]
+    if isinstance(told.get("parts"), Mapping):
+        told["parts"] = {
+            name: with_consent(part, consented=consented) if isinstance(part, Mapping) else part
+            for name, part in told["parts"].items()
+        }
+    return told
+
+
+def consents(config: Mapping[str, Any]) -> set[str]:
+    """Return which mismatches a configuration states as intended; `backbone.allow_random_bands` is `band`."""
+    stated = set((config.get("data") or {}).get("allow_mismatch") or ())
+    return stated | ({"band"} if config["backbone"].get("allow_random_bands") else set())
+
+
+def mismatches(encoder: "nn.Module", bands: Sequence[str], values: Values, *, allowed: set[str]) -> list[str]:
+    """Return what differs between a backbone's weights and the data and is intended, a sentence each.
+
+    bands: those of the data that the model reads. values: what the data states of them. allowed: which of unit, level
+    and band may differ. Random weights have neither, and nothing is asked of the data.
+
+    Raises:
+        UserError: something else differs, or is not stated where the weights have it; says what to write.
+    """
+    read = [(_statement(part, "pretraining"), own) for part, own in _parts(encoder, bands)]
+    return _differences([(seen, own) for seen, own in read if seen is not None], values, allowed)
+
+
+def _differences(weights: Sequence[tuple[Pretraining, list[str]]], values: Values, allowed: set[str]) -> list[str]:
+    """Return what of `mismatches` is intended. weights: what they have seen, and which bands the model reads with them."""
+    found: dict[str, list[_Difference]] = {}
+    for seen, read in weights:
+        lacking = seen.lacking(read)
+        stated = {id(each): each for each in (values.band(name) for name in read if name not in lacking)}.values()
+        differences = [("unit", _of_unit(seen, each)) for each in stated]
+        differences += [("level", _of_level(seen, each)) for each in stated]
+        for name, difference in [*differences, ("band", _of_bands(seen, read))]:
+            if difference is not None and difference not in found.get(name, []):
+                found.setdefault(name, []).append(difference)
+    refused = [name for name in found if name not in allowed]
+    if refused:
+        said = " ".join(f"{name}: {one.text} {one.change}" for name in refused for one in found[name])
+        raise UserError(
+            f"The data is not what the pretrained weights have seen. {said} If the difference is intended, state it: "
+            f"'data.allow_mismatch=[{','.join(found)}]'."
+        )
+    return [f"{name}: {one.text}" for name, several in found.items() for one in several]
+
+
+class _Difference(NamedTuple):
+    """What differs, and the smallest change that mends it."""
+
+    text: str
+    change: str
+
+
+def _parts(encoder: "nn.Module", bands: Sequence[str]) -> list[tuple["nn.Module", list[str]]]:
+    """Return the backbones that an encoder is made of, with the bands that each reads; itself and all where it is one."""
+    return getattr(encoder, "readers", None) or [(encoder, list(bands))]
+
+
+def check_convertible(values: Values, bands: Sequence[str], units: Sequence[str | None]) -> None:
+    """Refuse data whose stated unit can't be turned into the units that a model reads, one a band.
+
+    Raises:
+        UserError: names both units.
+    """
+    if "unit" in (values.allow_mismatch or ()):
+        return
+    for band, unit in zip(bands, units, strict=True):
+        stated = values.band(band)
+        if unit is None or stated.unit is None or stated.conversion(unit) is not None:
+            continue
+        raise UserError(
+            f"The model reads {band} in {unit} ({UNITS[unit]}); the data is {_words(stated)}, and {_why_not(stated)}. "
+            f"{_change(stated)} If that is intended, state it: 'data.allow_mismatch=[unit]'."
+        )
+
+
+def taken_for(values: Values, bands: Sequence[str], units: Sequence[str | None]) -> dict[str, str | None]:
+    """Return what data that states no unit has to be where published numbers normalise it, by the keys that are null.
+
+    units: those that a model reads, one a band; None where nobody knows.
+    """
+    stated = [values.band(band) for band in bands]
+    return {f"{own.group}.unit": unit for own, unit in zip(stated, units, strict=True) if own.unit is None}
+
+
+def check_counted_alike(values: Values, recorded: Mapping[str, Any]) -> None:
+    """Refuse digital numbers with another offset or scale than the training's, for a model that reads them as they are.
+
+    recorded: the data of a run's record.
+
+    Raises:
+        UserError: names what differs; nothing could take it into account.
+    """
+    if values.unit != "dn" or "dn" not in (recorded.get("read_as") or ()) or recorded.get("unit") != "dn":
+        return
+    for name, given in (("offset", values.offset), ("scale", values.scale)):
+        if given != recorded.get(name):
+            raise UserError(
+                f"{values.group}.{name}={_number(given)}, and the run was trained with "
+                f"data.{name}={_number(recorded.get(name))}: its model reads digital numbers as they are in the files, "
+                "so that the difference would change nothing. Write "
+                f"{values.group}.{name}={_number(recorded.get(name))}, and convert the values first if they are "
+                "counted otherwise."
+            )
+
+
+def _number(value: float | None) -> str:
+    return "null" if value is None else f"{value:g}"
+
+
+def _of_unit(seen: Pretraining, values: Values) -> _Difference | None:
+    if seen.unit is None or values.conversion(seen.unit) is not None:
+        return None
+    saw = f"{_they(seen)} saw {seen.unit} ({UNITS[seen.unit]})"
+    if values.unit is None:
+        others = ", ".join(unit for unit in UNITS if unit != seen.unit)
+        return _Difference(
+            f"{saw}, and {values.group}.unit is null.",
+            f"Write what the files hold: {values.group}.unit={seen.unit}, or {others}.{_own_file(seen, 'unit', '...')}",
+        )
+    return _Difference(
+        f"{saw}, the data is {_words(values)}, and {_why_not(values)}.",
+        _change(values) + _own_file(seen, "unit", values.unit),
+    )
+
+
+def _they(seen: Pretraining) -> str:
+    return "they" if seen.taken_for is None else f"the published weights of {seen.taken_for}"
+
+
+def _own_file(seen: Pretraining, key: str, value: str) -> str:
+    """Return how to say what a file of somebody's own has seen, where it was taken for published weights."""
+    if seen.taken_for is None:
+        return ""
+    return f" If the file in backbone.ckpt_path saw other data, write 'backbone.pretrained_on={{{key}: {value}}}'."
+
+
+def _words(values: Values) -> str:
+    assert values.unit is not None
+    return f"{values.unit} ({UNITS[values.unit]})"
+
+
+def _why_not(values: Values) -> str:
+    return f"its {values.group}.offset is null" if values.unit == "dn" else "no rule turns one into the other"
+
+
+def _change(values: Values) -> str:
+    """Return the smallest change of data whose unit leads nowhere."""
+    if values.unit == "dn":
+        return f"Write {values.group}.offset=0, or what was added: 1000 in Sentinel-2 images of processing baseline 04.00 on."
+    return "Take other data or weights."
+
+
+def _of_level(seen: Pretraining, values: Values) -> _Difference | None:
+    if seen.level is None or seen.level == values.level:
+        return None
+    saw = f"{_they(seen)} saw {seen.level} ({LEVELS[seen.level]})"
+    if values.level is None:
+        return _Difference(
+            f"{saw}, and {values.group}.level is null.",
+            f"Write what the files hold: {values.group}.level={' or '.join(LEVELS)}.{_own_file(seen, 'level', '...')}",
+        )
+    return _Difference(
+        f"{saw}, and the data is {values.level} ({LEVELS[values.level]}).",
+        f"Take data of the level {seen.level}.{_own_file(seen, 'level', values.level)}",
+    )
+
+
+def _of_bands(seen: Pretraining, bands: Sequence[str]) -> _Difference | None:
+    lacking = seen.lacking(bands)
+    if not lacking:
+        return None
+    both = [name for name in bands if name not in lacking]
+    text = f"they have no {', '.join(lacking)}; they have {', '.join(seen.names) or 'bands without names'}."
+    there = {canonical(name) for name in seen.names}
+    if "NIR_BROAD" in map(canonical, lacking) and "NIR_NARROW" in there:
+        text += " B8 (NIR_BROAD) is not B8A (NIR_NARROW)."
+    return _Difference(text, f"Write 'data.bands=[{','.join(both)}]'." if both else "Take other data or weights.")

@@ -1,0 +1,173 @@
+"""What pixel values are: their unit and level, and the rules that turn one unit into another."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+
+from geocompose.errors import UserError, choices
+from geocompose.imagery.bands import canonical
+
+UNITS: Mapping[str, str] = {
+    "reflectance": "reflectance, mostly 0 to 1",
+    "reflectance_1e4": "reflectance x 10000",
+    "dn": "digital numbers, of which (dn - offset) / scale is reflectance",
+    "db": "radar backscatter in dB",
+    "power": "radar backscatter in linear power",
+    "uint8": "8-bit colours, 0 to 255, of no physical unit",
+}
+LEVELS: Mapping[str, str] = {"TOA": "top of atmosphere", "BOA": "surface, atmosphere removed"}
+MISMATCHES = ("unit", "level", "band")
+DN_SCALE = 10_000.0  # of Sentinel-2 and HLS
+_OPTICAL = {"reflectance": 1.0, "reflectance_1e4": 1e4}  # unit -> its values per 1.0 of reflectance
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How values of a file become those that a model reads: (value - offset) x factor, or between power and dB.
+
+    unit: what they are afterwards; None where nobody said what they are.
+    """
+
+    unit: str | None
+    offset: float = 0.0
+    factor: float = 1.0
+    between: Literal["power_to_db", "db_to_power"] | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether any value becomes another one."""
+        return self.between is not None or self.offset != 0.0 or self.factor != 1.0
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """Return the values as float32, computed in float64. Power of 0 or less has no dB: it becomes NaN or -infinity."""
+        if not self.changes:
+            with np.errstate(
+                over="ignore"
+            ):  # a double may be too large; where it is no nodata, it is refused as infinity
+                return values.astype(np.float32)
+        exact = values.astype(np.float64)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            if self.between == "power_to_db":
+                exact = 10 * np.log10(exact)
+            elif self.between == "db_to_power":
+                exact = 10 ** (exact / 10)
+            else:
+                exact = (exact - self.offset) * self.factor
+            return exact.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Values:
+    """What the values of a data set's files are, as its configuration states it.
+
+    unit: a key of `UNITS`; None where it isn't stated. level: TOA or BOA; None where it isn't stated or means nothing.
+    offset: what the producer added to each value, such as 1000 in Sentinel-2 images of processing baseline 04.00 on;
+        None is 0, but of digital numbers nobody knows.
+    scale: digital numbers per 1.0 of reflectance; None is 10000.
+    allow_mismatch: any of unit, level, band: differences between data and pretrained weights that are intended.
+    more: those of single bands, by the vocabulary's name, that come from further rasters; the others are all alike.
+    group: where these keys stand, for messages.
+
+    Raises:
+        UserError: a name that there isn't, or an offset or scale of values that have none.
+    """
+
+    unit: str | None = None
+    level: str | None = None
+    offset: float | None = None
+    scale: float | None = None
+    allow_mismatch: Sequence[str] | None = None
+    more: Mapping[str, "Values"] | None = None
+    group: str = "data"
+
+    def __post_init__(self) -> None:
+        if self.unit is not None and self.unit not in UNITS:
+            raise UserError(f"{self.group}.unit has no {self.unit!r}. {choices(self.unit, UNITS)}")
+        if self.level is not None and self.level not in LEVELS:
+            raise UserError(f"{self.group}.level has no {self.level!r}. {choices(self.level, LEVELS)}")
+        for name in self.allow_mismatch or ():
+            if name not in MISMATCHES:
+                raise UserError(f"{self.group}.allow_mismatch has no {name!r}. {choices(name, MISMATCHES)}")
+        if self.offset is not None and self.unit not in ("dn", *_OPTICAL):
+            raise UserError(
+                f"{self.group}.offset={self.offset:g} is what was added to digital numbers or reflectance; here "
+                f"{self.group}.unit is {self.unit or 'null'}. Write {self.group}.unit=dn, or leave {self.group}.offset "
+                "out."
+            )
+        if self.scale is not None and self.unit != "dn":
+            raise UserError(
+                f"{self.group}.scale={self.scale:g} is for digital numbers; here {self.group}.unit is "
+                f"{self.unit or 'null'}. Write {self.group}.unit=dn, or leave {self.group}.scale out."
+            )
+        if self.scale is not None and not self.scale > 0:
+            raise UserError(
+                f"{self.group}.scale={self.scale:g} must be above 0: digital numbers per 1.0 of reflectance."
+            )
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "Values":
+        """Return what a configuration or a record of data states; earlier ones state nothing."""
+        stated = [field.name for field in fields(cls) if field.name not in ("more", "group")]
+        more = {band: cls.of(own) for band, own in (data.get("more_values") or {}).items()}
+        return cls(**{name: data[name] for name in stated if name in data}, more=more or None)
+
+    def band(self, name: str) -> "Values":
+        """Return what the values of one band are."""
+        return (self.more or {}).get(canonical(name), self)
+
+    @property
+    def per_reflectance(self) -> float | None:
+        """By how much the files' values grow with 1.0 of reflectance; None where no rule leads there."""
+        if self.unit == "dn":
+            return None if self.offset is None else DN_SCALE if self.scale is None else self.scale
+        return _OPTICAL.get(self.unit or "")
+
+    def conversion(self, unit: str | None) -> Conversion | None:
+        """Return how the files' values become `unit`, or None where no rule leads there.
+
+        Without a unit to reach, or in a file that states none, values stay as they are, but what the producer added is
+        taken off: digital numbers with a declared offset become reflectance x 10000.
+        """
+        if self.unit is None:
+            return Conversion(None) if unit is None else None
+        if unit is None:
+            unit = "reflectance_1e4" if self.unit == "dn" and self.offset is not None else self.unit
+        if {self.unit, unit} == {"db", "power"}:
+            return Conversion(unit, between="power_to_db" if unit == "db" else "db_to_power")
+        if unit in _OPTICAL and self.per_reflectance is not None:
+            return Conversion(unit, self.offset or 0.0, _OPTICAL[unit] / self.per_reflectance)
+        return Conversion(unit) if unit == self.unit else None
+
+    def nearest(self, unit: str | None) -> Conversion:
+        """Return how the files' values become `unit`, or where no rule leads there, what is done without a unit to reach."""
+        conversion = self.conversion(unit) or self.conversion(None)
+        assert conversion is not None
+        return conversion
+
+    def in_words(self) -> str:
+        """Return unit, offset, scale and level as a message says them."""
+        if self.unit is None:
+            return "values of no stated unit"
+        added = [
+            f"{name} {value:g}" for name, value in (("offset", self.offset), ("scale", self.scale)) if value is not None
+        ]
+        return ", ".join([self.unit, *added, *([self.level] if self.level else [])])
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what a run's record keeps, as JSON knows it."""
+        own = {"unit": self.unit, "level": self.level, "offset": self.offset, "scale": self.scale}
+        more = {band: values.as_record() for band, values in (self.more or {}).items()}
+        return {**own, "more_values": more} if more else own
+
+
+def converted(raw: np.ndarray, bands: Sequence[int], conversions: Sequence[Conversion] | None) -> np.ndarray:
+    """Return raw values (bands, height, width) as float32 under the conversion of each band.
+
+    bands: which conversion is for which plane of `raw`. conversions: one a band of the file; None changes nothing.
+    """
+    chosen = [Conversion(None) if conversions is None else conversions[band] for band in bands]
+    if not any(conversion.changes for conversion in chosen):
+        return Conversion(None).apply(raw)
+    return np.stack([conversion.apply(plane) for conversion, plane in zip(chosen, raw, strict=True)])

@@ -1,0 +1,62 @@
+"""The model of a recorded run, with the weights and necks that it was recorded with."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from geocompose.configuration.weights import without_weights
+from geocompose.errors import UserError, quiet
+from geocompose.from_config import build_model
+from geocompose.imagery.samples import Inputs
+from geocompose.imagery.target import Target
+from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.runs import RecordedRun
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A recorded run's model with its best weights, in evaluation mode, and what its data was like.
+
+    config: the run's configuration. data: what record.json says of the data. target: what its labels were.
+    """
+
+    model: EncoderDecoderModel
+    config: dict[str, Any]
+    data: dict[str, Any]
+    target: Target
+
+
+def load_trained(run: RecordedRun) -> TrainedModel:
+    """Return the best model of a completed run; weights come from the run alone.
+
+    Raises:
+        UserError: the checkpoint is not this configuration's.
+    """
+    data = run.record.data
+    target = Target.from_record(data.get("target"))
+    config = {**run.config, "backbone": without_weights(run.config["backbone"])}
+    with quiet(logging.WARNING):  # that it starts from random weights is no news of a trained model
+        built = build_model(_as_planned(config, run.record.model), inputs=Inputs.from_record(data), target=target)
+    try:
+        state = torch.load(run.folder.best, map_location="cpu", weights_only=True)["state_dict"]
+        built.model.load_state_dict(
+            {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
+        )
+    except (RuntimeError, KeyError, EOFError, OSError) as error:
+        raise UserError(
+            f"{run.folder.best} is damaged, or not of the run in its folder ({type(error).__name__}). Put it back, or "
+            "compute the run again with rerun=true."
+        ) from error
+    return TrainedModel(built.model.eval(), config, data, target)
+
+
+def _as_planned(config: Mapping[str, Any], model: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a run's configuration with the necks that were planned for it: later versions may plan others.
+
+    model: what record.json says of the model; records of before the necks were noted are planned anew.
+    """
+    necks = model.get("necks")
+    return config if necks is None else {**config, "neck": {"_target_": "geocompose.planning.NeckList", "necks": necks}}

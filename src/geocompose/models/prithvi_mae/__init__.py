@@ -1,0 +1,1 @@
+"""Prithvi's masked autoencoders."""

@@ -1,0 +1,114 @@
+"""Prithvi's masked autoencoder: learns without labels, by predicting the patches of an image that it was not shown.
+
+Source: arXiv 2111.06377 (the method), Prithvi-EO-1.0 (arXiv 2310.18660) and Prithvi-EO-2.0 (arXiv 2412.02732).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from geocompose.backbones.prithvi.encodings import Grid
+from geocompose.backbones.prithvi.vit import PrithviViT
+from geocompose.errors import UserError
+from geocompose.models.prithvi_mae.decoder import MAEDecoder
+
+
+class PrithviMAE(nn.Module):
+    """An encoder over the patches that are kept, and a decoder that predicts all of them."""
+
+    def __init__(
+        self, encoder: PrithviViT, decoder: MAEDecoder, *, mask_ratio: float = 0.75, norm_pix_loss: bool = False
+    ) -> None:
+        """Take the parts.
+
+        mask_ratio: share of the patches that are removed, from 0 to 1. norm_pix_loss: whether the loss compares with
+            each patch normalised by its own mean and deviation; predictions are then of that kind too.
+
+        Raises:
+            UserError: `mask_ratio` is no share.
+        """
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.mask_ratio = _share(mask_ratio)
+        self.norm_pix_loss = norm_pix_loss
+        self.weights: dict[str, str] | None = None
+        self.pretraining, self.published = encoder.pretraining, encoder.published
+
+    def forward(
+        self,
+        image: Tensor,
+        temporal_coords: Tensor | None = None,
+        location_coords: Tensor | None = None,
+        mask_ratio: float | None = None,
+        noise: Tensor | None = None,
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Return the loss as {"loss": scalar}, the prediction in the image's shape, and the mask without bands.
+
+        The loss is the mean squared error over the removed patches, 0 where none was removed. In the mask, (B, H, W) or
+        (B, T, H, W), 1 marks removed pixels.
+
+        image: (B, bands, H, W), or (B, bands, T, H, W) for several frames; H and W multiples of the patch.
+        temporal_coords, location_coords: as the encoder takes them.
+        mask_ratio: share of the patches to remove, from 0 to 1; the model's own where null.
+        noise: (B, patches), by which patches are ordered: those with the smallest values are kept; random where null.
+
+        Raises:
+            UserError: sizes don't fit, the ratio is no share, or coordinates are given that are not encoded.
+        """
+        ratio = self.mask_ratio if mask_ratio is None else _share(mask_ratio)
+        frames = image if image.ndim == 5 else image.unsqueeze(2)
+        grid = self.encoder.grid_of(frames)
+        first, patches = self.encoder.embed(frames, temporal_coords, location_coords)
+        order, places = _shuffle(patches, noise)
+        count = patches.shape[1]
+        kept = int(
+            count * (1 - ratio) + 1e-6
+        )  # 10 patches at a ratio of 0.9 leave one, whatever floats make of 1 - 0.9
+        shown = patches.gather(1, order[:, :kept].unsqueeze(-1).expand(-1, -1, patches.shape[2]))
+        (latent,) = self.encoder.run_blocks(torch.cat([first, shown], dim=1))
+        predicted = self.decoder(latent, places, grid, temporal_coords, location_coords)
+
+        removed = (places >= kept).to(torch.float32)
+        loss = self._loss(self._patches_of(frames), predicted, removed)
+        prediction = self._image_of(predicted, grid)
+        mask = self._image_of(removed.unsqueeze(-1).expand_as(predicted), grid)[:, 0]
+        if image.ndim == 4:
+            prediction, mask = prediction.squeeze(2), mask.squeeze(1)
+        return {"loss": loss}, prediction, mask
+
+    def _loss(self, target: Tensor, predicted: Tensor, removed: Tensor) -> Tensor:
+        target, predicted = target.float(), predicted.float()
+        if self.norm_pix_loss:
+            mean, variance = target.mean(dim=-1, keepdim=True), target.var(dim=-1, keepdim=True)
+            target = (target - mean) / (variance + 1e-6).sqrt()
+        by_patch = (predicted - target).square().mean(dim=-1)
+        return (by_patch * removed).sum() / removed.sum().clamp(min=1)
+
+    def _patches_of(self, image: Tensor) -> Tensor:
+        """Return (B, patches, values) of an image (B, bands, T, H, W); a patch's values by frame, row, column, band."""
+        t, p, q = self.encoder.patch_size
+        split = image.unflatten(2, (-1, t)).unflatten(4, (-1, p)).unflatten(6, (-1, q))
+        return split.permute(0, 2, 4, 6, 3, 5, 7, 1).flatten(4).flatten(1, 3)
+
+    def _image_of(self, patches: Tensor, grid: Grid) -> Tensor:
+        """Return the image (B, bands, T, H, W) whose patches these are."""
+        t, p, q = self.encoder.patch_size
+        split = patches.unflatten(1, grid).unflatten(-1, (t, p, q, self.encoder.in_chans))
+        return split.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)
+
+
+def _shuffle(patches: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return the patches' order by noise, (B, patches), and the place of each patch in that order."""
+    batch, count, _ = patches.shape
+    if noise is None:
+        noise = torch.rand(batch, count, device=patches.device)
+    if noise.shape != (batch, count):
+        raise UserError(f"noise is ({batch}, {count}), a number for each patch; got {tuple(noise.shape)}.")
+    order = noise.argsort(dim=1)
+    return order, order.argsort(dim=1)
+
+
+def _share(mask_ratio: float) -> float:
+    if not 0 <= mask_ratio <= 1:
+        raise UserError(f"mask_ratio is the share of patches to remove, from 0 to 1; got {mask_ratio}.")
+    return mask_ratio

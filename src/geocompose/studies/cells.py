@@ -1,0 +1,27 @@
+"""One cell of a study's plan: a composed configuration, and what became of it. Free of torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an action hands back of a run: its folder, its metrics by name, its computing time, and whether it ran now."""
+
+    folder: Path
+    metrics: Mapping[str, float]
+    seconds: float
+    computed: bool
+
+
+@dataclass
+class Cell:
+    """One composed configuration: its overrides, what became of it, and why where it failed."""
+
+    overrides: list[str]
+    status: Literal["interrupted", "done", "finished already", "failed"] = "interrupted"
+    outcome: Outcome | None = None
+    seconds: float = 0.0
+    reason: str = ""

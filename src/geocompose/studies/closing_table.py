@@ -1,0 +1,70 @@
+"""The table that closes a sweep: a row a cell, with what tells it from the others and its scores."""
+
+import math
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from geocompose.configuration.overrides import key_and_value
+from geocompose.studies.cells import Cell
+
+# What runs are selected by: the first of these among a run's metrics is its task's.
+SELECTED = ("mIoU", "F1_macro", "RMSE")
+_LONGEST_SHOWN = 24
+
+
+def closing_table(cells: Sequence[Cell], keys: Sequence[str]) -> Table:
+    """Return the table of a sweep's cells. keys: those whose values differ between cells."""
+    named = [_selected(cell) for cell in cells]
+    names = {name for name in named if name}
+    shared = next(iter(names)) if len(names) == 1 else None
+    splits = ("val", "test") if names else ()
+    # Narrow, for terminals of 80 columns: the metric stands in the title, and long values are cut (each cell's head
+    # has them whole).
+    table = Table(title=f"sweep; val and test are {shared}" if shared else "sweep", title_justify="left")
+    table.add_column("#", justify="right", no_wrap=True)
+    for name in _short(keys):
+        table.add_column(escape(name), overflow="fold")
+    table.add_column("status", no_wrap=True)
+    for split in splits:
+        table.add_column(split, justify="right", no_wrap=shared is not None)
+    table.add_column("s", justify="right", no_wrap=True)
+    for number, (cell, selected) in enumerate(zip(cells, named, strict=True), 1):
+        values = dict(map(key_and_value, cell.overrides))
+        swept = [escape(_cut(values.get(key, "-"))) for key in keys]
+        scores = [_score(cell, split, selected, bare=shared is not None) for split in splits]
+        seconds = cell.outcome.seconds if cell.outcome else cell.seconds
+        table.add_row(str(number), *swept, cell.status.replace(" ", "\n"), *scores, f"{seconds:.0f}")
+    return table
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= _LONGEST_SHOWN else f"{value[: _LONGEST_SHOWN - 1]}…"
+
+
+def _short(keys: Sequence[str]) -> list[str]:
+    """Return the last part of each dotted key where that is clear."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return [part if last.count(part) == 1 else key for key, part in zip(keys, last, strict=True)]
+
+
+def _selected(cell: Cell) -> str | None:
+    metrics = cell.outcome.metrics if cell.outcome else {}
+    return next((name for name in SELECTED if f"val/{name}" in metrics), None)
+
+
+def _score(cell: Cell, split: str, name: str | None, *, bare: bool) -> str:
+    value = cell.outcome.metrics.get(f"{split}/{name}", math.nan) if cell.outcome else math.nan
+    if math.isnan(value):
+        return "-"
+    number = f"{value:.4g}" if name == "RMSE" else f"{value:.4f}"  # an error may be of any size, a share is below 1
+    return number if bare else f"{number} {name}"
+
+
+def counts(cells: Sequence[Cell], total: int) -> str:
+    """Return how many of a sweep's `total` cells are in which state."""
+    states = [cell.status for cell in cells] + ["not run"] * (total - len(cells))
+    order = ("done", "finished already", "failed", "interrupted", "not run")
+    found = [f"{states.count(state)} {state}" for state in order if state in states]
+    return f"{total} cell{'s' if total != 1 else ''}: {', '.join(found)}"

@@ -1,0 +1,1 @@
+"""What tests share: composing and running, rasters, small modules, recorded and made runs."""

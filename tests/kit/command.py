@@ -1,0 +1,49 @@
+"""The command line without a new process: compose as Hydra does, then run the action in the working directory."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import open_dict
+
+from geocompose.cli import run_action
+from tests.kit.places import CONF
+
+# A composition and data that take a second or two.
+SMALL = (
+    "backbone=timm",
+    "backbone.name=test_resnet",
+    "decoder=fcn",
+    "decoder.channels=16",
+    "decoder.num_convs=1",
+    "data.num_scenes=4",
+    "data.scene_px=64",
+    "data.tile_px=32",
+    "data.batch_size=4",
+    "trainer.max_epochs=2",
+    "trainer.accelerator=cpu",
+    "trainer.progress_bar=false",
+)
+
+
+def run(*overrides: str) -> None:
+    """Do what `python run.py OVERRIDES` does."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    with open_dict(config):
+        del config["hydra"]
+    run_action(config, CONF)
+
+
+def only_run(study: str) -> Path:
+    """Return the folder of the one run of a study."""
+    (folder,) = (Path("outputs") / study).iterdir()
+    return folder
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    """Return what a run's record.json holds."""
+    return json.loads((folder / "record.json").read_text())

@@ -1,0 +1,95 @@
+"""What earlier versions recorded stays what it is: identities of command lines, and runs that load and answer as they did."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from hydra import compose, initialize_config_dir
+
+from geocompose.configuration.checking import check
+from geocompose.configuration.diagnosis import groups
+from geocompose.configuration.weights import weight_files
+from geocompose.runs import load_rules, run_id
+from tests.kit.command import run
+from tests.kit.places import CONF, ROOT
+from tests.recorded.identities import IDENTITIES
+from tests.recorded.rasters import imagery, six_bands
+
+RECORDED = ROOT / "tests" / "recorded"
+RUNS = sorted(folder.parent for folder in RECORDED.glob("*/record.json"))
+SEGMENTATION, REGRESSION, CLASSIFICATION = "prithvi-fcn-lora", "unet-unet-none", "fusion-identity-none"
+
+
+def recorded(name: str, folder: Path) -> Path:
+    """Return a copy of a recorded run, which actions may write into."""
+    (source,) = (each for each in RUNS if each.name.startswith(name))
+    return Path(shutil.copytree(source, folder / source.name))
+
+
+def test_there_are_thirty_command_lines_and_three_runs():
+    assert len(IDENTITIES) >= 30
+    assert len(RUNS) == 3
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: IDENTITIES[identity][:60] or "no override")
+def test_a_command_line_keeps_its_runs_identity(identity, tmp_path):
+    overrides = [text.replace("ROOT", str(tmp_path)) for text in IDENTITIES[identity].split()]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = check(compose("config", overrides=overrides), groups(CONF))
+    inputs = {}
+    if config["data"].get("root") is not None:
+        inputs["data"] = "d" * 64
+    if weight_files(config["backbone"]):
+        inputs["weights"] = "a" * 64
+    assert run_id(config, inputs, load_rules(CONF)) == identity
+
+
+@pytest.mark.parametrize("name", [SEGMENTATION, REGRESSION, CLASSIFICATION])
+def test_a_recorded_run_is_evaluated_to_what_it_recorded(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    imagery(tmp_path / "imagery")
+    folder = recorded(name, tmp_path)
+    run("action=evaluate", f"action.run={folder}")
+    (written,) = (folder / "evaluations").iterdir()
+    metrics = json.loads(written.read_text())["metrics"]
+    expected = json.loads((folder / "record.json").read_text())["metrics"]
+    assert metrics
+    for key, value in metrics.items():
+        before = expected[f"test/{key}"]
+        assert value == (None if before is None else pytest.approx(before, rel=1e-4)), key
+
+
+def test_a_recorded_run_predicts_the_map_that_it_did(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder, image = recorded(SEGMENTATION, tmp_path), six_bands(tmp_path / "six.tif")
+    run("action=predict", f"action.run={folder}", f"action.input={image}", "action.output=map.tif")
+    with rasterio.open("map.tif") as file:
+        classes = file.read()
+    expected = np.load(RECORDED / "predictions.npz")["segmentation"]
+    assert (classes == expected).mean() > 0.999  # a tie may fall otherwise on another processor
+
+
+def test_a_recorded_run_predicts_the_numbers_that_it_did(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = recorded(REGRESSION, tmp_path)
+    image = imagery(tmp_path / "imagery") / "scene_0_image.tif"
+    run("action=predict", f"action.run={folder}", f"action.input={image}", "action.output=map.tif")
+    with rasterio.open("map.tif") as file:
+        np.testing.assert_allclose(file.read(), np.load(RECORDED / "predictions.npz")["regression"], rtol=1e-4)
+
+
+def test_a_recorded_run_predicts_the_probabilities_that_it_did(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder, image = recorded(CLASSIFICATION, tmp_path), six_bands(tmp_path / "six.tif")
+    run(
+        "action=predict", f"action.run={folder}", f"action.input={image}", "action.fit=crop", "action.kind=probabilities",
+        "action.output=table.csv",
+    )  # fmt: skip
+    with open("table.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    probabilities = [float(row[key]) for key in row if key.startswith("probability_")]
+    np.testing.assert_allclose(probabilities, np.load(RECORDED / "predictions.npz")["classification"], rtol=1e-4)
