@@ -24,8 +24,7 @@ from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.from_config import build_model
 from geocompose.imagery.bands import HLS_BANDS
-from geocompose.imagery.samples import Inputs
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Inputs, Target
 from geocompose.registry import BACKBONE_REGISTRY, DECODER_REGISTRY, MultiSourceRegistry
 from geocompose.runs import Record, load_rules, run_id
 from tests.kit.places import CONF

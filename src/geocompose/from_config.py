@@ -20,8 +20,7 @@ from geocompose.factory import EncoderDecoderFactory
 from geocompose.imagery.agreement import consents, with_consent
 from geocompose.imagery.band_choice import chosen_bands
 from geocompose.imagery.coordinates import left_off
-from geocompose.imagery.samples import Inputs
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Inputs, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.parts import building
 from geocompose.trial import Trial

@@ -14,7 +14,7 @@ from geocompose.arguments import check_kinds
 from geocompose.catalog.origin import is_ours
 from geocompose.contracts.needs import FROM_NEIGHBOURS
 from geocompose.errors import UserError, choices
-from geocompose.imagery.band_names import refuse_modalities
+from geocompose.imagery.bands import refuse_modalities
 
 PREFIXES = ("backbone", "decoder", "head")
 # The argument that says which of the many models that a constructor makes is meant, and so what people call it.

@@ -12,7 +12,7 @@ from geocompose.configuration.instantiation import instantiate
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.heads import HEADS
-from geocompose.imagery.target import OF_CLASSES, PIXEL_WISE
+from geocompose.imagery.samples import OF_CLASSES, PIXEL_WISE
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from tests.kit.owed import check_copies, check_export, check_gradients, check_state
 from tests.kit.places import CONF

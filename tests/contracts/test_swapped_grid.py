@@ -8,7 +8,7 @@ from rasterio.transform import from_origin
 from torch import nn
 
 from geocompose.factory import EncoderDecoderFactory
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.inference.raster import predict_raster
 from geocompose.necks import NeckSequence
 from geocompose.registry import NECK_REGISTRY

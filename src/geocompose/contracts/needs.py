@@ -72,6 +72,18 @@ def reads_feature(index: object, *, layouts: tuple[Layout, ...] = ("NCHW",)) -> 
     return Needs(reads_one=index == -1, layouts=layouts)
 
 
+def feature_at(channel_list: list[int], index: int, decoder: str, argument: str = "in_index") -> int:
+    """Return the width of the feature that a decoder reads; `argument` names the index in messages.
+
+    Raises:
+        UserError: there is no such feature.
+    """
+    count = len(channel_list)
+    if isinstance(index, bool) or not isinstance(index, int) or not -count <= index < count:
+        raise UserError(f"{decoder}: {argument} goes from {-count} to {count - 1} for {count} feature(s); got {index}.")
+    return channel_list[index]
+
+
 def layers_for(widths: object, least: int) -> int | None:
     """Return how many layers a decoder takes that somebody gave one width each, or None where nothing follows from that."""
     return (

@@ -20,8 +20,7 @@ from geocompose.doctor.row import UNEXPECTED, Row, necks_as_written
 from geocompose.errors import UserError, quiet
 from geocompose.from_config import trial_model
 from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
-from geocompose.imagery.samples import Inputs
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Inputs, Target
 from geocompose.models.output import ModelOutput
 from geocompose.trial import Trial
 
