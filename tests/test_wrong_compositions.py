@@ -14,6 +14,7 @@ from hydra import initialize_config_dir
 from hydra.errors import HydraException
 from torch import Tensor, nn
 
+from geocompose.actions.early import check_early
 from geocompose.catalog.optional import installed
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import diagnose, groups
@@ -21,7 +22,6 @@ from geocompose.contracts.features import FeatureSpec
 from geocompose.decoders.mmseg.decoder import MmsegDecoder
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
-from geocompose.imagery.agreement import check_early
 from geocompose.imagery.bands import HLS_BANDS
 from geocompose.imagery.units import Values
 from geocompose.wiring import Plan

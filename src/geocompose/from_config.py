@@ -14,8 +14,9 @@ from torch import nn
 from geocompose.catalog.origin import is_ours
 from geocompose.configuration.instantiation import instantiate
 from geocompose.configuration.signatures import arguments as arguments_of
-from geocompose.contracts.meta import input_channels
-from geocompose.errors import UserError
+from geocompose.configuration.signatures import class_constant
+from geocompose.contracts.backbone import BackboneContract, contract_of
+from geocompose.errors import UserError, quiet
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.imagery.agreement import consents, with_consent
 from geocompose.imagery.band_choice import chosen_bands
@@ -69,19 +70,19 @@ def build_model(config: Mapping[str, Any], *, inputs: Inputs, target: Target) ->
     factory, arguments = _composed(config, inputs, target, None)
     model = factory.build_model(**arguments)
     assert factory.plan is not None
-    _check_channels(config, model.encoder, inputs.bands)
-    _tell_weights(model.encoder)
-    off = left_off(model.encoder, inputs.coordinates)
+    contract = contract_of(model.encoder)
+    _check_channels(config, contract, inputs.bands)
+    _tell_weights(contract)
+    off = left_off(contract.coordinates, inputs.coordinates)
     if off is not None:
         log.info(off)
     return BuiltModel(model, factory.plan)
 
 
-def _tell_weights(encoder: nn.Module) -> None:
+def _tell_weights(contract: BackboneContract) -> None:
     """Say in a line where the backbone's weights came from, if they are not random."""
-    origin = getattr(encoder, "weights", None)
-    if isinstance(origin, Mapping):  # somebody's own class may call something else so
-        sources = [str(value) for key, value in origin.items() if str(key).rpartition(".")[2] == "source"]
+    if contract.weights is not None:
+        sources = [str(value) for key, value in contract.weights.items() if key.rpartition(".")[2] == "source"]
         log.info("The backbone's weights were loaded from %s.", ", ".join(sources))
 
 
@@ -105,8 +106,20 @@ def trial_model(
     if keeping is not None:
         arguments["backbone"] = keeping(arguments["backbone"])
     trial = factory.trial(**arguments)
-    _check_channels(config, trial.model.encoder, inputs.bands)
+    _check_channels(config, contract_of(trial.model.encoder), inputs.bands)
     return trial
+
+
+def backbone_contract(config: Mapping[str, Any], bands: Sequence[str]) -> BackboneContract:
+    """Return what one of our backbones says of itself when it is built for these bands; nothing is read or allocated.
+
+    Raises:
+        UserError: the backbone can't be built.
+    """
+    # A band that the weights lack is for the caller to judge, with all else that differs.
+    backbone = with_consent({**config["backbone"], "bands": list(bands)}, consented=True)
+    with quiet(), torch.device("meta"), torch.random.fork_rng(devices=[]), building("backbone", backbone["_target_"]):
+        return contract_of(instantiate(backbone)())
 
 
 def _composed(
@@ -148,7 +161,7 @@ def _told_bands(backbone: Mapping[str, Any], bands: Sequence[str]) -> dict[str, 
     return {**backbone, "bands": list(bands)} if known is not None else dict(backbone)
 
 
-def _check_channels(config: Mapping[str, Any], encoder: nn.Module, bands: Sequence[str]) -> None:
+def _check_channels(config: Mapping[str, Any], contract: BackboneContract, bands: Sequence[str]) -> None:
     """Refuse a class of somebody's that takes another number of channels than the data has; ours were told.
 
     Raises:
@@ -156,23 +169,20 @@ def _check_channels(config: Mapping[str, Any], encoder: nn.Module, bands: Sequen
     """
     if is_ours(config["backbone"]["_target_"]):
         return
-    channels = input_channels(encoder)
-    if channels != len(bands):
-        name = type(encoder).__name__
-        with building("backbone", name):
+    if contract.channels != len(bands):
+        with building("backbone", contract.name):
             raise UserError(
-                f"The backbone {name} takes {channels} channels, but the data has {len(bands)} bands: "
+                f"The backbone {contract.name} takes {contract.channels} channels, but the data has {len(bands)} bands: "
                 f"{', '.join(bands)}. Let its constructor have an argument in_chans, which is told their number, or "
                 "choose data.bands."
             )
 
 
 def task_kind(target: str) -> str:
-    """Return the kind of task, such as `segmentation`, that a task's class is for.
+    """Return the kind of task, such as `segmentation`, that a task's class declares as `kind`.
 
-    Our own modules are named after it: so the training loop's libraries need not be loaded to build a model.
+    It is read from the source where it stands there: so the training loop's libraries need not be loaded to build a
+    model.
     """
-    package, _, module = target.rpartition(".")[0].rpartition(".")
-    if package == "geocompose.tasks":
-        return module
-    return str(hydra.utils.get_class(target).kind)  # type: ignore[attr-defined]
+    declared = class_constant(target, "kind")
+    return declared if isinstance(declared, str) else str(hydra.utils.get_class(target).kind)  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from torch import nn
 
 from geocompose.arguments import check_kinds
 from geocompose.backbones.temporal.backbone import TemporalBackbone
+from geocompose.contracts.backbone import contract_of
 from geocompose.contracts.features import FeatureSpec
 from geocompose.contracts.meta import on_meta
 from geocompose.contracts.needs import needs_of
@@ -183,7 +184,7 @@ class Composition:
 
     def neck(self, encoder: nn.Module, configs: list[NeckConfig]) -> tuple[NeckSequence, list[int]]:
         """Return necks, and the widths of the features that they hand on; the encoder is told which layers they select."""
-        widths = list(encoder.out_channels)  # type: ignore[arg-type]
+        widths = contract_of(encoder).widths
         necks = []
         written = isinstance(neck_choice(self.necks), NeckList)
         for position, config in enumerate(configs):
@@ -191,7 +192,7 @@ class Composition:
                 neck: Any = _neck_part(config).build(widths)
             if position == 0 and self.backbone.module is None and hasattr(neck, "push_into"):
                 neck.push_into(encoder)
-                widths = list(encoder.out_channels)  # type: ignore[arg-type]
+                widths = contract_of(encoder).widths
             widths = neck.process_channel_list(widths)
             necks.append(neck)
         return NeckSequence(necks), widths

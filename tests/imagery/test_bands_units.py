@@ -5,15 +5,16 @@ import pytest
 from hydra import compose, initialize_config_dir
 from torch import nn
 
-from geocompose.actions import predict
+from geocompose.actions import early, predict
+from geocompose.actions.early import check_early
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
+from geocompose.contracts.backbone import contract_of
 from geocompose.data.geotiff import GeoTiffData
 from geocompose.data.synthetic_segmentation import SyntheticData
 from geocompose.errors import UserError
 from geocompose.imagery.agreement import (
     check_convertible,
-    check_early,
     consents,
     mismatches,
     taken_for,
@@ -298,8 +299,12 @@ class Fused(nn.Module):
         self.readers = list(readers)
 
 
+def unit_of_each(backbone, bands):
+    return units_read(contract_of(backbone).known_of(bands), bands)
+
+
 def differing(values, bands=HLS_BANDS, seen=HLS, allowed=()):
-    return mismatches(Weighted(seen), bands, values, allowed=set(allowed))
+    return mismatches(contract_of(Weighted(seen)).seen(bands), values, allowed=set(allowed))
 
 
 def test_data_that_the_weights_have_seen_passes():
@@ -309,8 +314,8 @@ def test_data_that_the_weights_have_seen_passes():
 
 
 def test_random_weights_ask_nothing():
-    assert mismatches(Weighted(None, HLS), ["VV"], Values(), allowed=set()) == []
-    assert mismatches(nn.Identity(), ["VV"], Values(), allowed=set()) == []
+    assert mismatches(contract_of(Weighted(None, HLS)).seen(["VV"]), Values(), allowed=set()) == []
+    assert mismatches(contract_of(nn.Identity()).seen(["VV"]), Values(), allowed=set()) == []
 
 
 @pytest.mark.parametrize(
@@ -358,14 +363,14 @@ def test_photographs_have_no_level_and_no_rule_to_reflectance():
 def test_each_part_of_a_fusion_is_matched_with_its_own_bands():
     optical = Weighted(HLS)
     fused = Fused((optical, ["RED", "SWIR_1"]), (Weighted(None), ["VV"]))
-    assert mismatches(fused, ["RED", "SWIR_1", "VV"], BOA, allowed=set()) == []
-    assert units_read(fused, ["VV", "RED", "SWIR_1"]) == [None, "reflectance_1e4", "reflectance_1e4"]
+    assert mismatches(contract_of(fused).seen(["RED", "SWIR_1", "VV"]), BOA, allowed=set()) == []
+    assert unit_of_each(fused, ["VV", "RED", "SWIR_1"]) == [None, "reflectance_1e4", "reflectance_1e4"]
     swapped = Fused((optical, ["RED", "VV"]), (Weighted(None), ["VV"]))
     with pytest.raises(UserError, match="band: they have no VV"):
-        mismatches(swapped, ["RED", "VV"], BOA, allowed=set())
+        mismatches(contract_of(swapped).seen(["RED", "VV"]), BOA, allowed=set())
     both = Fused((optical, ["RED"]), (Weighted(Pretraining(("RED",), "uint8")), ["RED"]))
     with pytest.raises(UserError, match="read the band RED in reflectance_1e4 and in uint8"):
-        units_read(both, ["RED"])
+        unit_of_each(both, ["RED"])
 
 
 def test_weights_for_radar_are_matched_with_the_radar_alone():
@@ -378,8 +383,8 @@ def test_weights_for_radar_are_matched_with_the_radar_alone():
 
 
 def test_the_published_unit_is_read_with_random_weights_too():
-    assert units_read(Weighted(None, HLS), ["RED"]) == ["reflectance_1e4"]
-    assert units_read(nn.Identity(), ["RED"]) == [None]
+    assert unit_of_each(Weighted(None, HLS), ["RED"]) == ["reflectance_1e4"]
+    assert unit_of_each(nn.Identity(), ["RED"]) == [None]
     with pytest.raises(UserError, match=r"The model reads RED in reflectance_1e4 .*; the data is db"):
         check_convertible(Values("db"), ["RED"], ["reflectance_1e4"])
     check_convertible(Values("db", allow_mismatch=["unit"]), ["RED"], ["reflectance_1e4"])
@@ -428,7 +433,7 @@ def test_what_is_said_without_torch_is_what_the_backbone_declares(monkeypatch):
         config = check(compose("config", overrides=["backbone.pretrained=true"]), groups(CONF))
     messages = []
     for target in ("geocompose.backbones.prithvi.builder.build_prithvi", "another"):
-        monkeypatch.setattr("geocompose.imagery.agreement._PRITHVI", target)
+        monkeypatch.setattr(early, "PRITHVI", target)
         for values in (Values(), Values("db", "TOA"), BOA):
             with pytest.raises(UserError) as error:
                 check_early(config, ["B4", "B8"], values)
@@ -439,7 +444,7 @@ def test_what_is_said_without_torch_is_what_the_backbone_declares(monkeypatch):
 
 @pytest.mark.parametrize("backbone", ["prithvi", "timm"])
 def test_random_weights_are_not_asked_what_they_have_seen(backbone, monkeypatch):
-    monkeypatch.setattr("geocompose.imagery.agreement.mismatches", None)
+    monkeypatch.setattr(early, "mismatches", None)
     config = {"backbone": {"_target_": f"geocompose.backbones.{backbone}", "pretrained": False, "ckpt_path": None}}
     check_early(config, ["VV"], Values())
     foreign = {"backbone": {"_target_": "somebody.Backbone", "pretrained": True}}

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geocompose.contracts.meta import backbone_specs, input_channels, meta_forward, meta_image, probe_image
+from geocompose.contracts.backbone import contract_of
+from geocompose.contracts.images import split
+from geocompose.contracts.meta import meta_forward, meta_image
+from geocompose.contracts.probing import backbone_specs, probe_image
 from geocompose.cost.summary import summarize
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
-from geocompose.imagery.modalities import modalities_of, split
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 
 PRITHVI: dict[str, Any] = {
@@ -198,7 +200,7 @@ def test_a_backbone_of_two_modalities_takes_a_mapping_or_one_image_of_all_bands(
 
 def test_a_backbone_of_two_modalities_is_probed_counted_and_run_through_time():
     backbone = TwoSensors()
-    assert input_channels(backbone) == 3
+    assert contract_of(backbone).channels == 3
     assert {name: tuple(one.shape) for name, one in probe_image(backbone, (16, 16), 2).items()} == {
         "optical": (1, 2, 2, 16, 16), "sar": (1, 1, 2, 16, 16),
     }  # fmt: skip
@@ -211,17 +213,17 @@ def test_a_backbone_of_two_modalities_is_probed_counted_and_run_through_time():
 
 
 def test_channels_of_modalities_are_found_by_name():
-    assert modalities_of(TwoSensors(["VV", "B8A", "RED"])) == {"optical": [2, 1], "sar": [0]}
-    assert modalities_of(nn.Identity()) is None
+    assert contract_of(TwoSensors(["VV", "B8A", "RED"])).places == {"optical": [2, 1], "sar": [0]}
+    assert contract_of(nn.Identity()).places is None
     parts = split(image(1, 3, 2, 2), {"optical": [2, 1], "sar": [0]})
     assert torch.equal(parts["optical"], image(1, 3, 2, 2)[:, [2, 1]])
     with pytest.raises(UserError, match="The image of the backbone TwoSensors has no band 'VV'"):
-        modalities_of(TwoSensors(["RED", "B8A"]))
+        _ = contract_of(TwoSensors(["RED", "B8A"])).places
     for wrong in ({}, ["optical"], {"optical": "RED"}):
         odd = TwoSensors()
         odd.modalities = wrong
         with pytest.raises(UserError, match=r"has modalities=.*; they are a mapping of names to lists of bands"):
-            modalities_of(odd)
+            contract_of(odd)
 
 
 # Backbones that say little of themselves
@@ -364,4 +366,9 @@ def test_a_backbone_of_one_size_is_looked_at_in_the_size_of_the_data():
 
 def test_meta_images_are_stacked_for_a_whole_model():
     model = of_two_sensors()
-    assert meta_forward(model, meta_image(input_channels(model.encoder), 1, (32, 48))).output.shape == (1, 2, 32, 48)
+    assert meta_forward(model, meta_image(contract_of(model.encoder).channels, 1, (32, 48))).output.shape == (
+        1,
+        2,
+        32,
+        48,
+    )
