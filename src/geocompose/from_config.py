@@ -16,14 +16,13 @@ from geocompose.configuration.instantiation import instantiate
 from geocompose.configuration.signatures import arguments as arguments_of
 from geocompose.configuration.signatures import class_constant
 from geocompose.contracts.backbone import BackboneContract, contract_of
-from geocompose.errors import UserError, quiet
+from geocompose.errors import UserError, building, quiet
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.imagery.agreement import consents, with_consent
 from geocompose.imagery.band_choice import chosen_bands
 from geocompose.imagery.coordinates import left_off
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
-from geocompose.parts import building
 from geocompose.trial import Trial
 from geocompose.wiring import Plan
 
