@@ -368,7 +368,7 @@ def test_tokens_with_prefix_tokens_are_still_understood():
 @pytest.mark.parametrize(
     ("needs", "message"),
     [
-        ({"levels": 4}, r"declares needs = \{'levels': 4\}, which is no Needs\. Write needs = Needs\(levels=4\), from geocompose"),
+        ({"levels": 4}, r"declares needs = \{'levels': 4\}, which is not a Needs\. Write needs = Needs\(levels=4\), from geocompose"),
         ({"levls": 4}, r"Needs has no 'levls'\. Did you mean 'levels'"),
         (4, r"Write needs = Needs\(levels=2, pyramid=True\)"),
     ],

@@ -96,7 +96,7 @@ def trial_model(
     """Return what `build_model` would plan, and its model in shapes alone: nothing is read, downloaded or allocated.
 
     image_size: rows and columns of an image; a sample's where null. keeping: takes the backbone's constructor and
-        returns the one to call, for who tries a backbone many times.
+        returns the one to call, for callers that try a backbone many times.
 
     Raises:
         UserError: see `build_model`.
@@ -152,7 +152,7 @@ def _composed(
 
 
 def _told_bands(backbone: Mapping[str, Any], bands: Sequence[str]) -> dict[str, Any]:
-    """Return a backbone's node with the data's bands: their names, or their number where a class of somebody's takes just that."""
+    """Return a backbone's node with the data's bands: names, or their number for a class of your own that takes it."""
     known = arguments_of(backbone["_target_"])
     if known is not None and "bands" not in known:
         number = next((name for name in ("in_chans", "in_channels", "num_channels") if name in known), None)
@@ -161,7 +161,7 @@ def _told_bands(backbone: Mapping[str, Any], bands: Sequence[str]) -> dict[str, 
 
 
 def _check_channels(config: Mapping[str, Any], contract: BackboneContract, bands: Sequence[str]) -> None:
-    """Refuse a class of somebody's that takes another number of channels than the data has; ours were told.
+    """Refuse a class of your own that takes another number of channels than the data has; ours were told.
 
     Raises:
         UserError: says both.
@@ -171,8 +171,8 @@ def _check_channels(config: Mapping[str, Any], contract: BackboneContract, bands
     if contract.channels != len(bands):
         with building("backbone", contract.name):
             raise UserError(
-                f"The backbone {contract.name} takes {contract.channels} channels, but the data has {len(bands)} bands: "
-                f"{', '.join(bands)}. Let its constructor have an argument in_chans, which is told their number, or "
+                f"The backbone {contract.name} takes {contract.channels} channels, but the data has {len(bands)} "
+                f"bands: {', '.join(bands)}. Let its constructor have an argument in_chans, which is told their number, or "
                 "choose data.bands."
             )
 
@@ -184,4 +184,6 @@ def task_kind(target: str) -> str:
     model.
     """
     declared = class_constant(target, "kind")
-    return declared if isinstance(declared, str) else str(hydra.utils.get_class(target).kind)  # type: ignore[attr-defined]
+    if isinstance(declared, str):
+        return declared
+    return str(hydra.utils.get_class(target).kind)  # type: ignore[attr-defined]

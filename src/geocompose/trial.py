@@ -108,7 +108,7 @@ def _needs(decoder: Part, outputs: Outputs) -> Needs:
     needs = needs_of(decoder.target, decoder.given)
     if not outputs.per_pixel or "vector" not in needs.layouts:
         return needs
-    # Who reads vectors returns what it gets, in its layout: vectors have no pixels, and tokens none that a head finds.
+    # What reads vectors returns what it gets, in its layout: vectors have no pixels, and tokens none that a head finds.
     layouts = tuple(layout for layout in needs.layouts if layout not in ("vector", "tokens"))
     return replace(needs, layouts=layouts) if layouts else needs
 
@@ -153,7 +153,7 @@ def _only_size(own: tuple[int, int], backbone: str, size: tuple[int, int]) -> in
     """Return the one size of a backbone that takes no other; smaller images are padded to it.
 
     Raises:
-        UserError: images are larger, or the size is no square.
+        UserError: images are larger, or the size is not a square.
     """
     if own[0] != own[1] or max(size) > own[0]:
         raise UserError(
@@ -201,7 +201,7 @@ def _try(composition: Composition, model: EncoderDecoderModel, draft: Plan, give
             ) from error
         choice, target = neck_choice(composition.necks), composition.main.decoder.target
         if not isinstance(error, RuntimeError) and is_ours(target):
-            raise  # a fault of ours, which no other necks would mend
+            raise  # a fault of ours, which no other necks would fix
         advice = unread_advice(choice, declares=hasattr(target, "needs") or hasattr(target, "needs_given"))
         raise UserError(
             f"{composition.main.decoder.name} can't read these features: {listed(draft.decoder_features)}. {stopped} "

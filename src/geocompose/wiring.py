@@ -29,7 +29,7 @@ from geocompose.registry import NECK_REGISTRY
 class Plan:
     """What the dry run found: the necks, the features at each joint, the multiple to pad to, and what is never used.
 
-    warnings: what works, but hardly as somebody wants it.
+    warnings: what works, but hardly as intended.
     """
 
     necks: list[NeckConfig]
@@ -147,10 +147,10 @@ class Composition:
                 )
         if part.includes_head:
             if branch.head.module is not None:
-                raise UserError(f"{part.name} includes its head, so nobody takes {branch.head.name}; leave it out.")
+                raise UserError(f"{part.name} includes its head, so {branch.head.name} has no use; leave it out.")
             for name in branch.head.changed():
                 raise UserError(
-                    f"{part.name} includes its head, so nobody takes head_{name} (head.{name}); leave it out."
+                    f"{part.name} includes its head, so nothing takes head_{name} (head.{name}); leave it out."
                 )
             return part.build(widths, **fill), None
         decoder = part.build(widths, **fill)
@@ -176,14 +176,14 @@ class Composition:
         if with_weights:
             return self.backbone.build()
         if self.backbone.module is not None:
-            # A trial must not change what somebody made; its shapes are all that is asked for.
+            # A trial must not change a finished module; its shapes are all that is asked for.
             return on_meta(self.backbone.module)
         without = {"pretrained": False, "ckpt_path": None}
         arguments = {**self.backbone.arguments, **{k: v for k, v in without.items() if self.backbone.takes(k)}}
         return replace(self.backbone, arguments=arguments).build()
 
     def neck(self, encoder: nn.Module, configs: list[NeckConfig]) -> tuple[NeckSequence, list[int]]:
-        """Return necks, and the widths of the features that they hand on; the encoder is told which layers they select."""
+        """Return necks, and the widths of the features that they hand on; the encoder is told which layers they take."""
         widths = contract_of(encoder).widths
         necks = []
         written = isinstance(neck_choice(self.necks), NeckList)
@@ -199,7 +199,7 @@ class Composition:
 
 
 def _neck_part(config: NeckConfig | nn.Module | Callable[..., nn.Module]) -> Part:
-    """Return the part of a neck: by its name with arguments, or as somebody built it."""
+    """Return the part of a neck: by its name with arguments, or as a module or constructor."""
     if not isinstance(config, Mapping):
         return resolve("neck", config, NECK_REGISTRY.__getitem__, {})
     arguments = {key: value for key, value in config.items() if key != "name"}

@@ -218,7 +218,7 @@ class BackboneContract:
         return self.pretraining or self.published
 
     def parts(self, bands: Sequence[str]) -> list[tuple["BackboneContract", list[str]]]:
-        """Return the backbones that it is made of, with those of `bands` that each reads; itself and all where it is one."""
+        """Return the backbones that it is made of, each with the bands that it reads; itself with `bands` for one."""
         return [(part, list(own)) for part, own in self.readers] or [(self, list(bands))]
 
     def seen(self, bands: Sequence[str]) -> list[tuple[Pretraining | None, list[str]]]:

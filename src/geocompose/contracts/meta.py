@@ -63,7 +63,7 @@ def meta_image(channels: int, num_frames: int, size: tuple[int, int]) -> Tensor:
 
 
 def unreached_parameters(module: nn.Module, *args: Any, **kwargs: Any) -> list[str]:
-    """Return the names of the parameters on which the module's output does not depend, from a forward on the meta device.
+    """Return the names of the parameters on which the module's output does not depend, by a forward on meta.
 
     The module returns a `ModelOutput`; widths are checked at every convolution, since torch checks few on that device.
 
@@ -85,7 +85,7 @@ def unreached_parameters(module: nn.Module, *args: Any, **kwargs: Any) -> list[s
 
 
 def check_training_batch(model: nn.Module, *, image_size: tuple[int, int], num_frames: int) -> None:
-    """Refuse batches of one image where the model's batch norm then has a single value a channel.
+    """Refuse batches of one image where the model's batch norm then has a single value per channel.
 
     Raises:
         UserError: says which settings help.
@@ -95,7 +95,7 @@ def check_training_batch(model: nn.Module, *, image_size: tuple[int, int], num_f
         meta_forward(model, image, training=True)
     except ValueError as error:
         raise UserError(
-            f"Batches of one image of {image_size[0]} x {image_size[1]} pixels leave batch norm a single value a "
+            f"Batches of one image of {image_size[0]} x {image_size[1]} pixels leave batch norm a single value per "
             f"channel, which has no variance ({error}). Use data.batch_size=2 or more, or a larger data.tile_px."
         ) from error
 

@@ -1,4 +1,4 @@
-"""What a backbone takes and returns, seen without numbers: images in shapes alone, and features of a forward on them."""
+"""What a backbone takes and returns, seen without numbers: images in shapes alone, and the features of a forward."""
 
 import math
 from collections.abc import Sequence
@@ -16,8 +16,9 @@ from geocompose.errors import FOREIGN_ERRORS, UserError, first_line
 
 # Pixels: a whole number of cells of every stride up to 32 and of patches of 7, 8, 14, 16, 28 and 32.
 DIVISIBLE = 224
-# Pixels: not a square, in which a stride that doesn't divide it would look like a fraction; its columns are whole cells
-# of 64 and 128 too, and as many more than its rows as all strides up to 8, 10, 12, 15, 20, 24, 28, 30, 40 and 48 divide.
+# Pixels: not a square, in which a stride that doesn't divide it would look like a fraction. Its columns are whole cells
+# of 64 and 128 too. They exceed its rows by 3360, which all strides up to 8 divide, and 10, 12, 15, 20, 24, 28, 30, 40
+# and 48.
 LONG_IMAGE = (224, 3584)
 
 
@@ -128,7 +129,10 @@ def _confirm_tokens(
             found = others[place].shape[1]
             if tuple(others[place].shape) == shape_of(spec, taller):
                 continue
-            seen = f"{tokens} tokens for an image of {size[0]} x {size[1]} pixels and {found} for {taller[0]} x {taller[1]}"
+            seen = (
+                f"{tokens} tokens for an image of {size[0]} x {size[1]} pixels and {found} for {taller[0]} x "
+                f"{taller[1]}"
+            )
         else:
             if 2 * spec.num_prefix_tokens <= tokens:
                 continue

@@ -11,12 +11,12 @@ from geocompose.contracts.features import FeatureSpec
 from geocompose.errors import UserError
 
 MOST_PREFIX_TOKENS = 16  # class and register tokens
-LONG = 16  # further columns than rows from which on a border that is lost counts for nothing
+LONG = 16  # further columns than rows, beyond which a border that is lost counts for nothing
 MOST_LOST_CELLS = 4  # of a map's rows or columns at its borders; Inception's and Xception's maps lose up to three
 
 
 def check_list(features: Any, backbone: str) -> None:
-    """Refuse what a backbone returns if it is no list of tensors.
+    """Refuse what a backbone returns if it is not a list of tensors.
 
     Raises:
         UserError: says what came, and what to return.
@@ -54,7 +54,7 @@ def check_declared(
         UserError: says which feature, how it is declared, and what it is.
     """
     check_list(features, backbone)
-    cure = "Mend feature_specs, or leave them out: then the features are looked at."
+    cure = "Fix feature_specs, or leave them out: then the features are looked at."
     if len(features) != len(specs):
         raise UserError(
             f"The backbone {backbone} declares {len(specs)} features (feature_specs) and returns {len(features)}. "
@@ -72,7 +72,7 @@ def check_declared(
 
 
 def _alike(found: tuple[int, ...], wanted: tuple[int, ...], spec: FeatureSpec) -> bool:
-    """Return whether a feature has as many cells as declared, but for a border that convolutions without padding lose."""
+    """Return whether a feature has as many cells as declared, but for a border lost by convolutions without padding."""
     if spec.layout not in ("NCHW", "NHWC"):
         return found[1:] == wanted[1:]
     first = 2 if spec.layout == "NCHW" else 1

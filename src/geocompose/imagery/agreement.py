@@ -1,4 +1,4 @@
-"""Whether data is what pretrained weights have seen: unit, level and bands, told before anything is trained or downloaded."""
+"""Whether data is what pretrained weights have seen: unit, level and bands."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -34,7 +34,7 @@ def units_read(known: Sequence[Seen], bands: Sequence[str]) -> list[str | None]:
 
 
 def with_consent(backbone: Mapping[str, Any], *, consented: bool) -> dict[str, Any]:
-    """Return a backbone's arguments, and those of its parts, told whether bands that the weights lack may start randomly."""
+    """Return a backbone's arguments, its parts' too, told whether bands that the weights lack may start randomly."""
     told = dict(backbone)
     if "allow_random_bands" in told:
         told["allow_random_bands"] = consented or told["allow_random_bands"]
@@ -53,7 +53,7 @@ def consents(config: Mapping[str, Any]) -> set[str]:
 
 
 def mismatches(weights: Sequence[Seen], values: Values, *, allowed: set[str]) -> list[str]:
-    """Return what differs between a backbone's weights and the data and is intended, a sentence each.
+    """Return what differs between a backbone's weights and the data and is intended, one sentence per difference.
 
     weights: of each of its parts. values: what the data states of the bands. allowed: which of unit, level and band may
     differ. Random weights have neither, and nothing is asked of the data.
@@ -90,7 +90,7 @@ class _Difference(NamedTuple):
 
 
 def check_convertible(values: Values, bands: Sequence[str], units: Sequence[str | None]) -> None:
-    """Refuse data whose stated unit can't be turned into the units that a model reads, one a band.
+    """Refuse data whose stated unit can't be turned into the units that a model reads, one per band.
 
     Raises:
         UserError: names both units.
@@ -110,7 +110,7 @@ def check_convertible(values: Values, bands: Sequence[str], units: Sequence[str 
 def taken_for(values: Values, bands: Sequence[str], units: Sequence[str | None]) -> dict[str, str | None]:
     """Return what data that states no unit has to be where published numbers normalise it, by the keys that are null.
 
-    units: those that a model reads, one a band; None where nobody knows.
+    units: those that a model reads, one per band; None where unknown.
     """
     stated = [values.band(band) for band in bands]
     return {f"{own.group}.unit": unit for own, unit in zip(stated, units, strict=True) if own.unit is None}
@@ -180,7 +180,10 @@ def _why_not(values: Values) -> str:
 def _change(values: Values) -> str:
     """Return the smallest change of data whose unit leads nowhere."""
     if values.unit == "dn":
-        return f"Write {values.group}.offset=0, or what was added: 1000 in Sentinel-2 images of processing baseline 04.00 on."
+        return (
+            f"Write {values.group}.offset=0, or what was added: 1000 in Sentinel-2 images since processing baseline "
+            "04.00."
+        )
     return "Take other data or weights."
 
 

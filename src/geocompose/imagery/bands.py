@@ -1,4 +1,4 @@
-"""The vocabulary of spectral bands: one name a band, the names that sensors and archives use for it, what it measures."""
+"""The vocabulary of spectral bands: one name per band, the names that sensors and archives use, what it measures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Band:
 
     @property
     def wavelength_um(self) -> float | None:
-        """Centre wavelength as Sentinel-2 has it where it has the band, else the first sensor of `SENSORS` that does."""
+        """Centre wavelength: Sentinel-2's where it has the band, else that of the first of `SENSORS` that does."""
         measured = self._first
         return measured.wavelength_um if measured else None
 
@@ -117,7 +117,7 @@ def wavelength_um(name: str, sensor: str | None = None) -> float | None:
 
 
 def canonical(name: str) -> str:
-    """Return the vocabulary's name of a band (`B8A` -> `NIR_NARROW`), or `name` itself where the vocabulary lacks it."""
+    """Return the vocabulary's name of a band (`B8A` -> `NIR_NARROW`), or `name` itself where it lacks the band."""
     return _CANONICAL.get(name.casefold(), name)
 
 
@@ -145,7 +145,7 @@ def positions(wanted: Sequence[str], available: Sequence[str], *, where: str) ->
 def check_names(names: Iterable[str], *, known: Iterable[str] = ()) -> None:
     """Refuse a band name that looks like a misspelt one of the vocabulary or of `known`.
 
-    A name that resembles nothing is somebody's own band and passes.
+    A name that resembles nothing is a band of your own and passes.
 
     Raises:
         UserError: names the misspelt band and the nearest right one.
@@ -166,7 +166,7 @@ def band_names(argument: str, given: Iterable[object]) -> list[str]:
     given: names, or enumeration members with such values (TerraTorch's `HLSBands.RED`).
 
     Raises:
-        UserError: there is none, one is misspelt, given twice, or no name.
+        UserError: the list is empty, or one is misspelt, given twice, or not a name.
     """
     if isinstance(given, str):
         raise UserError(f"{argument} is a list of band names, such as [BLUE, GREEN, RED]; got {given!r}.")

@@ -41,7 +41,7 @@ def check_taken(taken: Sequence[str] | None, backbone: str, given: Sequence[str]
 
 
 def left_off(taken: Sequence[str], given: Sequence[str]) -> str | None:
-    """Return what to tell of coordinates that a backbone takes and the data does not give; None where there are none."""
+    """Return what to tell of coordinates that a backbone takes and the data does not give, or None."""
     off = [name for name in taken if name in WORDS and name not in given]
     if not off:
         return None

@@ -44,8 +44,8 @@ class Inputs:
 class Target:
     """The labels of a data set.
 
-    kind: a class a pixel (`segmentation`), numbers a pixel (`regression`), a class an image (`classification`), any of
-        the classes an image (`multilabel`), or numbers an image (`scalar_regression`).
+    kind: one class per pixel (`segmentation`), numbers per pixel (`regression`), one class per image
+        (`classification`), any of the classes per image (`multilabel`), or numbers per image (`scalar_regression`).
     names: the classes in the order of the labels' values, or the variables in the order of the labels' numbers.
     ignore_index: the label of what has no label, where labels are classes; where they are numbers, it is NaN.
     mean, std: a number for each variable, in its physical unit: a model's output times `std` plus `mean` is the
@@ -70,7 +70,7 @@ class Target:
 
     @property
     def num_outputs(self) -> int:
-        """How many numbers a model says of a pixel or an image: one a class, or one a variable."""
+        """How many numbers a model gives for a pixel or an image: one per class, or one per variable."""
         return len(self.names)
 
     def as_record(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from geocompose.necks.base import NeckSequence
 
 
 class EncoderDecoderModel(nn.Module):
-    """Wires ready parts: pads the image, runs encoder and necks, and gives every decoder with its head the same features."""
+    """Wires ready parts: pads the image, runs encoder and necks, and gives every decoder the same features."""
 
     def __init__(
         self,

@@ -67,7 +67,7 @@ def check_order(necks: Sequence[Any], specs: Sequence[FeatureSpec]) -> None:
     for position, name in enumerate(map(neck_name, necks)):
         if name in OF_MAPS:
             raise UserError(
-                f"neck.necks[{position}] ({name}) can't read what it gets: {listed(specs)}. Tokens are no maps yet: "
+                f"neck.necks[{position}] ({name}) can't read what it gets: {listed(specs)}. Tokens are not maps yet: "
                 f"write {as_written(to_maps(specs[:1]))[1:-1]} before it, or use neck=auto."
             )
         if name not in ON_TOKENS:

@@ -24,7 +24,7 @@ class PrithviMAE(nn.Module):
             each patch normalised by its own mean and deviation; predictions are then of that kind too.
 
         Raises:
-            UserError: `mask_ratio` is no share.
+            UserError: `mask_ratio` is not a share.
         """
         super().__init__()
         self.encoder = encoder
@@ -53,7 +53,7 @@ class PrithviMAE(nn.Module):
         noise: (B, patches), by which patches are ordered: those with the smallest values are kept; random where null.
 
         Raises:
-            UserError: sizes don't fit, the ratio is no share, or coordinates are given that are not encoded.
+            UserError: sizes don't fit, the ratio is not a share, or coordinates are given that are not encoded.
         """
         ratio = self.mask_ratio if mask_ratio is None else _share(mask_ratio)
         frames = image if image.ndim == 5 else image.unsqueeze(2)
