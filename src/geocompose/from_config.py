@@ -172,8 +172,8 @@ def _check_channels(config: Mapping[str, Any], contract: BackboneContract, bands
         with building("backbone", contract.name):
             raise UserError(
                 f"The backbone {contract.name} takes {contract.channels} channels, but the data has {len(bands)} "
-                f"bands: {', '.join(bands)}. Let its constructor have an argument in_chans, which is told their number, or "
-                "choose data.bands."
+                f"bands: {', '.join(bands)}. Let its constructor have an argument in_chans, which is told their "
+                "number, or choose data.bands."
             )
 
 

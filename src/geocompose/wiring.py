@@ -183,7 +183,7 @@ class Composition:
         return replace(self.backbone, arguments=arguments).build()
 
     def neck(self, encoder: nn.Module, configs: list[NeckConfig]) -> tuple[NeckSequence, list[int]]:
-        """Return necks, and the widths of the features that they hand on; the encoder is told which layers they take."""
+        """Return necks, and the widths of the features that they hand on; the encoder is told which ones they take."""
         widths = contract_of(encoder).widths
         necks = []
         written = isinstance(neck_choice(self.necks), NeckList)
