@@ -1,4 +1,4 @@
-"""The factory keeps the contract of EncoderDecoderFactory: parts by name, as modules or constructors, and their arguments."""
+"""The factory: parts by name, as modules or as constructors, their arguments, and necks."""
 
 import copy
 from functools import partial
@@ -37,7 +37,8 @@ def test_the_task_may_be_written_in_any_case():
 def test_constructors_are_completed():
     head = partial(SegmentationHead, channel_list=[4])
     model = build(
-        backbone=partial(build_prithvi, **TINY), backbone_kwargs=None, decoder=partial(FCNDecoder, channels=12), decoder_kwargs=None, head=head
+        backbone=partial(build_prithvi, **TINY), backbone_kwargs=None, decoder=partial(FCNDecoder, channels=12),
+        decoder_kwargs=None, head=head
     )  # fmt: skip
     assert model.decoder.out_channels == 12
     assert [tuple(weight.shape[:2]) for weight in model.head.parameters() if weight.ndim == 4] == [(4, 12), (3, 4)]
@@ -47,7 +48,8 @@ def test_constructors_are_completed():
 
 
 def test_prefixed_arguments_and_mappings_reach_their_part_alike():
-    by_prefix = build(backbone_kwargs=None, decoder_kwargs=None, head_dropout=0.3, head_channel_list=[5], decoder_channels=9, **{
+    by_prefix = build(backbone_kwargs=None, decoder_kwargs=None, head_dropout=0.3, head_channel_list=[5],
+        decoder_channels=9, **{
         f"backbone_{key}": value for key, value in TINY.items()
     })  # fmt: skip
     by_mapping = build(decoder_kwargs={"channels": 9}, head_kwargs={"dropout": 0.3, "channel_list": [5]})
@@ -122,7 +124,8 @@ def test_head_arguments_for_a_decoder_with_its_own_head_are_refused(decoder):
 def test_planned_necks_are_what_one_could_have_written(decoder):
     factory = EncoderDecoderFactory((64, 64))
     arguments: dict[str, Any] = {
-        "task": "segmentation", "backbone": "prithvi_eo_v2_300", "backbone_kwargs": TINY, "decoder": decoder, "num_classes": 3,
+        "task": "segmentation", "backbone": "prithvi_eo_v2_300", "backbone_kwargs": TINY, "decoder": decoder,
+        "num_classes": 3,
     }  # fmt: skip
     planned = factory.build_model(**arguments, necks="auto")
     assert factory.plan is not None

@@ -1,4 +1,4 @@
-"""Modules and classes that the factory knows nothing of: understood by their shapes, or refused with what they lack."""
+"""Modules that the factory knows nothing of: understood by their shapes, or refused with what they lack."""
 
 import copy
 
@@ -148,16 +148,19 @@ def test_a_module_that_is_no_backbone_is_refused_with_what_it_lacks(backbone, me
             "UperNetDecoder can't read these features: 8 ch, 1/4, NCHW; .*Use neck=auto",
         ),
         (
-            {"backbone": "timm_test_resnet", "backbone_kwargs": None, "necks": [{"name": "ReshapeTokensToImage", "effective_time_dim": 2}]},
+            {"backbone": "timm_test_resnet", "backbone_kwargs": None, "necks": [{"name": "ReshapeTokensToImage",
+                "effective_time_dim": 2}]},
             "takes tokens .* features that are maps already have no frames to put together",
         ),
         (
-            {"backbone": "timm_test_resnet", "backbone_kwargs": None, "decoder": "UNetDecoder", "decoder_channels": None,
+            {"backbone": "timm_test_resnet", "backbone_kwargs": None, "decoder": "UNetDecoder",
+                "decoder_channels": None,
              "decoder_kwargs": {"channels": [8, 4]}},
             "decoder_channels is given twice",
         ),
         (
-            {"backbone": "timm_test_resnet", "backbone_kwargs": None, "decoder": "UNetDecoder", "decoder_kwargs": {"channels": [8, 4]}},
+            {"backbone": "timm_test_resnet", "backbone_kwargs": None, "decoder": "UNetDecoder",
+                "decoder_kwargs": {"channels": [8, 4]}},
             "one width a feature: 5 here",
         ),
     ],

@@ -36,7 +36,8 @@ def built(head: str, task: str, outputs: int = 3, full: bool = False) -> Encoder
     count = {"num_classes": outputs} if task in OF_CLASSES else {"num_outputs": outputs}
     torch.manual_seed(0)
     return EncoderDecoderFactory(image_size=(32, 48)).build_model(
-        task=task, backbone=stand_in("pyramid"), decoder="IdentityDecoder", decoder_out_index=0, head=instantiate(keys), **count
+        task=task, backbone=stand_in("pyramid"), decoder="IdentityDecoder", decoder_out_index=0, head=instantiate(keys),
+        **count
     )  # fmt: skip
 
 

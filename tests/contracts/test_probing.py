@@ -16,7 +16,7 @@ from tests.kit.small import noise
 
 
 class Undeclared(nn.Module):
-    """Somebody's backbone, whose convolution isn't given whole images."""
+    """A user's backbone, whose convolution isn't given whole images."""
 
     def __init__(self, make: Callable[[Tensor], Any], out_channels: Any, in_chans: int | None = None) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ def test_strides_of_a_backbone_that_declares_none_are_the_same_at_any_size_of_th
 
 
 class Cells(nn.Module):
-    """Somebody's backbone of maps whose cells are so many pixels, from which the last `lost` cells fall off."""
+    """A user's backbone of maps whose cells are so many pixels, from which the last `lost` cells fall off."""
 
     in_chans = 3
 
@@ -85,7 +85,7 @@ def test_a_tuple_of_features_and_of_widths_will_do():
 
 
 class Frames(nn.Module):
-    """Somebody's backbone of four frames in tubelets of two, after a class token."""
+    """A user's backbone of four frames in tubelets of two, after a class token."""
 
     in_chans, num_frames, patch_size, out_channels = 3, 4, 16, [8]
 
@@ -122,7 +122,10 @@ def test_a_network_whose_maps_lose_a_border_is_as_declared(name):
 
 
 def test_a_network_for_which_tiles_are_too_small_is_named_itself():
-    message = "The backbone timm_inception_v4 can't take images of 64 x 64 pixels. It stopped with: .* Write a larger data.tile_px"
+    message = (
+        "The backbone timm_inception_v4 can't take images of 64 x 64 pixels. It stopped with: .* Write a larger "
+        "data.tile_px"
+    )
     with pytest.raises(UserError, match=message):
         EncoderDecoderFactory((64, 64)).trial(
             "segmentation", "timm_inception_v4", "FCNDecoder", num_classes=2, necks="auto"
@@ -130,7 +133,7 @@ def test_a_network_for_which_tiles_are_too_small_is_named_itself():
 
 
 class OneSize(nn.Module):
-    """Somebody's backbone that takes 96 x 96 pixels only, and doesn't say so."""
+    """A user's backbone that takes 96 x 96 pixels only, and doesn't say so."""
 
     in_chans, out_channels = 3, [8]
 

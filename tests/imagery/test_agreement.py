@@ -74,12 +74,18 @@ def test_random_weights_ask_nothing():
 @pytest.mark.parametrize(
     ("values", "bands", "allow", "message"),
     [
-        (Values(level="BOA"), HLS_BANDS, "unit", r"unit: they saw reflectance_1e4 \(reflectance x 10000\), and data.unit is null. Write what the files hold: data.unit=reflectance_1e4, or reflectance, dn"),
-        (Values("dn", "BOA"), HLS_BANDS, "unit", r"the data is dn .*, and its data.offset is null. Write data.offset=0, or what was added: 1000"),
-        (Values("db", "BOA"), HLS_BANDS, "unit", r"the data is db .*, and no rule turns one into the other. Take other data or weights"),
-        (Values("reflectance_1e4", "TOA"), HLS_BANDS, "level", r"level: they saw BOA \(surface, .*\), and the data is TOA \(top of atmosphere\). Take data of the level BOA"),
-        (Values("reflectance_1e4"), HLS_BANDS, "level", r"level: they saw BOA .*, and data.level is null. Write what the files hold: data.level=TOA or BOA"),
-        (BOA, ["B4", "B8"], "band", r"band: they have no B8; they have BLUE, .*. B8 \(NIR_BROAD\) is not B8A \(NIR_NARROW\). Write 'data.bands=\[B4\]'"),
+        (Values(level="BOA"), HLS_BANDS, "unit", r"unit: they saw reflectance_1e4 \(reflectance x 10000\), and "
+             r"data.unit is null. Write what the files hold: data.unit=reflectance_1e4, or reflectance, dn"),
+        (Values("dn", "BOA"), HLS_BANDS, "unit", r"the data is dn .*, and its data.offset is null. Write "
+             r"data.offset=0, or what was added: 1000"),
+        (Values("db", "BOA"), HLS_BANDS, "unit", r"the data is db .*, and no rule turns one into the other. Take other "
+             r"data or weights"),
+        (Values("reflectance_1e4", "TOA"), HLS_BANDS, "level", r"level: they saw BOA \(surface, .*\), and the data is "
+             r"TOA \(top of atmosphere\). Take data of the level BOA"),
+        (Values("reflectance_1e4"), HLS_BANDS, "level", r"level: they saw BOA .*, and data.level is null. Write what "
+             r"the files hold: data.level=TOA or BOA"),
+        (BOA, ["B4", "B8"], "band", r"band: they have no B8; they have BLUE, .*. B8 \(NIR_BROAD\) is not B8A "
+             r"\(NIR_NARROW\). Write 'data.bands=\[B4\]'"),
         (BOA, ["VV"], "band", r"band: they have no VV; they have BLUE, .* Take other data or weights"),
     ],
 )  # fmt: skip
@@ -147,9 +153,12 @@ def test_the_published_unit_is_read_with_random_weights_too():
 @pytest.mark.parametrize(
     ("stated", "published", "said"),
     [
-        ({}, "reflectance_1e4", ["data.unit is null: with data.normalize=pretraining, values are taken for reflectance_1e4 (reflectance x 10000)."]),
-        ({}, None, ["data.unit is null: with data.normalize=pretraining, values are taken for the published numbers' unit, which is not known."]),
-        ({"unit": "reflectance"}, "reflectance_1e4", ["Values are converted as they are read: reflectance becomes reflectance_1e4 (BLUE, GREEN, RED, NIR_NARROW, SWIR_1)."]),
+        ({}, "reflectance_1e4", ["data.unit is null: with data.normalize=pretraining, values are taken for "
+             "reflectance_1e4 (reflectance x 10000)."]),
+        ({}, None, ["data.unit is null: with data.normalize=pretraining, values are taken for the published numbers' "
+             "unit, which is not known."]),
+        ({"unit": "reflectance"}, "reflectance_1e4", ["Values are converted as they are read: reflectance becomes "
+             "reflectance_1e4 (BLUE, GREEN, RED, NIR_NARROW, SWIR_1)."]),
         ({"normalize": "dataset"}, "reflectance_1e4", []),
     ],
 )  # fmt: skip

@@ -19,8 +19,10 @@ def test_no_name_stands_for_two_bands():
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("B8A", "NIR_NARROW"), ("b08", "NIR_BROAD"), ("nir", "NIR_BROAD"), ("nir08", "NIR_NARROW"), ("SR_B5", "NIR_NARROW"),
-        ("B5", "RED_EDGE_1"), ("swir16", "SWIR_1"), ("SWIR2", "SWIR_2"), ("L8_B10", "THERMAL_1"), ("lwir12", "THERMAL_2"),
+        ("B8A", "NIR_NARROW"), ("b08", "NIR_BROAD"), ("nir", "NIR_BROAD"), ("nir08", "NIR_NARROW"), ("SR_B5",
+            "NIR_NARROW"),
+        ("B5", "RED_EDGE_1"), ("swir16", "SWIR_1"), ("SWIR2", "SWIR_2"), ("L8_B10", "THERMAL_1"), ("lwir12",
+            "THERMAL_2"),
         ("coastal", "COASTAL_AEROSOL"), ("THEMRAL_INFRARED_1", "THERMAL_1"), ("my_index", "my_index"),
     ],
 )  # fmt: skip
@@ -66,7 +68,8 @@ def test_a_band_that_data_lack_is_told_with_both_names_of_those_it_has(tmp_path)
     data = GeoTiffData(**arguments(tmp_path, band_names=["B2", "B3", "B4", "B8A", "x"]))
     with pytest.raises(
         UserError,
-        match=r"data\.bands: a_img\.tif has no band 'BLEU'\. Did you mean 'BLUE'\? It has: B2 \(BLUE\), B3 \(GREEN\), B4 \(RED\), "
+        match=r"data\.bands: a_img\.tif has no band 'BLEU'\. Did you mean 'BLUE'\? It has: B2 \(BLUE\), B3 \(GREEN\), "
+        r"B4 \(RED\), "
         r"B8A \(NIR_NARROW\), x\.",
     ):
         data.use_bands(["BLEU"])

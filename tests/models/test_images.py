@@ -24,7 +24,9 @@ BACKBONES: dict[str, tuple[str, dict[str, Any]]] = {
     "prithvi, patch 14": ("prithvi_eo_v2_300", {**PRITHVI, "patch_size": 14}),
     "vit": ("timm_test_vit", {}),
     "cnn": ("timm_test_resnet", {}),
-    "swin": ("timm_swin_tiny_patch4_window7_224", {"kwargs": {"embed_dim": 24, "depths": [1, 1, 2, 1], "num_heads": [1, 2, 4, 8]}}),
+    "swin": (
+        "timm_swin_tiny_patch4_window7_224", {"kwargs": {"embed_dim": 24, "depths": [1, 1, 2, 1], "num_heads": [1, 2, 4,
+            8]}}),
 }  # fmt: skip
 
 

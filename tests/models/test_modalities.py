@@ -20,7 +20,7 @@ from tests.kit.small import noise
 
 
 class TwoSensors(nn.Module):
-    """Somebody's backbone of two modalities: a map of each, side by side."""
+    """A user's backbone of two modalities: a map of each, side by side."""
 
     modalities = {"optical": ["RED", "NIR_NARROW"], "sar": ["VV"]}
     out_channels = (8, 8)

@@ -41,8 +41,8 @@ def test_a_place_that_is_no_latitude_and_longitude_is_refused():
 
 
 # Bands, units and places. Others of this kind stand beside what they need: water indices read in one unit, an offset of
-# a run that reads digital numbers and published numbers without a unit in test_bands_units.py, longitudes from 0 to 360
-# in test_data_coordinates.py, bands that a part of a fusion was told to read in test_fusion.py.
+# a run that reads digital numbers and published numbers without a unit in tests/imagery, longitudes from 0 to 360 in
+# tests/data/test_coordinates.py, bands that a part of a fusion was told to read in tests/backbones/test_fusion.py.
 
 
 @pytest.fixture

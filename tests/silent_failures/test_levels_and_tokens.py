@@ -25,7 +25,7 @@ def test_tokens_of_a_wide_image_become_a_wide_map_and_not_a_scrambled_square():
         assert torch.equal(grid[:, :, row, column], tokens[:, 1 + 32 * row + column])
 
 
-# Heads of mmsegmentation are held to the same in test_decoders_mmseg.
+# Heads of mmsegmentation are held to the same in tests/decoders/test_mmseg.py.
 @pytest.mark.parametrize("decoder", [name for name in DECODER_REGISTRY if not name.startswith("mmseg_")])
 def test_layers_of_one_scale_are_refused_by_a_decoder_that_would_read_them_as_a_pyramid(decoder):
     # UPerNet once ran on four layers at stride 16 without a word; others failed far inside.
@@ -125,7 +125,8 @@ class Tokens(nn.Module):
     ("made", "only", "message"),
     [
         (lambda tokens: tokens[:, :-3], None, r"returns 13 tokens for an image of 64 x 64 pixels and 29 for 128 x 64"),
-        (lambda tokens: tokens[:, :1].expand(-1, 64, -1), None, "64 tokens for an image of 64 x 64 pixels and 64 for 128 x 64"),
+        (lambda tokens: tokens[:, :1].expand(-1, 64, -1), None, "64 tokens for an image of 64 x 64 pixels and 64 for "
+             "128 x 64"),
         (lambda tokens: tokens[:, :-3], 64, r"13 tokens for an image of 64 x 64 pixels and 29 for 128 x 64"),
     ],
 )  # fmt: skip
@@ -153,7 +154,8 @@ def test_tokens_with_prefix_tokens_are_still_understood():
 @pytest.mark.parametrize(
     ("needs", "message"),
     [
-        ({"levels": 4}, r"declares needs = \{'levels': 4\}, which is not a Needs\. Write needs = Needs\(levels=4\), from geocompose"),
+        ({"levels": 4}, r"declares needs = \{'levels': 4\}, which is not a Needs\. Write needs = Needs\(levels=4\), "
+             r"from geocompose"),
         ({"levls": 4}, r"Needs has no 'levls'\. Did you mean 'levels'"),
         (4, r"Write needs = Needs\(levels=2, pyramid=True\)"),
     ],

@@ -1,4 +1,4 @@
-"""Data that doesn't suit a backbone or its weights: modalities, bands, levels and units, told before anything is read."""
+"""Data that doesn't suit a backbone or its weights: modalities, bands, levels and units, told before it is read."""
 
 from pathlib import Path
 
@@ -40,8 +40,10 @@ def test_a_raster_of_which_one_backbone_would_read_no_band_is_refused(tmp_path, 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
         UserError,
-        match=r"data\.more_images\[0\] has the bands VV, VH, and the backbone would read none of them: data\.bands is null, so that it "
-        r"reads what it was trained on, BLUE, .*Write 'data\.bands=\[BLUE,GREEN,RED,NIR_NARROW,SWIR_1,SWIR_2,VV,VH\]'.* or write "
+        match=r"data\.more_images\[0\] has the bands VV, VH, and the backbone would read none of them: data\.bands is "
+        r"null, so that it "
+        r"reads what it was trained on, BLUE, .*Write "
+        r"'data\.bands=\[BLUE,GREEN,RED,NIR_NARROW,SWIR_1,SWIR_2,VV,VH\]'.* or write "
         r"backbone=fusion .*, or leave data\.more_images\[0\] out",
     ) as refused:
         run(*command)
@@ -49,7 +51,9 @@ def test_a_raster_of_which_one_backbone_would_read_no_band_is_refused(tmp_path, 
 
 
 @pytest.mark.parametrize(
-    "change", ["data.bands=[BLUE,GREEN,RED,NIR_NARROW,SWIR_1,SWIR_2,VV,VH]", "data.bands=[RED]", "backbone=resnet18", "backbone=fusion"]
+    "change", [
+        "data.bands=[BLUE,GREEN,RED,NIR_NARROW,SWIR_1,SWIR_2,VV,VH]", "data.bands=[RED]", "backbone=resnet18",
+        "backbone=fusion"]
 )  # fmt: skip
 def test_the_bands_of_two_modalities_that_the_refusal_advises_fit(tmp_path, capsys, change):
     run("action=explain", *two_modalities(tmp_path), RADAR, change)
@@ -77,7 +81,10 @@ def test_two_modalities_for_a_model_of_one_image_are_refused():
     model = EncoderDecoderFactory((64, 64)).build_model(
         "segmentation", "timm_test_resnet", "FCNDecoder", num_classes=3, necks="auto", backbone_bands=["RED", "VV"]
     )
-    message = r"takes one image \(B, 2, rows, columns\) \(RED, VV\); got several: optical, sar. Stack their bands .*, or .* backbone=fusion"
+    message = (
+        r"takes one image \(B, 2, rows, columns\) \(RED, VV\); got several: optical, sar. Stack their bands .*, or .* "
+        r"backbone=fusion"
+    )
     with pytest.raises(UserError, match=message):
         model({"optical": torch.zeros(1, 1, 64, 64), "sar": torch.zeros(1, 1, 64, 64)})
 
@@ -88,7 +95,8 @@ def test_two_modalities_for_a_model_of_one_image_are_refused():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ("SENTINEL2_ALL_MOCCO", r"backbone.weights=SENTINEL2_ALL_MOCCO: torchgeo has no such weights for resnet50. Did you mean "
+        ("SENTINEL2_ALL_MOCCO", r"backbone.weights=SENTINEL2_ALL_MOCCO: torchgeo has no such weights for resnet50. Did "
+             r"you mean "
          r"'SENTINEL2_ALL_MOCO'\? Allowed: FMOW_RGB_GASSL, LANDSAT_TM_TOA_MOCO"),
         ("ResNet50_Weights.SENTINEL2_ALL_MOCCO", "Did you mean 'SENTINEL2_ALL_MOCO'"),
         ("ResNet18_Weights.SENTINEL2_ALL_MOCO", "the weights of resnet50 are those of ResNet50_Weights. Did you mean"),
@@ -110,7 +118,8 @@ def test_a_misspelt_name_of_torchgeos_weights_is_answered_with_the_nearest_and_t
         (
             ["data=sen1floods11", "data.root=.", "data.level=BOA"],
             ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12"],
-            r"band: they have no B1, B5, B6, B7, B8, B9, B10; they have BLUE, GREEN, RED, NIR_NARROW, SWIR_1, SWIR_2\. .*"
+            r"band: they have no B1, B5, B6, B7, B8, B9, B10; they have BLUE, GREEN, RED, NIR_NARROW, SWIR_1, SWIR_2\. "
+            r".*"
             r"Write 'data\.bands=\[B2,B3,B4,B8A,B11,B12\]'.*'data\.allow_mismatch=\[band\]'",
         ),
         (
@@ -135,11 +144,11 @@ def test_data_that_pretrained_weights_have_not_seen_is_refused_without_the_weigh
     check_early({**config, "data": {**config["data"], "allow_mismatch": ["unit", "level", "band"]}}, bands, values)
 
 
-# Weights of one's own
+# Weights of your own
 
 
 def of_own_weights(*overrides: str) -> None:
-    """Check sen1floods11, top of atmosphere, against weights in a file of one's own."""
+    """Check sen1floods11, top of atmosphere, against weights in a file of your own."""
     bands = ["B2", "B3", "B4", "B8A", "B11", "B12"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         given = ["data=sen1floods11", "data.root=.", "backbone.ckpt_path=my.pt", *overrides]
@@ -150,7 +159,8 @@ def of_own_weights(*overrides: str) -> None:
 def test_a_file_of_ones_own_is_taken_for_the_published_weights_until_it_is_said_what_it_saw():
     with pytest.raises(
         UserError,
-        match=r"level: the published weights of prithvi_eo_v2_tiny_tl saw BOA \(.*\), and the data is TOA .*If the file in "
+        match=r"level: the published weights of prithvi_eo_v2_tiny_tl saw BOA \(.*\), and the data is TOA .*If the "
+        r"file in "
         r"backbone\.ckpt_path saw other data, write 'backbone\.pretrained_on=\{level: TOA\}'",
     ):
         of_own_weights()

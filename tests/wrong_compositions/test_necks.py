@@ -29,36 +29,43 @@ AUTO = r"Or use neck=auto\."
 LISTS: dict[str, tuple[str, list[dict[str, Any]], str]] = {
     "tokens left before a decoder of convolutions": (
         "UNetDecoder", [LAYERS],
-        r"UNetDecoder reads maps \(B, channels, rows, columns\), but gets: 16 ch, 1/16, tokens \(4 times\)\. Add to the end of "
+        r"UNetDecoder reads maps \(B, channels, rows, columns\), but gets: 16 ch, 1/16, tokens \(4 times\)\. Add to "
+            r"the end of "
         rf"neck\.necks: \{{name: ReshapeTokensToImage\}}, \{{name: LearnedInterpolateToPyramidal\}}\. {AUTO}",
     ),
     "tokens left before a neck of convolutions": (
         "UNetDecoder", [LAYERS, PYRAMID],
-        r"neck\.necks\[1\] \(LearnedInterpolateToPyramidal\) can't read what it gets: 16 ch, 1/16, tokens \(4 times\)\. Tokens are no "
+        r"neck\.necks\[1\] \(LearnedInterpolateToPyramidal\) can't read what it gets: 16 ch, 1/16, tokens \(4 "
+            r"times\)\. Tokens are not "
         r"maps yet: write \{name: ReshapeTokensToImage\} before it, or use neck=auto\.",
     ),
     "all levels at stride 16 before a UPerNet": (
         "UperNetDecoder", [LAYERS, TO_MAPS],
-        r"UperNetDecoder needs a pyramid, finest level first, but gets levels at strides \[16, 16, 16, 16\]: it would run at the "
+        r"UperNetDecoder needs a pyramid, finest level first, but gets levels at strides \[16, 16, 16, 16\]: it would "
+            r"run at the "
         rf"wrong scale\. Add to the end of neck\.necks: \{{name: LearnedInterpolateToPyramidal\}}\. {AUTO}",
     ),
     "all levels at stride 16 behind a level to skip": (
         "smp_Unet", [TO_MAPS, {"name": "AddInputLevel"}],
-        r"strides \[1, 16, 16, 16, 16\] \(it skips the first\).* Add before AddInputLevel in neck\.necks: \{name: Learned",
+        r"strides \[1, 16, 16, 16, 16\] \(it skips the first\).* Add before AddInputLevel in neck\.necks: \{name: "
+            r"Learned",
     ),
     "indices beyond the depth": (
         "UNetDecoder", [{"name": "SelectIndices", "indices": [2, 5, 8, 11]}, TO_MAPS, PYRAMID],
-        r"neck\.necks\[0\] \(SelectIndices\): there are 4 features, so indices go from 0 to 3 \(or -4 to -1\); got \[2, 5, 8, 11\]\. "
+        r"neck\.necks\[0\] \(SelectIndices\): there are 4 features, so indices go from 0 to 3 \(or -4 to -1\); got "
+            r"\[2, 5, 8, 11\]\. "
         r"Write for example \[0, 1, 2, 3\]\.",
     ),
     "a pyramid of three for a decoder of four": (
         "smp_FPN", [{"name": "SelectIndices", "indices": [0, 1, 3]}, TO_MAPS, PYRAMID],
-        r"smp_FPN needs 4 features or more, but gets 3: 8 ch, 1/8, NCHW; 16 ch, 1/16, NCHW; 16 ch, 1/32, NCHW\. Add to the end of "
+        r"smp_FPN needs 4 features or more, but gets 3: 8 ch, 1/8, NCHW; 16 ch, 1/16, NCHW; 16 ch, 1/32, NCHW\. Add to "
+            r"the end of "
         rf"neck\.necks: \{{name: SelectIndices, indices: \[0, 0, 1, 2\]\}}, \{{name: Learned.* {AUTO}",
     ),
     "an unknown name": (
         "UNetDecoder", [LAYERS, {"name": "ReshapeTokensToImages"}, PYRAMID],
-        r"neck\.necks\[1\] \(ReshapeTokensToImages\): There is no neck 'ReshapeTokensToImages'\. Did you mean 'ReshapeTokensToImage'\? "
+        r"neck\.necks\[1\] \(ReshapeTokensToImages\): There is no neck 'ReshapeTokensToImages'\. Did you mean "
+            r"'ReshapeTokensToImage'\? "
         r"Allowed: .*SelectIndices",
     ),
     "an argument of another neck": (
@@ -67,7 +74,8 @@ LISTS: dict[str, tuple[str, list[dict[str, Any]], str]] = {
     ),
     "a class token kept": (
         "UNetDecoder", [LAYERS, {**TO_MAPS, "remove_cls_token": False}, PYRAMID],
-        r"neck\.necks\[1\] \(ReshapeTokensToImage\): .* tokens in 1 frame.* Write \{name: ReshapeTokensToImage\} instead\.",
+        r"neck\.necks\[1\] \(ReshapeTokensToImage\): .* tokens in 1 frame.* Write \{name: ReshapeTokensToImage\} "
+            r"instead\.",
     ),
     "maps turned as if their channels were last": (
         "UNetDecoder", [TO_MAPS, {"name": "PermuteDims", "new_order": [0, 3, 1, 2]}],
@@ -75,7 +83,8 @@ LISTS: dict[str, tuple[str, list[dict[str, Any]], str]] = {
     ),
     "a pyramid of a pyramid": (
         "UNetDecoder", [TO_MAPS, PYRAMID, {"name": "MaxpoolToPyramidal"}],
-        r"neck\.necks\[2\] \(MaxpoolToPyramidal\) makes a pyramid of maps of one resolution; these have 4, so they are one already\. Leave it",
+        r"neck\.necks\[2\] \(MaxpoolToPyramidal\) makes a pyramid of maps of one resolution; these have 4, so they are "
+            r"one already\. Leave it",
     ),
     "the coarsest level first": (
         "UperNetDecoder", [TO_MAPS, PYRAMID, {"name": "SelectIndices", "indices": [3, 2, 1, 0]}],
@@ -83,11 +92,13 @@ LISTS: dict[str, tuple[str, list[dict[str, Any]], str]] = {
     ),
     "vectors for a decoder of maps": (
         "FCNDecoder", [{"name": "AggregateTokens"}],
-        r"FCNDecoder reads maps .*, but gets: 16 ch, vector\. Vectors have no rows and columns: leave AggregateTokens out",
+        r"FCNDecoder reads maps .*, but gets: 16 ch, vector\. Vectors have no rows and columns: leave AggregateTokens "
+            r"out",
     ),
     "a width that cannot be divided": (
         "smp_PSPNet", [TO_MAPS, {"name": "ProjectChannels", "channels": 6}],
-        rf"smp_PSPNet needs features of 4 channels or more in multiples of 4, but gets \[6\]\. Add .*ProjectChannels, channels: 8\}}\. {AUTO}",
+        rf"smp_PSPNet needs features of 4 channels or more in multiples of 4, but gets \[6\]\. Add .*ProjectChannels, "
+            rf"channels: 8\}}\. {AUTO}",
     ),
 }  # fmt: skip
 
@@ -111,7 +122,8 @@ def test_without_necks_the_advice_begins_with_what_was_there():
     """Prithvi's tokens become maps without necks, but not with a list."""
     with pytest.raises(
         UserError,
-        match=r"Use neck=auto, or neck=list 'neck\.necks=\[\{name: ReshapeTokensToImage\}, \{name: SelectIndices, indices: "
+        match=r"Use neck=auto, or neck=list 'neck\.necks=\[\{name: ReshapeTokensToImage\}, \{name: SelectIndices, "
+        r"indices: "
         r"\[2, 5, 8, 11\]\}, \{name: LearnedInterpolateToPyramidal\}\]'",
     ):
         planned("prithvi_eo_v2_tiny_tl", "UperNetDecoder", None)
@@ -121,7 +133,7 @@ def test_without_necks_the_advice_begins_with_what_was_there():
 
 
 class Vectors(nn.Module):
-    """A backbone that returns one pooled vector an image."""
+    """A backbone that returns one pooled vector per image."""
 
     out_channels = [8]
     in_chans = 3
@@ -155,7 +167,7 @@ IN = {"name": "AddInputLevel"}
 
 
 class PlacesAndVector(nn.Module):
-    """Somebody's backbone of two maps and the vector of a classifier."""
+    """A user's backbone of two maps and the vector of a classifier."""
 
     in_chans, out_channels = 3, [8, 16, 4]
 
@@ -217,7 +229,8 @@ def test_a_pyramid_of_tokens_is_told_before_its_widths():
     last = {"name": "SelectIndices", "indices": [2, 5, 8, 11]}
     with pytest.raises(
         UserError,
-        match=r"neck\.necks\[0\] \(LearnedInterpolateToPyramidal\) can't read what it gets: 192 ch, 1/16, tokens \(12 times\)\. Tokens are "
-        r"no maps yet: write \{name: ReshapeTokensToImage\} before it, or use neck=auto\.",
+        match=r"neck\.necks\[0\] \(LearnedInterpolateToPyramidal\) can't read what it gets: 192 ch, 1/16, tokens \(12 "
+        r"times\)\. Tokens are "
+        r"not maps yet: write \{name: ReshapeTokensToImage\} before it, or use neck=auto\.",
     ):
         planned("prithvi_eo_v2_tiny_tl", "UperNetDecoder", [PYRAMID, TO_MAPS, last])

@@ -16,7 +16,8 @@ from tests.kit.compositions import planned
         (
             "timm_test_resnet",
             3,
-            r"timm_test_resnet takes one frame an image; the data has 3 \(data\.num_frames=3\)\. Write .*temporal=mean, which gives it "
+            r"timm_test_resnet takes one frame an image; the data has 3 \(data\.num_frames=3\)\. Write "
+            r".*temporal=mean, which gives it "
             "one at a time",
         ),
         (
@@ -59,7 +60,10 @@ def test_a_frame_too_many_in_a_batch_is_told_with_both_numbers():
 
 
 def test_layers_beyond_prithvi_s_depth_are_told_with_the_key_and_what_to_write():
-    message = r"backbone\.out_indices=\[2, 5, 8, 12\]: this backbone has layers 0 to 11 \(or -12 to -1\).* Write for example \[2, 5, 8, 11\]\."
+    message = (
+        r"backbone\.out_indices=\[2, 5, 8, 12\]: this backbone has layers 0 to 11 \(or -12 to -1\).* Write for example "
+        r"\[2, 5, 8, 11\]\."
+    )
     with pytest.raises(UserError, match=message):
         planned("prithvi_eo_v2_tiny_tl", "UNetDecoder", backbone_out_indices=[2, 5, 8, 12])
 
