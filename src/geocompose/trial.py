@@ -128,14 +128,14 @@ def _frames(contract: BackboneContract, backbone: str, given: int | None) -> int
     alone = "temporal=mean" if own == 1 else "backbone.num_frames=1 temporal=mean"
     ways += [f"{alone}, which gives it one at a time"] if given > 1 else []
     raise UserError(
-        f"The backbone {backbone} takes {takes} an image; the data has {there}. Write {', or '.join(ways)}."
+        f"The backbone {backbone} takes {takes} per image; the data has {there}. Write {', or '.join(ways)}."
     )
 
 
 def _check_patch(backbone: str, specs: Sequence[FeatureSpec], size: tuple[int, int], multiple: int) -> None:
-    """Refuse images of which no side holds a single cell: they would be padding for the greater part.
+    """Refuse images of which no side holds a whole cell: they would be mostly padding.
 
-    multiple: of pixels, that images are padded to.
+    multiple: what images are padded to a multiple of, in pixels.
     """
     patch = min((spec.stride for spec in specs if spec.layout != "vector"), default=1)
     if patch > max(size):

@@ -16,17 +16,17 @@ from tests.kit.compositions import planned
         (
             "timm_test_resnet",
             3,
-            r"timm_test_resnet takes one frame an image; the data has 3 \(data\.num_frames=3\)\. Write "
+            r"timm_test_resnet takes one frame per image; the data has 3 \(data\.num_frames=3\)\. Write "
             r".*temporal=mean, which gives it "
             "one at a time",
         ),
         (
             "prithvi_eo_tiny",
             3,
-            r"takes 2 frames an image; the data has 3 \(data\.num_frames=3\)\. Write backbone\.num_frames=3, or "
+            r"takes 2 frames per image; the data has 3 \(data\.num_frames=3\)\. Write backbone\.num_frames=3, or "
             r"backbone\.num_frames=1 temporal=mean, which gives it one at a time",
         ),
-        ("prithvi_eo_tiny", 1, r"takes 2 frames an image; the data has one\. Write backbone\.num_frames=1\."),
+        ("prithvi_eo_tiny", 1, r"takes 2 frames per image; the data has one\. Write backbone\.num_frames=1\."),
     ],
 )
 def test_a_frame_too_many_is_refused_with_the_number_to_write(backbone, frames, message):

@@ -15,7 +15,7 @@ from geocompose.errors import UserError
 
 @contextmanager
 def _mode(module: nn.Module, training: bool) -> Iterator[None]:
-    # A probe must leave every submodule's mode as it was.
+    # A forward without numbers must leave every submodule's mode as it was.
     modes = [(child, child.training) for child in module.modules()]
     module.train(training)
     try:

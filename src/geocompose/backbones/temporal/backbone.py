@@ -73,9 +73,9 @@ class TemporalBackbone(nn.Module):
         self.in_chans = inside.channels
         self._hand_on(inside)
         self._taken = inside.coords_encoding
-        self.coords_encoding = None if self._taken is None else list(self._taken)
-        if pooling == "attention":
-            self.coords_encoding = list(dict.fromkeys([*inside.coordinates, "time"]))
+        if self._taken is not None or pooling == "attention":
+            times = ["time"] if pooling == "attention" else []
+            self.coords_encoding = list(dict.fromkeys([*inside.coordinates, *times]))
         # A backbone that declares its features is asked anew each time, since a selection of layers changes them.
         self._probed = None if inside.feature_specs is not None else backbone_specs(encoder, inside.own_size)
         self.poolings: nn.ModuleList | None = None

@@ -61,9 +61,8 @@ class PrithviMAE(nn.Module):
         first, patches = self.encoder.embed(frames, temporal_coords, location_coords)
         order, places = _shuffle(patches, noise)
         count = patches.shape[1]
-        kept = int(
-            count * (1 - ratio) + 1e-6
-        )  # 10 patches at a ratio of 0.9 leave one, whatever floats make of 1 - 0.9
+        # 10 patches at a ratio of 0.9 leave one, although 10 * (1 - 0.9) is a little less in floating point.
+        kept = int(count * (1 - ratio) + 1e-6)
         shown = patches.gather(1, order[:, :kept].unsqueeze(-1).expand(-1, -1, patches.shape[2]))
         (latent,) = self.encoder.run_blocks(torch.cat([first, shown], dim=1))
         predicted = self.decoder(latent, places, grid, temporal_coords, location_coords)
