@@ -43,6 +43,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def origin(path: str | Path, source: str | None = None) -> dict[str, str]:
+    """Return what a run records of weights: where they come from (the path where null) and the sha256 of their file."""
+    return {"source": str(path) if source is None else source, "sha256": sha256(Path(path))}
+
+
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a weight file by name, on the CPU; a `state_dict` or `model` entry is unwrapped.
 

@@ -12,7 +12,7 @@ from timm.layers import trunc_normal_
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from geocompose.backbones.foreign.arguments import four_of
+from geocompose.backbones.foreign.arguments import usual_levels
 from geocompose.backbones.prithvi.encodings import (
     CoordinateEncoding,
     Grid,
@@ -175,9 +175,10 @@ class PrithviViT(nn.Module):
         """
         wanted = [index + self.depth if index < 0 else index for index in indices]
         if not wanted or any(not 0 <= index < self.depth for index in wanted) or len(set(wanted)) < len(wanted):
+            example = usual_levels(range(self.depth), one_stride=True)
             raise UserError(
                 f"backbone.out_indices={list(indices)}: this backbone has layers 0 to {self.depth - 1} (or "
-                f"{-self.depth} to -1), each selectable once. Write for example {four_of(range(self.depth))}."
+                f"{-self.depth} to -1), each selectable once. Write for example {example}."
             )
         reached = max(wanted)
         if reached > max(self.out_indices):

@@ -13,11 +13,12 @@ from torch import nn
 
 from geocompose.backbones.foreign.arguments import check_kwargs
 from geocompose.backbones.foreign.files import download
+from geocompose.backbones.foreign.probe import reason
 from geocompose.backbones.transformers.capturing import make_picklable
 from geocompose.backbones.transformers.hiera import sort_tokens_first
 from geocompose.catalog.optional import imported
 from geocompose.catalog.transformers import TYPES, check_type, is_folder_or_hub
-from geocompose.errors import UserError
+from geocompose.errors import FOREIGN_ERRORS, UserError
 
 # Keys of configs that have a place of their own in `build_transformers`.
 OWN_PLACE = {
@@ -110,8 +111,7 @@ class Definition:
             return self.config_class.from_dict(changes | dict(self.settings) | _but_hidden_sizes(changes))
         except Exception as error:
             raise UserError(
-                f"backbone.kwargs don't make a config of transformers' {self.model_type}: "
-                f"{' '.join(str(error).split())}"
+                f"backbone.kwargs don't make a config of transformers' {self.model_type}: {reason(error)}"
             ) from error
 
     def create(
@@ -125,9 +125,8 @@ class Definition:
         config = self.config(channels, image_size, levels)
         try:
             model = self.backbone_class(config)
-        except (TypeError, ValueError, RuntimeError, AssertionError, LookupError, AttributeError, ImportError) as error:
-            said = " ".join(str(error).split())
-            raise UserError(f"transformers can't build {self.model_type} with this config: {said}") from error
+        except (*FOREIGN_ERRORS, ImportError) as error:
+            raise UserError(f"transformers can't build {self.model_type} with this config: {reason(error)}") from error
         if self.model_type == "hiera":
             sort_tokens_first(model)
         make_picklable(model)
