@@ -173,7 +173,7 @@ MISSES = {
     "terratorch_prithvi_eo_v2_30": r"Did you mean 'terratorch_prithvi_eo_v2_300'",
     "resnet5O": r"Did you mean 'timm_resnet50'",
     "tim_resnet50": r"Did you mean 'timm_resnet50'",
-    "mmseg_UPerHead": r"mmseg is no source of backbones here. Allowed: .*; \d+ as timm_NAME",
+    "mmseg_UPerHead": r"mmseg is not a source of backbones here. Allowed: .*; \d+ as timm_NAME",
     "something_else_entirely": r"^There is no backbone 'something_else_entirely'. Allowed: ",
     "timm_something_else_entirely": r"^There is no backbone 'timm_something_else_entirely'. timm has",
     "": r"There is no backbone ''. Allowed",
