@@ -3,9 +3,11 @@
 A wrong kind is told before a constructor trips over it, or takes 'false' for true.
 """
 
+import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, Union
 
@@ -99,3 +101,27 @@ def dropout_rate(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise UserError(f"{name} is from 0 to below 1; got {value!r}.")
     return float(value)
+
+
+def as_written(value: Any) -> str:
+    """Return a plain value as an override on the command line has it."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {as_written(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(as_written, value)) + "]"
+    if callable(value):
+        return as_written(_target(value))
+    return (
+        {None: "null", True: "true", False: "false"}.get(value, str(value))
+        if isinstance(value, bool | None)
+        else str(value)
+    )
+
+
+def _target(value: Callable[..., Any]) -> dict[str, Any]:
+    """Return what builds somebody's own neck: its constructor with the arguments that were given."""
+    given = value.keywords if isinstance(value, partial) else {}
+    constructor: Any = value.func if isinstance(value, partial) else value
+    if not isinstance(constructor, type):
+        constructor = constructor if inspect.isfunction(constructor) else type(constructor)
+    return {"_target_": f"{constructor.__module__}.{constructor.__qualname__}", "_partial_": True, **given}

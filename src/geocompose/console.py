@@ -1,14 +1,14 @@
 """What a person sees: tables on the terminal."""
 
-import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from geocompose.arguments import as_written
 
 if TYPE_CHECKING:
     from geocompose.cost.summary import Summary
@@ -43,30 +43,6 @@ def show_summary(summary: "Summary", necks: Sequence["NeckConfig"]) -> None:
     out.print(table)
     out.print(f"{summary.gflops:.2f} GFLOPs an image (forward, 2 a multiply-add)")
     out.print(f"necks: neck=list 'neck.necks={escape(as_written(necks))}'" if necks else "necks: none")
-
-
-def as_written(value: Any) -> str:
-    """Return a plain value as an override on the command line has it."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {as_written(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(as_written, value)) + "]"
-    if callable(value):
-        return as_written(_target(value))
-    return (
-        {None: "null", True: "true", False: "false"}.get(value, str(value))
-        if isinstance(value, bool | None)
-        else str(value)
-    )
-
-
-def _target(value: Callable[..., Any]) -> dict[str, Any]:
-    """Return what builds somebody's own neck: its constructor with the arguments that were given."""
-    given = value.keywords if isinstance(value, partial) else {}
-    constructor: Any = value.func if isinstance(value, partial) else value
-    if not isinstance(constructor, type):
-        constructor = constructor if inspect.isfunction(constructor) else type(constructor)
-    return {"_target_": f"{constructor.__module__}.{constructor.__qualname__}", "_partial_": True, **given}
 
 
 def show_result(

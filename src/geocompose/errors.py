@@ -110,3 +110,15 @@ def quiet(level: int = logging.ERROR, logger: str = "geocompose") -> Iterator[No
         yield
     finally:
         log.setLevel(before)
+
+
+@contextmanager
+def building(kind: str, name: str) -> Iterator[None]:
+    """Add to any error of the block which part was being built; `kind` is the part's config group."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, UserError):
+            error.part = error.part or kind
+        error.add_note(f"while building {kind} {name}")
+        raise

@@ -15,7 +15,7 @@ from geocompose.catalog.origin import is_ours
 from geocompose.configuration.instantiation import instantiate
 from geocompose.configuration.signatures import arguments as arguments_of
 from geocompose.contracts.meta import input_channels
-from geocompose.errors import UserError
+from geocompose.errors import UserError, building
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.imagery.agreement import consents, with_consent
 from geocompose.imagery.band_choice import chosen_bands
@@ -23,7 +23,6 @@ from geocompose.imagery.coordinates import left_off
 from geocompose.imagery.samples import Inputs
 from geocompose.imagery.target import Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
-from geocompose.parts import building
 from geocompose.trial import Trial
 from geocompose.wiring import Plan
 

@@ -1,8 +1,7 @@
 """A part on its way into a composition: a finished module, or a constructor whose arguments are checked before the call."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,7 +12,7 @@ from torch import nn
 from geocompose.arguments import check_kinds
 from geocompose.catalog.origin import is_ours
 from geocompose.contracts.needs import FROM_NEIGHBOURS
-from geocompose.errors import UserError, choices
+from geocompose.errors import UserError, building, choices
 from geocompose.imagery.band_names import refuse_modalities
 
 PREFIXES = ("backbone", "decoder", "head")
@@ -158,18 +157,6 @@ class Part:
             f"The constructor of the {self.kind} {self.name} has to take {first} first, such as __init__(self, "
             f"{example}, ...)."
         )
-
-
-@contextmanager
-def building(kind: str, name: str) -> Iterator[None]:
-    """Add to any error of the block which part was being built; `kind` is the part's config group."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, UserError):
-            error.part = error.part or kind
-        error.add_note(f"while building {kind} {name}")
-        raise
 
 
 def route(

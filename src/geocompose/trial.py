@@ -18,11 +18,11 @@ from geocompose.contracts.meta import (
 )
 from geocompose.contracts.needs import Needs, needs_of
 from geocompose.contracts.shapes import check_declared
-from geocompose.errors import FOREIGN_ERRORS, UserError, first_line, quiet
+from geocompose.errors import FOREIGN_ERRORS, UserError, building, first_line, quiet
 from geocompose.imagery.coordinates import check_taken
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.output import ModelOutput
-from geocompose.parts import Part, building
+from geocompose.parts import Part
 from geocompose.planning import NeckList, neck_choice, padding_multiple, plan
 from geocompose.planning.checks import check_needs, lost_levels, unread_advice
 from geocompose.planning.trace import check_order, listed, neck_name, traced

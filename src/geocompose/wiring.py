@@ -11,13 +11,13 @@ from geocompose.backbones.temporal.backbone import TemporalBackbone
 from geocompose.contracts.features import FeatureSpec
 from geocompose.contracts.meta import on_meta
 from geocompose.contracts.needs import needs_of
-from geocompose.errors import UserError
+from geocompose.errors import UserError, building
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.padding import PaddingMode
 from geocompose.models.pixel_wise import PixelWiseModel
 from geocompose.models.scalar_output import ScalarOutputModel
 from geocompose.necks.base import NeckSequence
-from geocompose.parts import Part, building, resolve
+from geocompose.parts import Part, resolve
 from geocompose.peft.methods import PeftMethod
 from geocompose.planning import AutoNecks, NeckConfig, NeckList, neck_choice
 from geocompose.planning.trace import at_neck, neck_name

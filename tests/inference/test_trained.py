@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from geocompose.console import as_written
+from geocompose.arguments import as_written
 from geocompose.errors import UserError
 from geocompose.necks import Neck
 from tests.kit.made_runs import TARGETS, make_run, trained

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geocompose.console import as_written
+from geocompose.arguments import as_written
 from geocompose.contracts.features import FeatureSpec
 from geocompose.contracts.meta import unused
 from geocompose.contracts.needs import Needs, needs_of

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from geocompose.console import as_written
+from geocompose.arguments import as_written
 
 UNEXPECTED = "unexpected: "
 

@@ -73,7 +73,7 @@ def check_early(config: Mapping[str, Any], bands: Sequence[str], values: Values)
     import torch
 
     from geocompose.configuration.instantiation import instantiate
-    from geocompose.parts import building
+    from geocompose.errors import building
 
     # A band that the weights lack is refused here, with all else that differs.
     arguments = with_consent({**backbone, "bands": list(bands)}, consented=True)

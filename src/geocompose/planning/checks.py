@@ -5,7 +5,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from geocompose.console import as_written
+from geocompose.arguments import as_written
 from geocompose.contracts.features import FeatureSpec
 from geocompose.contracts.needs import Needs
 from geocompose.errors import UserError

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from geocompose.console import as_written
+from geocompose.arguments import as_written
 from geocompose.contracts.features import FeatureSpec, common_multiple
 from geocompose.contracts.meta import meta_forward
 from geocompose.contracts.shapes import features_like, observe

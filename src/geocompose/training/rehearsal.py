@@ -9,7 +9,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from geocompose.console import as_written
+from geocompose.arguments import as_written
 from geocompose.errors import UserError
 from geocompose.tasks.schedule import MakeScheduler, lightning_schedule
 
