@@ -12,6 +12,7 @@ from safetensors import safe_open
 from torch import nn
 
 from geocompose.backbones.timm import weights as timm_weights
+from geocompose.backbones.foreign.memory import forget
 from geocompose.backbones.timm.architecture import architecture_of
 from geocompose.backbones.timm.builder import build_timm
 from geocompose.contracts.features import FeatureSpec
@@ -186,6 +187,7 @@ def test_parameters_stay_trainable_where_a_model_is_built_without_gradients():
 
 def test_a_build_draws_the_same_random_numbers_whether_or_not_the_model_was_looked_at_before():
     architecture_of.cache_clear()
+    forget()
     torch.manual_seed(0)
     first = build_timm("test_vit").state_dict()
     torch.manual_seed(0)
