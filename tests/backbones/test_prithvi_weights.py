@@ -81,7 +81,7 @@ def test_published_weights_load_beside_new_prompts_and_stored_prompts_load_with_
     tuned = stored(tmp_path, prompted.state_dict(), "tuned.pt")
     again = small(ckpt_path=str(tuned), vpt=True, vpt_n_tokens=2)
     assert torch.equal(again(image())[-1], prompted(image())[-1])
-    with pytest.raises(UserError, match=r"3 unknown \(vpt_prompt_embeddings.0"):
+    with pytest.raises(UserError, match=r"3 unexpected: vpt_prompt_embeddings.0"):
         small(ckpt_path=str(tuned))
     with pytest.raises(UserError, match=r"3 of another shape: vpt_prompt_embeddings.0"):
         small(ckpt_path=str(tuned), vpt=True, vpt_n_tokens=3)

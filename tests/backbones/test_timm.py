@@ -11,8 +11,8 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from geocompose.backbones.timm import weights as timm_weights
 from geocompose.backbones.foreign.memory import forget
+from geocompose.backbones.timm import weights as timm_weights
 from geocompose.backbones.timm.architecture import architecture_of
 from geocompose.backbones.timm.builder import build_timm
 from geocompose.contracts.features import FeatureSpec
