@@ -19,8 +19,8 @@ class UserError(ValueError):
     part: str | None = None
 
 
-# How alike two names are, from 0 to 1: `SLIP` and above, one is the other with a slip of the pen. Of several that may be
-# meant, those are offered that are nearly as alike as the best.
+# How alike two names are, from 0 to 1: from `SLIP` upwards, one is the other with a slip of the pen. Of several that may
+# be meant, those within `AS_NEAR` of the best are offered.
 SLIP, AS_NEAR = 0.85, 0.07
 SAME_LENGTH = 0.005  # between equals, a sign for another one is the likelier slip: numbers tell names apart
 
@@ -102,7 +102,7 @@ def choices(name: object, allowed: Iterable[str], *, most: int = 24) -> str:
 
 @contextmanager
 def quiet(level: int = logging.ERROR, logger: str = "geocompose") -> Iterator[None]:
-    """Say nothing below `level` in the block: of what is only tried, or is built again, there is no news."""
+    """Say nothing below `level` in the block: what is only tried, or is built again, is not news."""
     log = logging.getLogger(logger)
     before = log.level
     log.setLevel(level)

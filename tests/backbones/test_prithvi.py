@@ -114,7 +114,7 @@ def test_an_argument_that_cannot_be_is_refused(changes, message):
     ("given", "message"),
     [
         (torch.zeros(1, 5, 64, 64), r"takes 6 bands \(BLUE, .*\); the image has 5"),
-        (torch.zeros(1, 6, 60, 64), "no multiples of the patch"),
+        (torch.zeros(1, 6, 60, 64), "not multiples of the patch"),
     ],
 )
 def test_an_image_that_does_not_fit_is_refused(given, message):

@@ -123,7 +123,9 @@ def test_bands_that_the_weights_lack_need_a_consent():
 def test_an_input_layer_that_is_no_convolution_of_three_bands_does_not_follow_them(hub, monkeypatch, name):
     whole_weights(hub / "model.safetensors", name)
     monkeypatch.setattr(timm_weights, "download", lambda repository, file: hub / "model.safetensors")
-    with pytest.raises(UserError, match=f"weights of {name} can't follow the bands: its input layer is no convolution"):
+    with pytest.raises(
+        UserError, match=f"weights of {name} can't follow the bands: its input layer is not a convolution"
+    ):
         build_timm(name, pretrained=True, bands=["BLUE", "GREEN", "RED"])
 
 

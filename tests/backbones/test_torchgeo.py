@@ -94,10 +94,10 @@ def test_wavelengths_are_the_users_then_the_models_then_the_vocabularys():
             r"vocabulary has none for NDVI. Write it in um, such as .*wavelengths_um=\{NDVI: 0.65\}",
         ),
         (["RED", "GREEN"], [0.6], r"has 1 numbers for 2 bands \(RED, GREEN\)"),
-        (["RED"], {"BLU": 0.5}, "names 'BLU', which is none of backbone.bands"),
+        (["RED"], {"BLU": 0.5}, "names 'BLU', which is not one of backbone.bands"),
         (["RED"], {"RED": -0.5}, "numbers above 0, in um; got -0.5"),
         (["RED"], ["red"], "numbers above 0, in um; got 'red'"),
-        (["RED"], 0.66, "is a number a band, such as"),
+        (["RED"], 0.66, "is one number per band, such as"),
     ],
 )
 def test_a_band_without_wavelength_is_refused_and_told_how_to_give_it(bands, given, message):

@@ -72,7 +72,7 @@ def test_the_layers_that_are_chosen_are_returned_and_nothing_after_them_learns(n
         ("copernicusfm_base", {"kwargs": {"wavelengths_um": [0.5, 0.6]}}, "kwargs.bandwidths_um="),
         ("copernicusfm_base", {"kwargs": {"wavelengths_um": [0.5, 0.6], "bandwidths_um": [0.1]}}, "give one of each per channel"),
         ("copernicusfm_base", {"bands": ["B2"], "kwargs": {"wavelengths_um": {"B2": 0.01}}}, r"knows 0.1 to 1e\+06 um; got"),
-        ("copernicusfm_base", {"bands": ["B2"], "gsd_m": 0.5}, "from 0.001 km2 on, 1.98 m a pixel here. Write null"),
+        ("copernicusfm_base", {"bands": ["B2"], "gsd_m": 0.5}, "patches of 0.001 km2 or more, 1.98 m per pixel here. Write null"),
         ("swin_t", {"kwargs": {"depths": [1, 1]}}, "depths has four numbers"),
         ("swin_t", {"out_indices": [4]}, r"has 4 levels, 0 to 3 \(or -4 to -1\)"),
         ("earthloc", {"out_indices": [4]}, r"earthloc has 4 levels, 0 to 3"),
@@ -94,7 +94,7 @@ def test_what_cannot_be_built_is_refused_in_our_words(name, given, message):
 @needs_torchgeo
 def test_images_of_another_size_or_other_bands_are_refused():
     encoder = build_torchgeo("dofa_base_patch16_224", bands=["B2", "B3"], kwargs=FEW)
-    with pytest.raises(UserError, match="60 x 64 pixels are no multiples of the patch of 16"):
+    with pytest.raises(UserError, match="60 x 64 pixels are not multiples of the patch of 16"):
         encoder(image(2, 60, 64))
     with pytest.raises(UserError, match=r"takes 2 bands \(B2, B3\); the image has 3"):
         encoder(image(3))

@@ -224,7 +224,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "type": ({"name": "dinov9"}, r"transformers has no backbone of this type. Did you mean 'dinov2'\?"),
     "a model of timm": ({"name": "timm_backbone"}, r"for it is a model of timm: write backbone=timm"),
     "anisotropic": ({"name": "pp_lcnet_v4"}, r"its maps are halved in rows alone"),
-    "folder": ({"name": "no/such/folder"}, r"is no folder. Give a folder that save_pretrained\(\) wrote"),
+    "folder": ({"name": "no/such/folder"}, r"is not a folder. Give a folder that save_pretrained\(\) wrote"),
     "empty folder": ({"name": "."}, r"has no config.json"),
     "weights of a type": ({"name": "dinov2", "pretrained": True}, r"without weights of its own. Write backbone.name=MODEL"),
     "two sources": ({"name": "a/b", "pretrained": True, "ckpt_path": "x"}, r"two sources of weights"),

@@ -147,7 +147,8 @@ def test_an_entry_point_that_fails_names_its_package():
     with pytest.raises(UserError, match=words):
         BACKBONE_REGISTRY.find("tiny_parts_Broken")
     with pytest.raises(
-        UserError, match=r"'Number' of the package Tiny-Parts .* is no class or function that makes a backbone, but int"
+        UserError,
+        match=r"'Number' of the package Tiny-Parts .* is not a class or function that makes a backbone, but int",
     ):
         BACKBONE_REGISTRY.find("Number")
 

@@ -215,7 +215,7 @@ def test_a_call_that_does_not_fit_is_refused():
         small()(image(), mask_ratio=-0.1)
     with pytest.raises(UserError, match=r"noise is \(2, 16\), a number for each patch; got \(2, 4\)"):
         small()(image(), noise=torch.rand(2, 4))
-    with pytest.raises(UserError, match="no multiples of the patch"):
+    with pytest.raises(UserError, match="not multiples of the patch"):
         small()(image(rows=60))
 
 

@@ -45,7 +45,7 @@ def guess(name: str, spellings: Mapping[str, str]) -> str:
 
 
 def _spellings(sources: Sources) -> dict[str, str]:
-    """Return every way to write a part's name -> the way in which it is offered: ours bare, others with their prefix."""
+    """Return every way to write a part's name -> how it is offered: ours bare, others with their prefix."""
     ours = {each: each for each in sources.get(OWN, ())}
     others = [(prefix, each) for prefix, source in sources.items() if prefix != OWN for each in source]
     return (

@@ -1,4 +1,4 @@
-"""The models that torchgeo lists, as rows of a table: how each is a backbone, or why it is none.
+"""The models that torchgeo lists, as rows of a table: how each is a backbone, or why it isn't.
 
 Nothing of torchgeo is imported to know their names. Source: torchgeo 0.8.1, torchgeo.models.list_models().
 """
@@ -46,7 +46,8 @@ def _vit(family: Family, patch: int, width: int, depth: int, heads: int) -> Mode
 MODELS: Mapping[str, Model] = {
     **{name: _timm(name) for name in ("resnet18", "resnet50", "resnet152")},
     **{f"vit_{size}": _timm(f"vit_{size}") for size in ("small_patch16_224", "base_patch16_224", "large_patch16_224")},
-    **{f"vit_{size}": _timm(f"vit_{size}") for size in ("huge_patch14_224", "small_patch14_dinov2", "base_patch14_dinov2")},
+    **{f"vit_{size}": _timm(f"vit_{size}") for size in ("huge_patch14_224", "small_patch14_dinov2")},
+    "vit_base_patch14_dinov2": _timm("vit_base_patch14_dinov2"),
     # A ResNet-50 without its last stage, before an aggregation that makes one vector of an image.
     "earthloc": Model("timm", {"name": "resnet50", "out_indices": [0, 1, 2, 3]}, ("backbone.",)),
     "swin_t": _swin(96, 6, 3, 0.2, 1),

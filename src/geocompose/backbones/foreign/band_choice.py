@@ -19,7 +19,7 @@ class BandChoice:
         """Match the bands.
 
         Raises:
-            UserError: a band has no pretrained weights, and nobody consented.
+            UserError: a band has no pretrained weights, and there is no consent.
         """
         self.pretrained_bands = list(pretrained_bands)
         place = {canonical(name): index for index, name in enumerate(pretrained_bands)}
@@ -45,7 +45,10 @@ class BandChoice:
         return self._chosen(pretrained, own, dim=1)
 
     def of_output(self, pretrained: Tensor, own: Tensor) -> Tensor:
-        """Return the predictor's weights or biases for the model's bands; bands run fastest along the first dimension."""
+        """Return the predictor's weights or biases for the model's bands.
+
+        Their first dimension is a patch's pixels times the bands, and bands run fastest along it.
+        """
         pixels, count = own.shape[0] // len(self.places), len(self.pretrained_bands)
         if pretrained.shape[0] != pixels * count or pretrained.shape[1:] != own.shape[1:]:
             return pretrained

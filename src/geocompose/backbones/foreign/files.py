@@ -52,7 +52,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a weight file by name, on the CPU; a `state_dict` or `model` entry is unwrapped.
 
     Raises:
-        UserError: there is no such file, or it is no weight file that can be read without executing code.
+        UserError: there is no such file, or it can't be read as weights without executing code.
     """
     path = Path(path)
     if not path.is_file():

@@ -73,7 +73,7 @@ class Probe:
 
 
 class _NumbersOnCpu(TorchFunctionMode):
-    """Lets constructors read the numbers of a `torch.linspace`, such as rates of stochastic depth, on the meta device."""
+    """Lets constructors on the meta device read the numbers of a `torch.linspace`, such as drop path rates."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         more = dict(kwargs or {})

@@ -24,12 +24,14 @@ def of_photographs(mean: Sequence[float], std: Sequence[float], per_unit: float 
 def input_bands(
     bands: Sequence[str] | None, channels: int, pretrained_bands: Sequence[str] | None, of_weights: int, name: str
 ) -> tuple[list[str], list[str]]:
-    """Return the names of the model's bands and of the weights': those given; red, green and blue where there are three.
+    """Return the names of the model's bands and of the weights'.
+
+    Weights of three channels without names are of red, green and blue; a model without names has the weights' bands.
 
     of_weights: the weights' number of input channels.
 
     Raises:
-        UserError: channels without names, so that it can't be told which of the weights' they are.
+        UserError: channels have no names, so that it can't be told which of the weights' they are.
     """
     if pretrained_bands is None:
         if of_weights != len(RGB):

@@ -85,7 +85,7 @@ def map_channels(spec: FeatureSpec) -> int:
 
 
 def onto_grid(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return maps with so many rows and columns: averaged where they are finer, bilinearly interpolated where coarser."""
+    """Return maps of this size: averaged where they are finer, bilinearly interpolated where they are coarser."""
     rows, columns = maps.shape[-2], maps.shape[-1]
     if (rows, columns) == size:
         return maps

@@ -30,7 +30,7 @@ def grid_encoding(dim: int, grid: Grid) -> Tensor:
     The width is split 6 : 6 : 4 between column, row and frame.
 
     Raises:
-        UserError: `dim` is no multiple of 16.
+        UserError: `dim` is not a multiple of 16.
     """
     if dim % 16:
         raise UserError(f"embed_dim must be a multiple of 16, for the encoding of column, row and frame; got {dim}.")

@@ -35,7 +35,10 @@ OUTPUT_STRIDES = (8, 16, 32)
 
 
 class SmpEncoder(nn.Module):
-    """An encoder of smp that returns chosen levels; names in its state dict are those of smp's whole models, `encoder.*`."""
+    """An encoder of smp that returns chosen levels.
+
+    Names in its state dict are those of smp's whole models, `encoder.*`.
+    """
 
     def __init__(self, encoder: nn.Module, levels: list[int] | None = None) -> None:
         """Wrap an encoder.
@@ -67,7 +70,7 @@ def build_smp_encoder(
     output_stride: int = 32,
     allow_random_bands: bool = False,
 ) -> nn.Module:
-    """Return an encoder of segmentation_models.pytorch: images (B, C, H, W) in, a list of feature maps out, finest first.
+    """Return an encoder of smp: images (B, C, H, W) in, a list of feature maps out, finest first.
 
     It carries `out_channels`, `feature_specs`, `in_chans`, `bands`, `img_size`, `fixed_size`, `weights` (source and
     sha256, None if random) and `pretraining`. Parameters that the returned maps don't depend on don't require

@@ -117,7 +117,7 @@ def _cut_blocks(module: nn.Module, count: int) -> None:
 
 
 def _num_blocks(module: nn.Module, idle: list[str]) -> int | None:
-    """Return how many of the module's blocks its maps depend on; None where that is no question, or all."""
+    """Return how many of the module's blocks its maps depend on; None where it has none, or all are needed."""
     blocks = _blocks(module)
     if blocks is None:
         return None

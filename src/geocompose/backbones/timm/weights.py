@@ -92,7 +92,7 @@ def _first_layers(
         UserError: they are not filters of these.
     """
     refusal = UserError(
-        f"The weights of {name} can't follow the bands: its input layer is no convolution of red, green and blue. "
+        f"The weights of {name} can't follow the bands: its input layer is not a convolution of red, green and blue. "
         "Write 'data.bands=[RED,GREEN,BLUE]', the order of its weights, or backbone.pretrained=false."
     )
     try:

@@ -177,7 +177,7 @@ def _choices(target: Target, seen: Pretraining, allow_random_bands: bool) -> dic
     """Return for each layer that an image meets first which filters belong to which band.
 
     Raises:
-        UserError: a band has none, and nobody consented.
+        UserError: a band has none, and there is no consent.
     """
     return {
         layer.key: BandChoice(layer.bands or seen.names, layer.of_weights or seen.names, allow_random_bands)

@@ -1,4 +1,4 @@
-"""CROMA as a backbone: radar and optical images, each by its own encoder, joined by cross-attention; or one of them alone."""
+"""CROMA as a backbone: radar and optical images by an encoder each, joined by cross-attention; or one of them alone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

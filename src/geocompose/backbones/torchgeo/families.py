@@ -140,7 +140,8 @@ def _copernicusfm(request: Request) -> Target:
     widths = bandwidths_um(request.name, request.bands, request.kwargs.get("bandwidths_um"), COPERNICUS_WIDTH_UM)
     if len(widths) != len(waves):
         raise UserError(
-            f"backbone.kwargs has {len(waves)} wavelengths_um and {len(widths)} bandwidths_um: give one of each per channel."
+            f"backbone.kwargs has {len(waves)} wavelengths_um and {len(widths)} bandwidths_um: give one of each per "
+            "channel."
         )
     patch = arguments["patch_size"]
     whole = torchgeo_models().CopernicusFM(**arguments, img_size=patch, num_classes=0)
@@ -153,7 +154,7 @@ def _panopticon(request: Request) -> Target:
     arguments, waves = request.arguments(), _waves(request, {})
     depth = arguments.pop("depth", None)
     whole = torchgeo_models().Panopticon(**arguments)
-    if depth is not None:  # torchgeo's has them all
+    if depth is not None:  # torchgeo always builds all of them
         whole.model.blocks = whole.model.blocks[:depth]
     module = Panopticon(whole, request.size or (224, 224), request.bands, waves)
     return request.target(module, whole.state_dict, grid=module.grid)

@@ -13,7 +13,7 @@ STRIDES = (4, 8, 16, 32)
 
 
 class SwinPyramid(nn.Module):
-    """Takes (B, C, H, W), any size, and returns the chosen stages' maps (B, rows, columns, channels), strides 4 to 32."""
+    """Returns the chosen stages' maps (B, rows, columns, channels), strides 4 to 32, of images of any size."""
 
     fixed_size = False
 
@@ -44,7 +44,7 @@ def build_swin(
     """Return the backbone and the whole model that it is part of.
 
     Raises:
-        UserError: a level that there is not.
+        UserError: a level is not there.
     """
     from torchvision.models.swin_transformer import (
         PatchMerging,

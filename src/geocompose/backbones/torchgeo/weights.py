@@ -63,7 +63,8 @@ class Published:
         except Exception as error:
             raise UserError(
                 f"The weights {self.name} can't be had from {url}: {type(error).__name__}: {reason(error)} Download "
-                f"the file elsewhere and give its path as backbone.ckpt_path, beside backbone.weights={self.member.name}."
+                "the file elsewhere and give its path as backbone.ckpt_path, beside "
+                f"backbone.weights={self.member.name}."
             ) from error
         return flat(content), origin(file, f"{self.name} {url}")
 
@@ -122,7 +123,7 @@ def read_file(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         state = read_state_dict(path)
     except UserError:
-        # CROMA's file holds a state dict a part; anything else is refused as it was.
+        # CROMA's file holds one state dict per part; anything else is refused as it was.
         if not Path(path).is_file() or Path(path).suffix == ".safetensors":
             raise
         content = _parts(path)
@@ -144,7 +145,10 @@ def _parts(path: str) -> Mapping[str, Any] | None:
 
 @dataclass(frozen=True)
 class InputLayer:
-    """Weights that an image meets first, by their name: the model's bands there, and the weights'; None is all there are."""
+    """Weights that an image meets first, by their name.
+
+    bands, of_weights: the model's bands there, and the weights'; None is all of them.
+    """
 
     key: str
     bands: Sequence[str] | None

@@ -180,9 +180,10 @@ def _with_levels(
     made_for: tuple[int, int] | None,
     asked_for: list[int] | None,
 ) -> tuple[nn.Module, list[int]]:
-    """Return a shell of the backbone with the levels that it is to return, and these: those asked for, else the usual ones.
+    """Return a shell of the backbone, and the levels that it returns: those asked for, else the usual ones.
 
-    Which are usual, the maps themselves tell, so that layers of one stride are built a second time.
+    Whether all levels have one stride is only seen on their maps. Where four of them are chosen then, the backbone is
+    built once more, to return these.
     """
     if asked_for is not None:
         return shell(partial(_backbone, made_of, channels, made_for, asked_for)), asked_for

@@ -1,4 +1,4 @@
-"""The config of a backbone of transformers: of a model type, a folder or a model of the hub, with the user's changes."""
+"""The config of a transformers backbone: of a model type, a folder or a model of the hub, with the user's changes."""
 
 import inspect
 import json
@@ -80,7 +80,7 @@ class Definition:
 
     @property
     def stages(self) -> list[int]:
-        """The numbers of the stages, as transformers counts them: 0 is the stem where there is one, and is none."""
+        """The numbers of the stages, as transformers counts them: without 0 where that is the stem."""
         names = list(self.config().stage_names)
         return list(range(names[0] == "stem", len(names)))
 
@@ -147,8 +147,8 @@ def definition(name: str, kwargs: Mapping[str, object]) -> Definition:
     """Return what makes the backbone `name` with these changes of its config.
 
     Raises:
-        UserError: there is no such type, folder or model of the hub, it is no backbone, or a change is of no key of its
-            config.
+        UserError: there is no such type, folder or model of the hub, it is not a backbone, or its config lacks a key
+            that is to be changed.
     """
     source = imported("transformers", "transformers")
     settings: dict[str, Any] = {}
@@ -177,8 +177,8 @@ def _folder(name: str) -> Path:
         return Path(name)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise UserError(
-            f"backbone.name={name} is no folder. Give a folder that save_pretrained() wrote, a model of the hub such "
-            "as facebook/dinov2-small, or a model type such as dinov2."
+            f"backbone.name={name} is not a folder. Give a folder that save_pretrained() wrote, a model of the hub "
+            "such as facebook/dinov2-small, or a model type such as dinov2."
         )
     return download(name, "config.json").parent
 

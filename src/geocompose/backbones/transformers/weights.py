@@ -78,7 +78,7 @@ def load_pretrained(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers from reporting on its own what is told in our messages."""
+    """Keep transformers from reporting what our own messages say."""
     logging = imported("transformers", "transformers.utils.logging")
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -101,7 +101,7 @@ def _is_constant(start: Tensor) -> bool:
 
 
 def _origin(name: str, made_of: Definition) -> dict[str, str]:
-    """Return where weights come from, and the sha256 of their file; of several, of their sha256s one after the other."""
+    """Return where weights come from, and the sha256 of their file; of several files, that of their joined sha256s."""
     folder = made_of.folder
     assert folder is not None
     local = Path(name).is_dir()
