@@ -1,4 +1,4 @@
-"""A foreign backbone is built once for the trial of a composition and once for real, however many lines ask about it."""
+"""A foreign backbone is built once for the trial of a composition and once for real, whoever asks about it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

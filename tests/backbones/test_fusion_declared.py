@@ -143,14 +143,23 @@ class Vectors(nn.Module):
         ({"s2": PRITHVI}, "Fusion joins two backbones or more; backbone.parts has s2"),
         ({"s2": PRITHVI, "s1": {**RESNET, "name": "timm_test_resnets"}}, "test_resnets"),
         ({"s2": PRITHVI, "s1": {**RESNET, "depht": 3}}, "depht"),
-        ({"s2": PRITHVI, "s1": "timm_test_resnet"}, r"backbone.parts.s1 is an option of the group backbone \(backbone@backbone.parts.s1=resnet50\), or a mapping"),
-        ({"s2": PRITHVI, "s1": {"name": "timm_test_resnet"}}, "backbone.parts.s1 has no bands: name them, or those of the whole image in backbone.bands"),
-        ({"s2": {**PRITHVI, "num_frames": 3}, "s1": RESNET}, "take different numbers of frames: s2 3, s1 1. Give each num_frames=1, and let temporal=mean"),
+        (
+            {"s2": PRITHVI, "s1": "timm_test_resnet"},
+            r"backbone.parts.s1 is an option .* \(backbone@backbone.parts.s1=resnet50\), or a mapping",
+        ),
+        (
+            {"s2": PRITHVI, "s1": {"name": "timm_test_resnet"}},
+            "backbone.parts.s1 has no bands: name them, or those of the whole image in backbone.bands",
+        ),
+        (
+            {"s2": {**PRITHVI, "num_frames": 3}, "s1": RESNET},
+            "take different numbers of frames: s2 3, s1 1. Give each num_frames=1, and let temporal=mean",
+        ),
         ({"s2": PRITHVI, "s1": lambda bands: Vectors()}, "backbone.parts.s1 has no bands"),
         ({"s.2": PRITHVI, "s1": RESNET}, "backbone.parts.s.2: a part's name is letters, digits and underscores"),
         ({"train": PRITHVI, "s1": RESNET}, "backbone.parts.train: a part's name .* not one that torch has"),
     ],
-)  # fmt: skip
+)
 def test_parts_that_cannot_stand_side_by_side_are_refused(parts, message):
     with pytest.raises(UserError, match=message):
         build_fusion({name: dict(part) if isinstance(part, dict) else part for name, part in parts.items()})
@@ -179,11 +188,20 @@ def test_a_part_whose_bands_are_not_there_or_all_taken_is_refused():
     ("given", "message"),
     [
         ({"s2": (1, 3, 32, 32)}, "takes the modalities s2, s1; 's1' is missing among s2"),
-        ({"s2": (1, 3, 32, 32), "sar": (1, 2, 32, 32)}, "has no modality 'sar'. Did you mean|has no modality 'sar'. Allowed: s2, s1"),
-        ({"s2": (1, 3, 32, 32), "s1": (1, 3, 32, 32)}, r"The modality 's1' of the backbone FusionBackbone has 2 bands, .*; got \(1, 3, 32, 32\)"),
-        ({"s2": (1, 3, 32, 32), "s1": (1, 2, 16, 16)}, "All modalities are on one grid; got s2 32 x 32, s1 16 x 16 pixels"),
+        (
+            {"s2": (1, 3, 32, 32), "sar": (1, 2, 32, 32)},
+            "has no modality 'sar'. Did you mean|has no modality 'sar'. Allowed: s2, s1",
+        ),
+        (
+            {"s2": (1, 3, 32, 32), "s1": (1, 3, 32, 32)},
+            r"The modality 's1' of the backbone FusionBackbone has 2 bands, .*; got \(1, 3, 32, 32\)",
+        ),
+        (
+            {"s2": (1, 3, 32, 32), "s1": (1, 2, 16, 16)},
+            "All modalities are on one grid; got s2 32 x 32, s1 16 x 16 pixels",
+        ),
     ],
-)  # fmt: skip
+)
 def test_images_that_are_not_the_modalities_of_a_model_are_refused(given, message):
     model = compose((32, 32))
     with pytest.raises(UserError, match=message):

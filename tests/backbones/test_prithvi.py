@@ -19,10 +19,16 @@ from tests.kit.prithvi_models import SMALL, image, small
 @pytest.mark.parametrize(
     ("variant", "millions"),
     [
-        ("prithvi_eo_tiny", 3.55), ("prithvi_eo_v1_100", 86.24), ("prithvi_eo_v2_tiny_tl", 5.63), ("prithvi_eo_v2_100_tl", 86.24),
-        ("prithvi_eo_v2_300", 303.89), ("prithvi_eo_v2_300_tl", 303.89), ("prithvi_eo_v2_600", 631.19), ("prithvi_eo_v2_600_tl", 631.19),
+        ("prithvi_eo_tiny", 3.55),
+        ("prithvi_eo_v1_100", 86.24),
+        ("prithvi_eo_v2_tiny_tl", 5.63),
+        ("prithvi_eo_v2_100_tl", 86.24),
+        ("prithvi_eo_v2_300", 303.89),
+        ("prithvi_eo_v2_300_tl", 303.89),
+        ("prithvi_eo_v2_600", 631.19),
+        ("prithvi_eo_v2_600_tl", 631.19),
     ],
-)  # fmt: skip
+)
 def test_a_variant_has_the_published_number_of_parameters(variant, millions):
     with torch.device("meta"):
         model = build_prithvi(variant)
@@ -41,8 +47,16 @@ def test_parameter_names_are_those_of_published_checkpoints():
         for part in ("norm1", "norm2", "attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
         for kind in ("weight", "bias")
     }
-    expected = {"cls_token", "pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias", "norm.weight", "norm.bias",
-                "temporal_embed_enc.scale", "location_embed_enc.scale"}  # fmt: skip
+    expected = {
+        "cls_token",
+        "pos_embed",
+        "patch_embed.proj.weight",
+        "patch_embed.proj.bias",
+        "norm.weight",
+        "norm.bias",
+        "temporal_embed_enc.scale",
+        "location_embed_enc.scale",
+    }
     assert set(model.state_dict()) == expected | {f"blocks.{n}.{name}" for n in range(3) for name in block}
     assert "pos_embed" not in dict(model.named_parameters())
     assert model.norm.eps == model.blocks[0].norm1.eps == 1e-5
@@ -73,7 +87,7 @@ def test_layers_come_in_the_order_asked_for_and_only_the_last_block_is_normalise
         ),
         (
             {"out_indices": [0, 3]},
-            r"backbone\.out_indices=\[0, 3\]: this backbone has layers 0 to 2 \(or -3 to -1\), each selectable once. Write for example \[0, 1, 2\]",
+            r"backbone\.out_indices=\[0, 3\]: .* layers 0 to 2 \(or -3 to -1\), .* Write for example \[0, 1, 2\]",
         ),
         ({"out_indices": [1, -2]}, "each selectable once"),
         ({"out_indices": []}, "each selectable once"),

@@ -70,9 +70,21 @@ def test_the_layers_that_are_chosen_are_returned_and_nothing_after_them_learns(n
         ("dofa_base_patch16_224", {"kwargs": {"wavelength_um": [0.5]}}, "Did you mean 'wavelengths_um'"),
         ("dofa_base_patch16_224", {"bands": ["B2"], "kwargs": {"num_heads": 7}}, "can't be built with"),
         ("copernicusfm_base", {"kwargs": {"wavelengths_um": [0.5, 0.6]}}, "kwargs.bandwidths_um="),
-        ("copernicusfm_base", {"kwargs": {"wavelengths_um": [0.5, 0.6], "bandwidths_um": [0.1]}}, "give one of each per channel"),
-        ("copernicusfm_base", {"bands": ["B2"], "kwargs": {"wavelengths_um": {"B2": 0.01}}}, r"knows 0.1 to 1e\+06 um; got"),
-        ("copernicusfm_base", {"bands": ["B2"], "gsd_m": 0.5}, "patches of 0.001 km2 or more, 1.98 m per pixel here. Write null"),
+        (
+            "copernicusfm_base",
+            {"kwargs": {"wavelengths_um": [0.5, 0.6], "bandwidths_um": [0.1]}},
+            "give one of each per channel",
+        ),
+        (
+            "copernicusfm_base",
+            {"bands": ["B2"], "kwargs": {"wavelengths_um": {"B2": 0.01}}},
+            r"knows 0.1 to 1e\+06 um; got",
+        ),
+        (
+            "copernicusfm_base",
+            {"bands": ["B2"], "gsd_m": 0.5},
+            "patches of 0.001 km2 or more, 1.98 m per pixel here. Write null",
+        ),
         ("swin_t", {"kwargs": {"depths": [1, 1]}}, "depths has four numbers"),
         ("swin_t", {"out_indices": [4]}, r"has 4 levels, 0 to 3 \(or -4 to -1\)"),
         ("earthloc", {"out_indices": [4]}, r"earthloc has 4 levels, 0 to 3"),
@@ -80,12 +92,20 @@ def test_the_layers_that_are_chosen_are_returned_and_nothing_after_them_learns(n
         ("resnet18", {"in_chans": 4, "bands": ["B2", "B3"]}, "in_chans=4, but resnet18 gets 2 channels here"),
         ("resnet18", {"img_size": [1, 2, 3]}, "give one number of pixels, or height and width"),
         ("resnet18", {"kwargs": {"no_such": 1}}, "kwargs.no_such: a backbone of timm's ResNet doesn't take it"),
-        ("resnet18", {"weights": "SENTINEL2_ALL_MOC"}, "no such weights for resnet18. Did you mean 'SENTINEL2_ALL_MOCO'"),
-        ("resnet50", {"weights": "ResNet18_Weights.SENTINEL2_ALL_MOCO"}, "the weights of resnet50 are those of ResNet50_Weights"),
+        (
+            "resnet18",
+            {"weights": "SENTINEL2_ALL_MOC"},
+            "no such weights for resnet18. Did you mean 'SENTINEL2_ALL_MOCO'",
+        ),
+        (
+            "resnet50",
+            {"weights": "ResNet18_Weights.SENTINEL2_ALL_MOCO"},
+            "the weights of resnet50 are those of ResNet50_Weights",
+        ),
         ("dofa_huge_patch14_224", {"weights": "DOFA_MAE"}, "torchgeo has no weights for dofa_huge_patch14_224"),
         ("resnet18", {"pretrained": True}, "has 13 weights for resnet18, of different sensors: name those you mean"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_built_is_refused_in_our_words(name, given, message):
     with pytest.raises(UserError, match=message):
         meta(name, **given)

@@ -46,16 +46,44 @@ def test_bands_of_all_weights_are_known_by_the_vocabularys_names():
         ("resnet50", "SENTINEL1_GRD_MOCO", ["VV", "VH"], "db", None, [-12.59, -20.26], [5.26, 5.91]),
         ("resnet50", "SENTINEL1_GRD_CLOSP", ["VV", "VH"], None, None, None, None),
         ("swin_v2_b", "NAIP_RGB_SI_SATLAS", ["RED", "GREEN", "BLUE"], "uint8", None, [0] * 3, [255] * 3),
-        ("swin_b", "CITYSCAPES_SEMSEG", ["RED", "GREEN", "BLUE"], "uint8", None,
-         [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]),
-        ("vit_small_patch16_224", "LANDSAT_ETM_SR_MOCO", ["BLUE", "GREEN", "RED", "NIR_BROAD", "SWIR_1", "SWIR_2"],
-         "uint8", "BOA", [0] * 6, [255] * 6),
-        ("vit_small_patch16_224", "LANDSAT_OLI_SR_MOCO",
-         ["COASTAL_AEROSOL", "BLUE", "GREEN", "RED", "NIR_NARROW", "SWIR_1", "SWIR_2"], "uint8", "BOA", [0] * 7, [255] * 7),
-        ("earthloc", "SENTINEL2_RESNET50", ["RED", "GREEN", "BLUE"], "uint8", None,
-         [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]),
+        (
+            "swin_b",
+            "CITYSCAPES_SEMSEG",
+            ["RED", "GREEN", "BLUE"],
+            "uint8",
+            None,
+            [123.675, 116.28, 103.53],
+            [58.395, 57.12, 57.375],
+        ),
+        (
+            "vit_small_patch16_224",
+            "LANDSAT_ETM_SR_MOCO",
+            ["BLUE", "GREEN", "RED", "NIR_BROAD", "SWIR_1", "SWIR_2"],
+            "uint8",
+            "BOA",
+            [0] * 6,
+            [255] * 6,
+        ),
+        (
+            "vit_small_patch16_224",
+            "LANDSAT_OLI_SR_MOCO",
+            ["COASTAL_AEROSOL", "BLUE", "GREEN", "RED", "NIR_NARROW", "SWIR_1", "SWIR_2"],
+            "uint8",
+            "BOA",
+            [0] * 7,
+            [255] * 7,
+        ),
+        (
+            "earthloc",
+            "SENTINEL2_RESNET50",
+            ["RED", "GREEN", "BLUE"],
+            "uint8",
+            None,
+            [123.675, 116.28, 103.53],
+            [58.395, 57.12, 57.375],
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_weights_have_seen_is_declared_before_anything_is_downloaded(name, weights, bands, unit, level, mean, std):
     encoder = meta(name, weights=weights)
     seen = encoder.pretraining

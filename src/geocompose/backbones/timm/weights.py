@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import torch
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
@@ -12,7 +11,7 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from geocompose.backbones.foreign.band_choice import BandChoice
-from geocompose.backbones.foreign.files import download, origin, read_state_dict
+from geocompose.backbones.foreign.files import cached, download, origin, read_state_dict
 from geocompose.backbones.foreign.probe import shell
 from geocompose.backbones.foreign.weights import RGB, fill, input_layers, load, of_photographs
 from geocompose.backbones.timm.architecture import Architecture, Arguments, create, names_of
@@ -126,7 +125,7 @@ def _pretrained_file(name: str) -> tuple[Path, str]:
 
 def _download_url(url: str) -> Path:
     """Return the local path of weights that are not on a hub, in torch's cache."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+    path = cached(url)
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -3,16 +3,13 @@
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
-import torch
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from geocompose.backbones.foreign.band_choice import BandChoice
-from geocompose.backbones.foreign.files import origin, read_state_dict
+from geocompose.backbones.foreign.files import cached, origin, read, tensors
 from geocompose.backbones.foreign.probe import reason
 from geocompose.backbones.foreign.weights import load
 from geocompose.catalog.torchgeo import torchgeo_models
@@ -56,7 +53,6 @@ class Published:
             UserError: the file can't be had or read.
         """
         url = self.member.url
-        file = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
         try:
             # Without executing code; where the file's name has a hash, it is compared.
             content = self.member.get_state_dict(progress=False, map_location="cpu", check_hash=True, weights_only=True)
@@ -66,7 +62,7 @@ class Published:
                 "the file elsewhere and give its path as backbone.ckpt_path, beside "
                 f"backbone.weights={self.member.name}."
             ) from error
-        return flat(content), origin(file, f"{self.name} {url}")
+        return flat(content), origin(cached(url), f"{self.name} {url}")
 
 
 def published(name: str, weights: str) -> Published:
@@ -105,13 +101,13 @@ def _enumeration(name: str, given: str) -> Any:
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:
     """Return a state dict's tensors by name; of parts within parts (CROMA's) the names are joined by dots."""
-    tensors: dict[str, Tensor] = {}
+    found: dict[str, Tensor] = {}
     for key, value in content.items():
         if isinstance(value, Mapping):
-            tensors |= flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         elif isinstance(value, Tensor):
-            tensors[f"{prefix}{key}"] = value
-    return tensors
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def read_file(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -120,27 +116,11 @@ def read_file(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         UserError: it can't be read as weights.
     """
-    try:
-        state = read_state_dict(path)
-    except UserError:
-        # CROMA's file holds one state dict per part; anything else is refused as it was.
-        if not Path(path).is_file() or Path(path).suffix == ".safetensors":
-            raise
-        content = _parts(path)
-        if content is None:
-            raise
-        state = flat(content)
+    content = read(path)
+    # CROMA's file holds one state dict per part.
+    in_parts = isinstance(content, Mapping) and content and all(isinstance(each, Mapping) for each in content.values())
+    state = flat(content) if isinstance(content, Mapping) and in_parts else tensors(content, path)
     return state, origin(path)
-
-
-def _parts(path: str) -> Mapping[str, Any] | None:
-    """Return a mapping of names to state dicts, or None where the file holds something else."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # noqa: BLE001 - read_state_dict has the reason
-        return None
-    parts = isinstance(content, Mapping) and all(isinstance(value, Mapping) for value in content.values())
-    return content if parts and content else None
 
 
 @dataclass(frozen=True)
