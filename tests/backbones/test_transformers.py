@@ -226,7 +226,7 @@ def test_tokens_are_declared_where_they_are_asked_for():
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "type": ({"name": "dinov9"}, r"transformers has no backbone of this type. Did you mean 'dinov2'\?"),
-    "a model of timm": ({"name": "timm_backbone"}, r"for it is a model of timm: write backbone=timm"),
+    "a model of timm": ({"name": "timm_backbone"}, r"since it is a model of timm: write backbone=timm"),
     "anisotropic": ({"name": "pp_lcnet_v4"}, r"its maps are halved in rows alone"),
     "folder": ({"name": "no/such/folder"}, r"is not a folder. Give a folder that save_pretrained\(\) wrote"),
     "empty folder": ({"name": "."}, r"has no config.json"),

@@ -61,7 +61,7 @@ def check_type(model_type: str, where: str) -> None:
         UserError: says why, or names the nearest.
     """
     if model_type in REFUSED:
-        raise UserError(f"{where}: this can't be a backbone: {REFUSED[model_type]}.")
+        raise UserError(f"{where}: this can't be a backbone, since {REFUSED[model_type]}.")
     if model_type not in TYPES:
         raise UserError(
             f"{where}: transformers has no backbone of this type. {choices(model_type, TYPES, most=len(TYPES))}"

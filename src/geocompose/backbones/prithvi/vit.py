@@ -12,7 +12,7 @@ from timm.layers import trunc_normal_
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from geocompose.backbones.foreign.arguments import usual_levels
+from geocompose.backbones.layer_choice import chosen_layers
 from geocompose.backbones.prithvi.encodings import (
     CoordinateEncoding,
     Grid,
@@ -159,6 +159,7 @@ class PrithviViT(nn.Module):
         if n_tokens is None:
             raise UserError("vpt=true needs vpt_n_tokens, the number of prompts per block, such as vpt_n_tokens=10.")
         at_least("vpt_n_tokens", n_tokens, 1)
+        # Xavier's bound for three channels of a patch, whatever the bands, as the paper's code has it (arXiv 2203.12119).
         bound = math.sqrt(6 / (3 * self.patch_size[1] * self.patch_size[2] + self.embed_dim))
         return nn.ParameterList(
             nn.init.uniform_(torch.empty(1, n_tokens, self.embed_dim), -bound, bound) for _ in range(self.depth)
@@ -173,20 +174,8 @@ class PrithviViT(nn.Module):
         Raises:
             UserError: an index is outside the depth, given twice or was given up before, or `indices` is empty.
         """
-        wanted = [index + self.depth if index < 0 else index for index in indices]
-        if not wanted or any(not 0 <= index < self.depth for index in wanted) or len(set(wanted)) < len(wanted):
-            example = usual_levels(range(self.depth), one_stride=True)
-            raise UserError(
-                f"backbone.out_indices={list(indices)}: this backbone has layers 0 to {self.depth - 1} (or "
-                f"{-self.depth} to -1), each selectable once. Write for example {example}."
-            )
-        reached = max(wanted)
-        if reached > max(self.out_indices):
-            raise UserError(
-                f"Layer {reached} was given up when the layers up to {max(self.out_indices)} were selected, and no "
-                "longer learns. Build the backbone anew with the out_indices that you need."
-            )
-        self.out_indices = wanted
+        self.out_indices = chosen_layers(indices, self.depth, self.out_indices)
+        reached = max(self.out_indices)
         for block in self.blocks[reached + 1 :]:
             block.requires_grad_(False)
         for prompts in list(self.vpt_prompt_embeddings or [])[reached + 1 :]:

@@ -173,7 +173,7 @@ def _where_known(coordinates: Tensor, code: Tensor, token: Tensor) -> Tensor:
 def days_since_1970(coordinates: Tensor) -> Tensor:
     """Return the days from 1 January 1970 to the dates (..., 2), each a year and a day of the year from 0."""
     year, day = coordinates.unbind(-1)
-    before = year - 1
+    before = year - 1  # this year's leap day is in its days already
     leap = torch.floor(before / 4) - torch.floor(before / 100) + torch.floor(before / 400)
     return 365 * (year - 1970) + leap - (1969 // 4 - 1969 // 100 + 1969 // 400) + day
 

@@ -6,6 +6,7 @@ import torch
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
+from geocompose.backbones.layer_choice import chosen_layers
 from geocompose.backbones.prithvi.encodings import sine_cosine
 from geocompose.contracts.features import FeatureSpec
 from geocompose.errors import UserError
@@ -43,19 +44,8 @@ class TokenLayers(nn.Module):
         Raises:
             UserError: an index is outside the depth, given twice or was given up before, or `indices` is empty.
         """
-        wanted = [index + self.depth if index < 0 else index for index in indices]
-        if not wanted or any(not 0 <= index < self.depth for index in wanted) or len(set(wanted)) < len(wanted):
-            raise UserError(
-                f"backbone.out_indices={list(indices)}: this backbone has layers 0 to {self.depth - 1} (or "
-                f"{-self.depth} to -1), each selectable once."
-            )
-        reached = max(wanted)
-        if reached > max(self.out_indices):
-            raise UserError(
-                f"Layer {reached} was given up when the layers up to {max(self.out_indices)} were selected, and no "
-                "longer learns. Build the backbone anew with the out_indices that you need."
-            )
-        self.out_indices = wanted
+        self.out_indices = chosen_layers(indices, self.depth, self.out_indices)
+        reached = max(self.out_indices)
         for layer in self.layer_modules()[reached + 1 :]:
             layer.requires_grad_(False)
         norm = self.last_norm()
