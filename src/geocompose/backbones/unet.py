@@ -107,8 +107,8 @@ class UNet(nn.Module):
         finest = min(wanted)
         if finest < min(self.out_indices):
             raise UserError(
-                f"Level {finest} was given up when level {min(self.out_indices)} was selected as the finest, and no longer "
-                "learns. Build the backbone anew with the out_indices that you need."
+                f"Level {finest} was given up when level {min(self.out_indices)} was selected as the finest, and no "
+                "longer learns. Build the backbone anew with the out_indices that you need."
             )
         self.out_indices = wanted
         self.decoder[:finest].requires_grad_(False)

@@ -55,7 +55,7 @@ def positions_for(table: Tensor, own: Grid, grid: Grid) -> Tensor:
     if (rows, columns) == own[1:]:
         return table
     maps = table[0, 1:].reshape(frames, own[1], own[2], dim).permute(0, 3, 1, 2)
-    # Aligned corners, as Prithvi interpolates itself: the outermost cells keep the positions that they were trained with.
+    # Aligned corners, as Prithvi itself interpolates: the outermost cells keep the positions of their training.
     maps = F.interpolate(maps, size=(rows, columns), mode="bicubic", align_corners=True)
     return torch.cat([table[:, :1], maps.permute(0, 2, 3, 1).reshape(1, -1, dim)], dim=1)
 

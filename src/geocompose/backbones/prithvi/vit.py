@@ -159,7 +159,7 @@ class PrithviViT(nn.Module):
         if n_tokens is None:
             raise UserError("vpt=true needs vpt_n_tokens, the number of prompts per block, such as vpt_n_tokens=10.")
         at_least("vpt_n_tokens", n_tokens, 1)
-        # Xavier's bound for three channels of a patch, whatever the bands, as the paper's code has it (arXiv 2203.12119).
+        # Xavier's bound for a patch of three channels, whatever the bands, as the paper's code has it.
         bound = math.sqrt(6 / (3 * self.patch_size[1] * self.patch_size[2] + self.embed_dim))
         return nn.ParameterList(
             nn.init.uniform_(torch.empty(1, n_tokens, self.embed_dim), -bound, bound) for _ in range(self.depth)
