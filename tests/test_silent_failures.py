@@ -391,7 +391,7 @@ def test_needs_that_are_none_are_not_passed_over(needs, message):
 
 # Bands, units and places. Others of this kind stand beside what they need: water indices read in one unit, an offset of
 # a run that reads digital numbers and published numbers without a unit in test_bands_units.py, longitudes from 0 to 360
-# in test_data_coordinates.py, bands that a part of a fusion was told to read in test_fusion_declared.py.
+# in test_data_coordinates.py, bands that a part of a fusion was told to read in test_fusion.py.
 
 
 @pytest.fixture

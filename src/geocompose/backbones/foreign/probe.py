@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from geocompose.contracts.features import FeatureSpec, common_multiple
-from geocompose.contracts.meta import observe, unused
+from geocompose.contracts.meta import unused
+from geocompose.contracts.shapes import observe
 from geocompose.errors import FOREIGN_ERRORS, UserError
 from geocompose.imagery.pretraining import Pretraining
 
