@@ -1,4 +1,4 @@
-"""How each decode head of mmsegmentation is built from feature widths, what it needs of the features, and which are not here."""
+"""The decode heads of mmsegmentation: how each is built from feature widths, what it needs, and which are not here."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -37,7 +37,7 @@ class Head:
 
     @property
     def allowed(self) -> tuple[str, ...]:
-        """The arguments that somebody may give."""
+        """The arguments that a user may give."""
         return (*(name for name in COMMON if name not in self.unheeded), *self.own)
 
 
@@ -72,7 +72,7 @@ def _one(head: str, widths: list[int], strides: Strides, given: Arguments) -> Ar
     )
     total = read if isinstance(read, int) else sum(read)
     if given.get("num_convs") == 0 and "dw_act_cfg" in HEADS[head].own:
-        raise UserError(f"mmseg {head}: num_convs is a whole number from 1 on; got 0.")
+        raise UserError(f"mmseg {head}: num_convs is a whole number, 1 or more; got 0.")
     if given.get("num_convs") == 0 and "concat_input" in HEADS[head].own and total != given["channels"]:
         raise UserError(
             f"mmseg {head}: with num_convs=0 the feature goes on as it is, so channels is its width, {total}; got "
@@ -99,7 +99,7 @@ def _many(head: str, widths: list[int], strides: Strides, given: Arguments) -> A
 
 
 def _counted(given: Mapping[str, Any], needs: Needs) -> Needs:
-    """Return the needs of a head that selects features itself where somebody counted them out in the backbone's list."""
+    """Return the needs of a head that selects features itself where `in_index` names them in the backbone's list."""
     return needs if given.get("in_index") is None else replace(needs, most=None, layers=None)
 
 
@@ -171,8 +171,8 @@ def _lraspp(head: str, widths: list[int], strides: Strides, given: Arguments) ->
         raise UserError(f"mmseg {head} reads three features or more; it gets {count + 1}.")
     if len(branches) != count:
         raise UserError(
-            f"mmseg {head}: branch_channels has one width a feature before the last: {count} here, got {branches}. Or "
-            "null."
+            f"mmseg {head}: branch_channels has one width per feature before the last: {count} here, got {branches}. "
+            "Or null."
         )
     return {**arguments, "branch_channels": tuple(branches), "input_transform": "multiple_select"}
 
@@ -243,8 +243,8 @@ HEADS: Mapping[str, Head] = {
         _segmenter,
         _needs_one,
         (
-            "num_layers", "num_heads", "embed_dims", "mlp_ratio", "drop_path_rate", "drop_rate", "attn_drop_rate", "num_fcs",
-            "qkv_bias", "init_std",
+            "num_layers", "num_heads", "embed_dims", "mlp_ratio", "drop_path_rate", "drop_rate", "attn_drop_rate",
+            "num_fcs", "qkv_bias", "init_std",
         ),
         {"num_layers": "2", "num_heads": "4", "embed_dims": "256"},
         unheeded=("channels", "dropout_ratio", "align_corners"),
@@ -297,11 +297,15 @@ NOT_HERE: Mapping[str, str] = {
     "PIDHead": _BRANCHES.format("PIDNet"),
     "MaskFormerHead": _QUERIES,
     "Mask2FormerHead": _QUERIES,
-    "IterativeDecodeHead": "is made of other heads' configurations and returns one output a stage, for a loss of its own",
+    "IterativeDecodeHead": (
+        "is made of other heads' configurations and returns one output per stage, for a loss of its own"
+    ),
     "KernelUpdateHead": "is a stage of IterativeDecodeHead, and no decoder by itself",
     "KernelUpdator": "is a layer of IterativeDecodeHead, and no decoder by itself",
     "SideAdapterCLIPHead": "reads the image and CLIP's features of image and text",
-    "VPDDepthHead": "reads a diffusion model's features and gives one output between 0 and a greatest depth, whatever the task",
+    "VPDDepthHead": (
+        "reads a diffusion model's features and gives one output between 0 and a greatest depth, whatever the task"
+    ),
 }
 
 
