@@ -11,7 +11,8 @@ from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from geocompose.catalog.origin import is_ours
-from geocompose.configuration.signatures import Argument, UnknownType, arguments, names_in
+from geocompose.configuration.annotations import Argument, UnknownType
+from geocompose.configuration.signatures import arguments, names_in
 from geocompose.contracts.needs import FROM_NEIGHBOURS
 from geocompose.errors import UserError, choices, first_line
 
