@@ -12,7 +12,7 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-# The direct dependencies at run time, as requirements.txt names them (a test compares the two).
+# The dependencies that pyproject.toml declares (a test compares the two), in the order in which records show them.
 PACKAGES = (
     "torch",
     "torchvision",
