@@ -43,6 +43,11 @@ def in_one_line(error: BaseException) -> str:
     return said if isinstance(error, ValueError) and said else f"{type(error).__name__}: {said}"
 
 
+def unwrapped(text: object) -> str:
+    """Return all that a text or an error says, its lines and spaces run together."""
+    return " ".join(str(text).split())
+
+
 def counted(number: int, one: str, many: str | None = None) -> str:
     """Return how many there are of what: `1 image`, `2,000 images`. many: its plural, with an s where null."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

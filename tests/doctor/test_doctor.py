@@ -8,7 +8,7 @@ import pytest
 
 from geocompose.configuration.diagnosis import options
 from geocompose.doctor import cells as doctor_cells
-from geocompose.doctor import examination
+from geocompose.doctor import doctor as examining
 from geocompose.doctor.row import Row
 from geocompose.doctor.table import read_rows, row_writer
 from geocompose.errors import UserError
@@ -119,14 +119,14 @@ def test_a_refused_cell_has_the_refusal_as_its_reason_and_no_numbers(folder, cap
 
 
 def test_a_cell_that_fails_without_a_reason_of_ours_is_counted_apart_and_ends_in_an_error(folder, monkeypatch, capsys):
-    true_examine = examination.examine
+    true_examine = examining.examine
 
     def examine(config, preview, keeping=None):
         if config["decoder"]["_target_"].endswith("FCNDecoder"):
             raise ZeroDivisionError("deep\n  inside")
         return true_examine(config, preview, keeping)
 
-    monkeypatch.setattr(examination, "examine", examine)
+    monkeypatch.setattr(examining, "examine", examine)
     with pytest.raises(
         UserError, match=r"1 cell failed in a way that is no refusal.*resnet50, fcn, segmentation: unexpected: Zero"
     ):

@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from geocompose.actions.importing import collector_paused
+from geocompose.catalog.origin import is_ours
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.configuration.diagnosis import groups
 from geocompose.configuration.weights import existing_weight_files, loads_weights
@@ -16,7 +17,7 @@ from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
 
 if TYPE_CHECKING:
     from geocompose.contracts.features import FeatureSpec
-    from geocompose.doctor.examination import Found
+    from geocompose.cost.examination import Found
 
 # What no composition depends on.
 _IDLE = ("scheduler", "logger")
@@ -37,9 +38,9 @@ def explain(experiment: Experiment) -> None:
     intended = check_early(experiment.config, bands, preview.values)
 
     with collector_paused():
+        from geocompose.cost.examination import examine
         from geocompose.cost.one_piece import in_one_piece
         from geocompose.cost.summary import summarize
-        from geocompose.doctor.examination import examine
 
     with quiet():  # nothing is built for real, so that there is no news of weights
         with collector_paused():
@@ -54,7 +55,7 @@ def explain(experiment: Experiment) -> None:
 
 
 def _preview(config: Mapping[str, Any]) -> Preview:
-    if config["data"]["_target_"].startswith("geocompose.data."):
+    if is_ours(config["data"]["_target_"]):
         named = config["data"].get("bands")
         return preflight(config["data"], lambda available: list(named or available))
     from geocompose.from_config import build_data

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from geocompose.catalog.optional import PACKAGES, installed
+from geocompose.catalog.origin import is_ours
 from geocompose.configuration.checking import check, check_node
 from geocompose.configuration.diagnosis import groups, options
 from geocompose.data.preflight import Preview, preflight
@@ -163,6 +164,6 @@ def _basis(conf_dir: Path, overrides: Sequence[str], of_task: str) -> Basis:
         text = f"{first_line(error)}."
         raise UserError(f"The command line can't be{of_task}: {text} action.tasks chooses the tasks to try.") from error
     data = config["data"]
-    if not data["_target_"].startswith("geocompose.data."):
-        raise UserError(f"The doctor looks at data of this package; data._target_={data['_target_']} is none.")
+    if not is_ours(data["_target_"]):
+        raise UserError(f"The doctor takes data of this package alone; data._target_={data['_target_']} is not.")
     return Basis(config, preflight(data, lambda available: list(data.get("bands") or available)))
