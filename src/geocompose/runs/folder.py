@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from geocompose.errors import UserError
+from geocompose.errors import UserError, unwrapped
 from geocompose.runs import lock
 from geocompose.runs.atomic import explained, sync_folder, sync_tree, write_text
 from geocompose.runs.environment import peak_memory_mb, reset_peak_memory, utc_now
@@ -156,7 +156,7 @@ class RunFolder:
         if isinstance(error, BaseException):
             name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
             error = f"{name}{error}"
-        record.error = " ".join(error.split())
+        record.error = unwrapped(error)
         self._write(record, "failed")
 
     def interrupt(self, record: Record) -> None:
