@@ -38,7 +38,7 @@ def first_line(error: BaseException) -> str:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Return what an error says, and of which type it is where nobody wrote it for a reader."""
+    """Return the first line of an error, after its type's name unless it was written for a reader (ValueError)."""
     said = next(iter(str(error).strip().splitlines()), "")
     return said if isinstance(error, ValueError) and said else f"{type(error).__name__}: {said}"
 
@@ -79,7 +79,7 @@ def choices(name: object, allowed: Iterable[str], *, most: int = 24) -> str:
 
 @contextmanager
 def quiet(level: int = logging.ERROR, logger: str = "geocompose") -> Iterator[None]:
-    """Say nothing below `level` in the block: of what is only tried, or is built again, there is no news."""
+    """Log nothing below `level` in the block, which only tries something or builds it again."""
     log = logging.getLogger(logger)
     before = log.level
     log.setLevel(level)

@@ -58,7 +58,11 @@ REEXPORTS: dict[str, tuple[dict[str, str], str]] = {
     "star and list": ({"__init__.py": "from .a import *", "a.py": "from .net import Net\n__all__ = ['Net']"}, "Net"),
     "depth 2": ({"__init__.py": "from .a import Net", "a/__init__.py": "from ..net import Net"}, "Net"),
     "depth 3": (
-        {"__init__.py": "from .a import *", "a/__init__.py": "from .b import N as Net", "a/b.py": "from ..net import Net as N"},
+        {
+            "__init__.py": "from .a import *",
+            "a/__init__.py": "from .b import N as Net",
+            "a/b.py": "from ..net import Net as N",
+        },
         "Net",
     ),
     "two levels up": ({"a/b/__init__.py": "from ...net import Net"}, "a.b.Net"),
@@ -66,15 +70,22 @@ REEXPORTS: dict[str, tuple[dict[str, str], str]] = {
     "a module that re-exports": ({"a.py": "from .net import Net"}, "a.Net"),
     "a module's name is the class's": ({"__init__.py": "from .Net import Net", "Net.py": NET}, "Net"),
     "try": ({"__init__.py": "try:\n    from .net import Net\nexcept ImportError:\n    Net = None"}, "Net"),
-    "try falls to the next": ({"__init__.py": "try:\n    from not_there import Net\nexcept ImportError:\n    from .net import Net"}, "Net"),
+    "try falls to the next": (
+        {"__init__.py": "try:\n    from not_there import Net\nexcept ImportError:\n    from .net import Net"}, "Net",
+    ),
     "if": ({"__init__.py": "import os\nif os.name:\n    from .net import Net"}, "Net"),
-    "both branches": ({"__init__.py": "if x:\n    from .net import Net\nelse:\n    from PACKAGE.net import Net"}, "Net"),
+    "both branches": (
+        {"__init__.py": "if x:\n    from .net import Net\nelse:\n    from PACKAGE.net import Net"}, "Net",
+    ),
     "type checking": ({"__init__.py": "if TYPE_CHECKING:\n    from .net import Net\nelse:\n    Net = later()"}, "Net"),
     "the last counts": ({"__init__.py": "class Net: ...\nfrom .net import Net\nNet.__doc__ = ''"}, "Net"),
     "a child": ({"__init__.py": "from .net import Net\nclass Child(Net): ..."}, "Child"),
     "a child by its module": ({"__init__.py": "from . import net\nclass Child(net.Net): ..."}, "Child"),
     "a child's child": (
-        {"__init__.py": "from .a import Child\nclass Last(Child): ...", "a.py": "from .net import Net as N\nclass Child(N): ..."},
+        {
+            "__init__.py": "from .a import Child\nclass Last(Child): ...",
+            "a.py": "from .net import Net as N\nclass Child(N): ...",
+        },
         "Last",
     ),
     "a class within a class": ({"__init__.py": "class Outer:\n    from .net import Net"}, "Outer.Net"),

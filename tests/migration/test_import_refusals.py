@@ -62,7 +62,7 @@ def test_what_would_make_another_model_stops_the_import_of_weights(conf):
 def test_an_experiment_that_is_there_is_replaced_only_on_demand(conf):
     tree = a_run()
     call(conf, config=written(tree))
-    call(conf, config=written(tree))  # the same again is no harm
+    call(conf, config=written(tree))  # the same again does no harm
     tree["model"]["init_args"]["lr"] = 0.5
     with pytest.raises(UserError, match=r"flood.yaml is there already; action.overwrite=true replaces it"):
         call(conf, config=written(tree))
@@ -86,11 +86,11 @@ def test_an_experiment_that_could_not_be_composed_is_not_written(conf):
         ({}, "Give action.config=FILE.yaml, action.ckpt=FILE.ckpt, or both"),
         ({"config": "none.yaml"}, "action.config=none.yaml: there is no such file"),
         ({"ckpt": "none.ckpt"}, "action.ckpt=none.ckpt: there is no such file"),
-        ({"config": "text.txt"}, "text.txt is no TerraTorch configuration"),
+        ({"config": "text.txt"}, "text.txt is not a TerraTorch configuration"),
         ({"config": "broken.yaml"}, "broken.yaml can't be read as YAML of plain values"),
         ({"config": "interpolated.yaml"}, r"has the interpolation '\$\{oc.env:HOME\}'"),
         ({"ckpt": "text.txt"}, "text.txt can't be read"),
-        ({"ckpt": "stateless.ckpt"}, "has no state_dict; it is no Lightning checkpoint"),
+        ({"ckpt": "stateless.ckpt"}, "has no state_dict; it is not a Lightning checkpoint"),
         ({"ckpt": "foreign.ckpt"}, "holds no weights under `model.`"),
         ({"ckpt": "empty.ckpt"}, r"action\.ckpt=empty\.ckpt is empty\. Copy it again"),
         ({"ckpt": "short.ckpt"}, r"action\.ckpt=short\.ckpt is cut short or damaged \(.*Copy it again"),

@@ -129,7 +129,8 @@ def test_lora_is_carried_with_pefts_own_defaults():
     to = translated(a_run(model_args={"peft_config": config}))
     assert to.choices["peft"] == "lora"
     assert to.values["peft"] == {
-        "r": 4, "alpha": 8, "dropout": 0.0, "replace_qkv": "qkv", "target_modules": ["q_linear"], "kwargs": {"use_dora": True}
+        "r": 4, "alpha": 8, "dropout": 0.0, "replace_qkv": "qkv", "target_modules": ["q_linear"],
+        "kwargs": {"use_dora": True},
     }  # fmt: skip
     to = translated(a_run(model_args={"peft_config": {"method": "VERA"}}))
     assert fate(to, "peft_config.method") == "not carried over: the group peft has no method 'VERA'"
@@ -171,7 +172,7 @@ def test_settings_that_can_not_be_understood_are_one_message(changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_args": {"num_classes": "2"}}, "model_args.num_classes .* is a whole number from 1 on; got '2'"),
+        ({"model_args": {"num_classes": "2"}}, "model_args.num_classes .* is a whole number, 1 or more; got '2'"),
         ({"model_args": {"peft_config": "LORA"}}, "model_args.peft_config .* is a mapping; got 'LORA'"),
         ({"aux_heads": ["fcn"]}, "aux_heads.0 .* is a mapping; got 'fcn'"),
         ({"aux_heads": [None]}, "aux_heads.0 .* is a mapping; got None"),

@@ -192,7 +192,7 @@ def test_a_rerun_that_dies_while_clearing_is_cleared_by_the_next(run, monkeypatc
 def test_a_folder_with_somebodys_files_is_not_cleared(run):
     run.path.mkdir(parents=True)
     (run.path / "thesis.tex").touch()
-    with run.lock(), pytest.raises(UserError, match=r"holds files that are no run's: thesis\.tex"):
+    with run.lock(), pytest.raises(UserError, match=r"holds files that are not a run's: thesis\.tex"):
         begin(run)
     assert (run.path / "thesis.tex").exists()
 

@@ -1,4 +1,4 @@
-"""One composition explained before it is built: parts with shapes, features between them, the plan, and what it costs."""
+"""One composition explained before it is built: its parts, the features between them, the plan and the costs."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -42,7 +42,7 @@ def explain(experiment: Experiment) -> None:
         from geocompose.cost.one_piece import in_one_piece
         from geocompose.cost.summary import summarize
 
-    with quiet():  # nothing is built for real, so that there is no news of weights
+    with quiet():  # nothing is built for real: messages about weights would mislead
         with collector_paused():
             found = examine(experiment.config, preview)
         plan = found.trial.plan

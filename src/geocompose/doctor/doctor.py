@@ -24,7 +24,7 @@ class Doctor:
     def _row(self, backbone: str, decoder: str, task: str) -> Row:
         start = time.perf_counter()
         try:
-            # Nothing is built for real, so that there is no news of weights.
+            # Nothing is built for real: messages about weights would mislead.
             with quiet(), warnings.catch_warnings(action="ignore"):
                 config = self.cells.config(backbone, decoder, task)
                 found = examine(config, self.cells.bases[task].preview, self._kept.keeping)

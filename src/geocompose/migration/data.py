@@ -187,8 +187,8 @@ def _missing(to: Translation) -> None:
             to.carry(place, "data.label_nodata", float(ignored))
         replaced = ledger.get((*DATA, "no_label_replace"))
         if replaced is not None and replaced == ignored:
-            ledger.needless((*DATA, "no_label_replace"), "NaN is no label")
+            ledger.needless((*DATA, "no_label_replace"), "NaN is not a label")
         elif replaced is not None:
-            ledger.lost((*DATA, "no_label_replace"), "NaN is no label, never a number")
+            ledger.lost((*DATA, "no_label_replace"), "NaN is not a label, and never becomes a number")
     else:
         ledger.needless(place, "images without a label are left out")

@@ -1,4 +1,4 @@
-"""TerraTorch's transforms of images (Albumentations) as arguments of our data: augmentation, and how images become tiles."""
+"""TerraTorch's transforms of images (Albumentations) as arguments of our data: augmentation, and sizes of tiles."""
 
 from collections.abc import Mapping
 from typing import Any

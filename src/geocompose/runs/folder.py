@@ -109,7 +109,7 @@ class RunFolder:
             looks absent, never completed.
 
         Raises:
-            UserError: the folder can't be written, or holds files and is no run's.
+            UserError: the folder can't be written, or holds files that are not a run's.
         """
         assert self._holds_lock, f"{self.path} is begun without its lock"
         if resume:
@@ -193,7 +193,7 @@ class RunFolder:
         foreign = [entry.name for entry in entries if entry.name not in known and not _is_leftover(entry)]
         if foreign and not self.record.exists() and not self.config.exists():
             raise UserError(
-                f"{self.path} holds files that are no run's: {', '.join(foreign[:5])}. "
+                f"{self.path} holds files that are not a run's: {', '.join(foreign[:5])}. "
                 "Move them away, then start again."
             )
         with explained(self.path):

@@ -21,7 +21,7 @@ class IdentityRules:
         configurations that have all these values.
     renamed: `_target_`s that have moved, each with the name under which runs were first recorded. The other rules, and
         hashes, speak of a target by that first name.
-    numerics: raised when the code computes something else from the same configuration; counts from 2 on.
+    numerics: raised when the code computes something else from the same configuration; 2 or more is hashed.
     """
 
     volatile: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ def load_rules(conf_dir: Path) -> IdentityRules:
     Raises:
         UserError: the file is missing, isn't YAML, or has a section of another name or form.
     """
-    import yaml  # not needed by who only reads records
+    import yaml  # not needed to read records
 
     path = Path(conf_dir) / "identity.yaml"
     try:

@@ -39,7 +39,7 @@ def open_run(path: Path | str, rules: IdentityRules, *, checkpoint: bool = True)
 
 
 def _configuration(path: Path) -> dict[str, Any]:
-    import yaml  # not needed by who only reads records
+    import yaml  # not needed to read records
 
     try:
         with explained(path, "read"):
