@@ -129,14 +129,27 @@ def test_imports_in_a_circle_end(package):
     assert arguments(f"{name}.Net") is None
 
 
-def test_a_name_that_no_star_brings_is_missing_and_told_with_those_of_the_package(package):
-    name = package({"__init__.py": "from .net import *\nfrom .net import Net as Backbone", "net.py": NET})
-    for missing in ("Nett", "_hidden"):
-        with pytest.raises(AttributeError, match=f"'{name}' has nothing named '{missing}'"):
-            arguments(f"{name}.{missing}")
-    assert "Backbone" in names_in(name)
+def test_a_name_that_is_missing_is_told_with_those_of_the_package(package):
+    name = package({"__init__.py": "from .net import Net as Backbone", "net.py": NET})
+    with pytest.raises(AttributeError, match=f"'{name}' has nothing named 'Net'"):
+        arguments(f"{name}.Net")
+    assert names_in(name) == ["Backbone"]
     with pytest.raises(UserError, match="Did you mean 'Backbone'"):
         check_node("backbone", {"_target_": f"{name}.Backbon"})
+
+
+def test_a_star_brings_what_its_module_lists_and_perhaps_more_when_it_runs(package):
+    listing = {"__init__.py": "from .net import *\nfrom .other import *", "net.py": NET}
+    other = "__all__ = []\nclass Net: ...\n@register\ndef adds_itself_to_all(): ..."
+    name = package({**listing, "other.py": other})
+    assert read(f"{name}.Net") == ["in_chans", "width"]
+    for missing in ("adds_itself_to_all", "_hidden", "Nett"):
+        assert arguments(f"{name}.{missing}") is None
+
+
+def test_a_module_of_very_many_stars_is_not_followed(package):
+    stars = {"__init__.py": "from .net import *\n" * 100, "net.py": NET}
+    assert arguments(f"{package(stars)}.Net") is None
 
 
 # Bases

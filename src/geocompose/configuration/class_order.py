@@ -29,7 +29,7 @@ def method_order(node: ast.ClassDef, module: Module) -> list[SourceClass | None]
 
 
 def _order(one: SourceClass, trail: frozenset[SourceClass]) -> list[SourceClass | None]:
-    if one in trail or not _plain_metaclass(one.node):
+    if one in trail or not has_plain_metaclass(one.node):
         return [None]
     bases = [_base(base, one.module) for base in one.node.bases if last_name(base) not in _BARE_BASES]
     orders = [[None] if base is None else _order(base, trail | {one}) for base in bases]
@@ -61,5 +61,6 @@ def _merged(orders: Sequence[Sequence[SourceClass | None]]) -> list[SourceClass 
     return merged
 
 
-def _plain_metaclass(node: ast.ClassDef) -> bool:
+def has_plain_metaclass(node: ast.ClassDef) -> bool:
+    """Return whether a class is made without a metaclass of its own, which might change the constructor."""
     return all(word.arg == "metaclass" and last_name(word.value) in _BARE_METACLASSES for word in node.keywords)

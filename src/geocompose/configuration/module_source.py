@@ -10,11 +10,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Module:
-    """A module's source. package: what its relative imports start from, its own name for an `__init__.py`."""
+    """A module's source.
+
+    package: what its relative imports start from, its own name for an `__init__.py`. num_stars: of `import *` in it.
+    """
 
     name: str
     package: str
     tree: ast.Module
+    num_stars: int
 
 
 @lru_cache(maxsize=256)
@@ -44,7 +48,8 @@ def read(name: str) -> Module | None:
     if file is None or not file.is_file() or file.suffix != ".py":
         return None
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-    return Module(name, package, ast.parse(file.read_text(encoding="utf-8")))
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return Module(name, package, tree, list(names(tree.body)).count("*"))
 
 
 def names(statements: Sequence[ast.stmt]) -> Iterator[str]:

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from geocompose.configuration.annotations import Argument, argument
-from geocompose.configuration.class_order import method_order
+from geocompose.configuration.class_order import SourceClass, has_plain_metaclass, method_order
 from geocompose.configuration.dataclass_fields import field_arguments, has_generated_init
 from geocompose.configuration.module_source import Module, imported_from, last_name, names, read
-from geocompose.configuration.sources import Definition, Found, attribute, find
+from geocompose.configuration.sources import Definition, attribute, find
 
 # Decorators after which a class or function takes what it took before, as those that register it do; of others source
 # doesn't tell.
@@ -64,22 +64,30 @@ def _of_function(node: ast.FunctionDef, module: Module, *, skip_first: bool) -> 
 
 def _of_class(node: ast.ClassDef, module: Module) -> Mapping[str, Argument] | None:
     """Return the arguments of the first constructor in the order of a class and its bases; {} where none has one."""
-    if not _keeps_arguments(node.decorator_list):
+    if not _keeps_arguments(node.decorator_list) or not has_plain_metaclass(node):
         return None
+    if _constructor_name(node) is not None:  # most have their own: their bases, often torch's, need not be read
+        return _of_constructor(SourceClass(node, module))
     order = method_order(node, module)
     for place, one in enumerate(order):
         if one is None:
             return None
-        defined = list(names(one.node.body))
-        name = next((name for name in ("__init__", "__new__") if name in defined), None)
-        if name is not None:
-            return _of_constructor(attribute(Definition(one.node, one.module), name))
+        if _constructor_name(one.node) is not None:
+            return _of_constructor(one)
         if has_generated_init(one.node):
             return field_arguments(order[place:])
     return {}
 
 
-def _of_constructor(found: Found) -> Mapping[str, Argument] | None:
+def _constructor_name(node: ast.ClassDef) -> str | None:
+    defined = list(names(node.body))
+    return next((name for name in ("__init__", "__new__") if name in defined), None)
+
+
+def _of_constructor(one: SourceClass) -> Mapping[str, Argument] | None:
+    name = _constructor_name(one.node)
+    assert name is not None
+    found = attribute(Definition(one.node, one.module), name)
     if isinstance(found, Definition) and isinstance(found.node, ast.FunctionDef):
         return _of_function(found.node, found.module, skip_first=True)
     return None

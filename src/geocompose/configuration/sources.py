@@ -20,6 +20,8 @@ class Definition:
 
 
 Found = Module | Definition | None  # None: the name is bound, but source alone doesn't tell to what
+# A module that collects more modules by `import *` (all models of timm, of transformers) would take seconds to follow.
+_MOST_STARS = 20
 Trail = frozenset[str]  # the names that led here, so that imports in a circle end
 
 
@@ -94,7 +96,9 @@ def _member(holder: Found, name: str, trail: Trail) -> Found:
         return read(dotted)  # `from package import module`
     except ModuleNotFoundError:
         pass
-    if "__getattr__" in names(holder.tree.body):  # a module that makes its names when they are asked for
+    bound = list(names(holder.tree.body))
+    # `__getattr__` makes names when they are asked for; what `*` brings may be added to a module's `__all__` as it runs.
+    if "__getattr__" in bound or "*" in bound:
         return None
     raise AttributeError(f"module {holder.name!r} has nothing named {name!r}")
 
@@ -168,7 +172,7 @@ def _imported(node: ast.ImportFrom, name: str, module: Module, trail: Trail) -> 
     source = imported_from(node, module)
     for alias in reversed(node.names):
         if alias.name == "*":
-            found = _of_all_names(source, name, trail)
+            found = None if module.num_stars > _MOST_STARS else _of_all_names(source, name, trail)
         elif name == (alias.asname or alias.name):
             found = _if_there(f"{source}.{alias.name}", trail)
         else:
