@@ -107,8 +107,8 @@ def train(config: dict[str, Any], steps: int = STEPS) -> dict[str, Any]:
 
 def estimate(config: dict[str, Any]) -> Any:
     """Return the doctor's estimate of the memory, part by part."""
+    from geocompose.cost.examination import examine
     from geocompose.data.preflight import preflight
-    from geocompose.doctor.examination import examine
 
     return examine(config, preflight(config["data"], list)).memory
 

@@ -18,10 +18,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from geocompose.from_config import instantiate
-from geocompose.runs import RunFolder, list_runs
+from geocompose.runs import RunFolder, list_runs, load_rules, open_run
 from geocompose.scores import confusion_matrix, from_confusion
 
 HERE = Path(__file__).resolve().parent
+CONF = HERE.parents[1] / "conf"
 SEEDS = (0, 1, 2, 3, 4)
 RESAMPLES = 10_000
 
@@ -46,7 +47,7 @@ def load(study: Path) -> dict[str, dict[int, RunFolder]]:
 
 def logistic_per_tile(run: RunFolder) -> np.ndarray:
     """Return the test tiles' confusion matrices of per-pixel logistic regression on all 13 bands."""
-    data = instantiate(yaml.safe_load(run.config.read_text())["data"])
+    data = instantiate(open_run(run.path, load_rules(CONF), checkpoint=False).config["data"])
     data.use_bands(data.band_names)
     data.setup()
     values, classes = data.pixels("train")

@@ -1,4 +1,4 @@
-"""Arguments of parts: whether they are of the kinds that a signature names, and the checks that many constructors share.
+"""Arguments of parts: whether they are of the kinds in a signature, and checks that many constructors share.
 
 A wrong kind is told before a constructor trips over it, or takes 'false' for true.
 """
@@ -34,7 +34,8 @@ def check_kinds(constructor: Callable[..., Any], arguments: Mapping[str, Any], *
     Raises:
         UserError: names the argument, what it may be and what it is.
     """
-    hints = typing.get_type_hints(constructor.__init__ if isinstance(constructor, type) else constructor)  # type: ignore[misc]
+    annotated = constructor.__init__ if isinstance(constructor, type) else constructor  # type: ignore[misc]
+    hints = typing.get_type_hints(annotated)
     for name, value in arguments.items():
         kinds = _alternatives(hints.get(name, Any))
         if kinds and not any(_is(value, kind) for kind in kinds):
@@ -73,10 +74,10 @@ def whole_number(name: str, value: object, least: int | None = None) -> int:
     """Return `value` as an int.
 
     Raises:
-        UserError: it is no whole number, or below `least`.
+        UserError: it is not a whole number, or below `least`.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or (least is not None and value < least):
-        bound = f" from {least} on" if least is not None else ""
+        bound = f", {least} or more" if least is not None else ""
         raise UserError(f"{name} is a whole number{bound}; got {value!r}.")
     return int(value)
 
@@ -85,7 +86,7 @@ def whole_numbers(name: str, values: object, least: int | None = None, *, exampl
     """Return a copy of a list (a tuple, a configuration's list) as a list of ints.
 
     Raises:
-        UserError: it is no list, or holds something else than whole numbers from `least` on.
+        UserError: it is not a list, or an item is not a whole number or below `least`.
     """
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise UserError(f"{name} is a list, such as {example}; got {values!r}.")
@@ -96,7 +97,7 @@ def dropout_rate(name: str, value: object) -> float:
     """Return `value` as a float.
 
     Raises:
-        UserError: it is no number from 0 to below 1.
+        UserError: it is not a number from 0 to below 1.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise UserError(f"{name} is from 0 to below 1; got {value!r}.")
@@ -119,7 +120,7 @@ def as_written(value: Any) -> str:
 
 
 def _target(value: Callable[..., Any]) -> dict[str, Any]:
-    """Return what builds somebody's own neck: its constructor with the arguments that were given."""
+    """Return what builds a user's own neck: its constructor with the arguments that were given."""
     given = value.keywords if isinstance(value, partial) else {}
     constructor: Any = value.func if isinstance(value, partial) else value
     if not isinstance(constructor, type):

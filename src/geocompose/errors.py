@@ -66,9 +66,14 @@ def first_line(error: BaseException) -> str:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Return what an error says, and of which type it is where nobody wrote it for a reader."""
+    """Return the first line of an error, after its type's name unless it was written for a reader (ValueError)."""
     said = next(iter(str(error).strip().splitlines()), "")
     return said if isinstance(error, ValueError) and said else f"{type(error).__name__}: {said}"
+
+
+def unwrapped(text: object) -> str:
+    """Return all that a text or an error says, its lines and spaces run together."""
+    return " ".join(str(text).split())
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
@@ -102,7 +107,7 @@ def choices(name: object, allowed: Iterable[str], *, most: int = 24) -> str:
 
 @contextmanager
 def quiet(level: int = logging.ERROR, logger: str = "geocompose") -> Iterator[None]:
-    """Say nothing below `level` in the block: what is only tried, or is built again, is not news."""
+    """Log nothing below `level` in the block, which only tries something or builds it again."""
     log = logging.getLogger(logger)
     before = log.level
     log.setLevel(level)

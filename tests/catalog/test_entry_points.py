@@ -232,6 +232,29 @@ def test_a_users_own_classes_are_trained_and_told_the_datas_bands():
     assert only_run("default").name.startswith("own-own-")
 
 
+REEXPORTED = {
+    "relative": "from .net import Net",
+    "renamed": "from .inner import net as layers\nNet = layers.Net",
+    "star": "from .inner import *",
+    "child": "from my_parts import Net as Base\nclass Net(Base): ...",
+}
+
+
+@pytest.mark.usefixtures("module")
+@pytest.mark.parametrize("case", REEXPORTED)
+def test_a_users_own_backbone_that_a_package_re_exports_is_told_the_datas_bands(case, tmp_path):
+    package = tmp_path / f"my_package_{case}"
+    for folder in (package, package / "inner"):
+        folder.mkdir()
+        (folder / "net.py").write_text(PARTS)
+    (package / "__init__.py").write_text(REEXPORTED[case])
+    (package / "inner" / "__init__.py").write_text("from .net import Net")
+    command(f"backbone._target_={package.name}.Net", "backbone.width=6", "decoder=fcn", "decoder.channels=16")
+    assert record_of(only_run("default"))["status"] == "completed"
+    with pytest.raises(UserError, match=r"backbone has no key 'widht'. Did you mean 'width'"):
+        command(f"backbone._target_={package.name}.Net", "backbone.widht=6", "decoder=fcn")
+
+
 @pytest.mark.usefixtures("module")
 def test_a_users_own_neck_is_an_item_of_the_list():
     neck = "neck.necks=[{_target_: my_parts.Twice, _partial_: true, times: 3.0}]"

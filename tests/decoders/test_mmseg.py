@@ -130,8 +130,8 @@ def test_an_argument_that_follows_from_elsewhere_is_refused(argument):
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("UPerHead", {"chanels": 8}, "takes no argument 'chanels'. Did you mean 'channels'?"),
-    ("FCNHead", {"channels": 0}, "mmseg FCNHead: channels is a whole number from 1 on; got 0"),
-    ("FCNHead", {"channels": "8"}, "channels is a whole number from 1 on; got '8'"),
+    ("FCNHead", {"channels": 0}, "mmseg FCNHead: channels is a whole number, 1 or more; got 0"),
+    ("FCNHead", {"channels": "8"}, "channels is a whole number, 1 or more; got '8'"),
     ("FCNHead", {"dropout_ratio": 1.0}, "dropout_ratio is from 0 to below 1; got 1.0"),
     ("FCNHead", {"concat_input": "yes"}, "concat_input is true or false; got 'yes'"),
     ("FCNHead", {"num_convs": 0, "channels": 8}, "with num_convs=0 .* channels is its width, 16; got 8"),
