@@ -52,11 +52,11 @@ WRONG = {
     "argument given twice": ({"decoder_channels": 4}, r"decoder_channels is given twice: by itself and in decoder_kwargs"),
     "argument without a prefix": ({"chanels": 4}, r"build_model takes no argument 'chanels'.*prefix backbone_, decoder_ or head_"),
     "argument of the factory": ({"num_clases": 4}, r"build_model takes no argument 'num_clases'.*Did you mean 'num_classes'\?"),
-    "num_classes missing": ({"num_classes": None}, r"segmentation needs num_classes, a whole number from 1 on; got None"),
-    "num_classes": ({"num_classes": "3"}, r"segmentation needs num_classes, a whole number from 1 on; got '3'"),
+    "num_classes missing": ({"num_classes": None}, r"segmentation needs num_classes, a whole number, 1 or more; got None"),
+    "num_classes": ({"num_classes": "3"}, r"segmentation needs num_classes, a whole number, 1 or more; got '3'"),
     "num_classes of a regression": ({"task": "regression"}, r"regression has num_outputs, not num_classes; got num_classes=3. Leave it out"),
     "num_outputs of a segmentation": ({"num_outputs": 2}, r"segmentation has num_classes, not num_outputs; got num_outputs=2"),
-    "num_outputs": ({**REGRESSION, "num_outputs": 0}, r"regression needs num_outputs, a whole number from 1 on; got 0"),
+    "num_outputs": ({**REGRESSION, "num_outputs": 0}, r"regression needs num_outputs, a whole number, 1 or more; got 0"),
     "necks": ({"necks": "pyramid"}, r"necks is null, 'auto' or a list of necks"),
     "necks misspelt": ({"necks": "atuo"}, r"got 'atuo'. Did you mean 'auto'\?"),
     "necks that are a number": ({"necks": 3}, r"necks is null, 'auto' or a list of necks such as"),
@@ -91,7 +91,7 @@ WRONG = {
     "backbone_use_temporal": ({"backbone_use_temporal": True, "backbone_temporal_poling": "mean"}, r"temporal_poling.*Did you mean '(backbone_)?temporal_pooling'\?"),
     "backbone argument for a finished backbone": ({"backbone": nn.Identity(), "backbone_kwargs": {"depth": 3}}, r"The backbone is a finished module, so nobody takes backbone_depth"),
     "backbone without widths": ({"backbone": nn.Identity(), "backbone_kwargs": None}, r"has no out_channels"),
-    "widths of a decoder": ({"decoder": "UNetDecoder", "decoder_kwargs": {"channels": [8]}, "necks": "auto"}, r"decoder.channels has one width a feature: 4 here, got \[8\]"),
+    "widths of a decoder": ({"decoder": "UNetDecoder", "decoder_kwargs": {"channels": [8]}, "necks": "auto"}, r"decoder.channels has one width per feature: 4 here, got \[8\]"),
 }  # fmt: skip
 
 
@@ -252,7 +252,7 @@ KINDS = {
     "classes of a decoder with a head": ({"decoder": "LinearDecoder", "decoder_kwargs": {"num_classes": 5}}, r"num_classes follows from the composition and is 3 here; got decoder_num_classes=5"),
     "classes in a partial": ({"decoder": partial(LinearDecoder, num_classes=5), "decoder_kwargs": None}, r"num_classes follows from the composition and is 3 here"),
     "strides of a decoder": ({"decoder": "LinearDecoder", "decoder_kwargs": {"strides": [2, 2, 2, 2]}}, r"strides follows from the composition"),
-    "pyramid of tokens": ({"necks": [{"name": "LearnedInterpolateToPyramidal"}]}, r"neck.necks\[0\] \(LearnedInterpolateToPyramidal\) can't read what it gets: 32 ch, 1/16, tokens \(4 times\)\. Tokens are no maps yet: write \{name: ReshapeTokensToImage\} before it"),
+    "pyramid of tokens": ({"necks": [{"name": "LearnedInterpolateToPyramidal"}]}, r"neck.necks\[0\] \(LearnedInterpolateToPyramidal\) can't read what it gets: 32 ch, 1/16, tokens \(4 times\)\. Tokens are not maps yet: write \{name: ReshapeTokensToImage\} before it"),
     "pyramid network on tokens": ({"necks": [{"name": "FeaturePyramidNetworkNeck"}, {"name": "ReshapeTokensToImage"}]}, r"neck.necks\[0\] \(FeaturePyramidNetworkNeck\) can't read what it gets.*ReshapeTokensToImage"),
 }  # fmt: skip
 

@@ -6,7 +6,7 @@ A wrong kind is told before a constructor trips over it, or takes 'false' for tr
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, Union
@@ -73,10 +73,10 @@ def whole_number(name: str, value: object, least: int | None = None) -> int:
     """Return `value` as an int.
 
     Raises:
-        UserError: it is no whole number, or below `least`.
+        UserError: it is not a whole number, or below `least`.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or (least is not None and value < least):
-        bound = f" from {least} on" if least is not None else ""
+        bound = f", {least} or more" if least is not None else ""
         raise UserError(f"{name} is a whole number{bound}; got {value!r}.")
     return int(value)
 
@@ -85,7 +85,7 @@ def whole_numbers(name: str, values: object, least: int | None = None, *, exampl
     """Return a copy of a list (a tuple, a configuration's list) as a list of ints.
 
     Raises:
-        UserError: it is no list, or holds something else than whole numbers from `least` on.
+        UserError: it is not a list, or holds something else than whole numbers of `least` or more.
     """
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise UserError(f"{name} is a list, such as {example}; got {values!r}.")
@@ -96,11 +96,20 @@ def dropout_rate(name: str, value: object) -> float:
     """Return `value` as a float.
 
     Raises:
-        UserError: it is no number from 0 to below 1.
+        UserError: it is not a number from 0 to below 1.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise UserError(f"{name} is from 0 to below 1; got {value!r}.")
     return float(value)
+
+
+def plain(value: Any) -> Any:
+    """Return a value of a configuration as Python's own dicts and lists, and everything else as it is."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, Set) or (isinstance(value, Sequence) and not isinstance(value, str | bytes)):
+        return [plain(item) for item in value]
+    return value
 
 
 def as_written(value: Any) -> str:
@@ -119,7 +128,7 @@ def as_written(value: Any) -> str:
 
 
 def _target(value: Callable[..., Any]) -> dict[str, Any]:
-    """Return what builds somebody's own neck: its constructor with the arguments that were given."""
+    """Return what builds a user's own neck: its constructor with the arguments that were given."""
     given = value.keywords if isinstance(value, partial) else {}
     constructor: Any = value.func if isinstance(value, partial) else value
     if not isinstance(constructor, type):

@@ -172,7 +172,7 @@ def _outputs(task: str, num_classes: object, num_outputs: object, rescale: objec
             num_classes,
         )
     if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
-        raise UserError(f"{task} needs {name}, a whole number from 1 on; got {count!r}.")
+        raise UserError(f"{task} needs {name}, a whole number, 1 or more; got {count!r}.")
     if given is not None:
         raise UserError(f"{task} has {name}, not {other}; got {other}={given!r}. Leave it out.")
     if not isinstance(rescale, bool):

@@ -229,9 +229,9 @@ def test_atrous_pooling_with_its_head_ends_in_dropout_and_one_convolution(head, 
     ("arguments", "message"),
     [
         ({"dilations": []}, r"ASPPDecoder: dilations is a list of one or more, such as \[1, 6, 12, 18\]"),
-        ({"dilations": [1, 0]}, "dilations is a whole number from 1 on; got 0"),
+        ({"dilations": [1, 0]}, "dilations is a whole number, 1 or more; got 0"),
         ({"dilations": 6}, "dilations is a list"),
-        ({"channels": 0}, "ASPPDecoder: channels is a whole number from 1 on; got 0"),
+        ({"channels": 0}, "ASPPDecoder: channels is a whole number, 1 or more; got 0"),
         ({"in_channels": 7}, "in_channels follows from the features and is 8 here; got 7"),
         ({"in_index": 2}, r"ASPPDecoder: in_index goes from -2 to 1 for 2 feature\(s\); got 2"),
         ({"in_index": [0, 1]}, r"in_index is one number, or a list with input_transform=resize_concat; got \[0, 1\]"),
@@ -302,8 +302,8 @@ def test_the_perceptron_has_the_activation_that_is_named(activation):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"channels": 0}, "MLPDecoder: channels is a whole number from 1 on; got 0"),
-        ({"out_dim": 2.5}, "MLPDecoder: out_dim is a whole number from 1 on; got 2.5"),
+        ({"channels": 0}, "MLPDecoder: channels is a whole number, 1 or more; got 0"),
+        ({"out_dim": 2.5}, "MLPDecoder: out_dim is a whole number, 1 or more; got 2.5"),
         ({"activation": "relu"}, "MLPDecoder has no activation 'relu'. Did you mean 'ReLU'"),
         ({"out_index": -3}, r"MLPDecoder: out_index goes from -2 to 1 for 2 feature\(s\); got -3"),
     ],
@@ -346,7 +346,7 @@ def test_the_linear_decoder_takes_its_size_from_the_feature_that_it_reads():
     [
         ({}, "LinearDecoder: give upsampling_size, the stride of the feature"),
         ({"strides": [Fraction(7, 2)]}, "the feature's stride is 3.5 pixels; give upsampling_size"),
-        ({"upsampling_size": 0}, "LinearDecoder: upsampling_size is a whole number from 1 on; got 0"),
+        ({"upsampling_size": 0}, "LinearDecoder: upsampling_size is a whole number, 1 or more; got 0"),
         ({"upsampling_size": 4, "in_index": 1}, "LinearDecoder: in_index goes from -1 to 0"),
     ],
 )
@@ -381,15 +381,15 @@ def test_the_pyramid_in_the_decoder_is_the_neck_under_the_old_names():
     [
         (lambda: UperNetDecoder([8, 8, 8], scale_modules=True), "makes its pyramid of four features; got 3"),
         (lambda: UperNetDecoder([8]), "reads a pyramid of two levels or more; got 1"),
-        (lambda: UperNetDecoder([8, 8], channels=0), "UperNetDecoder: channels is a whole number from 1 on"),
+        (lambda: UperNetDecoder([8, 8], channels=0), "UperNetDecoder: channels is a whole number, 1 or more"),
         (lambda: UperNetDecoder([8, 8], pool_scales=[]), "UperNetDecoder: pool_scales is a list of one or more"),
-        (lambda: UperNetDecoder([8, 8], pool_scales=[0]), "pool_scales is a whole number from 1 on; got 0"),
-        (lambda: UNetDecoder([8, 8], channels=[16]), r"decoder.channels has one width a feature: 2 here, got \[16\]"),
-        (lambda: UNetDecoder([8, 8], channels=[16, 0]), "UNetDecoder: channels is a whole number from 1 on; got 0"),
+        (lambda: UperNetDecoder([8, 8], pool_scales=[0]), "pool_scales is a whole number, 1 or more; got 0"),
+        (lambda: UNetDecoder([8, 8], channels=[16]), r"decoder.channels has one width per feature: 2 here, got \[16\]"),
+        (lambda: UNetDecoder([8, 8], channels=[16, 0]), "UNetDecoder: channels is a whole number, 1 or more; got 0"),
         (lambda: UNetDecoder([8, 8], attention_type="se"), "attention_type is null or scse; got 'se'"),
         (lambda: UNetDecoder([8, 8], [16, 8], attention_type="scse"), "16 or more each with attention_type=scse"),
         (lambda: DECODER_REGISTRY.build("FCNDecoder", [8], channels=0), "FCNDecoder: channels is a whole number"),
-        (lambda: DECODER_REGISTRY.build("FCNDecoder", [8], num_convs=-1), "num_convs is a whole number from 0 on"),
+        (lambda: DECODER_REGISTRY.build("FCNDecoder", [8], num_convs=-1), "num_convs is a whole number, 0 or more"),
     ],
 )
 def test_wrong_arguments_of_the_pyramids_decoders_are_told(build, message):

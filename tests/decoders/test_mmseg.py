@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.catalog import optional
-from geocompose.catalog.mmseg import HEADS, NOT_HERE
+from geocompose.catalog.mmseg import NAMES, NOT_HERE
 from geocompose.decoders.mmseg import library as mmseg_import
 from geocompose.decoders.mmseg.arguments import FILLED_IN
 from geocompose.decoders.mmseg.decoder import MmsegDecoder
+from geocompose.decoders.mmseg.heads import HEADS
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.registry import DECODER_REGISTRY
@@ -130,12 +131,12 @@ def test_an_argument_that_follows_from_elsewhere_is_refused(argument):
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("UPerHead", {"chanels": 8}, "takes no argument 'chanels'. Did you mean 'channels'?"),
-    ("FCNHead", {"channels": 0}, "mmseg FCNHead: channels is a whole number from 1 on; got 0"),
-    ("FCNHead", {"channels": "8"}, "channels is a whole number from 1 on; got '8'"),
+    ("FCNHead", {"channels": 0}, "mmseg FCNHead: channels is a whole number, 1 or more; got 0"),
+    ("FCNHead", {"channels": "8"}, "channels is a whole number, 1 or more; got '8'"),
     ("FCNHead", {"dropout_ratio": 1.0}, "dropout_ratio is from 0 to below 1; got 1.0"),
     ("FCNHead", {"concat_input": "yes"}, "concat_input is true or false; got 'yes'"),
     ("FCNHead", {"num_convs": 0, "channels": 8}, "with num_convs=0 .* channels is its width, 16; got 8"),
-    ("DepthwiseSeparableFCNHead", {"num_convs": 0}, "num_convs is a whole number from 1 on; got 0"),
+    ("DepthwiseSeparableFCNHead", {"num_convs": 0}, "num_convs is a whole number, 1 or more; got 0"),
     ("FCNHead", {"in_index": 4}, "mmseg FCNHead: in_index goes from -4 to 3 for 4 feature.*; got 4"),
     ("FCNHead", {"in_index": [0, 1]}, r"a list with input_transform=resize_concat; got \[0, 1\] with input_transform=null"),
     ("FCNHead", {"input_transform": "resize_concat"}, "got -1 with input_transform=resize_concat"),
@@ -158,7 +159,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("UPerHead", {"act_cfg": {"type": "Relu"}}, "act_cfg has no type 'Relu'. Did you mean 'ReLU'"),
     ("FPNHead", {"feature_strides": [4, 8, 16]}, r"feature_strides follows from the features and is \[4, 8, 16, 32\] here"),
     ("ANNHead", {"in_index": [0, 1, 2]}, r"reads two features, such as in_index=\[-2, -1\]; got \[0, 1, 2\]"),
-    ("LRASPPHead", {"branch_channels": [4]}, r"branch_channels has one width a feature before the last: 3 here, got \[4\]"),
+    ("LRASPPHead", {"branch_channels": [4]}, r"branch_channels has one width per feature before the last: 3 here, got \[4\]"),
     ("LightHamHead", {"ham_kwargs": {"MD_Q": 1}}, "ham_kwargs has no 'MD_Q'. Did you mean"),
     ("LightHamHead", {"ham_kwargs": 4}, "ham_kwargs is a mapping"),
     ("LightHamHead", {"ham_kwargs": {"MD_S": 3}}, "ham_channels is a multiple of ham_kwargs.MD_S; got 8 and 3"),
@@ -203,6 +204,7 @@ def test_features_that_a_head_can_not_read_are_refused():
 def test_every_decode_head_of_mmseg_is_a_decoder_or_has_its_reason():
     assert set(mmseg_import.decode_heads().__all__) == set(HEADS) | set(NOT_HERE)
     assert set(HEADS) & set(NOT_HERE) == set()
+    assert tuple(HEADS) == NAMES
 
 
 @needs_mmseg

@@ -181,11 +181,11 @@ def test_a_final_activation_with_weights_learns():
         ("torch.nn.Sigmod", "torch.nn has no 'Sigmod'. Did you mean 'Sigmoid'"),
         ("torch.nnn.Sigmoid", "there is no module torch.nnn"),
         ("nowhere.at.all.Sigmoid", "there is no module nowhere"),
-        ("torch.sigmoid", "is the class of a torch module, such as torch.nn.Sigmoid; 'torch.sigmoid' is none"),
-        ("collections.OrderedDict", "'collections.OrderedDict' is none"),
+        ("torch.sigmoid", "is the class of a torch module, such as torch.nn.Sigmoid; 'torch.sigmoid' is not"),
+        ("collections.OrderedDict", "'collections.OrderedDict' is not"),
         ("torch.nn.Linear", "is built without arguments; Linear needs in_features, out_features"),
         (int, "is the class of a torch module"),
-        (3, "is the class of a torch module, .* 3 is none"),
+        (3, "is the class of a torch module, .* 3 is not"),
     ],
 )  # fmt: skip
 def test_what_is_no_activation_is_refused(final_act, message):
@@ -196,7 +196,7 @@ def test_what_is_no_activation_is_refused(final_act, message):
 def test_a_path_to_a_function_is_refused_without_calling_it(monkeypatch):
     called = []
     monkeypatch.setattr("os.getcwd", lambda *args: called.append(args))
-    with pytest.raises(UserError, match=r"'os\.getcwd' is none"):
+    with pytest.raises(UserError, match=r"'os\.getcwd' is not"):
         RegressionHead(6, 1, final_act="os.getcwd")
     assert called == []
 
@@ -340,11 +340,11 @@ def test_dropout_acts_in_training_alone(kind):
         *((kind, {"dropout": dropout}, rf"head\.dropout is from 0 to below 1; got {dropout}") for kind in HEADS for dropout in (1, -0.1)),
         ("segmentation", {"dropout": "0.1"}, "head.dropout is from 0 to below 1; got '0.1'"),
         ("segmentation", {"channel_list": 16}, r"head.channel_list is a list, such as \[32, 16\]; got 16"),
-        ("segmentation", {"channel_list": [0]}, "Each of head.channel_list is a whole number from 1 on; got 0"),
-        ("regression", {"channel_list": [1.5]}, "Each of head.channel_list is a whole number from 1 on; got 1.5"),
-        ("regression", {"learned_upscale_layers": -1}, "head.learned_upscale_layers is a whole number from 0 on; got -1"),
+        ("segmentation", {"channel_list": [0]}, "Each of head.channel_list is a whole number, 1 or more; got 0"),
+        ("regression", {"channel_list": [1.5]}, "Each of head.channel_list is a whole number, 1 or more; got 1.5"),
+        ("regression", {"learned_upscale_layers": -1}, "head.learned_upscale_layers is a whole number, 0 or more; got -1"),
         ("classification", {"dim_list": 8}, "head.dim_list is a list, such as .*; got 8"),
-        ("scalar_regression", {"dim_list": [-8]}, "Each of head.dim_list is a whole number from 1 on; got -8"),
+        ("scalar_regression", {"dim_list": [-8]}, "Each of head.dim_list is a whole number, 1 or more; got -8"),
     ],
 )  # fmt: skip
 def test_an_argument_of_a_head_that_cannot_be_is_refused(kind, arguments, message):
@@ -362,5 +362,5 @@ def test_an_argument_of_a_head_that_cannot_be_is_refused(kind, arguments, messag
     ],
 )
 def test_a_head_has_an_output_or_more(kind, name):
-    with pytest.raises(UserError, match=f"{name} is a whole number from 1 on; got 0"):
+    with pytest.raises(UserError, match=f"{name} is a whole number, 1 or more; got 0"):
         HEADS[kind](6, 0)

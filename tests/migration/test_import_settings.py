@@ -280,7 +280,7 @@ def test_settings_that_can_not_be_understood_are_one_message(changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_args": {"num_classes": "2"}}, "model_args.num_classes .* is a whole number from 1 on; got '2'"),
+        ({"model_args": {"num_classes": "2"}}, "model_args.num_classes .* is a whole number, 1 or more; got '2'"),
         ({"model_args": {"peft_config": "LORA"}}, "model_args.peft_config .* is a mapping; got 'LORA'"),
         ({"aux_heads": ["fcn"]}, "aux_heads.0 .* is a mapping; got 'fcn'"),
         ({"aux_heads": [None]}, "aux_heads.0 .* is a mapping; got None"),

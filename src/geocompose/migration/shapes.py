@@ -20,7 +20,7 @@ _SHAPES: Mapping[str, Callable[[Any], bool]] = {
     "a number": _is_number,
     "a number above 0": lambda value: _is_number(value) and 0 < value < float("inf"),
     "a whole number": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "a whole number from 1 on": lambda value: isinstance(value, int) and not isinstance(value, bool) and value > 0,
+    "a whole number, 1 or more": lambda value: isinstance(value, int) and not isinstance(value, bool) and value > 0,
     "a class's name, or a mapping with class_path": lambda value: isinstance(value, str | Mapping),
     "a loss's name, a list or a mapping of them": lambda value: isinstance(value, str | list | Mapping),
 }
@@ -28,8 +28,8 @@ _SHAPES: Mapping[str, Callable[[Any], bool]] = {
 _OF_MODEL: tuple[tuple[Place, str], ...] = (
     (MODEL, "a mapping"),
     ((*MODEL, "task"), "a text"),
-    ((*MODEL_ARGS, "num_classes"), "a whole number from 1 on"),
-    ((*MODEL_ARGS, "num_outputs"), "a whole number from 1 on"),
+    ((*MODEL_ARGS, "num_classes"), "a whole number, 1 or more"),
+    ((*MODEL_ARGS, "num_outputs"), "a whole number, 1 or more"),
     ((*MODEL_ARGS, "peft_config"), "a mapping"),
     ((*MODEL_ARGS, "peft_config", "peft_config_kwargs"), "a mapping"),
     ((*MODEL_ARGS, "aux_decoders"), "a list"),

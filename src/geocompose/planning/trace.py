@@ -34,7 +34,7 @@ def neck_name(neck: Any) -> str:
 def at_neck(position: int, name: str, *, written: bool) -> Iterator[None]:
     """Begin any message to the user with the neck that it is about, such as `neck.necks[1] (SelectIndices)`.
 
-    written: whether somebody wrote the list, so that the position says something.
+    written: whether a user wrote the list, so that the position says something.
     """
     try:
         yield
@@ -67,7 +67,7 @@ def check_order(necks: Sequence[Any], specs: Sequence[FeatureSpec]) -> None:
     for position, name in enumerate(map(neck_name, necks)):
         if name in OF_MAPS:
             raise UserError(
-                f"neck.necks[{position}] ({name}) can't read what it gets: {listed(specs)}. Tokens are no maps yet: "
+                f"neck.necks[{position}] ({name}) can't read what it gets: {listed(specs)}. Tokens are not maps yet: "
                 f"write {as_written(to_maps(specs[:1]))[1:-1]} before it, or use neck=auto."
             )
         if name not in ON_TOKENS:
