@@ -18,7 +18,7 @@ from geocompose.decoders.smp.arguments import INTERPOLATIONS, NORMS
 from geocompose.decoders.smp.decoder import SmpDecoder
 from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
-from tests.decoders.test_decoders import ONE_SCALE, PYRAMID, SMALL, WIDTHS, features, shake
+from tests.kit.decoder_cases import ONE_SCALE, PYRAMID, SMALL, WIDTHS, features, shake
 
 
 def smp(arch: str, kwargs: Mapping[str, Any] | None = None, strides: tuple[int, ...] | None = None) -> nn.Module:
