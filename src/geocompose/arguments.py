@@ -1,4 +1,4 @@
-"""Arguments of parts: whether they are of the kinds that a signature names, and the checks that many constructors share.
+"""Arguments of parts: whether they are of the kinds that a signature names, and checks that constructors share.
 
 A wrong kind is told before a constructor trips over it, or takes 'false' for true.
 """
@@ -34,7 +34,8 @@ def check_kinds(constructor: Callable[..., Any], arguments: Mapping[str, Any], *
     Raises:
         UserError: names the argument, what it may be and what it is.
     """
-    hints = typing.get_type_hints(constructor.__init__ if isinstance(constructor, type) else constructor)  # type: ignore[misc]
+    signed: Callable[..., Any] = constructor.__init__ if isinstance(constructor, type) else constructor  # type: ignore[misc]
+    hints = typing.get_type_hints(signed)
     for name, value in arguments.items():
         kinds = _alternatives(hints.get(name, Any))
         if kinds and not any(_is(value, kind) for kind in kinds):

@@ -138,7 +138,7 @@ def regression_scores(sums: np.ndarray, variable_names: Sequence[str]) -> dict[s
     return scores
 
 
-# The scores of each kind of task, from what it counts: matrices of classes, 2 x 2 counts per class, or sums per variable.
+# The scores of each kind of task from what it counts: a matrix of classes, 2 x 2 counts per class, sums per variable.
 SCORES: Mapping[Kind, Callable[[np.ndarray, Sequence[str]], dict[str, float]]] = {
     "segmentation": from_confusion,
     "regression": regression_scores,

@@ -42,7 +42,7 @@ def test_what_is_not_installed_is_named_with_the_line_that_installs_it(monkeypat
     monkeypatch.setattr(optional, "PACKAGES", {"mmseg": ("torch", "no_such_one", "no_such_two")})
     with pytest.raises(
         UserError,
-        match=r"Parts of mmseg need no_such_one, no_such_two, which are not installed: pip install -r requirements-mmseg.txt",
+        match=r"need no_such_one, no_such_two, which are not installed: pip install -r requirements-mmseg.txt",
     ):
         built("FCNHead")
     monkeypatch.setattr(optional, "PACKAGES", {"mmseg": ("no_such_one",)})
@@ -92,7 +92,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("FCNHead", {"num_convs": 0, "channels": 8}, "with num_convs=0 .* channels is its width, 16; got 8"),
     ("DepthwiseSeparableFCNHead", {"num_convs": 0}, "num_convs is a whole number, 1 or more; got 0"),
     ("FCNHead", {"in_index": 4}, "mmseg FCNHead: in_index goes from -4 to 3 for 4 feature.*; got 4"),
-    ("FCNHead", {"in_index": [0, 1]}, r"a list with input_transform=resize_concat; got \[0, 1\] with input_transform=null"),
+    ("FCNHead", {"in_index": [0, 1]},
+     r"a list with input_transform=resize_concat; got \[0, 1\] with input_transform=null"),
     ("FCNHead", {"input_transform": "resize_concat"}, "got -1 with input_transform=resize_concat"),
     ("FCNHead", {"input_transform": "join"}, "input_transform has no value 'join'.*resize_concat"),
     ("SETRUPHead", {"in_index": [0]}, r"in_index is the number of the one feature that it reads; got \[0\]"),
@@ -100,7 +101,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("UPerHead", {"in_index": 2}, "in_index is a list of the features that it reads.*got 2"),
     ("UPerHead", {"in_index": []}, "in_index is a list of one or more"),
     ("UPerHead", {"in_index": [0, 7]}, "in_index goes from -4 to 3"),
-    ("UPerHead", {"in_index": [3, 1]}, r"in_index names levels of a pyramid once each, finest first, such as \[1, 3\]; got \[3, 1\]"),
+    ("UPerHead", {"in_index": [3, 1]},
+     r"in_index names levels of a pyramid once each, finest first, such as \[1, 3\]; got \[3, 1\]"),
     ("FPNHead", {"in_index": [1, 1]}, r"levels of a pyramid once each, finest first, such as \[1\]; got \[1, 1\]"),
     ("LRASPPHead", {"in_index": [0, 3]}, "LRASPPHead reads three features or more; it gets 2"),
     ("UPerHead", {"pool_scales": []}, "pool_scales is a list of one or more"),
@@ -111,9 +113,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("UPerHead", {"norm_cfg": {"type": "GN"}}, "GN needs num_groups"),
     ("UPerHead", {"norm_cfg": "BN"}, r"norm_cfg is a mapping with a type, such as {type: BN}; got 'BN'"),
     ("UPerHead", {"act_cfg": {"type": "Relu"}}, "act_cfg has no type 'Relu'. Did you mean 'ReLU'"),
-    ("FPNHead", {"feature_strides": [4, 8, 16]}, r"feature_strides follows from the features and is \[4, 8, 16, 32\] here"),
+    ("FPNHead", {"feature_strides": [4, 8, 16]},
+     r"feature_strides follows from the features and is \[4, 8, 16, 32\] here"),
     ("ANNHead", {"in_index": [0, 1, 2]}, r"reads two features, such as in_index=\[-2, -1\]; got \[0, 1, 2\]"),
-    ("LRASPPHead", {"branch_channels": [4]}, r"branch_channels has one width per feature before the last: 3 here, got \[4\]"),
+    ("LRASPPHead", {"branch_channels": [4]},
+     r"branch_channels has one width per feature before the last: 3 here, got \[4\]"),
     ("LightHamHead", {"ham_kwargs": {"MD_Q": 1}}, "ham_kwargs has no 'MD_Q'. Did you mean"),
     ("LightHamHead", {"ham_kwargs": 4}, "ham_kwargs is a mapping"),
     ("LightHamHead", {"ham_kwargs": {"MD_S": 3}}, "ham_channels is a multiple of ham_kwargs.MD_S; got 8 and 3"),

@@ -32,7 +32,8 @@ def numbers(count: int, variables: int = 1) -> tuple[np.ndarray, np.ndarray]:
 def test_few_numbers_are_points_about_the_line_of_equality(tmp_path, drawn):
     truth, prediction = numbers(50)
     predicted_against_true.predicted_against_true(
-        truth, prediction, ["height"], tmp_path / "s.png", title="Test split", scores=[{"RMSE": 5.0, "R2": 0.9}], what="images"
+        truth, prediction, ["height"], tmp_path / "s.png", title="Test split",
+        scores=[{"RMSE": 5.0, "R2": 0.9}], what="images"
     )  # fmt: skip
     axes = drawn[0].axes[0]
     assert len(axes.collections[0].get_offsets()) == 49

@@ -48,7 +48,8 @@ def test_a_final_activation_with_weights_learns():
 @pytest.mark.parametrize(
     ("final_act", "message"),
     [
-        ("Sigmoid", "head.final_act is a dotted path such as torch.nn.Sigmoid; got 'Sigmoid'. Did you mean 'torch.nn.Sigmoid'"),
+        ("Sigmoid",
+         "head.final_act is a dotted path such as torch.nn.Sigmoid; got 'Sigmoid'. Did you mean 'torch.nn.Sigmoid'"),
         ("", "is a dotted path such as torch.nn.Sigmoid; got ''"),
         ("torch.nn.Sigmoid()", r"is a dotted path .* got 'torch.nn.Sigmoid\(\)'"),
         ("..nn.Sigmoid", "is a dotted path"),

@@ -13,7 +13,7 @@ SHAPES = [
 
 
 def grid_tokens(rows: int, columns: int, *, prefix: int = 1, frames: int = 1) -> Tensor:
-    """Return tokens (1, prefix + frames * rows * columns, 3) that say their own row, column and frame; prefixes say -1."""
+    """Return tokens (1, prefix + frames * rows * columns, 3) that say their row, column and frame; prefixes say -1."""
     cells = torch.cartesian_prod(*(torch.arange(n, dtype=torch.float32) for n in (frames, rows, columns))).reshape(
         -1, 3
     )

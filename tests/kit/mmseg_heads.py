@@ -41,6 +41,6 @@ def widths(name: str) -> list[int]:
     return [8] * 4 if name in OF_ONE_WIDTH else WIDTHS
 
 
-def built(name: str, num_classes: int = 3, /, strides: list[int] | None = STRIDES, **kwargs: Any) -> MmsegDecoder:  # type: ignore[assignment]
+def built(name: str, num_classes: int = 3, /, strides: list[int] | None = STRIDES, **kwargs: Any) -> MmsegDecoder:
     torch.manual_seed(0)
     return MmsegDecoder(widths(name), name, num_classes, {**SMALL[name], **kwargs}, strides)  # type: ignore[arg-type]

@@ -24,7 +24,9 @@ def test_the_class_token_is_the_first(pooling):
     assert torch.equal(AggregateTokens([5], pooling=pooling)([tokens])[0], tokens[:, 0])
 
 
-@pytest.mark.parametrize(("pooling", "drop_cls", "place"), [(0, False, 0), (3, False, 3), (-1, False, 8), (0, True, 1), (-8, True, 1)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("pooling", "drop_cls", "place"), [(0, False, 0), (3, False, 3), (-1, False, 8), (0, True, 1), (-8, True, 1)]
+)
 def test_aggregating_by_the_number_of_a_token_takes_that_token(pooling, drop_cls, place):
     tokens = torch.randn(2, 9, 5)
     neck = AggregateTokens([5], pooling=pooling, drop_cls=drop_cls)
@@ -75,7 +77,8 @@ def test_the_features_that_are_aggregated_are_those_that_were_named_the_first_on
 @pytest.mark.parametrize(
     ("arguments", "shape", "message"),
     [
-        ({"pooling": "cls"}, (2, 5, 3, 3), r"pooling=cls needs tokens.* a map of shape \(2, 5, 3, 3\) has none.*before ReshapeTokensToImage"),
+        ({"pooling": "cls"}, (2, 5, 3, 3),
+         r"pooling=cls needs tokens.* a map of shape \(2, 5, 3, 3\) has none.*before ReshapeTokensToImage"),
         ({"drop_cls": True}, (2, 5, 3, 3), "drop_cls=true needs tokens"),
         ({}, (2, 3, 4, 5), r"channels last need PermuteDims with new_order \[0, 3, 1, 2\]"),
         ({}, (2, 5), r"takes tokens \(batch, tokens, 5\) or a map .* got a feature of shape \(2, 5\)"),

@@ -67,7 +67,8 @@ def test_prompts_go_on_learning_beside_lora():
 
 def test_prompts_survive_a_frozen_backbone_in_classification():
     model = EncoderDecoderFactory((64, 64)).build_model(
-        task="classification", decoder="IdentityDecoder", num_classes=2, backbone_vpt=True, backbone_vpt_n_tokens=3, **PRITHVI
+        task="classification", decoder="IdentityDecoder", num_classes=2, backbone_vpt=True,
+        backbone_vpt_n_tokens=3, **PRITHVI
     )  # fmt: skip
     model.freeze_encoder()
     assert learning(model.encoder) == {f"vpt_prompt_embeddings.{index}" for index in range(4)}

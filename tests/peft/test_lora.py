@@ -108,7 +108,8 @@ def test_lora_reaches_queries_and_values_of_attention_that_reads_its_qkv_weights
     def built(peft: object) -> nn.Module:
         torch.manual_seed(0)
         return EncoderDecoderFactory((size, size)).build_model(
-            "segmentation", f"timm_{name}", "FCNDecoder", num_classes=2, necks="auto", decoder_channels=8, peft_config=peft, **arguments
+            "segmentation", f"timm_{name}", "FCNDecoder", num_classes=2, necks="auto", decoder_channels=8,
+            peft_config=peft, **arguments
         ).eval()  # fmt: skip
 
     x = torch.randn(1, 3, size, size)

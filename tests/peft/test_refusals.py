@@ -21,7 +21,8 @@ def test_other_methods_of_peft_adapt_a_transformer(method):
 
 
 REFUSED = [
-    (lora(["qkv.q_linaer"]), r"target_modules has 'qkv.q_linaer', which ends no module's name. Did you mean 'qkv.q_linear'\?"),
+    (lora(["qkv.q_linaer"]),
+     r"target_modules has 'qkv.q_linaer', which ends no module's name. Did you mean 'qkv.q_linear'\?"),
     (lora(["qkv.q_linear", "mlp.fc7"]), r"target_modules has 'mlp.fc7'.*Did you mean 'mlp.fc[12]'\?"),
     (lora([]), r"target_modules is empty.*There are .*fc1"),
     (lora("blocks.*nothing"), r"pattern that matches no module. There are"),
@@ -31,7 +32,8 @@ REFUSED = [
     (lora(method="PROMPT_TUNING"), r"is for language models"),
     (lora(rank=4), r"PEFT's LORA takes no argument 'rank'"),
     ({"peft_config_kwargs": {}}, r"peft_config needs a method.*got None"),
-    ({"method": "LORA", "target_modules": ["fc1"]}, r"peft_config has no key 'target_modules'. Allowed: method, replace_qkv, peft_config_kwargs"),
+    ({"method": "LORA", "target_modules": ["fc1"]},
+     r"peft_config has no key 'target_modules'. Allowed: method, replace_qkv, peft_config_kwargs"),
     ({"method": "LORA"}, r"PEFT's LORA has to know what to adapt: give target_modules"),
     ({"method": "LORA", "peft_config_kwargs": 3}, r"peft_config_kwargs is a mapping"),
     ("lora", r"peft_config is null, or a mapping"),

@@ -57,7 +57,8 @@ def test_pooled_vectors_beside_maps_are_left_out():
     [
         (("tokens",), [MAP, MAP], "{name: FlattenMapsToTokens}"),
         (("tokens",), [CLASSED, CLASSED], ""),
-        (("tokens",), [LAST, CLASSED], "{name: PermuteDims, new_order: [0, 3, 1, 2], indices: [0]}, {name: FlattenMapsToTokens}"),
+        (("tokens",), [LAST, CLASSED],
+         "{name: PermuteDims, new_order: [0, 3, 1, 2], indices: [0]}, {name: FlattenMapsToTokens}"),
         (("NHWC",), [CLASSED], "{name: ReshapeTokensToImage}, {name: PermuteDims, new_order: [0, 2, 3, 1]}"),
         (("vector",), [MAP], "{name: AggregateTokens, index: null}"),
     ],

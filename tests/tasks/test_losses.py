@@ -99,11 +99,13 @@ def test_a_loss_that_cannot_be_is_refused(spec, changes, message):
         (lambda: multilabel_loss({"focal": {"gamma": -1.0}}, 3), "gamma of focal is 0 or more; got -1.0"),
         (lambda: multilabel_loss("bce", 3, [1.0]), "class_weights has one factor per class: 3 here, got 1"),
         (lambda: multilabel_loss("bce", 3, None, [1.0]), "positive_weights has one factor per class: 3 here, got 1"),
-        (lambda: multilabel_loss("jaccard", 1, [1.0]), "class_weights belongs to the loss bce or balanced_bce or focal"),
+        (lambda: multilabel_loss("jaccard", 1, [1.0]),
+         "class_weights belongs to the loss bce or balanced_bce or focal"),
         (lambda: multilabel_loss("focal", 1, None, [1.0]), "positive_weights belongs to the loss bce"),
         (lambda: regression_loss("l1", numbers()[2]), "no loss 'l1'.*Allowed: mse, mae, rmse, huber"),
         (lambda: regression_loss({"huber": {"delta": 0.0}}, numbers()[2]), "delta of huber is above 0.*got 0.0"),
-        (lambda: regression_loss("mse", numbers()[2], [1.0]), "variable_weights has one factor per variable: 2 here, got 1"),
+        (lambda: regression_loss("mse", numbers()[2], [1.0]),
+         "variable_weights has one factor per variable: 2 here, got 1"),
     ],
 )  # fmt: skip
 def test_a_loss_of_another_task_that_cannot_be_is_refused(build, message):

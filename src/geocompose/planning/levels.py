@@ -122,7 +122,7 @@ def _chain(strides: dict[int, Fraction], *, only_pooled: bool) -> list[Level]:
     while stride <= max(deepest):
         coarser = min(found for found in deepest if found >= stride)
         finer = max(found for found in deepest if found <= stride)
-        # The next coarser one, which is deeper, is enlarged; where nothing may be enlarged, the next finer one is pooled.
+        # The next coarser one, which is deeper, is enlarged; where nothing may be, the next finer one is pooled.
         source = finer if only_pooled else coarser
         exponent = doublings_in(source / stride)
         assert exponent is not None

@@ -198,7 +198,9 @@ def classification_loss(
     class_weights: list[float] | None = None,
     label_smoothing: float = 0.0,
 ) -> nn.Module:
-    """Return the loss of one class per image: ce, focal, bce (each class against the rest), or a sum (see `build_loss`).
+    """Return the loss of one class per image: ce, focal, bce (each class against the rest), or a sum.
+
+    See `build_loss` for what `spec` may be.
 
     Raises:
         UserError: the loss can't be, or has no use for the weights or the smoothing.

@@ -22,7 +22,7 @@ class TileDecisions(Metric):
         self.add_state("per_tile", default=empty, dist_reduce_fx="max")
 
     def update(self, decided: Tensor, labels: Tensor, tiles: Tensor) -> None:
-        """Count decisions (B, classes), 0 or 1, against labels 0, 1 or below 0 (unknown), of the tiles numbered `tiles`."""
+        """Count decisions (B, classes) of 0 and 1 against labels of 0, 1 or -1 (unknown) of the tiles `tiles` (B)."""
         known = labels >= 0
         # Cell 2 * truth + decision of a 2 x 2 table, unrolled.
         cells = F.one_hot(labels.clamp(min=0) * 2 + decided.long(), 4) * known.unsqueeze(-1)

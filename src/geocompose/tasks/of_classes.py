@@ -37,8 +37,8 @@ class ClassTask(Task):
     ) -> None:
         """Take what every task takes (see `Task`) and the loss.
 
-        loss: a name, or a sum (see `build_loss`). class_weights: a factor per class for ce and focal. label_smoothing: of
-            ce.
+        loss: a name, or a sum (see `build_loss`). class_weights: a factor per class for ce and focal.
+        label_smoothing: of ce.
 
         Raises:
             UserError: a loss that can't be, or what `Task` refuses.

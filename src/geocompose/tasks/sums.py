@@ -25,7 +25,7 @@ class TileSums(Metric):
         self.add_state("per_tile", default=empty, dist_reduce_fx=_of_who_saw_it)
 
     def update(self, predicted: Tensor, labels: Tensor, tiles: Tensor) -> None:
-        """Add up predictions and labels (B, variables, ...), NaN without a label, of the tiles with these numbers (B)."""
+        """Add up predictions and labels (B, variables, ...), NaN without a label, of the tiles numbered `tiles` (B)."""
         there = self.per_tile.device
         predicted, labels = (
             numbers.to(there).double().flatten(2) for numbers in _at_least_one_place(predicted, labels)

@@ -41,7 +41,7 @@ def decode_heads() -> types.ModuleType:
 
 @contextmanager
 def _environment_kept() -> Iterator[None]:
-    """Undo what the block sets in the process's environment: OpenCV's import changes where child processes find libraries."""
+    """Undo what the block sets in the process's environment: OpenCV changes where child processes find libraries."""
     before = dict(os.environ)
     try:
         yield
