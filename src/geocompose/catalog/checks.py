@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from geocompose.catalog.mmseg import head_row
+from geocompose.catalog.mmseg import check_name as check_mmseg_head
 from geocompose.catalog.optional import require
 from geocompose.catalog.smp import check_name as check_smp_encoder
 from geocompose.catalog.torchgeo import model_named
@@ -36,7 +36,7 @@ SOURCES: Mapping[str, Source] = {
     "geocompose.backbones.torchgeo.builder.build_torchgeo": Source("torchgeo", model_named, check_torchgeo_weights),
     "geocompose.backbones.transformers.builder.build_transformers": Source("transformers", _check_transformers),
     "geocompose.backbones.terratorch.builder.build_terratorch": Source("terratorch"),
-    "geocompose.decoders.mmseg.decoder.MmsegDecoder": Source("mmseg", head_row),
+    "geocompose.decoders.mmseg.decoder.MmsegDecoder": Source("mmseg", check_mmseg_head),
 }
 
 
