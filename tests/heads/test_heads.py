@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from geocompose.configuration.checking import check_node
 from geocompose.errors import UserError
 from geocompose.heads import HEADS, ClassificationHead, RegressionHead, ScalarRegressionHead, SegmentationHead
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from tests.kit.places import CONF
 from tests.kit.shared import PARITY, needs_parity
 

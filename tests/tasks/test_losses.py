@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geocompose.errors import UserError
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.tasks.class_losses import classification_loss, segmentation_loss
 from geocompose.tasks.label_losses import multilabel_loss
 from geocompose.tasks.losses import build_loss

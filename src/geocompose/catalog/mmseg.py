@@ -6,8 +6,7 @@ from fractions import Fraction
 from math import log2
 from typing import Any
 
-from geocompose.contracts.needs import Needs, reads_feature
-from geocompose.contracts.reading import feature_at
+from geocompose.contracts.needs import Needs, feature_at, reads_feature
 from geocompose.errors import UserError, choices
 
 Arguments = dict[str, Any]

@@ -7,15 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geocompose.contracts.meta import check_training_batch, input_channels, meta_coordinates, meta_forward, meta_image
+from geocompose.contracts.backbone import contract_of
+from geocompose.contracts.meta import check_training_batch, meta_forward, meta_image
+from geocompose.contracts.probing import meta_coordinates
 from geocompose.cost.ledger import Flops
 from geocompose.cost.one_piece import in_one_piece
 from geocompose.cost.training_memory import TrainingMemory, training_memory
 from geocompose.data.preflight import Preview
 from geocompose.from_config import trial_model
 from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
-from geocompose.imagery.samples import Inputs
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Inputs, Target
 from geocompose.models.output import ModelOutput
 from geocompose.trial import Trial
 
@@ -82,10 +83,10 @@ def _measured(trial: Trial, inputs: Inputs, target: Target, config: Mapping[str,
 
 def _images(trial: Trial, size: tuple[int, int], inputs: Inputs, batch_size: int = 1) -> dict[str, Any]:
     """Return a batch in shapes, as the model's forward takes it."""
-    encoder, frames = trial.model.encoder, trial.plan.num_frames
+    contract, frames = contract_of(trial.model.encoder), trial.plan.num_frames
     one: dict[str, Tensor] = {
-        "image": meta_image(input_channels(encoder), frames, size),
-        **meta_coordinates(encoder, frames, inputs.coordinates),
+        "image": meta_image(contract.channels, frames, size),
+        **meta_coordinates(contract, frames, inputs.coordinates),
     }
     return {name: value.expand(batch_size, *value.shape[1:]).clone() for name, value in one.items()}
 

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geocompose.arguments import dropout_rate, whole_number, whole_numbers
-from geocompose.contracts.needs import Needs, reads_feature
-from geocompose.contracts.reading import feature_at
+from geocompose.contracts.needs import Needs, feature_at, reads_feature
 from geocompose.decoders.conv_norm_relu import ConvNormRelu
 from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geocompose.arguments import whole_number
-from geocompose.contracts.needs import ANY_FEATURE, Needs
-from geocompose.contracts.reading import feature_at
+from geocompose.contracts.needs import ANY_FEATURE, Needs, feature_at
 from geocompose.errors import UserError, choices
 from geocompose.registry import DECODER_REGISTRY
 

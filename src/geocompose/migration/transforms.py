@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from geocompose.imagery.target import PIXEL_WISE
+from geocompose.imagery.samples import PIXEL_WISE
 from geocompose.migration.data_files import SPLITS
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name

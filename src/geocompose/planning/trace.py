@@ -1,6 +1,6 @@
 """A list of necks tried one after the other, so that an error says which of them it is and what that one got."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +25,7 @@ Known = list[FeatureSpec | None]  # None: of a shape between necks that no layou
 
 def neck_name(neck: Any) -> str:
     """Return the name of a neck as its user wrote it, or of the class that they gave."""
-    if hasattr(neck, "keys"):
+    if isinstance(neck, Mapping):
         return str(neck["name"])
     return getattr(neck, "__name__", type(neck).__name__)
 
@@ -67,7 +67,7 @@ def check_order(necks: Sequence[Any], specs: Sequence[FeatureSpec]) -> None:
     for position, name in enumerate(map(neck_name, necks)):
         if name in OF_MAPS:
             raise UserError(
-                f"neck.necks[{position}] ({name}) can't read what it gets: {listed(specs)}. Tokens are no maps yet: "
+                f"neck.necks[{position}] ({name}) can't read what it gets: {listed(specs)}. Tokens are not maps yet: "
                 f"write {as_written(to_maps(specs[:1]))[1:-1]} before it, or use neck=auto."
             )
         if name not in ON_TOKENS:
