@@ -6,7 +6,7 @@ A wrong kind is told before a constructor trips over it, or takes 'false' for tr
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, Union
@@ -102,6 +102,15 @@ def dropout_rate(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise UserError(f"{name} is from 0 to below 1; got {value!r}.")
     return float(value)
+
+
+def plain(value: Any) -> Any:
+    """Return a value of a configuration as Python's own dicts and lists, and everything else as it is."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, Set) or (isinstance(value, Sequence) and not isinstance(value, str | bytes)):
+        return [plain(item) for item in value]
+    return value
 
 
 def as_written(value: Any) -> str:

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from geocompose.catalog.origin import is_ours
-from geocompose.configuration.class_constants import class_constant
 from geocompose.configuration.instantiation import instantiate
 from geocompose.configuration.signatures import arguments as arguments_of
+from geocompose.configuration.signatures import class_constant
 from geocompose.contracts.backbone import BackboneContract, contract_of
 from geocompose.errors import UserError, building, quiet
 from geocompose.factory import EncoderDecoderFactory

@@ -8,7 +8,8 @@ from geocompose.imagery.samples import Kind
 
 # What one row of a variable's sums holds: valid pixels or images, and sums over them; e is prediction minus truth y.
 SUMS = ("n", "sum_y", "sum_y2", "sum_e", "sum_e2", "sum_abs_e")
-# A variance below this share of the mean square is what rounding leaves of a constant.
+# A variance below this share of the mean square is what rounding leaves of a constant: float64 has about 16 digits,
+# of which sums lose a few.
 _CONSTANT = 1e-12
 
 
@@ -18,6 +19,7 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int
     truth, prediction: integer arrays of one shape with values 0 to num_classes - 1; ignored pixels are left out before.
     """
     assert truth.shape == prediction.shape, (truth.shape, prediction.shape)
+    # Each pair (truth, prediction) is one number, truth * classes + prediction: one bincount counts all cells.
     pairs = truth.astype(np.int64).ravel() * num_classes + prediction.astype(np.int64).ravel()
     counts = np.bincount(pairs, minlength=num_classes**2)
     assert counts.size == num_classes**2, "a class index lies outside 0 .. num_classes - 1"
@@ -62,6 +64,7 @@ def from_confusion(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, 
     right, truth, predicted = np.diag(counts), counts.sum(1), counts.sum(0)
     present = truth > 0
     iou, f1, recall = (_shares(part, whole, present) for part, whole in (
+        # IoU = TP / (TP + FP + FN), F1 = 2 TP / (2 TP + FP + FN), recall = TP / (TP + FN); truth = TP + FN.
         (right, truth + predicted - right), (2 * right, truth + predicted), (right, truth),
     ))  # fmt: skip
     scores = {
@@ -84,7 +87,7 @@ def image_scores_from_confusion(matrix: np.ndarray, class_names: Sequence[str]) 
 
 
 def multilabel_scores(counts: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
-    """Return the scores of decisions for and against each class, each between 0 and 1, and how many classes are present.
+    """Return the scores, each between 0 and 1, of decisions for and against each class, and the classes present.
 
     counts: (classes, 2, 2), rows the truth (no, yes), columns the prediction (no, yes).
 
@@ -120,6 +123,7 @@ def regression_scores(sums: np.ndarray, variable_names: Sequence[str]) -> dict[s
     assert sums.shape == (len(variable_names), len(SUMS)), (sums.shape, len(variable_names))
     n, sum_y, sum_y2, _, sum_e2, sum_abs_e = sums.T
     measured = n > 0
+    # sum (y - mean)^2 = sum y^2 - (sum y)^2 / n. What rounding leaves of a constant is below _CONSTANT * sum y^2.
     spread = sum_y2 - sum_y**2 / np.where(measured, n, 1)
     varies = measured & (spread > _CONSTANT * sum_y2)
     values = {
@@ -134,7 +138,7 @@ def regression_scores(sums: np.ndarray, variable_names: Sequence[str]) -> dict[s
     return scores
 
 
-# The scores of each kind of task, from what it counts: matrices of classes, 2 x 2 counts a class, or sums a variable.
+# The scores of each kind of task from what it counts: a matrix of classes, 2 x 2 counts per class, sums per variable.
 SCORES: Mapping[Kind, Callable[[np.ndarray, Sequence[str]], dict[str, float]]] = {
     "segmentation": from_confusion,
     "regression": regression_scores,
@@ -158,6 +162,6 @@ def _shares(part: np.ndarray, whole: np.ndarray, defined: np.ndarray) -> np.ndar
 
 
 def _mean(values: np.ndarray) -> float:
-    """Return the mean of the values that are numbers, NaN where none is."""
+    """Return the mean of the values that are numbers, NaN where there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")

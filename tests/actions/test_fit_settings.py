@@ -86,11 +86,11 @@ def test_an_epoch_without_validation_repeats_no_validation(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("trainer.max_epochs=0", r"trainer\.max_epochs is a whole number from 1 on; got 0"),
+        ("trainer.max_epochs=0", r"trainer\.max_epochs is a whole number, 1 or more; got 0"),
         ("trainer.check_val_every_n_epoch=9", "never comes in 2 epochs"),
         ("trainer.early_stopping_patience=0", "counts epochs from 1 on, or is null; got 0"),
         ("trainer.devices=2", "one process on one device for now"),
-        ("trainer.accumulate_grad_batches=0", r"accumulate_grad_batches is a whole number from 1 on; got 0"),
+        ("trainer.accumulate_grad_batches=0", r"accumulate_grad_batches is a whole number, 1 or more; got 0"),
         ("trainer.gradient_clip_val=-1", r"gradient_clip_val is a norm above 0, or null for none; got -1"),
         ("trainer.gradient_clip_val=0", r"gradient_clip_val is a norm above 0, or null for none; got 0"),
         ("scheduler=step scheduler.step_size=0", r"scheduler \(StepLR, scheduler\.step_size=0, .*ZeroDivisionError"),
@@ -205,7 +205,7 @@ def test_tiles_larger_than_scenes_are_mentioned(tmp_path, monkeypatch, caplog):
 
 def test_a_width_too_few_for_smps_unet_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"one width a feature after the first: 5 here, got \[256, 128\]"):
+    with pytest.raises(UserError, match=r"one width per feature after the first: 5 here, got \[256, 128\]"):
         run(*SMALL[:2], *SMALL[5:], "decoder=smp_unet", "decoder.kwargs.decoder_channels=[256,128]")
 
 

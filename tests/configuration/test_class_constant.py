@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from geocompose.configuration.class_constants import class_constant
+from geocompose.configuration.signatures import class_constant
 from geocompose.from_config import task_kind
 
 SOURCE = '''

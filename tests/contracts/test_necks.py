@@ -1,6 +1,6 @@
 """Every registered neck within a model: features as wide as it says, images of any shape, what a module owes.
 
-Their values by definition, and what each owes alone, are in tests/necks/test_necks.py.
+Their values by definition, and what each owes alone, are in tests/necks/.
 """
 
 from collections.abc import Mapping

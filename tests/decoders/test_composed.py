@@ -17,7 +17,8 @@ TO_MAPS = [{"name": "SelectIndices", "indices": [0, 1, 2, 3]}, {"name": "Reshape
 
 def composed(decoder: str, **more: Any) -> PixelWiseModel:
     arguments: dict[str, Any] = {
-        "task": "segmentation", "backbone": "prithvi_eo_v2_300", "backbone_kwargs": PRITHVI, "num_classes": 3, "necks": "auto",
+        "task": "segmentation", "backbone": "prithvi_eo_v2_300", "backbone_kwargs": PRITHVI, "num_classes": 3,
+        "necks": "auto",
     }  # fmt: skip
     return EncoderDecoderFactory((64, 64)).build_model(decoder=decoder, **{**arguments, **more})
 

@@ -18,7 +18,7 @@ from geocompose.decoders.smp.arguments import INTERPOLATIONS, NORMS
 from geocompose.decoders.smp.decoder import SmpDecoder
 from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
-from tests.decoders.test_decoders import ONE_SCALE, PYRAMID, SMALL, WIDTHS, features, shake
+from tests.kit.decoder_cases import ONE_SCALE, PYRAMID, SMALL, WIDTHS, features, shake
 
 
 def smp(arch: str, kwargs: Mapping[str, Any] | None = None, strides: tuple[int, ...] | None = None) -> nn.Module:
@@ -50,7 +50,8 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "PSPNet": {"use_norm": ["identity"], "dropout": [0.5]},
     "PAN": {"interpolation_mode": INTERPOLATIONS},
     "DeepLabV3": {"atrous_rates": [[1, 2, 3]], "aspp_separable": [True, False], "aspp_dropout": [0.0]},
-    "DeepLabV3Plus": {"atrous_rates": [[1, 2, 3]], "aspp_separable": [False], "aspp_dropout": [0.0], "output_stride": [16]},
+    "DeepLabV3Plus": {"atrous_rates": [[1, 2, 3]], "aspp_separable": [False], "aspp_dropout": [0.0],
+                      "output_stride": [16]},
     "UPerNet": {"use_norm": [False, {"type": "identity"}]},
     "Segformer": {"segmentation_channels": [None]},
     "DPT": {"readout": ["ignore", "cat"], "intermediate_channels": [None], "fusion_channels": [4]},
@@ -75,33 +76,40 @@ def test_every_value_of_an_smp_argument_works(arch, name, value):
     [
         ("Unet", {"channels": 8}, "smp's Unet decoder takes no argument 'channels'. Did you mean 'decoder_channels'"),
         ("Unet", {"encoder_channels": [8]}, "takes no argument 'encoder_channels'"),
-        ("Unet", {"decoder_channels": [8]}, r"one width a feature after the first: 4 here, got \[8\]. Write for example"),
+        ("Unet", {"decoder_channels": [8]},
+         r"one width per feature after the first: 4 here, got \[8\]. Write for example"),
         ("Unet", {"decoder_channels": [8, 8, 8, 0]}, "decoder_channels is a whole number, 1 or more; got 0"),
-        ("Unet", {"decoder_channels": 8}, "one width a feature after the first: 4 here, got 8"),
+        ("Unet", {"decoder_channels": 8}, "one width per feature after the first: 4 here, got 8"),
         ("Unet", {"use_norm": "batchnrom"}, "use_norm has no value 'batchnrom'. Did you mean 'batchnorm'"),
         ("Unet", {"use_norm": "layernorm"}, "use_norm has no value 'layernorm'"),
         ("Unet", {"use_norm": {"eps": 1}}, "or a mapping with that name as its type"),
         ("Unet", {"attention_type": "se"}, "attention_type has no value 'se'"),
-        ("Unet", {"attention_type": "scse", "decoder_channels": [16, 16, 16, 8]}, "16 or more each with attention_type=scse"),
-        ("UnetPlusPlus", {"attention_type": "scse"}, r"the features' widths are 16 or more each .* got \[12, 16, 32, 24\]"),
-        ("UPerNet", {"use_norm": {"type": "instancenorm"}}, "pools a map to one cell, of which use_norm=instancenorm leaves nothing"),
+        ("Unet", {"attention_type": "scse", "decoder_channels": [16, 16, 16, 8]},
+         "16 or more each with attention_type=scse"),
+        ("UnetPlusPlus", {"attention_type": "scse"},
+         r"the features' widths are 16 or more each .* got \[12, 16, 32, 24\]"),
+        ("UPerNet", {"use_norm": {"type": "instancenorm"}},
+         "pools a map to one cell, of which use_norm=instancenorm leaves nothing"),
         ("Unet", {"interpolation_mode": "cubic"}, "interpolation_mode has no value 'cubic'. Did you mean 'bicubic'"),
         ("Unet", {"add_center_block": 1}, "add_center_block is true or false; got 1"),
         ("MAnet", {"reduction": 0}, "reduction is a whole number, 1 or more"),
         ("Linknet", {"prefinal_channels": 0}, "prefinal_channels is a whole number, 1 or more"),
-        ("FPN", {"segmentation_channels": 48}, "segmentation_channels is a multiple of 32, the groups of its norm; got 48"),
+        ("FPN", {"segmentation_channels": 48},
+         "segmentation_channels is a multiple of 32, the groups of its norm; got 48"),
         ("FPN", {"merge_policy": "sum"}, "merge_policy has no value 'sum'. Allowed: add, cat"),
         ("FPN", {"dropout": 1.0}, "dropout is from 0 to below 1; got 1.0"),
         ("PSPNet", {"out_channels": "8"}, "out_channels is a whole number, 1 or more; got '8'"),
         ("PAN", {"decoder_channels": [8]}, r"smp PAN: decoder_channels is one whole number, such as 32; got \[8\]"),
-        ("UPerNet", {"decoder_channels": [8]}, r"smp UPerNet: decoder_channels is one whole number, such as 256; got \[8\]"),
-        ("DeepLabV3", {"atrous_rates": [6, 12]}, r"atrous_rates are three whole numbers, such as \[12, 24, 36\]; got \[6, 12\]"),
+        ("UPerNet", {"decoder_channels": [8]},
+         r"smp UPerNet: decoder_channels is one whole number, such as 256; got \[8\]"),
+        ("DeepLabV3", {"atrous_rates": [6, 12]},
+         r"atrous_rates are three whole numbers, such as \[12, 24, 36\]; got \[6, 12\]"),
         ("DeepLabV3", {"aspp_dropout": -0.1}, "aspp_dropout is from 0 to below 1"),
         ("DeepLabV3Plus", {"output_stride": 32}, "output_stride is 16 or 8; got 32"),
         ("DeepLabV3Plus", {"output_stride": [16]}, r"output_stride is a whole number, 1 or more; got \[16\]"),
         ("DeepLabV3Plus", {"output_stride": 8}, r"the third must be 2 times as fine as the last.*\[2, 4, 8, 16, 32\]"),
         ("DPT", {"readout": "add"}, "readout has no value 'add'. Allowed: ignore, cat"),
-        ("DPT", {"intermediate_channels": [8]}, r"intermediate_channels has one width a feature: 4 here, got \[8\]"),
+        ("DPT", {"intermediate_channels": [8]}, r"intermediate_channels has one width per feature: 4 here, got \[8\]"),
     ],
 )  # fmt: skip
 def test_wrong_arguments_of_smp_decoders_are_told(arch, kwargs, message):
@@ -134,7 +142,8 @@ def test_pan_is_smp_s_own_where_that_runs(size):
     theirs = PANDecoder(WIDTHS, 5, 8).eval()
     theirs.load_state_dict(ours._smp_decoder.state_dict())
     rows, columns = size
-    given = [torch.randn(1, width, rows * scale, columns * scale) for width, scale in zip(WIDTHS, (32, 16, 8, 4, 2, 1), strict=True)]  # fmt: skip
+    scales = zip(WIDTHS, (32, 16, 8, 4, 2, 1), strict=True)
+    given = [torch.randn(1, width, rows * scale, columns * scale) for width, scale in scales]
     with torch.no_grad():
         torch.testing.assert_close(ours(given), theirs(given))
 

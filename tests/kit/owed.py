@@ -40,7 +40,7 @@ def check_gradients(module: nn.Module, run: Run) -> None:
 
 
 def check_copies(module: nn.Module, run: Run, *, average: bool = False) -> None:
-    """Copies give the same numbers and have weights of their own; so does a moving average, which can be brought up to date.
+    """Copies give the same numbers and have weights of their own; so does a moving average, which can be updated.
 
     The module's weights are other ones afterwards.
     """

@@ -1,4 +1,4 @@
-"""The options of conf/ in small: the same code with fewer numbers, so that each can be built and run in milliseconds."""
+"""The options of conf/ in small: the same code with fewer numbers, so that each is built and run in milliseconds."""
 
 import copy
 import inspect
@@ -25,7 +25,7 @@ CLASSES = 3
 
 @cache
 def content(group: str, name: str) -> Mapping[str, Any]:
-    """Return an option's keys, those of the option that it is an alias of, and of those that are its parts, included."""
+    """Return an option's keys, with those of the option that it is an alias of, and of those that are its parts."""
     keys = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
     for other in keys.pop("defaults", []):
         if isinstance(other, Mapping):  # such as {/backbone@parts.s1: resnet18}
@@ -46,7 +46,8 @@ OWN = "own"  # the option for classes of the user's own, without a target of its
 BACKBONES, DECODERS = ([name for name in options(CONF, group) if name != OWN] for group in ("backbone", "decoder"))
 FAMILIES = [name for name in BACKBONES if not is_alias("backbone", name)]
 LARGE = [  # above 50 M parameters
-    "prithvi_eo_v1_100", "prithvi_eo_v2_100_tl", "prithvi_eo_v2_300", "prithvi_eo_v2_300_tl", "prithvi_eo_v2_600", "prithvi_eo_v2_600_tl",
+    "prithvi_eo_v1_100", "prithvi_eo_v2_100_tl", "prithvi_eo_v2_300", "prithvi_eo_v2_300_tl",
+    "prithvi_eo_v2_600", "prithvi_eo_v2_600_tl",
     "torchgeo_copernicusfm_base", "torchgeo_croma_base", "torchgeo_dofa_base", "torchgeo_panopticon_base",
     "torchgeo_scalemae_large", "torchgeo_swin_v2_b",
 ]  # fmt: skip
@@ -121,7 +122,7 @@ LEAST_OUTPUTS: Mapping[str, int] = {"mmseg_segmenter": 3}
 
 
 def source_of(name: str) -> str | None:
-    """Return the optional source of an option, by the beginning of its name: one with a requirements file of its own."""
+    """Return the optional source of an option, by the beginning of its name: one with its own requirements file."""
     source = name.partition("_")[0]
     return source if source in PACKAGES and (CONF.parent / f"requirements-{source}.txt").is_file() else None
 

@@ -84,6 +84,36 @@ def _constructor_name(node: ast.ClassDef) -> str | None:
     return next((name for name in ("__init__", "__new__") if name in defined), None)
 
 
+def class_constant(target: str, name: str) -> object:
+    """Return the literal that a dotted class declares in its body as `name`, or a base; None where source doesn't tell.
+
+    Raises:
+        ModuleNotFoundError: there is no such module.
+    """
+    try:
+        found = find(target)
+    except AttributeError:  # whoever imports the class says what there is instead
+        return None
+    if not isinstance(found, Definition) or not isinstance(found.node, ast.ClassDef):
+        return None
+    own = SourceClass(found.node, found.module)
+    if name in names(own.node.body):  # most have their own: their bases, often Lightning's, need not be read
+        return _literal(own.node, name)
+    for one in method_order(own.node, own.module):
+        if one is None:
+            return None
+        if name in names(one.node.body):
+            return _literal(one.node, name)
+    return None
+
+
+def _literal(node: ast.ClassDef, name: str) -> object:
+    """Return the literal that a class's body gives a name last; None where it is not a literal."""
+    last = [item for item in node.body if name in names([item])][-1]
+    value = last.value if isinstance(last, ast.Assign | ast.AnnAssign) else None
+    return value.value if isinstance(value, ast.Constant) else None
+
+
 def _of_constructor(one: SourceClass) -> Mapping[str, Argument] | None:
     name = _constructor_name(one.node)
     assert name is not None

@@ -8,11 +8,10 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from geocompose.arguments import dropout_rate, whole_number, whole_numbers
 from geocompose.contracts.needs import Needs, feature_at, reads_feature
-from geocompose.decoders.conv_norm_relu import ConvNormRelu
+from geocompose.decoders.layers import ConvNormRelu, joined_at_first, resized
 from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
 
@@ -78,19 +77,15 @@ class ASPPDecoder(nn.Module):
         """Return what the decoder needs when it is built with these arguments."""
         return reads_feature(arguments.get("in_index", -1))
 
-    def _resize(self, x: Tensor, like: Tensor) -> Tensor:
-        return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=self.align_corners)
-
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return a map (B, channels, h, w) as fine as the (first) feature read."""
-        read = [features[index] for index in self.in_index]
-        x = torch.cat([read[0], *(self._resize(feature, read[0]) for feature in read[1:])], dim=1)
-        whole = self._resize(self.image_pool(x), x)
+        x = joined_at_first([features[index] for index in self.in_index], align_corners=self.align_corners)
+        whole = resized(self.image_pool(x), x, align_corners=self.align_corners)
         return self.bottleneck(torch.cat([whole, *self.aspp_modules(x)], dim=1))
 
 
 class AtrousBranches(nn.Module):
-    """A convolution for each dilation; what they see are windows of different size on the same map."""
+    """A convolution for each dilation: windows of several sizes on the same map, at the cost of 3 x 3."""
 
     def __init__(self, in_channels: int, channels: int, dilations: list[int]) -> None:
         super().__init__()
@@ -106,11 +101,14 @@ class AtrousBranches(nn.Module):
 DECODER_REGISTRY.register_as("ASPPHead", ASPPDecoder)  # its name in TerraTorch
 
 
-@DECODER_REGISTRY.register
-class ASPPSegmentationHead(ASPPDecoder):
-    """Atrous spatial pyramid pooling with its head: dropout of whole channels and a 1 x 1 convolution to the logits."""
+class ASPPWithHead(ASPPDecoder):
+    """Atrous spatial pyramid pooling, dropout of whole channels and a 1 x 1 convolution to the outputs.
+
+    last: the name of that convolution in the state dict, which is TerraTorch's.
+    """
 
     includes_head: ClassVar[bool] = True
+    last: ClassVar[str]
 
     def __init__(
         self,
@@ -124,7 +122,7 @@ class ASPPSegmentationHead(ASPPDecoder):
         input_transform: Literal["resize_concat"] | None = None,
         in_index: int | list[int] = -1,
     ) -> None:
-        """Take the incoming widths and the number of classes.
+        """Take the incoming widths and the number of outputs per pixel: classes, or variables.
 
         head_dropout_ratio: share of channels dropped before the last convolution, 0 to below 1. The others: see
         `ASPPDecoder`.
@@ -134,44 +132,23 @@ class ASPPSegmentationHead(ASPPDecoder):
         """
         super().__init__(channel_list, dilations, in_channels, channels, align_corners, input_transform, in_index)
         self.dropout = nn.Dropout2d(dropout_rate(f"{type(self).__name__}: head_dropout_ratio", head_dropout_ratio))
-        self.conv_seg = nn.Conv2d(channels, num_classes, kernel_size=1)
+        self.add_module(self.last, nn.Conv2d(channels, num_classes, kernel_size=1))
         self.out_channels = num_classes
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Return logits (B, num_classes, h, w)."""
-        return self.conv_seg(self.dropout(super().forward(features)))
+        """Return logits or values (B, num_classes, h, w)."""
+        return self.get_submodule(self.last)(self.dropout(super().forward(features)))
 
 
 @DECODER_REGISTRY.register
-class ASPPRegressionHead(ASPPDecoder):
-    """Atrous spatial pyramid pooling with its head: dropout of whole channels and a 1 x 1 convolution to the values."""
+class ASPPSegmentationHead(ASPPWithHead):
+    """Atrous spatial pyramid pooling with its head: logits of classes."""
 
-    includes_head: ClassVar[bool] = True
+    last = "conv_seg"
 
-    def __init__(
-        self,
-        channel_list: list[int],
-        num_classes: int,
-        dilations: list[int] = [1, 6, 12, 18],  # noqa: B006 - read only
-        in_channels: int | None = None,
-        channels: int = 256,
-        align_corners: bool = False,
-        head_dropout_ratio: float = 0.3,
-        input_transform: Literal["resize_concat"] | None = None,
-        in_index: int | list[int] = -1,
-    ) -> None:
-        """Take the incoming widths and the number of values a pixel (`num_classes`, as every decoder with a head calls it).
 
-        The others: see `ASPPSegmentationHead`.
+@DECODER_REGISTRY.register
+class ASPPRegressionHead(ASPPWithHead):
+    """Atrous spatial pyramid pooling with its head: values of variables (`num_classes`, as every such decoder says)."""
 
-        Raises:
-            UserError: a number is out of range.
-        """
-        super().__init__(channel_list, dilations, in_channels, channels, align_corners, input_transform, in_index)
-        self.dropout = nn.Dropout2d(dropout_rate(f"{type(self).__name__}: head_dropout_ratio", head_dropout_ratio))
-        self.conv_reg = nn.Conv2d(channels, num_classes, kernel_size=1)
-        self.out_channels = num_classes
-
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Return values (B, num_classes, h, w)."""
-        return self.conv_reg(self.dropout(super().forward(features)))
+    last = "conv_reg"

@@ -24,7 +24,7 @@ class Norm2d(nn.Module):
 
 @DECODER_REGISTRY.register
 class FCNDecoder(nn.Module):
-    """Upsamples one feature map `num_convs` times by two: transposed convolution, 3 x 3 convolution, layer norm, GELU."""
+    """Doubles one map `num_convs` times, each by transposed convolution, 3 x 3 convolution, layer norm and GELU."""
 
     needs: Needs
     includes_head: ClassVar[bool] = False

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from geocompose.arguments import whole_number
 from geocompose.contracts.needs import ANY_FEATURE, Needs, feature_at
+from geocompose.decoders.layers import joined_at_first
 from geocompose.errors import UserError, choices
 from geocompose.registry import DECODER_REGISTRY
 
@@ -36,7 +36,7 @@ class MLPDecoder(nn.Module):
         """Take the incoming widths.
 
         channels: width of the linear layer; that of the feature at `out_index` where null. out_dim: width of a second
-        linear layer; null: there is none. activation: the name of torch's, such as `ReLU`.
+        linear layer; none where null. activation: its name in torch.nn, such as `ReLU`.
 
         Raises:
             UserError: a number is out of range, or there is no such activation.
@@ -55,7 +55,7 @@ class MLPDecoder(nn.Module):
         self.out_channels = width if out_dim is None else out_dim
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Return a map (B, out_channels, h, w) as fine as the first feature, tokens (B, N, out_channels) or (B, out_channels).
+        """Return a map (B, out_channels, h, w) like the first feature, tokens (B, N, out_channels) or a vector.
 
         Raises:
             UserError: features are of several kinds.
@@ -67,12 +67,8 @@ class MLPDecoder(nn.Module):
             )
         if features[0].ndim != 4:
             return self._layers(torch.cat(features, dim=-1))
-        size = features[0].shape[2:]
-        maps = [
-            feature if feature.shape[2:] == size else F.interpolate(feature, size=size, mode="bilinear")
-            for feature in features
-        ]
-        return self._layers(torch.cat(maps, dim=1).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        # A linear layer reads the last dimension, so channels go last for it.
+        return self._layers(joined_at_first(features).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
     def _layers(self, x: Tensor) -> Tensor:
         x = self.activation(self.hidden_layer(x))

@@ -11,11 +11,12 @@ from geocompose.contracts.needs import Needs, layers_for
 from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
 
-LEAST_ATTENDED = 16  # width that squeeze and excitation works on a sixteenth of
+# Squeeze and excitation works on a sixteenth of the width (smp's `reduction`), which has to leave 1.
+LEAST_ATTENDED = 16
 
 
 def halved(levels: int, first: int = 256) -> list[int]:
-    """Return the usual widths of a U-Net: `first`, halved a level, for any number of levels."""
+    """Return the usual widths of a U-Net: `first`, halved at each level."""
     return [max(1, first >> level) for level in range(levels)]
 
 
@@ -48,7 +49,7 @@ class UNetDecoder(nn.Module):
     ) -> None:
         """Take the incoming widths, finest feature first.
 
-        channels: width of each stage, coarsest first, one a feature; 256 halved a level where null.
+        channels: width of each stage, coarsest first, one per feature; where null 256, halved at each stage.
         attention_type: `scse` for squeeze and excitation after each stage.
 
         Raises:
@@ -60,7 +61,7 @@ class UNetDecoder(nn.Module):
         )
         if len(widths) != len(channel_list):
             raise UserError(
-                f"UNetDecoder: decoder.channels has one width a feature: {len(channel_list)} here, got {widths}. "
+                f"UNetDecoder: decoder.channels has one width per feature: {len(channel_list)} here, got {widths}. "
                 f"Write for example {halved(len(channel_list))}, or null."
             )
         if attention_type not in (None, "scse"):

@@ -6,13 +6,11 @@ Source: arXiv 1807.10221.
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from geocompose.arguments import whole_number, whole_numbers
 from geocompose.contracts.needs import Needs
-from geocompose.decoders.conv_norm_relu import ConvNormRelu
+from geocompose.decoders.layers import ConvNormRelu, joined_at_first, resized
 from geocompose.errors import UserError
 from geocompose.necks.pyramid import LearnedInterpolateToPyramidal
 from geocompose.registry import DECODER_REGISTRY
@@ -80,19 +78,17 @@ class UperNetDecoder(nn.Module):
             return Needs(levels=4, one_scale=True, layers=4, coarser=2)
         return Needs(levels=2, pyramid=True)
 
-    def _resize(self, x: Tensor, like: Tensor) -> Tensor:
-        return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=self.align_corners)
-
     def forward(self, features: list[Tensor]) -> Tensor:
         """Return a map (B, channels, h, w) as fine as the first feature; 4 times as fine with `scale_modules`."""
         if self.scale_modules:
             features = [getattr(self, f"fpn{level}")(feature) for level, feature in enumerate(features, start=1)]
         *finer, coarsest = features
-        pooled = [self._resize(branch(coarsest), coarsest) for branch in self.psp_modules]
-        levels = [self.bottleneck(torch.cat([coarsest, *pooled], dim=1))]
+        # Pyramid pooling: the coarsest feature beside its means over 1, 2, 3 and 6 rows and columns.
+        pooled = [branch(coarsest) for branch in self.psp_modules]
+        levels = [self.bottleneck(joined_at_first([coarsest, *pooled], align_corners=self.align_corners))]
         for lateral, feature in zip(reversed(self.lateral_convs), reversed(finer), strict=True):
             side = lateral(feature)
-            levels.append(side + self._resize(levels[-1], side))
+            levels.append(side + resized(levels[-1], side, align_corners=self.align_corners))
         top, *below = levels
         maps = [conv(level) for conv, level in zip(self.fpn_convs, reversed(below), strict=True)] + [top]
-        return self.fpn_bottleneck(torch.cat([maps[0], *(self._resize(level, maps[0]) for level in maps[1:])], dim=1))
+        return self.fpn_bottleneck(joined_at_first(maps, align_corners=self.align_corners))

@@ -12,7 +12,7 @@ _PRECISION, _RECALL = (86, 180, 233), (0, 114, 178)
 
 
 def class_decisions(counts: np.ndarray, class_names: Sequence[str], path: str | Path, title: str) -> None:
-    """Write a picture of two bars a class, and its F1 as a mark, with how many images have it and were said to have it.
+    """Write a picture of two bars per class, its F1 as a mark, and how many images have it and are said to have it.
 
     counts: (classes, 2, 2) integers, rows the truth (no, yes), columns the prediction (no, yes).
     """

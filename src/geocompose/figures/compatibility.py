@@ -17,7 +17,7 @@ _CELL_IN = 0.2
 def compatibility(
     ok: np.ndarray, tried: np.ndarray, backbones: Sequence[str], decoders: Sequence[str], path: str | Path, title: str
 ) -> None:
-    """Write a picture of the pairs, a row a backbone and a column a decoder.
+    """Write a picture of the pairs, a row per backbone and a column per decoder.
 
     ok, tried: (backbones, decoders), for how many tasks a pair fits together, and of how many. Where it is some of them
     only, the cell shows how many.

@@ -1,4 +1,4 @@
-"""What a model takes for what: the confusion matrix as shares of each true class, with counts and a score a class."""
+"""What a model takes for what: the confusion matrix as shares of each true class, with counts and a score per class."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from geocompose.figures.style import INK, canvas
 from geocompose.scores import from_confusion
 
-# From so many classes on, cells show the percentage without the count, and then nothing but their colour.
+# Above so many classes, cells show the percentage without the count, and then nothing but their colour.
 _COUNTS_UP_TO, _NUMBERS_UP_TO = 9, 24
 
 
@@ -35,6 +35,7 @@ def confusion(
     assert matrix.shape == (num_classes, num_classes), f"{matrix.shape} for {num_classes} classes"
     labelled = matrix.sum(axis=1)
     shares = 100 * matrix / np.maximum(labelled, 1)[:, None]
+    # All cells together are 7 inches wide at most, a page's width; each is large enough for its text or colour.
     cell_in = max(0.24, min(0.85, 7.0 / num_classes))
     longest = max(len(name) for name in class_names)
     side_in = cell_in * num_classes

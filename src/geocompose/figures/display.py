@@ -17,7 +17,7 @@ def display_image(raw: np.ndarray, band_names: Sequence[str], valid: np.ndarray 
     stretched from its 2nd to its 98th percentile.
 
     raw: (C, H, W) in any units.
-    band_names: one a band, in any of the vocabulary's spellings.
+    band_names: one per band, in any of the vocabulary's spellings.
     valid: (H, W), False where a pixel holds no data; NaN and infinite pixels never count.
     """
     assert len(band_names) == len(raw), f"{len(band_names)} names for {len(raw)} bands"

@@ -28,7 +28,7 @@ def learning_curves(
 ) -> None:
     """Write a picture of the losses and of the validation's scores over the epochs, the best epoch marked.
 
-    rows: one mapping an epoch, with `epoch`, `train/loss`, `val/loss`, and scores such as `val/mIoU`; a value may be
+    rows: one mapping per epoch, with `epoch`, `train/loss`, `val/loss`, and scores such as `val/mIoU`; a value may be
         missing or None where nothing was measured.
     best_epoch: the epoch whose weights were kept, counted as in `rows`; None marks nothing.
     selection: name of the score that chose it; other scores are drawn where they share its scale.

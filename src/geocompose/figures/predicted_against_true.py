@@ -27,7 +27,7 @@ def predicted_against_true(
     scores: Sequence[Mapping[str, float]],
     what: str,
 ) -> None:
-    """Write a picture with one panel a variable; both axes show the same range, in the variable's unit.
+    """Write a picture with one panel per variable; both axes show the same range, in the variable's unit.
 
     truth, prediction: (n, variables); a place whose truth is NaN is left out.
     scores: for each variable RMSE and R2 of the whole split, which are written into its panel.
@@ -60,6 +60,7 @@ def _draw(figure: Figure, axes: Axes, truth: np.ndarray, prediction: np.ndarray,
     low, high = _range(truth, prediction)
     axes.plot([low, high], [low, high], color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=3)
     if len(truth) <= _POINTS_UP_TO:
+        # Opacity falls with the number of points, so that a thousand still show where most of them lie.
         faint = max(0.15, min(0.8, 60 / len(truth) ** 0.75))
         axes.scatter(truth, prediction, s=9, color=unit(_POINT), alpha=faint, linewidths=0, zorder=2)
     else:
@@ -75,7 +76,8 @@ def _draw(figure: Figure, axes: Axes, truth: np.ndarray, prediction: np.ndarray,
 
 
 def _range(truth: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:
-    """Return what the axes show: all the truth, and the predictions but a few strays."""
+    """Return what the axes show: all the truth, and all predictions but a few far-off ones."""
+    # One prediction in a thousand may lie outside at each end: a single one must not shrink all others to a dot.
     low = min(truth.min(), np.quantile(prediction, 0.001))
     high = max(truth.max(), np.quantile(prediction, 0.999))
     room = 0.03 * (high - low) or max(1e-6, 0.05 * abs(high))

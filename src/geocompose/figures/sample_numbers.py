@@ -22,9 +22,9 @@ class NumberSample(TypedDict):
 
 
 def sample_numbers(samples: Sequence[NumberSample], variable: str, path: str | Path) -> None:
-    """Write a picture with one row a sample; labels and predictions share a scale, errors one that is white at 0.
+    """Write a picture with one row per sample; labels and predictions share a scale, errors one that is white at 0.
 
-    Pixels without label are hatched in the label and in the error.
+    Pixels without a label are hatched in the label and in the error.
     """
     assert samples, "no sample to draw"
     labels = np.concatenate([sample["label"].ravel() for sample in samples])
@@ -69,9 +69,10 @@ def sample_numbers(samples: Sequence[NumberSample], variable: str, path: str | P
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:
-    """Return the range of what is known, without a few strays; from 0 to 1 where nothing is."""
+    """Return the range of what is known, without a few outliers; from 0 to 1 where nothing is known."""
     known = values[~np.isnan(values)]
     if not known.size:
         return 0.0, 1.0
+    # Two in a thousand at each end may be clipped: one outlier would leave all others one colour.
     low, high = np.quantile(known, [0.002, 0.998])
     return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)

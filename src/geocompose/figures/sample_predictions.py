@@ -29,7 +29,7 @@ class Sample(TypedDict):
 def sample_predictions(
     samples: Sequence[Sample], class_names: Sequence[str], ignore_index: int, path: str | Path
 ) -> None:
-    """Write a picture with one row a sample; beside each stands which share of its labelled pixels is right.
+    """Write a picture with one row per sample; beside each is the share of its labelled pixels that is right.
 
     Pixels whose label is `ignore_index` are hatched in the label and in the difference.
     """

@@ -68,7 +68,7 @@ def paint(classes: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
 
 
 def class_legend(class_names: Sequence[str]) -> list[Patch]:
-    """Return one legend entry a class, in order."""
+    """Return one legend entry per class, in order."""
     return [
         Patch(facecolor=unit(colour), edgecolor="none", label=name)
         for name, colour in zip(class_names, class_colours(class_names), strict=True)

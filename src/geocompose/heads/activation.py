@@ -15,7 +15,7 @@ def activation(given: str | type | Module | None) -> nn.Module:
     Nothing but the class's constructor is called. null is the identity.
 
     Raises:
-        UserError: there is no such class, it is no torch module, or it needs arguments.
+        UserError: there is no such class, it is not a torch module, or it needs arguments.
     """
     if given is None:
         return nn.Identity()
@@ -23,7 +23,7 @@ def activation(given: str | type | Module | None) -> nn.Module:
         return given
     found = _find(given) if isinstance(given, str) else given
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise UserError(f"head.final_act is the class of a torch module, such as torch.nn.Sigmoid; {given!r} is none.")
+        raise UserError(f"head.final_act is the class of a torch module, such as torch.nn.Sigmoid; {given!r} is not.")
     needed = [
         parameter.name
         for parameter in inspect.signature(found).parameters.values()

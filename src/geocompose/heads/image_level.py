@@ -40,8 +40,10 @@ class ImageLevelHead(nn.Module):
         """Return outputs (B, num_outputs) of a map (B, in_dim, h, w), tokens (B, N, in_dim) or a vector (B, in_dim).
 
         Raises:
-            UserError: it is none of them.
+            UserError: it is of another shape.
         """
+        # The mean before the layers: one prediction, of the image's mean feature. After: the mean of a prediction at
+        # each position. Without hidden layers and dropout both are the same, since a linear layer is.
         positions = self._positions(decoded)
         if self.linear_after_pool:
             return self.head(positions.mean(dim=1))
@@ -50,7 +52,7 @@ class ImageLevelHead(nn.Module):
     def _positions(self, decoded: Tensor) -> Tensor:
         """Return vectors (B, positions, in_dim)."""
         if decoded.ndim == 4 and decoded.shape[1] == self.in_dim:
-            return decoded.flatten(2).transpose(1, 2)
+            return decoded.flatten(2).transpose(1, 2)  # cells row by row
         if decoded.ndim == 3 and decoded.shape[2] == self.in_dim:
             return decoded
         if decoded.ndim == 2 and decoded.shape[1] == self.in_dim:

@@ -18,6 +18,7 @@ class PixelShuffleUpscale(nn.Module):
     def __init__(self, channels: int, *, batch_norm: bool = True) -> None:
         """Take the width."""
         super().__init__()
+        # Pixel shuffle lays 4 channels of a cell out as 2 x 2 cells of one channel: 4 C channels stay C.
         self.conv = nn.Conv2d(channels, 4 * channels, 3, padding=1)
         self.upscale = nn.PixelShuffle(2)
         self.bn = nn.BatchNorm2d(channels) if batch_norm else nn.Identity()
@@ -29,7 +30,7 @@ class PixelShuffleUpscale(nn.Module):
 
 
 class RegressionHead(nn.Module):
-    """Optional learned upscaling and 3 x 3 convolutions, dropout of whole channels, and a 1 x 1 convolution to the outputs."""
+    """Optional learned upscaling and 3 x 3 convolutions, dropout of channels, a 1 x 1 convolution to the outputs."""
 
     # `Module` by its bare name: the configuration's schema is read from this signature.
     def __init__(
@@ -50,7 +51,7 @@ class RegressionHead(nn.Module):
             that; none where null. batch_norm: batch norm in all of these. dropout: before the last, 0 to below 1.
 
         Raises:
-            UserError: a number is out of range, or `final_act` is no activation.
+            UserError: a number is out of range, or `final_act` is not an activation.
         """
         super().__init__()
         whole_number("RegressionHead: num_outputs", num_outputs, 1)
@@ -75,6 +76,6 @@ class RegressionHead(nn.Module):
 
 
 def _block(width: int, wanted: int, batch_norm: bool) -> nn.Sequential:
-    # Batch norm has a bias of its own.
+    # Batch norm subtracts the mean, and with it any bias before it; it has one of its own.
     norm = nn.BatchNorm2d(wanted) if batch_norm else nn.Identity()
     return nn.Sequential(nn.Conv2d(width, wanted, 3, padding=1, bias=not batch_norm), norm, nn.ReLU())

@@ -60,7 +60,7 @@ class AggregateTokens(Neck):
         """Return a vector (B, C) for each chosen feature.
 
         Raises:
-            UserError: a feature is neither tokens nor a map, a map has no class token, or there is no such token.
+            UserError: a feature is neither tokens nor a map, a map is asked for a class token, or no such token.
         """
         return [self._pool(self._tokens(features[index], self.channel_list[index])) for index in self.indices]
 
@@ -76,7 +76,7 @@ class AggregateTokens(Neck):
                     f"{tuple(feature.shape)} has none. Put this neck before ReshapeTokensToImage, or pool by mean, max "
                     "or min."
                 )
-            return feature.flatten(2).transpose(1, 2)
+            return feature.flatten(2).transpose(1, 2)  # (B, C, h, w) to (B, h * w, C), row by row
         raise UserError(
             f"AggregateTokens takes tokens (batch, tokens, {width}) or a map (batch, {width}, rows, columns); got a "
             f"feature of shape {tuple(feature.shape)}. Maps with channels last need PermuteDims with new_order [0, 3, "
@@ -90,11 +90,13 @@ class AggregateTokens(Neck):
             return tokens_bnd.amax(dim=1)
         if self.pooling == "min":
             return tokens_bnd.amin(dim=1)
+        # The number of tokens follows from the image, so that it is known only here. `cls` is the first by convention.
         number = 0 if self.pooling == "cls" else int(self.pooling)
         count = tokens_bnd.shape[1]
         if not -count <= number < count:
             raise UserError(
-                f"AggregateTokens: pooling={number} is no token of {count}: 0 to {count - 1}, or -{count} to -1."
+                f"AggregateTokens: pooling={number} is not a token of {count}: they go from 0 to {count - 1}, "
+                f"or -{count} to -1."
             )
         return tokens_bnd[:, number]
 

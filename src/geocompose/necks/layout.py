@@ -66,7 +66,7 @@ class ReshapeTokensToImage(Neck):
         """Return the maps of token features.
 
         Raises:
-            UserError: a feature is no token sequence, or its tokens don't form the grid of this image.
+            UserError: a feature is not a token sequence, or its tokens don't form the grid of this image.
         """
         return [
             self._reshape(feature, image_size) if place in self.places else feature
@@ -85,27 +85,30 @@ class ReshapeTokensToImage(Neck):
         patches = tokens_bnd[:, self.num_prefix_tokens :]
         batch, count, width = patches.shape
         rows, columns = self._grid(count, image_size)
+        # Tokens come frame by frame, row by row; frames then go before channels: the first C channels are frame 1's.
         maps = patches.reshape(batch, self.effective_time_dim, rows, columns, width)
         return maps.permute(0, 1, 4, 2, 3).reshape(batch, self.effective_time_dim * width, rows, columns)
 
     def _grid(self, count: int, image_size: tuple[int, int] | None) -> tuple[int, int]:
         a_frame, rest = divmod(count, self.effective_time_dim)
+        # Cells are square, so rows / columns = height / width, and rows * columns = tokens; so rows is the root of
+        # tokens * height / width. The check below catches what rounding hides.
         if image_size is not None:
             rows = round(math.sqrt(a_frame * image_size[0] / image_size[1]))
         else:
             rows = self.h or math.isqrt(a_frame)
         columns = a_frame // rows if rows else 0
-        # Cells are square: where rows and columns don't have the image's proportions, the map would be scrambled. An
-        # image of unknown size is square, unless h says otherwise.
+        # With other proportions than the image's the map would be scrambled without an error. An image of unknown size
+        # is square, unless h says otherwise.
         height, width = image_size or ((1, 1) if self.h is None else (rows, columns))
         in_shape = rows * width == columns * height
         if rest or not rows or rows * columns != a_frame or not in_shape:
             of = "a square image" if self.h is None else f"{self.h} rows (h)"
             of = f"an image of {image_size[0]} x {image_size[1]} pixels" if image_size else of
             raise UserError(
-                f"ReshapeTokensToImage: {count} tokens in {self.effective_time_dim} frame(s) form no grid of {of}. "
-                f"Check effective_time_dim (the backbone's frames), the prefix tokens (now {self.num_prefix_tokens}) "
-                "and, without an image's size, h."
+                f"ReshapeTokensToImage: {count} tokens in {self.effective_time_dim} frame(s) don't form a grid of "
+                f"{of}. Check effective_time_dim (the backbone's frames), the prefix tokens (now "
+                f"{self.num_prefix_tokens}) and, without an image's size, h."
             )
         return rows, columns
 
@@ -120,7 +123,7 @@ class PermuteDims(Neck):
         indices: the features that are reordered, where others stay as they are; null: all.
 
         Raises:
-            UserError: `new_order` is no permutation, or there is no such feature.
+            UserError: `new_order` is not a permutation, or there is no such feature.
         """
         super().__init__(channel_list)
         self.places = _places("PermuteDims", indices, len(channel_list))
@@ -154,7 +157,7 @@ class PermuteDims(Neck):
 
 @NECK_REGISTRY.register
 class FlattenMapsToTokens(Neck):
-    """Maps (B, C, h, w) become tokens (B, h * w, C), row by row, for decoders that read tokens. Tokens stay as they are."""
+    """Maps (B, C, h, w) become tokens (B, h * w, C), row by row; tokens stay as they are."""
 
     def process_channel_list(self, channel_list: list[int]) -> list[int]:
         """Return the widths as they are."""
@@ -176,7 +179,7 @@ class FlattenMapsToTokens(Neck):
 
 
 def _places(neck: str, indices: list[int] | None, count: int) -> list[int]:
-    """Return the places of the features that a neck changes, from 0 on."""
+    """Return the places of the features that a neck changes, counted from 0, for negative indices too."""
     if indices is None:
         return list(range(count))
     return [index % count for index in layer_indices(neck, indices, count)]

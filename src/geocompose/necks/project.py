@@ -15,10 +15,10 @@ class ProjectChannels(Neck):
     def __init__(self, channel_list: list[int], channels: int | list[int]) -> None:
         """Take the incoming widths and the outgoing ones.
 
-        channels: one width for all maps, or a list of one a map.
+        channels: one width for all maps, or a list of one per map.
 
         Raises:
-            UserError: a width is below 1, or there is not one a map.
+            UserError: a width is below 1, or there is not one per map.
         """
         super().__init__(channel_list)
         if isinstance(channels, int):
@@ -27,7 +27,7 @@ class ProjectChannels(Neck):
             self.channels = whole_numbers("ProjectChannels: channels", channels, 1, example="256, or [64, 128]")
         if len(self.channels) != len(channel_list):
             raise UserError(
-                f"ProjectChannels: channels is one width, or a list of one a feature: {len(channel_list)} here, got "
+                f"ProjectChannels: channels is one width, or a list of one per feature: {len(channel_list)} here, got "
                 f"{self.channels}."
             )
         self.projections = nn.ModuleList(

@@ -21,25 +21,24 @@ class LearnedInterpolateToPyramidal(Neck):
     """
 
     def __init__(self, channel_list: list[int], exponents: list[int] | None = None) -> None:
-        """Take the incoming widths, one a level.
+        """Take the incoming widths, one per level.
 
-        exponents: each map is enlarged 2^exponent times; below 0 it is max-pooled, at 0 it stays. One a map; null:
+        exponents: each map is enlarged 2^exponent times; below 0 it is max-pooled, at 0 it stays. One per map; null:
             n-2, ..., 1, 0, -1.
 
         Raises:
-            UserError: a width can't be halved as often as its map is doubled, or there is not one exponent a map.
+            UserError: a width can't be halved as often as its map is doubled, or there is not one exponent per map.
         """
         super().__init__(channel_list)
         count = len(channel_list)
         self.of_one_scale = exponents is None
         self.exponents = _one_each("LearnedInterpolateToPyramidal", exponents, count)
         if exponents is None:
+            # n-2, ..., 0, -1: the last map alone is coarser than what comes, as in ViTDet (x4, x2, x1, x1/2).
             self.exponents = list(range(count - 2, -2, -1)) if count > 1 else [0] * count
         for level, (width, times) in enumerate(zip(channel_list, self.exponents, strict=True)):
             if times > 0 and width % 2**times:
-                narrowed = [
-                    _up_to(width, 2 ** max(0, e)) for width, e in zip(channel_list, self.exponents, strict=True)
-                ]
+                narrowed = [up_to(width, 2 ** max(0, e)) for width, e in zip(channel_list, self.exponents, strict=True)]
                 raise UserError(
                     f"LearnedInterpolateToPyramidal: {count} features make a pyramid whose level {level} is enlarged "
                     f"{2**times} times and {2**times} times as narrow, so its width must be a multiple of {2**times}; "
@@ -70,6 +69,8 @@ def _resampled(width: int, times: int) -> nn.Module:
     """Return what doubles a map `times` times, or halves it so often where that is below 0."""
     if times < 1:
         return nn.Identity() if times == 0 else nn.MaxPool2d(kernel_size=2**-times, stride=2**-times)
+    # A 2 x 2 kernel at stride 2 writes each output cell once: no overlap, no checkerboard. Norm and activation stand
+    # between two of them and not after the last, as in the weights of TerraTorch's users.
     layers: list[nn.Module] = []
     for _ in range(times):
         if layers:
@@ -81,7 +82,7 @@ def _resampled(width: int, times: int) -> nn.Module:
 
 @NECK_REGISTRY.register
 class InterpolateToPyramidal(Neck):
-    """n maps of one resolution become a pyramid by plain interpolation: factors 2^n, ..., 4, 2 for a `scale_factor` of 2."""
+    """n maps of one resolution become a pyramid by interpolation: factors 2^n, ..., 4, 2 for a `scale_factor` of 2."""
 
     def __init__(
         self,
@@ -93,10 +94,10 @@ class InterpolateToPyramidal(Neck):
         """Take the incoming widths, the factor between levels and the interpolation.
 
         mode: `nearest`, `nearest-exact`, `bilinear`, `bicubic` or `area`. exponents: each map is enlarged
-            scale_factor^exponent times (below 0: reduced). One a map; null: n, ..., 2, 1.
+            scale_factor^exponent times (below 0: reduced). One per map; null: n, ..., 2, 1.
 
         Raises:
-            UserError: the factor is below 2, there is no such interpolation, or there is not one exponent a map.
+            UserError: the factor is below 2, there is no such interpolation, or there is not one exponent per map.
         """
         super().__init__(channel_list)
         self.scale_factor = whole_number("InterpolateToPyramidal: scale_factor", scale_factor, 2)
@@ -136,10 +137,10 @@ class MaxpoolToPyramidal(Neck):
         """Take the incoming widths and the factor between levels.
 
         exponents: each map is reduced to kernel_size^exponent of its rows and columns, so that they are 0 or less. One
-            a map; null: 0, -1, ..., 1-n.
+            per map; null: 0, -1, ..., 1-n.
 
         Raises:
-            UserError: the factor is below 2, or there is not one exponent of 0 or less a map.
+            UserError: the factor is below 2, or there is not one exponent of 0 or less per map.
         """
         super().__init__(channel_list)
         self.kernel_size = whole_number("MaxpoolToPyramidal: kernel_size", kernel_size, 2)
@@ -162,6 +163,7 @@ class MaxpoolToPyramidal(Neck):
         _check_scales(type(self).__name__, features, of_one_scale=self.of_one_scale)
         levels = []
         for feature, exponent in zip(features, self.exponents, strict=True):
+            # One pooling by k^n is n poolings by k: a maximum of maxima.
             window = self.kernel_size**-exponent
             _check_room(type(self).__name__, feature, window)
             levels.append(F.max_pool2d(feature, kernel_size=window) if exponent else feature)
@@ -169,20 +171,21 @@ class MaxpoolToPyramidal(Neck):
 
 
 def _one_each(neck: str, exponents: list[int] | None, count: int) -> list[int]:
-    """Return the exponents that a user wrote as a list of plain numbers; an empty one where there are none.
+    """Return the exponents that a user wrote as a list of plain numbers; an empty list for null.
 
     Raises:
-        UserError: they are no list of whole numbers, one a feature.
+        UserError: they are not a list of whole numbers, one per feature.
     """
     if exponents is None:
         return []
     given = whole_numbers(f"{neck}: exponents", exponents, example="[2, 1, 0, -1]")
     if len(given) != count:
-        raise UserError(f"{neck}: exponents has one number a feature: {count} here, got {given}. Or null.")
+        raise UserError(f"{neck}: exponents has one number per feature: {count} here, got {given}. Or null.")
     return given
 
 
-def _up_to(width: int, multiple: int) -> int:
+def up_to(width: int, multiple: int) -> int:
+    """Return the least multiple of `multiple` that is `width` or more."""
     return -(-width // multiple) * multiple
 
 

@@ -10,7 +10,7 @@ from geocompose.registry import NECK_REGISTRY
 
 
 def evenly_spaced(depth: int, count: int) -> list[int]:
-    """Return `count` layers of `depth`, evenly spaced and ending in the last: 2, 5, 8, 11 of 12; some twice of fewer."""
+    """Return `count` of `depth` layers, evenly spaced and ending in the last: 2, 5, 8, 11 of 12; some twice of few."""
     return [max(0, round((step + 1) * depth / count) - 1) for step in range(count)]
 
 
@@ -18,7 +18,7 @@ def layer_indices(neck: str, indices: object, count: int) -> list[int]:
     """Return the indices, written by a user, of some of `count` features as a list; negative ones stay negative.
 
     Raises:
-        UserError: they are no list of whole numbers, there is none, or one is out of range.
+        UserError: they are not a list of whole numbers, the list is empty, or one is out of range.
     """
     chosen = whole_numbers(f"{neck}: indices", indices, example="[-1]")
     if not chosen or any(not -count <= index < count for index in chosen):
@@ -41,7 +41,7 @@ class SelectIndices(Neck):
         """Take the incoming widths and the indices.
 
         Raises:
-            UserError: an index is out of range, or there is none.
+            UserError: an index is out of range, or the list is empty.
         """
         super().__init__(channel_list)
         self.indices = layer_indices("SelectIndices", indices, len(channel_list))

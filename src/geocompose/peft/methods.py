@@ -1,4 +1,4 @@
-"""How a backbone learns: all of it, none of it, or by small parts that are added to it. The options of the group `peft`."""
+"""How a backbone learns: all of it, none of it, or by small parts added to it. The options of the group `peft`."""
 
 import dataclasses
 import importlib
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from geocompose.arguments import plain
 from geocompose.errors import UserError, at_least, choices
 from geocompose.models.freezing import adapter_parameters
 from geocompose.peft.qkv import split_qkv
@@ -26,7 +27,7 @@ OF_LANGUAGE_MODELS = (
 class PeftMethod(Protocol):
     """What the factory asks of a method."""
 
-    freezes: bool  # whether the backbone's own parameters stop to learn
+    freezes: bool  # whether the backbone's own parameters stop learning
 
     def adapt(self, backbone: nn.Module) -> nn.Module:
         """Return the backbone as the method changes it; the one given may be changed."""
@@ -84,7 +85,7 @@ class Lora:
         """Return the backbone within PEFT's model.
 
         Raises:
-            UserError: numbers out of range, targets that are not there, or an argument that LoraConfig does not have.
+            UserError: numbers out of range, targets that are not there, or an argument that LoraConfig doesn't have.
         """
         _refuse_adapted(backbone)
         at_least("peft.r", self.r, 1)
@@ -140,7 +141,7 @@ class Peft:
             )
         if not isinstance(kwargs, Mapping):
             raise UserError(f"peft_config: peft_config_kwargs is a mapping, such as {{r: 16}}; got {kwargs!r}.")
-        return cls(config["method"], replace_qkv, {key: _plain(value) for key, value in kwargs.items()})
+        return cls(config["method"], replace_qkv, {key: plain(value) for key, value in kwargs.items()})
 
     def adapt(self, backbone: nn.Module) -> nn.Module:
         """Return the backbone within PEFT's model, whose state dict has the prefix `base_model.model.`.
@@ -194,7 +195,7 @@ def peft_method(given: object) -> PeftMethod:
     """Return the method that `build_model(peft_config=...)` means: null, TerraTorch's mapping, or an option of ours.
 
     Raises:
-        UserError: it is none of them.
+        UserError: it is something else.
     """
     if given is None:
         return FullFineTuning()
@@ -209,7 +210,7 @@ def peft_method(given: object) -> PeftMethod:
 
 
 def _refuse_adapted(backbone: nn.Module) -> None:
-    """Refuse a finished module that an earlier build has adapted: adapters of adapters are nobody's wish.
+    """Refuse a finished module that an earlier build has adapted: adapters of adapters are a mistake.
 
     Raises:
         UserError: says what to give instead.
@@ -219,15 +220,6 @@ def _refuse_adapted(backbone: nn.Module) -> None:
             "The backbone holds PEFT's adapters already. Give one without them, or leave peft_config null to use it as "
             "it is."
         )
-
-
-def _plain(value: Any) -> Any:
-    """Return lists for sequences that a configuration library made."""
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        return value
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value]
 
 
 def _say(name: str, adapted: nn.Module) -> None:

@@ -36,10 +36,12 @@ class SplitQkv(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The three matrices as one, adapted as they are, for attention that multiplies by it itself (Swin V2, BEiT, EVA, torchvision's Swin).
+        """The three matrices as one, with their adapters, for attention that multiplies by it itself.
+
+        Swin V2, BEiT, EVA and torchvision's Swin do.
 
         Raises:
-            UserError: an adapter that is no sum of matrices, such as DoRA's or one with dropout.
+            UserError: an adapter that doesn't add a matrix, such as DoRA's or one with dropout.
         """
         return torch.cat([_adapted_matrix(part) for part in (self.q_linear, self.k_linear, self.v_linear)])
 
@@ -85,7 +87,7 @@ def split_qkv(backbone: nn.Module, suffix: str) -> list[str]:
     """Split every fused layer whose name ends in `suffix`, in place; return their names.
 
     Raises:
-        UserError: there is none; names the nearest.
+        UserError: there isn't one; names the nearest.
     """
     found = fused_layers(backbone, suffix)
     if not found:
@@ -93,7 +95,7 @@ def split_qkv(backbone: nn.Module, suffix: str) -> list[str]:
             {name.rpartition(".")[2] for name, part in backbone.named_modules() if isinstance(part, nn.Linear)}
         )
         raise UserError(
-            f"replace_qkv={suffix} ends the name of no linear layer with queries, keys and values in one. "
+            f"replace_qkv={suffix} doesn't end the name of a linear layer with queries, keys and values in one. "
             f"{choices(suffix, there)}"
         )
     for name in found:

@@ -1,4 +1,4 @@
-"""What a method adapts: modules by the role that they have in a family of backbones, or by a pattern that somebody wrote."""
+"""What a method adapts: modules by their role in a family of backbones, or by a pattern that a user wrote."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from geocompose.backbones.fusion.backbone import FusionBackbone
 from geocompose.errors import UserError, nearest
 from geocompose.peft.qkv import fused_layers, split_qkv
 
-# How layers of attention and of the feed-forward part are called by those who publish backbones.
+# Names of the layers of attention and of the feed-forward part in timm, torchvision, transformers and torchgeo.
 QUERY = ("q_linear", "q_proj", "query", "to_q", "q")
 VALUE = ("v_linear", "v_proj", "value", "to_v", "v")
 FEED_FORWARD = ("fc1", "fc2", "fc1_g", "fc1_x", "w1", "w2", "w3", "w12")
@@ -107,7 +107,7 @@ def _check_expression(backbone: nn.Module, argument: str, pattern: str, before: 
     try:
         matches = any(re.fullmatch(f"{before}(?:{pattern})", name) for name, _ in backbone.named_modules() if name)
     except re.error as error:
-        raise UserError(f"{argument}={pattern!r} is no regular expression: {error}.") from error
+        raise UserError(f"{argument}={pattern!r} is not a regular expression: {error}.") from error
     if not matches:
         raise UserError(f"{argument}={pattern!r} is a pattern that matches no module. There are {_kinds(backbone)}.")
 

@@ -1,4 +1,4 @@
-"""Neck planning: what a user may ask for, and the necks that lead from a backbone's features to what a decoder reads."""
+"""Neck planning: what a user may ask for, and the necks between a backbone's features and what a decoder reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ class AutoNecks:
     pyramid: Literal["learned", "interpolated", "pooled"] = "learned"
 
     def __post_init__(self) -> None:
-        """Refuse what is no way to make a pyramid.
+        """Refuse what is not a way to make a pyramid.
 
         Raises:
             UserError: names the nearest.
@@ -88,7 +88,7 @@ def plan(
     maps_by_default: bool,
     auxiliary: Sequence[Needs] = (),
 ) -> list[NeckConfig]:
-    """Return the necks between features and decoder, as the list that one could have written by hand.
+    """Return the necks between features and decoder, as the list that a user could have written by hand.
 
     maps_by_default: without necks, the backbone's tokens become maps (Prithvi's do). auxiliary: the needs of the
     auxiliary decoders, which read what the main one gets: if one of them reads more than the last feature, all go on.

@@ -1,10 +1,11 @@
-"""The necks of a plan: from the levels chosen for a decoder to the list that one could have written by hand."""
+"""The necks of a plan: from the levels chosen for a decoder to the list that a user could have written by hand."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from geocompose.contracts.features import FeatureSpec
 from geocompose.contracts.needs import Needs
+from geocompose.necks.pyramid import up_to
 from geocompose.planning.levels import chosen_levels
 
 NeckConfig = dict[str, Any]
@@ -29,11 +30,13 @@ def planned_necks(specs: Sequence[FeatureSpec], needs: Needs, pyramid: Pyramid) 
     if not _has_places(given):
         return necks
     necks += to_maps(given)
+    # Tokens of several frames become one map with the frames' channels side by side (ReshapeTokensToImage).
     widths = [spec.channels * spec.num_frames for spec in given]
     exponents = [level.exponent for level in levels]
     resampling = _resampling(exponents, pyramid)
     if resampling and resampling["name"] == "LearnedInterpolateToPyramidal":
-        halved = [_up_to(width, 2 ** max(0, exponent)) for width, exponent in zip(widths, exponents, strict=True)]
+        # It halves the width with each doubling: widths are first raised to what can be halved so often.
+        halved = [up_to(width, 2 ** max(0, exponent)) for width, exponent in zip(widths, exponents, strict=True)]
         necks += _projection(widths, halved)
         widths = [width >> max(0, exponent) for width, exponent in zip(halved, exponents, strict=True)]
     if resampling:
@@ -54,6 +57,7 @@ def _selection(layers: list[int], count: int) -> list[NeckConfig]:
 def to_maps(specs: Sequence[FeatureSpec]) -> list[NeckConfig]:
     """Return the necks that make maps (B, C, h, w) of features of any layout but vectors."""
     necks: list[NeckConfig] = []
+    # Tokens with other prefix tokens, or of other frames, need a neck of their own.
     kinds: dict[tuple[int, int], list[int]] = {}
     for index, spec in enumerate(specs):
         if spec.layout == "tokens":
@@ -67,6 +71,7 @@ def to_maps(specs: Sequence[FeatureSpec]) -> list[NeckConfig]:
         if len(kinds) > 1 or (frames > 1 and len(places) < len(specs)):  # otherwise maps go through as they are
             neck["indices"] = places
         necks.append(neck)
+    # NHWC to NCHW: dimensions 0 (images), 3 (channels), 1 (rows), 2 (columns).
     last = [index for index, spec in enumerate(specs) if spec.layout == "NHWC"]
     if last:
         neck = {"name": "PermuteDims", "new_order": [0, 3, 1, 2]}
@@ -75,11 +80,12 @@ def to_maps(specs: Sequence[FeatureSpec]) -> list[NeckConfig]:
 
 
 def _other_layout(specs: Sequence[FeatureSpec], needs: Needs) -> list[NeckConfig]:
-    """Return the necks for a decoder that reads no maps with channels first."""
+    """Return the necks for a decoder that doesn't read maps with channels first."""
     if all(spec.layout in needs.layouts for spec in specs):
         return []
     if "tokens" in needs.layouts:
         places = [index for index, spec in enumerate(specs) if spec.layout == "NHWC"]
+        # Tokens stay tokens here, so only maps with channels last are made maps: a 1-channel map stands for the others.
         maps = to_maps([spec if index in places else FeatureSpec(1, 1) for index, spec in enumerate(specs)])
         return [*maps, {"name": "FlattenMapsToTokens"}]
     if "NHWC" in needs.layouts:
@@ -89,6 +95,7 @@ def _other_layout(specs: Sequence[FeatureSpec], needs: Needs) -> list[NeckConfig
 
 def _resampling(exponents: list[int], pyramid: Pyramid) -> NeckConfig | None:
     """Return the neck that enlarges each map 2^exponent times, or None where none changes."""
+    # A neck that makes the wanted pyramid without `exponents` is written without: that is how a user would write it.
     count = len(exponents)
     if not any(exponents):
         return None
@@ -108,7 +115,7 @@ def _read_widths(widths: list[int], needs: Needs) -> list[int]:
     """Return the least wider widths that the decoder reads; the usual one where they have to be equal and are not."""
     if needs.equal_widths and len(set(widths)) > 1:
         widths = [min(max(widths), USUAL_WIDTH)] * len(widths)
-    return [_up_to(max(width, needs.least_width), needs.width_multiple) for width in widths]
+    return [up_to(max(width, needs.least_width), needs.width_multiple) for width in widths]
 
 
 def _projection(widths: list[int], wanted: list[int]) -> list[NeckConfig]:
@@ -119,7 +126,3 @@ def _projection(widths: list[int], wanted: list[int]) -> list[NeckConfig]:
 
 def _input_levels(needs: Needs) -> list[NeckConfig]:
     return [{"name": "AddInputLevel"} for _ in range(needs.skips)]
-
-
-def _up_to(width: int, multiple: int) -> int:
-    return -(-width // multiple) * multiple

@@ -50,8 +50,8 @@ def lost_levels(
     """Return what is lost of features that a decoder skips, and the necks that save it; None where nothing is.
 
     What may be skipped without a loss is of the input's resolution, or of half of it where it is the second: smp's
-    encoders begin with these; or it is what a plan wouldn't read either. Elsewhere it is a level that somebody
-    selected, or that a neck learns. TerraTorch's own models are composed so, and load, which is why this is no refusal.
+    encoders begin with these; or it is what a plan wouldn't read either. Elsewhere it is a level that a user
+    selected, or that a neck learns. TerraTorch's own models are composed so, and load: hence no refusal.
     """
     places = [place for place in range(needs.skips) if specs[place].stride > 2**place]
     if not places:
@@ -81,7 +81,10 @@ def _problems(needs: Needs, specs: list[FeatureSpec], added: int) -> Iterator[st
         yield f"needs {least} features or more{skipped}, but gets {len(specs)}: {given}"
     if added > needs.skips and (needs.pyramid or needs.one_scale or needs.powers_of_two):
         skips = "none" if not needs.skips else f"{needs.skips} only"
-        yield f"would read a level of AddInputLevel, which holds nothing and is there to be skipped; it skips {skips}, and gets: {given}"
+        yield (
+            "would read a level of AddInputLevel, which holds nothing and is there to be skipped; it skips "
+            f"{skips}, and gets: {given}"
+        )
     read = specs[needs.skips :]
     strides = [spec.stride for spec in read]
     shown = f"levels at strides {_shown(specs)}{skipped}"
@@ -90,18 +93,25 @@ def _problems(needs: Needs, specs: list[FeatureSpec], added: int) -> Iterator[st
     if needs.one_scale and len(set(strides)) > 1:
         yield f"scales its features itself: they must have one resolution, but it gets {shown}"
     if needs.doubling and any(2 * fine != coarse for fine, coarse in pairwise(strides)):
-        yield f"doubles its way from the last feature to the finest: each must be half as fine as the one before, but it gets {shown}"
+        yield (
+            "doubles its way from the last feature to the finest: each must be half as fine as the one before, but it "
+            f"gets {shown}"
+        )
     if needs.powers_of_two and any(doublings_in(Fraction(stride) / Fraction(strides[0])) is None for stride in strides):
         yield f"halves and doubles its features: their strides must be powers of two of each other, but it gets {shown}"
     if needs.ratios and not any(Fraction(strides[0]) * ratio == strides[-1] for ratio in needs.ratios):
         times = " or ".join(map(str, needs.ratios))
-        yield f"joins its last feature to the first that it reads, which has to be {times} times as fine, but it gets {shown}"
+        yield (
+            f"joins its last feature to the first that it reads, which has to be {times} times as fine, but it gets "
+            f"{shown}"
+        )
     widths = [spec.channels for spec in read][-1 if needs.reads_one else 0 :]
     if needs.equal_widths and len(set(widths)) > 1:
         yield f"needs features of one width, but gets {widths} channels"
     if min(widths) < needs.least_width or any(width % needs.width_multiple for width in widths):
         multiple = f" in multiples of {needs.width_multiple}" if needs.width_multiple > 1 else ""
-        yield f"needs features of {max(needs.least_width, needs.width_multiple)} channels or more{multiple}, but gets {widths}"
+        least_width = max(needs.least_width, needs.width_multiple)
+        yield f"needs features of {least_width} channels or more{multiple}, but gets {widths}"
 
 
 def _shown(specs: Sequence[FeatureSpec]) -> list[float]:
@@ -150,7 +160,7 @@ def _advice(
 
 
 def unread_advice(choice: NeckChoice, *, declares: bool) -> str:
-    """Return what to do about a decoder that stopped at features which fit what it declares, if it declares anything."""
+    """Return what to do about a decoder that stopped at features which fit what it declares, if it declares any."""
     if not declares:
         return (
             "It declares nothing of what it reads, so every feature is handed to it as a map: give its class an "

@@ -11,9 +11,14 @@ from geocompose.contracts.features import FeatureSpec
 from geocompose.contracts.needs import Needs
 from geocompose.necks.select import evenly_spaced
 
-LEVELS = 4  # of a pyramid made of layers of one scale, as ViTDet and the published fine-tunings of ViTs have them
-FINE_ENOUGH = 4  # stride of a pyramid's finest level from which on further levels are added at the coarse end
-NEAR = 16  # the stride to which maps of several are brought that have to be of one: a ViT's usual patch
+# Levels of a pyramid that is made of layers of one scale: ViTDet (arXiv 2203.16527) and the published fine-tunings of
+# ViTs have four.
+LEVELS = 4
+# A pyramid whose finest level has this stride or less grows at its coarse end only. ResNets and Swin begin at stride 4;
+# one level finer has four times the cells.
+FINE_ENOUGH = 4
+# The stride to which maps of several strides are brought where a decoder needs one: a ViT's usual patch.
+NEAR = 16
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,9 @@ def chosen_levels(specs: Sequence[FeatureSpec], needs: Needs, *, only_pooled: bo
 
     specs: the backbone's features. only_pooled: no map is enlarged; levels that are missing are pooled from finer ones.
     """
+    # A vector has no place in a pyramid; it is read only where the backbone returns nothing else.
     candidates = [index for index, spec in enumerate(specs) if spec.layout != "vector"] or list(range(len(specs)))
+    # Fractions: a ViT's layers of stride 14, halved twice, are at 3.5, which stays exact.
     strides = {index: Fraction(specs[index].stride) for index in candidates}
     one_scale = len(set(strides.values())) == 1
     if needs.reads_one:
@@ -66,6 +73,8 @@ def _layers(candidates: list[int], needs: Needs, usual: int) -> list[int]:
 def _pyramid_of_layers(strides: dict[int, Fraction], count: int, *, only_pooled: bool) -> list[Level]:
     """Return a pyramid of layers that all have one stride: x4, x2, x1, x1/2 for four, never finer than the input."""
     layers, stride = list(strides), next(iter(strides.values()))
+    # How often the first map is doubled: twice for four levels, so that the last is halved once (ViTDet). Fewer times
+    # where the maps are fine already (stride below 4), or where a level would be finer than the image (stride < 1).
     finest = 0
     while not only_pooled and stride >= FINE_ENOUGH and finest < count - 2 and stride >= 2 ** (finest + 1):
         finest += 1
@@ -77,12 +86,14 @@ def _pyramid_of_levels(strides: dict[int, Fraction], needs: Needs, *, only_poole
     """Return a pyramid of features of several strides, finest first."""
     order = sorted(strides, key=lambda layer: strides[layer])
     coarsest = strides[order[-1]]
+    # Doubling can't join strides such as 8 and 12: only those that are the coarsest over a power of two stay.
     if needs.doubling or needs.powers_of_two:
         order = [layer for layer in order if doublings_in(coarsest / strides[layer]) is not None]
     if needs.doubling:
         levels = _chain({layer: strides[layer] for layer in order}, only_pooled=only_pooled)
     else:
         levels = [Level(layer) for layer in _at_most(order, strides, needs.most)]
+    # Where a decoder reads fewer, the finest go: the coarsest say most about what is in the image.
     levels = levels[-needs.most :] if needs.most is not None else levels
     while len(levels) < needs.levels:
         levels = _with_one_more(levels, strides, only_pooled=only_pooled)
@@ -94,6 +105,7 @@ def _at_most(order: list[int], strides: dict[int, Fraction], most: int | None) -
     if most is None or len(order) <= most:
         return order
     deepest = {strides[layer]: layer for layer in order}.values()
+    # Ascending worth: shallow layers of a stride that has a deeper one, then fine strides, then early layers.
     ranked = sorted(order, key=lambda layer: (layer in deepest, strides[layer], layer))
     return [layer for layer in order if layer in ranked[-most:]]
 
@@ -110,6 +122,7 @@ def _chain(strides: dict[int, Fraction], *, only_pooled: bool) -> list[Level]:
     while stride <= max(deepest):
         coarser = min(found for found in deepest if found >= stride)
         finer = max(found for found in deepest if found <= stride)
+        # The next coarser one, which is deeper, is enlarged; where nothing may be, the next finer one is pooled.
         source = finer if only_pooled else coarser
         exponent = doublings_in(source / stride)
         assert exponent is not None
@@ -119,10 +132,12 @@ def _chain(strides: dict[int, Fraction], *, only_pooled: bool) -> list[Level]:
 
 
 def _with_one_more(levels: list[Level], strides: dict[int, Fraction], *, only_pooled: bool) -> list[Level]:
-    """Return the levels with a finer or a coarser one, made of its neighbour or of a layer that nobody reads yet."""
+    """Return the levels with a finer or a coarser one, made of its neighbour or of a layer that is not read yet."""
     first, last = levels[0], levels[-1]
     used = {level.layer for level in levels}
+    # A finer level has half the stride of the first, which must not fall below FINE_ENOUGH.
     if strides[first.layer] / Fraction(2) ** first.exponent >= 2 * FINE_ENOUGH and not only_pooled:
+        # Made of the shallowest layer of this stride: one that is not read yet, or the first level's own.
         fresh = [layer for layer in strides if strides[layer] == strides[first.layer] and layer not in used]
         return [Level(min([*fresh, first.layer]), first.exponent + 1), *levels]
     alike = [layer for layer, stride in strides.items() if stride == strides[last.layer] and layer not in used]
@@ -140,6 +155,7 @@ def _joined(strides: dict[int, Fraction], ratios: tuple[int, ...], *, only_poole
         fitting = [layer for layer in order if strides[layer] * ratio == strides[last]]
         if fitting:
             return [Level(fitting[-1]), Level(last)]
+    # No two features are as far apart as the decoder wants: one of two is resampled, to the ratio that it likes best.
     wanted = doublings_in(Fraction(ratios[0]))
     assert wanted is not None, "a decoder joins features of which one is a power of two times as fine"
     if len(set(strides.values())) == 1:
@@ -151,6 +167,8 @@ def _joined(strides: dict[int, Fraction], ratios: tuple[int, ...], *, only_poole
         first = min(reversed(distances), key=lambda layer: (distances[layer], layer == last))
     power = doublings_in(strides[last] / strides[first])
     assert power is not None
+    # The first is doubled so often; where it can't be (nothing is enlarged, or it would be finer than the image), the
+    # last is halved as often instead, which gives the same ratio.
     doublings = wanted - power
     if doublings > 0 and (only_pooled or strides[first] < 2**doublings):
         return [Level(first), Level(last, -doublings)]
@@ -158,12 +176,14 @@ def _joined(strides: dict[int, Fraction], ratios: tuple[int, ...], *, only_poole
 
 
 def _brought_to_one(strides: dict[int, Fraction], needs: Needs, *, only_pooled: bool) -> list[Level]:
-    """Return features of several strides at one of these: that nearest to a ViT's, or the coarsest if nothing is enlarged."""
+    """Return features of several strides at one of these: near a ViT's, or the coarsest if nothing is enlarged."""
     order = sorted(strides, key=lambda layer: strides[layer])
     order = [layer for layer in order if doublings_in(strides[order[-1]] / strides[layer]) is not None]
     order = _at_most(order, strides, needs.layers or needs.most)
     coarsest = strides[order[-1]]
+    # The coarsest stride of 16 or less, as ViTs have it; the coarsest of all where each is above 16.
     target = coarsest if only_pooled else max((s for s in strides.values() if s <= NEAR), default=coarsest)
+    # Strides such as 8 and 12 can't be brought to each other: then all go to the coarsest, as `order` can.
     if doublings_in(coarsest / target) is None:
         target = coarsest
     chosen = [order[index] for index in evenly_spaced(len(order), max(needs.levels, needs.layers or len(order)))]
@@ -176,7 +196,8 @@ def _brought_to_one(strides: dict[int, Fraction], needs: Needs, *, only_pooled: 
 
 
 def doublings_in(ratio: Fraction) -> int | None:
-    """Return n of a ratio of 2^n, which may be below 0; None where it is no power of two."""
+    """Return n of a ratio of 2^n, which may be below 0; None where it is not a power of two."""
+    # A fraction in lowest terms is a power of two only if both terms are: numbers of one bit, x & (x - 1) = 0.
     top, bottom = ratio.numerator, ratio.denominator
     if top & (top - 1) or bottom & (bottom - 1):
         return None

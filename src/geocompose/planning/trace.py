@@ -34,7 +34,7 @@ def neck_name(neck: Any) -> str:
 def at_neck(position: int, name: str, *, written: bool) -> Iterator[None]:
     """Begin any message to the user with the neck that it is about, such as `neck.necks[1] (SelectIndices)`.
 
-    written: whether somebody wrote the list, so that the position says something.
+    written: whether a user wrote the list, so that the position says something.
     """
     try:
         yield

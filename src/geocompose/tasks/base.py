@@ -7,13 +7,13 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from geocompose.arguments import plain
 from geocompose.errors import UserError, choices
 from geocompose.imagery.coordinates import coordinates_of
 from geocompose.imagery.samples import Kind, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.scores import SCORES
 from geocompose.tasks.counting import TileCounts, count_tiles, is_labelled, labels, predicted
-from geocompose.tasks.losses import plain
 from geocompose.tasks.parameter_groups import parameter_groups
 from geocompose.tasks.schedule import MakeScheduler, lightning_schedule
 
@@ -119,7 +119,7 @@ class Task(lightning.LightningModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """Stop a run whose loss is no number any more, instead of selecting among meaningless epochs."""
+        """Stop a run whose loss is no longer a number, instead of selecting among meaningless epochs."""
         for name in ("train/loss", "train/loss_with_auxiliary"):
             loss = self.trainer.callback_metrics.get(name)
             if loss is not None and not torch.isfinite(loss):

@@ -1,4 +1,4 @@
-"""Losses of one class a pixel or an image; what has no label leaves them, and a batch without any label costs 0."""
+"""Losses of one class per pixel or image; what has no label leaves them, and a batch without any label costs 0."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from geocompose.arguments import plain
 from geocompose.errors import UserError
-from geocompose.tasks.losses import LossSpec, build_loss, check_belongs, check_factors, plain
+from geocompose.tasks.losses import LossSpec, build_loss, check_belongs, check_factors
 
 
 class CrossEntropyLoss(nn.Module):
@@ -51,11 +52,13 @@ class FocalLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return a scalar for logits (B, classes, ...) and labels (B, ...)."""
+        # -(1 - p)^gamma * log p of the true class (equation 4). In float32: half precision rounds small p to 0.
         log_p = logits.float().log_softmax(dim=1)
         costs = F.nll_loss(log_p, labels, self.weight, ignore_index=self.ignore_index, reduction="none")
+        # `gather` takes no index outside 0 to classes - 1; nll_loss has given ignored places a cost of 0.
         known = labels.masked_fill(labels == self.ignore_index, 0)
         missed = 1 - log_p.gather(1, known.unsqueeze(1)).squeeze(1).exp()
-        # Below it a fractional power has no finite gradient.
+        # The derivative of x^gamma is unbounded at 0 for gamma below 1; 1e-7 is float32's resolution at 1.
         total = (missed.clamp(min=1e-7) ** self.gamma * costs).sum()
         return total / _weight_of(labels, self.ignore_index, self.weight)
 
@@ -88,20 +91,23 @@ class OverlapLoss(nn.Module):
             if not value >= 0:
                 raise UserError(f"task.loss: {name} of tversky is 0 or more; got {value}.")
         if not alpha + beta > 0:
-            raise UserError("task.loss: alpha and beta of tversky are 0 both, so that no mistake costs anything.")
+            raise UserError("task.loss: alpha and beta of tversky are both 0, so that no mistake costs anything.")
         self.ignore_index = ignore_index
         self.alpha, self.beta = alpha, beta
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return a scalar for logits (B, classes, ...) and labels (B, ...)."""
         truth, labelled = one_hot(labels, logits.shape[1], self.ignore_index)
+        # Probabilities of unlabelled places become 0, so that they are not false alarms.
         return overlap_cost(logits.float().softmax(dim=1) * labelled, truth, self.alpha, self.beta)
 
 
 class LovaszLoss(nn.Module):
     """The Lovasz extension of the Jaccard index, averaged over the classes that the batch's labels hold, by smp.
 
-    Source: arXiv 1705.08790.
+    The Jaccard loss of a class is a function of the set of its mispredicted places. Its Lovasz extension makes it one
+    of their errors |truth - probability|: sorted from the largest, each error times how much the Jaccard loss grows
+    when its place joins the set. For hard predictions it is one minus the IoU. Source: arXiv 1705.08790.
     """
 
     def __init__(self, ignore_index: int) -> None:
@@ -120,18 +126,20 @@ class LovaszLoss(nn.Module):
 
 
 def one_hot(labels: Tensor, num_classes: int, ignore_index: int) -> tuple[Tensor, Tensor]:
-    """Return the labels (B, ...) as (B, classes, ...) of 0 and 1, all 0 without a label; and where one is, (B, 1, ...)."""
+    """Return labels (B, ...) as (B, classes, ...) of 0 and 1, all 0 without a label, and where one is (B, 1, ...)."""
     labelled = labels != ignore_index
     truth = F.one_hot(labels.masked_fill(~labelled, 0), num_classes).movedim(-1, 1)
     return truth * labelled.unsqueeze(1), labelled.unsqueeze(1)
 
 
 def overlap_cost(probabilities: Tensor, truth: Tensor, alpha: float, beta: float) -> Tensor:
-    """Return one minus the soft Tversky index of (B, classes, ...), averaged over the classes in the truth; 0 for none."""
+    """Return one minus the soft Tversky index of (B, classes, ...), averaged over the classes in the truth, else 0."""
     dims = [dim for dim in range(truth.ndim) if dim != 1]
+    # T = hits / (hits + alpha * false alarms + beta * misses), each a sum of probabilities (arXiv 1706.05721, eq. 3).
     hits = (probabilities * truth).sum(dim=dims)
     alarms, misses = probabilities.sum(dim=dims) - hits, truth.sum(dim=dims) - hits
     present = truth.sum(dim=dims) > 0
+    # A class without truth has no hits whatever is predicted: its constant cost would teach nothing, and is left out.
     lost = (1 - hits / (hits + alpha * alarms + beta * misses).clamp(min=1e-12)) * present
     return lost.sum() / present.sum().clamp(min=1)
 
@@ -139,7 +147,7 @@ def overlap_cost(probabilities: Tensor, truth: Tensor, alpha: float, beta: float
 def segmentation_losses(
     ignore_index: int, class_weights: list[float] | None = None, label_smoothing: float = 0.0
 ) -> dict[str, Callable[..., nn.Module]]:
-    """Return constructors of the losses of a class a pixel, by name; each takes the loss's own arguments."""
+    """Return constructors of the losses of one class per pixel, by name; each takes the loss's own arguments."""
     return {
         **_of_probabilities(ignore_index, class_weights, label_smoothing),
         "dice": lambda: OverlapLoss(ignore_index, 0.5, 0.5),
@@ -152,7 +160,7 @@ def segmentation_losses(
 def classification_losses(
     ignore_index: int, class_weights: list[float] | None = None, label_smoothing: float = 0.0
 ) -> dict[str, Callable[..., nn.Module]]:
-    """Return constructors of the losses of a class an image, by name; each takes the loss's own arguments."""
+    """Return constructors of the losses of one class per image, by name; each takes the loss's own arguments."""
     return {
         **_of_probabilities(ignore_index, class_weights, label_smoothing),
         "bce": lambda: OneVersusRestLoss(ignore_index),
@@ -175,7 +183,7 @@ def segmentation_loss(
     class_weights: list[float] | None = None,
     label_smoothing: float = 0.0,
 ) -> nn.Module:
-    """Return the loss of a class a pixel: ce, dice, focal, jaccard, lovasz, tversky, or a sum (see `build_loss`).
+    """Return the loss of one class per pixel: ce, dice, focal, jaccard, lovasz, tversky, or a sum (see `build_loss`).
 
     Raises:
         UserError: the loss can't be, or has no use for the weights or the smoothing.
@@ -190,7 +198,9 @@ def classification_loss(
     class_weights: list[float] | None = None,
     label_smoothing: float = 0.0,
 ) -> nn.Module:
-    """Return the loss of a class an image: ce, focal, bce (each class against the rest), or a sum (see `build_loss`).
+    """Return the loss of one class per image: ce, focal, bce (each class against the rest), or a sum.
+
+    See `build_loss` for what `spec` may be.
 
     Raises:
         UserError: the loss can't be, or has no use for the weights or the smoothing.

@@ -1,4 +1,4 @@
-"""The confusion matrix of each tile: every valid pixel or image counts once, whatever the batch or the number of processes."""
+"""The confusion matrix of each tile: every valid pixel or image counts once, whatever the batch."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torchmetrics import Metric
 
 
 class TileConfusion(Metric):
-    """One (classes, classes) matrix a tile, rows truth, columns prediction.
+    """One (classes, classes) matrix per tile, rows truth, columns prediction.
 
     A tile that is seen twice, as a distributed sampler does to fill its last batch, replaces itself.
     """
@@ -19,12 +19,14 @@ class TileConfusion(Metric):
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         empty = torch.zeros(num_tiles, num_classes, num_classes, dtype=torch.int64)
+        # Each process counts other tiles and has zeros for the rest, so the maximum puts them together.
         self.add_state("per_tile", default=empty, dist_reduce_fx="max")
 
     def update(self, predicted: Tensor, labels: Tensor, tiles: Tensor) -> None:
-        """Count predicted classes (B, H, W) or (B) against labels of that shape, of the tiles with these numbers (B)."""
+        """Count predicted classes (B, H, W) or (B) against labels of that shape, of the tiles numbered `tiles` (B)."""
         classes = self.num_classes
         valid = labels != self.ignore_index
+        # All matrices of the batch by one bincount: a pixel's number is (place in the batch, truth, prediction).
         place = torch.arange(len(tiles), device=labels.device).view(-1, *[1] * (labels.ndim - 1)).expand_as(labels)
         cells = (place * classes + labels) * classes + predicted
         counts = torch.bincount(cells[valid], minlength=len(tiles) * classes**2)

@@ -16,7 +16,7 @@ TileCounts = TileConfusion | TileDecisions | TileSums
 def count_tiles(target: Target, num_tiles: int) -> TileCounts:
     """Return what counts a split of so many tiles: `update(predicted(...), labels(...), batch["tile"])`.
 
-    `compute()` is a count a tile; summed over tiles, `geocompose.scores.SCORES[target.kind]` takes it.
+    `compute()` is a count per tile; summed over tiles, `geocompose.scores.SCORES[target.kind]` takes it.
     """
     if not target.of_classes:
         return TileSums(num_tiles, target.num_outputs)
@@ -29,16 +29,17 @@ def predicted(output: Tensor, target: Target) -> Tensor:
     """Return what a model's output says.
 
     Segmentation and classification: the class (B, H, W) or (B), int64. Multilabel: (B, classes) bool, true from a
-    probability of one half on. Regression: (B, variables, H, W) or (B, variables) float32 in the physical unit.
+    probability of one half. Regression: (B, variables, H, W) or (B, variables) float32 in the physical unit.
     """
     if target.kind == "multilabel":
-        return output >= 0
+        return output >= 0  # a logit of 0 is a probability of one half
     if target.of_classes:
         return output.argmax(dim=1)
     assert target.mean is not None, "the target's mean and std are known after the data's setup"
     assert target.std is not None
     numbers = by_variable(output, target).float()
     mean, std = (per_variable(values, numbers) for values in (target.mean, target.std))
+    # The output is in standard deviations of the training labels from their mean: see NumberTask.
     return numbers * std + mean
 
 
@@ -56,10 +57,10 @@ def is_labelled(labels: Tensor, target: Target) -> Tensor:
 
 
 def by_variable(numbers: Tensor, target: Target) -> Tensor:
-    """Return outputs or labels of numbers with their variables' axis (B, variables, ...), which one variable has not."""
+    """Return outputs or labels of numbers as (B, variables, ...); those of one variable come without that axis."""
     return numbers.unsqueeze(1) if target.num_outputs == 1 else numbers
 
 
 def per_variable(values: tuple[float, ...], numbers: Tensor) -> Tensor:
-    """Return a number a variable so that it broadcasts over `numbers` (B, variables, ...)."""
+    """Return a number per variable so that it broadcasts over `numbers` (B, variables, ...)."""
     return torch.tensor(values, device=numbers.device).view(-1, *[1] * (numbers.ndim - 2))

@@ -1,4 +1,4 @@
-"""Losses of any number of classes an image; unknown labels leave them, and a batch without a known one costs 0."""
+"""Losses of any number of classes per image; unknown labels leave them, and a batch without a known one costs 0."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from geocompose.arguments import plain
 from geocompose.errors import UserError
 from geocompose.tasks.class_losses import overlap_cost
-from geocompose.tasks.losses import LossSpec, build_loss, check_belongs, check_factors, plain
+from geocompose.tasks.losses import LossSpec, build_loss, check_belongs, check_factors
 
 
 class DecisionLoss(nn.Module):
@@ -47,7 +48,9 @@ class DecisionLoss(nn.Module):
         weights = (labels >= 0) * self.weight
         costs = F.binary_cross_entropy_with_logits(logits, truth, pos_weight=self.positive, reduction="none")
         if self.gamma:
+            # 1 - p of the right answer: sigmoid(-logit) for a yes, sigmoid(logit) for a no; exact for large logits too.
             missed = torch.where(truth > 0, -logits, logits).sigmoid()
+            # The derivative of x^gamma is unbounded at 0 for gamma below 1.
             costs = missed.clamp(min=1e-7) ** self.gamma * costs
         if self.alpha is not None:
             costs = torch.where(truth > 0, self.alpha, 1 - self.alpha) * costs
@@ -85,7 +88,7 @@ class LabelOverlapLoss(nn.Module):
 def multilabel_losses(
     class_weights: list[float], positive_weights: list[float] | None = None
 ) -> dict[str, Callable[..., nn.Module]]:
-    """Return constructors of the losses of any classes an image, by name; each takes the loss's own arguments."""
+    """Return constructors of the losses by name; each takes the loss's own arguments."""
     return {
         "bce": lambda: DecisionLoss(class_weights, positive_weights),
         "balanced_bce": lambda: BalancedDecisionLoss(class_weights),
@@ -100,7 +103,9 @@ def multilabel_loss(
     class_weights: list[float] | None = None,
     positive_weights: list[float] | None = None,
 ) -> nn.Module:
-    """Return the loss of any classes an image: bce, balanced_bce, focal, jaccard, or a sum (see `build_loss`).
+    """Return the loss of any number of classes per image: bce, balanced_bce, focal, jaccard, or a sum.
+
+    See `build_loss` for what `spec` may be.
 
     Raises:
         UserError: the loss can't be, or has no use for the weights.

@@ -2,12 +2,11 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from geocompose.arguments import plain
 from geocompose.errors import UserError, choices
 
 # What a task's argument `loss` may be, in the words of its configuration.
@@ -25,11 +24,6 @@ class WeightedSum(nn.Module):
     def forward(self, output: Tensor, labels: Tensor) -> Tensor:
         """Return a scalar for whatever the losses take."""
         return torch.stack([self.weights[name] * loss(output, labels) for name, loss in self.losses.items()]).sum()
-
-
-def plain(value: Any) -> Any:
-    """Return a configuration's container as Python's own, and everything else as it is."""
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def build_loss(spec: LossSpec, losses: Mapping[str, Callable[..., nn.Module]]) -> nn.Module:
@@ -88,7 +82,7 @@ def check_factors(key: str, factors: list[float] | None, count: int, each: str) 
     if factors is None:
         return
     if len(factors) != count:
-        raise UserError(f"task.{key} has one factor a {each}: {count} here, got {len(factors)}.")
+        raise UserError(f"task.{key} has one factor per {each}: {count} here, got {len(factors)}.")
     if any(not 0 <= factor < float("inf") for factor in factors) or not sum(factors) > 0:
         raise UserError(f"task.{key} are 0 or more, and not all 0; got {factors}.")
 

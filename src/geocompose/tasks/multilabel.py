@@ -1,4 +1,4 @@
-"""Multi-label classification: any number of classes an image."""
+"""Multi-label classification: any number of classes per image."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar

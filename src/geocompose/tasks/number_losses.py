@@ -1,4 +1,4 @@
-"""Losses of numbers a pixel or an image, in standard deviations of the labels; what has no label leaves them."""
+"""Losses of numbers per pixel or image, in standard deviations of the labels; what has no label leaves them."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from geocompose.arguments import plain
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
 from geocompose.tasks.counting import by_variable, per_variable
-from geocompose.tasks.losses import LossSpec, build_loss, check_factors, plain
+from geocompose.tasks.losses import LossSpec, build_loss, check_factors
 
 
 class NumberLoss(nn.Module):
@@ -85,7 +86,7 @@ def regression_loss(spec: LossSpec, target: Target, variable_weights: list[float
     constant = [name for name, std in zip(target.names, target.std, strict=True) if not 0 < std < float("inf")]
     if constant:
         raise UserError(
-            f"The training labels of {', '.join(constant)} do not vary, so that there is no unit to learn them in. "
+            f"The training labels of {', '.join(constant)} do not vary, so they have no unit to be learned in. "
             "Check the data and its split, or set data.normalize_target=none."
         )
     return build_loss(spec, regression_losses(target, weights))

@@ -12,7 +12,7 @@ from geocompose.tasks.base import Task
 
 
 class ClassTask(Task):
-    """Trains a model on classes and scores it by one confusion matrix a split.
+    """Trains a model on classes and scores it by one confusion matrix per split.
 
     make_loss: builds the loss that `loss` names, of those that the task knows.
     """
@@ -37,8 +37,8 @@ class ClassTask(Task):
     ) -> None:
         """Take what every task takes (see `Task`) and the loss.
 
-        loss: a name, or a sum (see `build_loss`). class_weights: a factor a class for ce and focal. label_smoothing: of
-            ce.
+        loss: a name, or a sum (see `build_loss`). class_weights: a factor per class for ce and focal.
+        label_smoothing: of ce.
 
         Raises:
             UserError: a loss that can't be, or what `Task` refuses.

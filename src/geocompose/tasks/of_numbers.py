@@ -13,7 +13,7 @@ from geocompose.tasks.number_losses import regression_loss
 
 
 class NumberTask(Task):
-    """Trains a model on numbers, NaN without label, and scores it by sums over a split, in the physical unit.
+    """Trains a model on numbers, NaN without a label, and scores it by sums over a split, in the physical unit.
 
     The model's output is in standard deviations of the training labels from their mean, as the target has them.
     """
@@ -37,7 +37,7 @@ class NumberTask(Task):
     ) -> None:
         """Take what every task takes (see `Task`) and the loss.
 
-        loss: mse, mae, rmse or huber, or a sum (see `build_loss`). variable_weights: a factor a variable.
+        loss: mse, mae, rmse or huber, or a sum (see `build_loss`). variable_weights: a factor per variable.
 
         Raises:
             UserError: a loss that can't be, or what `Task` refuses.

@@ -1,4 +1,4 @@
-"""Pixel-wise regression: a number, or several, a pixel."""
+"""Pixel-wise regression: one or more numbers per pixel."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Scalar regression: a number, or several, an image."""
+"""Scalar regression: one or more numbers per image."""
 
 from typing import ClassVar
 

@@ -25,7 +25,7 @@ class TileSums(Metric):
         self.add_state("per_tile", default=empty, dist_reduce_fx=_of_who_saw_it)
 
     def update(self, predicted: Tensor, labels: Tensor, tiles: Tensor) -> None:
-        """Add up predictions and labels (B, variables, ...), NaN where there is no label, of the tiles with these numbers (B)."""
+        """Add up predictions and labels (B, variables, ...), NaN without a label, of the tiles numbered `tiles` (B)."""
         there = self.per_tile.device
         predicted, labels = (
             numbers.to(there).double().flatten(2) for numbers in _at_least_one_place(predicted, labels)
@@ -33,6 +33,7 @@ class TileSums(Metric):
         valid = ~labels.isnan()
         y = torch.where(valid, labels, 0.0)
         error = torch.where(valid, predicted - y, 0.0)
+        # In the order of SUMS: n, sum y, sum y^2, sum e, sum e^2, sum |e|.
         terms = (valid.double(), y, y**2, error, error**2, error.abs())
         self.per_tile[tiles.to(there)] = torch.stack([term.sum(dim=-1) for term in terms], dim=-1)
 

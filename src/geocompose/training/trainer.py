@@ -59,7 +59,7 @@ def build_trainer(
         ("check_val_every_n_epoch", check_val_every_n_epoch),
     ):
         if value < 1:
-            raise UserError(f"trainer.{name} is a whole number from 1 on; got {value}.")
+            raise UserError(f"trainer.{name} is a whole number, 1 or more; got {value}.")
     if check_val_every_n_epoch > max_epochs:
         raise UserError(
             f"trainer.check_val_every_n_epoch={check_val_every_n_epoch} never comes in {max_epochs} epochs, and "

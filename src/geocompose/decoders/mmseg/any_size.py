@@ -12,6 +12,7 @@ class WindowOrAll(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the means (B, C, h', w')."""
+        # Kernel and stride are those of mmseg's LRASPPHead.
         return F.avg_pool2d(x, (min(49, x.shape[2]), min(49, x.shape[3])), stride=(16, 20))
 
 
@@ -26,7 +27,10 @@ def accept_few_cells(head: nn.Module, width: int, build_conv: Any) -> None:
 
 
 def draw_bases(head: Any) -> None:
-    """Give a ham head its bases when it is built, unless it draws them at each call; mmseg's own come with the first image."""
+    """Give a ham head its bases when it is built, unless it draws them at each call.
+
+    mmseg draws them with the first image, so that they would not be in the state dict of a model that saw none.
+    """
     ham = head.hamburger.ham
     if ham.rand_init:
         return

@@ -1,17 +1,17 @@
-"""What the arguments of mmsegmentation's decode heads may be; mmseg itself finds most errors late, or by a bare assertion."""
+"""What the arguments of mmsegmentation's decode heads may be; mmseg finds most errors late, or by a bare assertion."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from geocompose.arguments import dropout_rate, whole_number, whole_numbers
+from geocompose.arguments import whole_number, whole_numbers
+from geocompose.decoders import foreign
+from geocompose.decoders.foreign import Check, at_least, count_of, one_of, share, switch, widths
 from geocompose.errors import UserError, choices
 
 NORMS = ("BN", "GN", "IN", "LN")
 ACTIVATIONS = ("ReLU", "LeakyReLU", "PReLU", "ReLU6", "ELU", "GELU", "SiLU", "HSwish", "Swish", "Sigmoid", "Tanh")
 
-Check = Callable[[str, Any], None]
-
-# What follows from the features, the task or the purpose, so that nobody gives it.
+# What follows from the features, the task or the purpose, so that a user can't give it.
 FILLED_IN: Mapping[str, str] = {
     "in_channels": "follows from the features",
     "c1_in_channels": "follows from the features",
@@ -29,26 +29,6 @@ FILLED_IN: Mapping[str, str] = {
 }
 
 
-def _least(least: int) -> Check:
-    def check(name: str, value: Any) -> None:
-        whole_number(name, value, least)
-
-    return check
-
-
-def _widths(name: str, value: Any) -> None:
-    if not whole_numbers(name, value, 1):
-        raise UserError(f"{name} is a list of one or more, such as [1, 2]; got [].")
-
-
-def _count(count: int) -> Check:
-    def check(name: str, value: Any) -> None:
-        if len(whole_numbers(name, value, 1)) != count:
-            raise UserError(f"{name} is a list of {count} whole numbers; got {value!r}.")
-
-    return check
-
-
 def _index(name: str, value: Any) -> None:
     if isinstance(value, Sequence) and not isinstance(value, str):
         if not whole_numbers(name, value):
@@ -57,26 +37,9 @@ def _index(name: str, value: Any) -> None:
         whole_number(name, value)
 
 
-def _share(name: str, value: Any) -> None:
-    dropout_rate(name, value)
-
-
 def _positive(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         raise UserError(f"{name} is a number above 0; got {value!r}.")
-
-
-def _switch(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise UserError(f"{name} is true or false; got {value!r}.")
-
-
-def _one_of(*allowed: Any) -> Check:
-    def check(name: str, value: Any) -> None:
-        if value not in allowed:
-            raise UserError(f"{name} has no value {value!r}. {choices(value, map(str, allowed))}")
-
-    return check
 
 
 def _some_of(*allowed: str) -> Check:
@@ -128,44 +91,47 @@ def _ham(name: str, value: Any) -> None:
 
 
 HAM_CHECKS: Mapping[str, Check] = {
-    "MD_S": _least(1),
-    "MD_R": _least(1),
-    "train_steps": _least(1),
-    "eval_steps": _least(1),
-    "rand_init": _switch,
+    "MD_S": at_least(1),
+    "MD_R": at_least(1),
+    "train_steps": at_least(1),
+    "eval_steps": at_least(1),
+    "rand_init": switch,
 }
 
 # By argument.
 CHECKS: Mapping[str, Check] = {
     **dict.fromkeys(
         (
-            "channels", "project_channels", "pam_channels", "ema_channels", "isa_channels", "ham_channels", "mla_channels",
-            "embed_dims", "num_bases", "num_stages", "num_codes", "num_layers", "num_heads", "num_fcs", "mlp_ratio", "dilation",
-            "kernel_size", "up_scale", "reduction",
+            "channels", "project_channels", "pam_channels", "ema_channels", "isa_channels", "ham_channels",
+            "mla_channels", "embed_dims", "num_bases", "num_stages", "num_codes", "num_layers", "num_heads", "num_fcs",
+            "mlp_ratio", "dilation", "kernel_size", "up_scale", "reduction",
         ),
-        _least(1),
+        at_least(1),
     ),
-    **dict.fromkeys(("num_convs", "c1_channels"), _least(0)),
+    **dict.fromkeys(("num_convs", "c1_channels"), at_least(0)),
     **dict.fromkeys(
-        ("pool_scales", "dilations", "filter_sizes", "query_scales", "key_pool_scales", "branch_channels", "feature_strides"),
-        _widths,
+        (
+            "pool_scales", "dilations", "filter_sizes", "query_scales", "key_pool_scales", "branch_channels",
+            "feature_strides",
+        ),
+        widths,
     ),
-    **dict.fromkeys(("dropout_ratio", "drop_path_rate", "drop_rate", "attn_drop_rate"), _share),
-    **dict.fromkeys(("align_corners", "concat_input", "fusion", "add_lateral", "use_scale", "qkv_bias"), _switch),
+    **dict.fromkeys(("dropout_ratio", "drop_path_rate", "drop_rate", "attn_drop_rate"), share),
+    **dict.fromkeys(("align_corners", "concat_input", "fusion", "add_lateral", "use_scale", "qkv_bias"), switch),
     **dict.fromkeys(("ratio", "temperature", "momentum", "init_std"), _positive),
     "in_index": _index,
-    "input_transform": _one_of("resize_concat"),
+    "input_transform": one_of("resize_concat"),
     "norm_cfg": _norm,
     "norm_layer": _layer_norm,
     "act_cfg": _activation,
     "dw_act_cfg": _activation,
     "ham_kwargs": _ham,
-    "down_factor": _count(2),
-    "post_process_channels": _count(4),
-    "mode": _one_of("embedded_gaussian", "dot_product"),
-    "pooling_type": _one_of("att", "avg"),
+    "down_factor": count_of(2),
+    "post_process_channels": count_of(4),
+    "mode": one_of("embedded_gaussian", "dot_product"),
+    "pooling_type": one_of("att", "avg"),
     "fusion_types": _some_of("channel_add", "channel_mul"),
-    "interpolate_mode": _one_of("bilinear", "bicubic"),  # it says align_corners, which the others don't take
+    "interpolate_mode": one_of("bilinear", "bicubic"),  # it says align_corners, which the others don't take
 }  # fmt: skip
 
 # By head and argument, before those by argument.
@@ -177,7 +143,7 @@ OF_HEADS: Mapping[tuple[str, str], Check] = {
     },
 }
 
-# Of these a null is a value of mmseg's; of others it means that they are filled in, or mmseg's default.
+# For these a null is a value of mmseg's own; for others it means that they are filled in, or mmseg's default.
 NULL_IS_A_VALUE = ("norm_cfg", "act_cfg", "dw_act_cfg")
 
 
@@ -189,24 +155,10 @@ def checked(head: str, given: Mapping[str, Any], allowed: Sequence[str], require
     Raises:
         UserError: the head has no such argument, lacks one, or can't take a value.
     """
-    kept: dict[str, Any] = {}
-    for name, value in given.items():
-        if name not in allowed:
-            if name in FILLED_IN:
-                raise UserError(f"mmseg's {head} takes no decoder.kwargs.{name}: it {FILLED_IN[name]}. Leave it out.")
-            raise UserError(
-                f"mmseg's {head} takes no argument {name!r}. {choices(name, allowed)} Give it as decoder.kwargs.NAME, "
-                "or as decoder_NAME to build_model."
-            )
-        if value is None:
-            if name in NULL_IS_A_VALUE and head != "SegmenterMaskTransformerHead":
-                kept[name] = None
-            continue
-        value = plain(value)
-        check = OF_HEADS.get((head, name), CHECKS.get(name))
-        if check is not None:
-            check(f"mmseg {head}: {name}", value)
-        kept[name] = value
+    checks = {**CHECKS, **{name: check for (of, name), check in OF_HEADS.items() if of == head}}
+    nulls = NULL_IS_A_VALUE if head != "SegmenterMaskTransformerHead" else ()
+    part, place = f"mmseg's {head}", f"mmseg {head}"
+    kept = foreign.checked(part, place, given, allowed, checks, follows=FILLED_IN, null_is_a_value=nulls)
     lacking = [name for name in required if name not in kept]
     if lacking:
         written = " ".join(f"decoder.kwargs.{name}={required[name]}" for name in lacking)
@@ -215,12 +167,3 @@ def checked(head: str, given: Mapping[str, Any], allowed: Sequence[str], require
             f"for example {written}; build_model takes {', '.join(f'decoder_{name}' for name in lacking)}."
         )
     return kept
-
-
-def plain(value: Any) -> Any:
-    """Return a value of a configuration as dicts and lists, which is what mmseg takes."""
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(item) for item in value]
-    return value

@@ -8,18 +8,19 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from geocompose.catalog.mmseg import HEADS, NOT_HERE, head_row
+from geocompose.catalog.mmseg import NAMES, NOT_HERE, check_name
 from geocompose.contracts.needs import Needs
-from geocompose.decoders.batch_norm import accept_single_values
+from geocompose.decoders.layers import accept_single_values
 from geocompose.decoders.mmseg.any_size import accept_few_cells, draw_bases
 from geocompose.decoders.mmseg.arguments import checked
+from geocompose.decoders.mmseg.heads import head_row
 from geocompose.decoders.mmseg.library import decode_heads
 from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
 
 
 class MmsegDecoder(nn.Module):
-    """A decode head of mmsegmentation: features in, one output a class or variable out. Its own losses are left out.
+    """A decode head of mmsegmentation: features in, one output per class or variable out. Its own losses are left out.
 
     Weights begin as mmsegmentation's own training does.
     """
@@ -37,7 +38,7 @@ class MmsegDecoder(nn.Module):
     ) -> None:
         """Take the incoming widths.
 
-        name: a key of `HEADS`, such as `UPerHead`. num_classes: classes, or variables. kwargs: arguments of that head's
+        name: that of a head, such as `UPerHead`. num_classes: classes, or variables. kwargs: arguments of that head's
         constructor; what follows from features and task is filled in, and `norm_cfg` is batch norm where it is not
         given.
         strides: the features' strides, where known; FPNHead has to know them.
@@ -95,7 +96,7 @@ def _built(name: str, arguments: Mapping[str, Any], num_classes: int) -> nn.Modu
     outputs = {"num_classes": num_classes, "out_channels": num_classes, "threshold": 0.5}
     device = torch.get_default_device()
     try:
-        # Segmenter's asks a tensor for its numbers, which one on the meta device has not.
+        # Segmenter's constructor asks a tensor for its numbers, which one on the meta device doesn't have.
         with torch.device("cpu" if name == "SegmenterMaskTransformerHead" else device):
             head = constructor(**arguments, **norm, **outputs, loss_decode=[]).to(device)
     except UserError:
@@ -130,17 +131,17 @@ class MmsegSource(Mapping[str, Callable[..., MmsegDecoder]]):
     def __getitem__(self, name: str) -> Callable[..., MmsegDecoder]:
         if name not in self:
             raise KeyError(name)
-        head_row(name)  # a reason, where it is no decoder here
+        check_name(name)  # says why, where it can't be a decoder here
         return partial(MmsegDecoder, name=name)
 
     def __contains__(self, name: object) -> bool:
-        return name in HEADS or name in NOT_HERE
+        return name in NAMES or name in NOT_HERE
 
     def __iter__(self) -> Iterator[str]:
-        return iter(HEADS)
+        return iter(NAMES)
 
     def __len__(self) -> int:
-        return len(HEADS)
+        return len(NAMES)
 
 
 DECODER_REGISTRY.register_source("mmseg", MmsegSource())

@@ -1,7 +1,7 @@
 """mmsegmentation's decode heads, imported without the compiled operators of mmcv.
 
 mmsegmentation names a few operators of `mmcv.ops` while it is imported, and mmcv-lite, which installs anywhere, has
-none. For the time of the import a module stands in whose operators raise when somebody uses them. Where the full mmcv
+none. For the time of the import a module stands in whose operators raise when they are used. Where the full mmcv
 is installed and loads, nothing stands in for anything.
 """
 
@@ -41,7 +41,7 @@ def decode_heads() -> types.ModuleType:
 
 @contextmanager
 def _environment_kept() -> Iterator[None]:
-    """Undo what the block sets in the process's environment: OpenCV's import has processes to come find other libraries."""
+    """Undo what the block sets in the process's environment: OpenCV changes where child processes find libraries."""
     before = dict(os.environ)
     try:
         yield

@@ -10,6 +10,8 @@ from segmentation_models_pytorch.decoders.pan.decoder import FPABlock, PANDecode
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from geocompose.decoders.foreign import shown
+from geocompose.decoders.layers import resized
 from geocompose.errors import UserError
 
 
@@ -30,7 +32,7 @@ class AnySizeFPA(FPABlock):
             step[0] = HalfOrOne()
 
     def _resize(self, x: Tensor, like: Tensor) -> Tensor:
-        return F.interpolate(x, size=like.shape[2:], mode=self.upscale_mode, align_corners=self.align_corners)
+        return resized(x, like, align_corners=self.align_corners, mode=self.upscale_mode)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map (B, out_channels, h, w)."""
@@ -73,6 +75,7 @@ class AnySizeDPT(DPTDecoder):
         super().__init__(
             encoder_out_channels, encoder_output_strides, False, readout, intermediate_channels, fusion_channels
         )
+        # n features become strides 4, 8, ..., 2^(n+1): a grid has to hold whole cells of the last of these.
         coarsest = 2 ** (len(encoder_out_channels) + 1)
         self.strides = list(encoder_output_strides)
         self.cells = [max(1, coarsest // stride) for stride in encoder_output_strides]
@@ -100,8 +103,8 @@ def powers_of_two(strides: Sequence[int | Fraction]) -> list[int]:
     unit = exact[0] / 2 ** max(0, round(log2(exact[0])))
     counted = [stride / unit for stride in exact]
     if any(stride.denominator != 1 or stride.numerator & (stride.numerator - 1) for stride in counted):
-        shown = [float(stride) if stride % 1 else int(stride) for stride in exact]
         raise UserError(
-            f"smp DPT halves and doubles its features: their strides must be powers of two of each other; got {shown}."
+            "smp DPT halves and doubles its features: their strides must be powers of two of each other; got "
+            f"{shown(exact)}."
         )
     return [int(stride) for stride in counted]

@@ -1,8 +1,7 @@
 """How each decoder of segmentation_models.pytorch is built from feature widths, and what it needs of the features."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any
 
 from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3Decoder, DeepLabV3PlusDecoder
@@ -17,13 +16,13 @@ from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
 from torch import nn
 
 from geocompose.contracts.needs import Needs, layers_for
+from geocompose.decoders.foreign import Strides, shown
 from geocompose.decoders.smp.any_size import AnySizeDPT, AnySizePAN, powers_of_two
 from geocompose.decoders.smp.arguments import norm_type
 from geocompose.decoders.unet import LEAST_ATTENDED, check_attention, halved
 from geocompose.errors import UserError
 
 Arguments = dict[str, Any]
-Strides = Sequence[int | Fraction] | None
 
 # DeepLabV3Plus: by its output_stride, how many times as fine as the last feature the one is that it joins.
 JOINED = {16: 4, 8: 2}
@@ -62,7 +61,7 @@ def _unet_like(widths: list[int], strides: Strides, given: Arguments) -> Argumen
     channels = given.get("decoder_channels") or halved(stages)
     if not isinstance(channels, list) or len(channels) != stages:
         raise UserError(
-            f"smp: decoder_channels has one width a feature after the first: {stages} here, got {channels}. "
+            f"smp: decoder_channels has one width per feature after the first: {stages} here, got {channels}. "
             f"Write for example {halved(stages)}, or null."
         )
     if given.get("attention_type"):
@@ -150,7 +149,7 @@ def _deeplab_plus(widths: list[int], strides: Strides, given: Arguments) -> Argu
     if strides is not None and strides[2] * factor != strides[-1]:
         raise UserError(
             f"smp DeepLabV3Plus joins its last feature, enlarged {factor} times, to its third: the third must be "
-            f"{factor} times as fine as the last; the features have strides {_shown(strides)}. Select features so that "
+            f"{factor} times as fine as the last; the features have strides {shown(strides)}. Select features so that "
             "this holds."
         )
     more = {"encoder_channels": widths, "encoder_depth": 5, "output_stride": output_stride}
@@ -163,16 +162,12 @@ def _dpt(widths: list[int], strides: Strides, given: Arguments) -> Arguments:
     channels = given.get("intermediate_channels") or [min(256 << level, 1024) for level in range(len(widths))]
     if len(channels) != len(widths):
         raise UserError(
-            f"smp DPT: intermediate_channels has one width a feature: {len(widths)} here, got {channels}. Or null."
+            f"smp DPT: intermediate_channels has one width per feature: {len(widths)} here, got {channels}. Or null."
         )
     return {
         "fusion_channels": 256, **given, "intermediate_channels": channels,
         "encoder_out_channels": widths, "encoder_output_strides": powers_of_two(strides),
     }  # fmt: skip
-
-
-def _shown(strides: Sequence[int | Fraction]) -> list[float]:
-    return [float(stride) if stride % 1 else int(stride) for stride in strides]
 
 
 def _last_stage(arguments: Arguments) -> int:
@@ -183,7 +178,7 @@ def _fpn_width(arguments: Arguments) -> int:
     return arguments["segmentation_channels"] * (1 if arguments["merge_policy"] == "add" else 4)
 
 
-# What follows from the features, so that nobody gives it.
+# What follows from the features, so that a user can't give it.
 FILLED_IN = (
     "encoder_channels", "encoder_depth", "n_blocks", "in_channels", "encoder_out_channels", "encoder_output_strides",
 )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from geocompose.contracts.needs import Needs
-from geocompose.decoders.batch_norm import accept_single_values
+from geocompose.decoders.layers import accept_single_values
 from geocompose.decoders.smp.architectures import ARCHITECTURES, FILLED_IN, Architecture
 from geocompose.decoders.smp.arguments import checked
 from geocompose.errors import UserError, choices
@@ -69,7 +69,7 @@ def architecture(arch: str) -> Architecture:
     """Return the row of an architecture.
 
     Raises:
-        UserError: there is none; names the nearest.
+        UserError: there is no such architecture; names the nearest.
     """
     if arch not in ARCHITECTURES:
         raise UserError(f"There is no smp decoder {arch!r} here. {choices(arch, ARCHITECTURES)}")
