@@ -88,9 +88,12 @@ def class_constant(target: str, name: str) -> object:
     """Return the literal that a dotted class declares in its body as `name`, or a base; None where source doesn't tell.
 
     Raises:
-        ModuleNotFoundError, AttributeError: there is no such module, or nothing of that name in it.
+        ModuleNotFoundError: there is no such module.
     """
-    found = find(target)
+    try:
+        found = find(target)
+    except AttributeError:  # whoever imports the class says what there is instead
+        return None
     if not isinstance(found, Definition) or not isinstance(found.node, ast.ClassDef):
         return None
     own = SourceClass(found.node, found.module)
