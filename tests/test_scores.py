@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error, r2_score
 
-from geocompose.imagery.target import Kind
+from geocompose.imagery.samples import Kind
 from geocompose.scores import (
     SCORES,
     confusion_matrix,

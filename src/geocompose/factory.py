@@ -49,7 +49,7 @@ class EncoderDecoderFactory:
             learn otherwise. Null: all that the backbone takes.
 
         Raises:
-            UserError: `image_size` is no size.
+            UserError: `image_size` is not rows and columns.
         """
         size = None if image_size is None else _image_size(image_size)
         self.conditions = Conditions(size, num_frames, None if coordinates is None else tuple(coordinates))
@@ -77,8 +77,8 @@ class EncoderDecoderFactory:
 
         Its shapes are checked at the image size before it is given memory or weights.
 
-        task: `segmentation`, `regression` (numbers a pixel), `classification`, `multilabel`, `scalar_regression`
-            (numbers an image).
+        task: `segmentation`, `regression` (numbers per pixel), `classification`, `multilabel`, `scalar_regression`
+            (numbers per image).
         backbone, decoder: a registered name (with or without its source's prefix), a module, or a constructor (a Hydra
             partial) that the factory completes. head: likewise; the task's own where null.
         backbone_kwargs, decoder_kwargs, head_kwargs, and `kwargs` with the prefixes backbone_, decoder_ and head_:
@@ -92,7 +92,7 @@ class EncoderDecoderFactory:
             `geocompose.peft`.
 
         Raises:
-            UserError: a ValueError: an unknown part, an argument that nobody takes, or parts that don't fit together.
+            UserError: a ValueError: an unknown part, an argument that no part takes, or parts that don't fit together.
         """
         task = task.lower() if isinstance(task, str) else task
         if not isinstance(task, str) or task not in HEADS:
@@ -135,7 +135,7 @@ class EncoderDecoderFactory:
         return model
 
     def trial(self, *args: Any, **kwargs: Any) -> Trial:
-        """Return what `build_model` plans with these arguments, and its model in shapes alone: without memory or weights.
+        """Return what `build_model` plans with these arguments, and its model in shapes alone, without weights.
 
         Raises:
             UserError: as `build_model`.
@@ -161,7 +161,7 @@ def _outputs(task: str, num_classes: object, num_outputs: object, rescale: objec
     """Return what the model gives, checked.
 
     Raises:
-        UserError: a count that the task does not have or needs, or a size that is none.
+        UserError: a count that the task does not have, or needs; or a size that is not one.
     """
     name, count, other, given = ("num_classes", num_classes, "num_outputs", num_outputs)
     if task in OF_VALUES:
@@ -182,7 +182,7 @@ def _outputs(task: str, num_classes: object, num_outputs: object, rescale: objec
     if image_size_out is not None:
         if not per_pixel:
             raise UserError(
-                f"image_size_out is for tasks with an output a pixel; {task} has one for the image. Leave it out."
+                f"image_size_out is for tasks with an output per pixel; {task} has one for the image. Leave it out."
             )
         if (
             not isinstance(image_size_out, Sequence)

@@ -14,14 +14,14 @@ from torch import nn
 from geocompose.catalog.origin import is_ours
 from geocompose.configuration.instantiation import instantiate
 from geocompose.configuration.signatures import arguments as arguments_of
-from geocompose.contracts.meta import input_channels
-from geocompose.errors import UserError, building
+from geocompose.configuration.signatures import class_constant
+from geocompose.contracts.backbone import BackboneContract, contract_of
+from geocompose.errors import UserError, building, quiet
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.imagery.agreement import consents, with_consent
 from geocompose.imagery.band_choice import chosen_bands
 from geocompose.imagery.coordinates import left_off
-from geocompose.imagery.samples import Inputs
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Inputs, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.trial import Trial
 from geocompose.wiring import Plan
@@ -69,19 +69,19 @@ def build_model(config: Mapping[str, Any], *, inputs: Inputs, target: Target) ->
     factory, arguments = _composed(config, inputs, target, None)
     model = factory.build_model(**arguments)
     assert factory.plan is not None
-    _check_channels(config, model.encoder, inputs.bands)
-    _tell_weights(model.encoder)
-    off = left_off(model.encoder, inputs.coordinates)
+    contract = contract_of(model.encoder)
+    _check_channels(config, contract, inputs.bands)
+    _tell_weights(contract)
+    off = left_off(contract.coordinates, inputs.coordinates)
     if off is not None:
         log.info(off)
     return BuiltModel(model, factory.plan)
 
 
-def _tell_weights(encoder: nn.Module) -> None:
+def _tell_weights(contract: BackboneContract) -> None:
     """Say in a line where the backbone's weights came from, if they are not random."""
-    origin = getattr(encoder, "weights", None)
-    if isinstance(origin, Mapping):  # somebody's own class may call something else so
-        sources = [str(value) for key, value in origin.items() if str(key).rpartition(".")[2] == "source"]
+    if contract.weights is not None:
+        sources = [str(value) for key, value in contract.weights.items() if key.rpartition(".")[2] == "source"]
         log.info("The backbone's weights were loaded from %s.", ", ".join(sources))
 
 
@@ -96,7 +96,7 @@ def trial_model(
     """Return what `build_model` would plan, and its model in shapes alone: nothing is read, downloaded or allocated.
 
     image_size: rows and columns of an image; a sample's where null. keeping: takes the backbone's constructor and
-        returns the one to call, for who tries a backbone many times.
+        returns the one to call, for callers that try a backbone many times.
 
     Raises:
         UserError: see `build_model`.
@@ -105,8 +105,20 @@ def trial_model(
     if keeping is not None:
         arguments["backbone"] = keeping(arguments["backbone"])
     trial = factory.trial(**arguments)
-    _check_channels(config, trial.model.encoder, inputs.bands)
+    _check_channels(config, contract_of(trial.model.encoder), inputs.bands)
     return trial
+
+
+def backbone_contract(config: Mapping[str, Any], bands: Sequence[str]) -> BackboneContract:
+    """Return what one of our backbones says of itself when it is built for these bands; nothing is read or allocated.
+
+    Raises:
+        UserError: the backbone can't be built.
+    """
+    # A band that the weights lack is for the caller to judge, with all else that differs.
+    backbone = with_consent({**config["backbone"], "bands": list(bands)}, consented=True)
+    with quiet(), torch.device("meta"), torch.random.fork_rng(devices=[]), building("backbone", backbone["_target_"]):
+        return contract_of(instantiate(backbone)())
 
 
 def _composed(
@@ -140,7 +152,7 @@ def _composed(
 
 
 def _told_bands(backbone: Mapping[str, Any], bands: Sequence[str]) -> dict[str, Any]:
-    """Return a backbone's node with the data's bands: their names, or their number where a class of somebody's takes just that."""
+    """Return a backbone's node with the data's bands: names, or their number for a class of your own that takes it."""
     known = arguments_of(backbone["_target_"])
     if known is not None and "bands" not in known:
         number = next((name for name in ("in_chans", "in_channels", "num_channels") if name in known), None)
@@ -148,31 +160,30 @@ def _told_bands(backbone: Mapping[str, Any], bands: Sequence[str]) -> dict[str, 
     return {**backbone, "bands": list(bands)} if known is not None else dict(backbone)
 
 
-def _check_channels(config: Mapping[str, Any], encoder: nn.Module, bands: Sequence[str]) -> None:
-    """Refuse a class of somebody's that takes another number of channels than the data has; ours were told.
+def _check_channels(config: Mapping[str, Any], contract: BackboneContract, bands: Sequence[str]) -> None:
+    """Refuse a class of your own that takes another number of channels than the data has; ours were told.
 
     Raises:
         UserError: says both.
     """
     if is_ours(config["backbone"]["_target_"]):
         return
-    channels = input_channels(encoder)
-    if channels != len(bands):
-        name = type(encoder).__name__
-        with building("backbone", name):
+    if contract.channels != len(bands):
+        with building("backbone", contract.name):
             raise UserError(
-                f"The backbone {name} takes {channels} channels, but the data has {len(bands)} bands: "
-                f"{', '.join(bands)}. Let its constructor have an argument in_chans, which is told their number, or "
-                "choose data.bands."
+                f"The backbone {contract.name} takes {contract.channels} channels, but the data has {len(bands)} "
+                f"bands: {', '.join(bands)}. Let its constructor have an argument in_chans, which is told their "
+                "number, or choose data.bands."
             )
 
 
 def task_kind(target: str) -> str:
-    """Return the kind of task, such as `segmentation`, that a task's class is for.
+    """Return the kind of task, such as `segmentation`, that a task's class declares as `kind`.
 
-    Our own modules are named after it: so the training loop's libraries need not be loaded to build a model.
+    It is read from the source where it stands there: so the training loop's libraries need not be loaded to build a
+    model.
     """
-    package, _, module = target.rpartition(".")[0].rpartition(".")
-    if package == "geocompose.tasks":
-        return module
+    declared = class_constant(target, "kind")
+    if isinstance(declared, str):
+        return declared
     return str(hydra.utils.get_class(target).kind)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""A part on its way into a composition: a finished module, or a constructor whose arguments are checked before the call."""
+"""A part on its way into a composition: a finished module, or a constructor with arguments that are checked first."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from geocompose.arguments import check_kinds
 from geocompose.catalog.origin import is_ours
 from geocompose.contracts.needs import FROM_NEIGHBOURS
 from geocompose.errors import UserError, building, choices
-from geocompose.imagery.band_names import refuse_modalities
+from geocompose.imagery.bands import refuse_modalities
 
 PREFIXES = ("backbone", "decoder", "head")
 # The argument that says which of the many models that a constructor makes is meant, and so what people call it.
@@ -61,7 +61,7 @@ class Part:
 
     @property
     def given(self) -> dict[str, Any]:
-        """The arguments that somebody gave: to the factory, or in a partial."""
+        """The arguments that were given: to the factory, or in a partial."""
         return {**getattr(self.constructor, "keywords", {}), **self.arguments}
 
     def changed(self) -> list[str]:
@@ -90,12 +90,12 @@ class Part:
                     else "Let it return one"
                 )
                 raise UserError(
-                    f"The {self.kind} {self.name} gives a {type(built).__name__}, no torch.nn.Module. {instead}."
+                    f"The {self.kind} {self.name} gives a {type(built).__name__}, not a torch.nn.Module. {instead}."
                 )
             return built
 
     def _constructed(self, args: tuple[Any, ...], arguments: dict[str, Any]) -> Any:
-        """Return what the constructor makes; a fault inside somebody's own is told as theirs, ours come through."""
+        """Return what the constructor makes; a fault inside a user's own is told as theirs, ours come through."""
         assert self.constructor is not None
         try:
             return self.constructor(*args, **arguments)
@@ -106,7 +106,7 @@ class Part:
                 raise
             said = f"{type(error).__name__}: {error}".rstrip(". :")
             raise UserError(
-                f"The {self.kind} {self.name} can't be built: its constructor stopped with {said}. Mend it, or give it "
+                f"The {self.kind} {self.name} can't be built: its constructor stopped with {said}. Fix it, or give it "
                 "other arguments; debug=true shows where."
             ) from error
 
@@ -167,7 +167,7 @@ def route(
     own: the caller's own arguments, for the message.
 
     Raises:
-        UserError: an argument has no part's prefix, or is given twice; or a part's arguments are no mapping of names.
+        UserError: an argument has no part's prefix, or is given twice; or arguments are not a mapping of names.
     """
     routed = {prefix: _named(f"{prefix}_kwargs", given[prefix]) for prefix in PREFIXES}
     for key, value in kwargs.items():
@@ -201,12 +201,12 @@ def resolve(kind: str, given: Any, find: Callable[[str], Callable[..., nn.Module
     """Return the part that `given` means: a name that `find` knows, a finished module, or a constructor.
 
     Raises:
-        UserError: it is none of them, or a finished module gets arguments.
+        UserError: it is something else, or a finished module gets arguments.
     """
     if isinstance(given, nn.Module):
         if arguments:
             raise UserError(
-                f"The {kind} is a finished module, so nobody takes {kind}_{next(iter(arguments))}; leave it out."
+                f"The {kind} is a finished module, so nothing takes {kind}_{next(iter(arguments))}; leave it out."
             )
         return Part(kind, type(given).__name__, module=given)
     if isinstance(given, str):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from geocompose.imagery.target import Kind
+from geocompose.imagery.samples import Kind
 
 # What one row of a variable's sums holds: valid pixels or images, and sums over them; e is prediction minus truth y.
 SUMS = ("n", "sum_y", "sum_y2", "sum_e", "sum_e2", "sum_abs_e")

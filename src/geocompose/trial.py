@@ -8,15 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.catalog.origin import is_ours
+from geocompose.contracts.backbone import BackboneContract, contract_of
 from geocompose.contracts.features import FeatureSpec, common_multiple
-from geocompose.contracts.meta import (
-    backbone_specs,
-    input_channels,
-    meta_coordinates,
-    meta_image,
-    unreached_parameters,
-)
+from geocompose.contracts.meta import meta_image, unreached_parameters
 from geocompose.contracts.needs import Needs, needs_of
+from geocompose.contracts.probing import backbone_specs, meta_coordinates
 from geocompose.contracts.shapes import check_declared
 from geocompose.errors import FOREIGN_ERRORS, UserError, building, first_line, quiet
 from geocompose.imagery.coordinates import check_taken
@@ -64,10 +60,11 @@ def attempt(composition: Composition, given: Conditions) -> Trial:
 def _attempt(composition: Composition, given: Conditions) -> Trial:
     main, backbone = composition.main, composition.backbone.name
     encoder = composition.encoder(with_weights=False)
-    size = given.image_size or _own_size(encoder)
     with building("backbone", backbone):
-        frames = _frames(encoder, backbone, given.num_frames)
-        check_taken(encoder, backbone, given.coordinates or ())
+        contract = contract_of(encoder)
+        size = given.image_size or contract.own_size
+        frames = _frames(contract, backbone, given.num_frames)
+        check_taken(contract.coords_encoding, backbone, given.coordinates or ())
         specs = backbone_specs(encoder, size)
         if not specs:
             raise UserError(f"The backbone {backbone} returns no features.")
@@ -79,7 +76,7 @@ def _attempt(composition: Composition, given: Conditions) -> Trial:
             choice,
             specs,
             needs,
-            maps_by_default=bool(getattr(encoder, "maps_by_default", False)),
+            maps_by_default=contract.maps_by_default,
             auxiliary=[_needs(branch.decoder, composition.outputs) for branch in composition.auxiliary.values()],
         )
         if isinstance(choice, NeckList):
@@ -89,11 +86,11 @@ def _attempt(composition: Composition, given: Conditions) -> Trial:
             specs = backbone_specs(encoder, size)
         after = traced(neck, [neck_name(config) for config in necks], specs, written=isinstance(choice, NeckList))
     # A backbone that joins others has cells of theirs, which its own features don't show.
-    multiple = math.lcm(padding_multiple(specs, after, needs), getattr(encoder, "pad_multiple", 1))
+    multiple = math.lcm(padding_multiple(specs, after, needs), contract.pad_multiple)
     with building("backbone", backbone):
         _check_patch(backbone, specs, size, multiple)
-    if getattr(encoder, "fixed_size", False):
-        multiple = _only_size(encoder, backbone, size)
+    if contract.fixed_size:
+        multiple = _only_size(contract.own_size, backbone, size)
     for branch in (main, *composition.auxiliary.values()):
         with building("neck", type(choice).__name__):
             of = None if branch is main else main.decoder.name
@@ -111,39 +108,34 @@ def _needs(decoder: Part, outputs: Outputs) -> Needs:
     needs = needs_of(decoder.target, decoder.given)
     if not outputs.per_pixel or "vector" not in needs.layouts:
         return needs
-    # Who reads vectors returns what it gets, in its layout: vectors have no pixels, and tokens none that a head finds.
+    # What reads vectors returns what it gets, in its layout: vectors have no pixels, and tokens none that a head finds.
     layouts = tuple(layout for layout in needs.layouts if layout not in ("vector", "tokens"))
     return replace(needs, layouts=layouts) if layouts else needs
 
 
-def _own_size(encoder: nn.Module) -> tuple[int, int]:
-    size = getattr(encoder, "img_size", None) or 224
-    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-
-
-def _frames(encoder: nn.Module, backbone: str, given: int | None) -> int:
+def _frames(contract: BackboneContract, backbone: str, given: int | None) -> int:
     """Return the number of frames of an image.
 
     Raises:
         UserError: the backbone takes another number than there is.
     """
-    own = int(getattr(encoder, "num_frames", 1))
+    own = contract.frames
     if given is None or given == own:
         return own
     takes = "one frame" if own == 1 else f"{own} frames"
     there = "one" if given == 1 else f"{given} (data.num_frames={given})"
-    ways = [f"backbone.num_frames={given}"] if hasattr(encoder, "num_frames") else []
+    ways = [f"backbone.num_frames={given}"] if contract.num_frames is not None else []
     alone = "temporal=mean" if own == 1 else "backbone.num_frames=1 temporal=mean"
     ways += [f"{alone}, which gives it one at a time"] if given > 1 else []
     raise UserError(
-        f"The backbone {backbone} takes {takes} an image; the data has {there}. Write {', or '.join(ways)}."
+        f"The backbone {backbone} takes {takes} per image; the data has {there}. Write {', or '.join(ways)}."
     )
 
 
 def _check_patch(backbone: str, specs: Sequence[FeatureSpec], size: tuple[int, int], multiple: int) -> None:
-    """Refuse images of which no side holds a single cell: they would be padding for the greater part.
+    """Refuse images of which no side holds a whole cell: they would be mostly padding.
 
-    multiple: of pixels, that images are padded to.
+    multiple: what images are padded to a multiple of, in pixels.
     """
     patch = min((spec.stride for spec in specs if spec.layout != "vector"), default=1)
     if patch > max(size):
@@ -157,13 +149,12 @@ def _check_patch(backbone: str, specs: Sequence[FeatureSpec], size: tuple[int, i
         )
 
 
-def _only_size(encoder: nn.Module, backbone: str, size: tuple[int, int]) -> int:
+def _only_size(own: tuple[int, int], backbone: str, size: tuple[int, int]) -> int:
     """Return the one size of a backbone that takes no other; smaller images are padded to it.
 
     Raises:
-        UserError: images are larger, or the size is no square.
+        UserError: images are larger, or the size is not a square.
     """
-    own = _own_size(encoder)
     if own[0] != own[1] or max(size) > own[0]:
         raise UserError(
             f"The backbone {backbone} takes images of {own[0]} x {own[1]} pixels only; here they are {size[0]} x "
@@ -178,8 +169,9 @@ def _try(composition: Composition, model: EncoderDecoderModel, draft: Plan, give
     Raises:
         UserError: the parts don't fit together at the data's image size.
     """
-    image = meta_image(input_channels(model.encoder), draft.num_frames, draft.image_size)
-    coordinates = meta_coordinates(model.encoder, draft.num_frames, given.coordinates)
+    contract = contract_of(model.encoder)
+    image = meta_image(contract.channels, draft.num_frames, draft.image_size)
+    coordinates = meta_coordinates(contract, draft.num_frames, given.coordinates)
     padded = draft.image_size if composition.padding is None else _padded(draft.image_size, draft.pad_multiple)
     exact = all(not pixels % common_multiple(draft.backbone_features) for pixels in padded)
     seen: list[bool] = []  # whether the backbone has returned
@@ -209,7 +201,7 @@ def _try(composition: Composition, model: EncoderDecoderModel, draft: Plan, give
             ) from error
         choice, target = neck_choice(composition.necks), composition.main.decoder.target
         if not isinstance(error, RuntimeError) and is_ours(target):
-            raise  # a fault of ours, which no other necks would mend
+            raise  # a fault of ours, which no other necks would fix
         advice = unread_advice(choice, declares=hasattr(target, "needs") or hasattr(target, "needs_given"))
         raise UserError(
             f"{composition.main.decoder.name} can't read these features: {listed(draft.decoder_features)}. {stopped} "

@@ -8,6 +8,7 @@ from torch import nn
 
 from geocompose.arguments import check_kinds
 from geocompose.backbones.temporal.backbone import TemporalBackbone
+from geocompose.contracts.backbone import contract_of
 from geocompose.contracts.features import FeatureSpec
 from geocompose.contracts.meta import on_meta
 from geocompose.contracts.needs import needs_of
@@ -28,7 +29,7 @@ from geocompose.registry import NECK_REGISTRY
 class Plan:
     """What the dry run found: the necks, the features at each joint, the multiple to pad to, and what is never used.
 
-    warnings: what works, but hardly as somebody wants it.
+    warnings: what works, but hardly as intended.
     """
 
     necks: list[NeckConfig]
@@ -146,10 +147,10 @@ class Composition:
                 )
         if part.includes_head:
             if branch.head.module is not None:
-                raise UserError(f"{part.name} includes its head, so nobody takes {branch.head.name}; leave it out.")
+                raise UserError(f"{part.name} includes its head, so {branch.head.name} has no use; leave it out.")
             for name in branch.head.changed():
                 raise UserError(
-                    f"{part.name} includes its head, so nobody takes head_{name} (head.{name}); leave it out."
+                    f"{part.name} includes its head, so nothing takes head_{name} (head.{name}); leave it out."
                 )
             return part.build(widths, **fill), None
         decoder = part.build(widths, **fill)
@@ -175,15 +176,15 @@ class Composition:
         if with_weights:
             return self.backbone.build()
         if self.backbone.module is not None:
-            # A trial must not change what somebody made; its shapes are all that is asked for.
+            # A trial must not change a finished module; its shapes are all that is asked for.
             return on_meta(self.backbone.module)
         without = {"pretrained": False, "ckpt_path": None}
         arguments = {**self.backbone.arguments, **{k: v for k, v in without.items() if self.backbone.takes(k)}}
         return replace(self.backbone, arguments=arguments).build()
 
     def neck(self, encoder: nn.Module, configs: list[NeckConfig]) -> tuple[NeckSequence, list[int]]:
-        """Return necks, and the widths of the features that they hand on; the encoder is told which layers they select."""
-        widths = list(encoder.out_channels)  # type: ignore[arg-type]
+        """Return necks, and the widths of the features that they hand on; the encoder is told which ones they take."""
+        widths = contract_of(encoder).widths
         necks = []
         written = isinstance(neck_choice(self.necks), NeckList)
         for position, config in enumerate(configs):
@@ -191,14 +192,14 @@ class Composition:
                 neck: Any = _neck_part(config).build(widths)
             if position == 0 and self.backbone.module is None and hasattr(neck, "push_into"):
                 neck.push_into(encoder)
-                widths = list(encoder.out_channels)  # type: ignore[arg-type]
+                widths = contract_of(encoder).widths
             widths = neck.process_channel_list(widths)
             necks.append(neck)
         return NeckSequence(necks), widths
 
 
 def _neck_part(config: NeckConfig | nn.Module | Callable[..., nn.Module]) -> Part:
-    """Return the part of a neck: by its name with arguments, or as somebody built it."""
+    """Return the part of a neck: by its name with arguments, or as a module or constructor."""
     if not isinstance(config, Mapping):
         return resolve("neck", config, NECK_REGISTRY.__getitem__, {})
     arguments = {key: value for key, value in config.items() if key != "name"}

@@ -111,7 +111,7 @@ def test_an_epoch_without_validation_repeats_no_validation(tmp_path, monkeypatch
         ("trainer.precision=16-mixed", "needs an accelerator; use bf16-mixed or 32-true"),
         ("trainer.ema_decay=1", "between 0 and 1"),
         ("data.normalize=pretraining", "needs the backbone's published statistics"),
-        ("data.batch_size=1", r"single value a channel.*data\.batch_size=2 or more"),
+        ("data.batch_size=1", r"single value per channel.*data\.batch_size=2 or more"),
         ("seed=-1", "seed is 0 or more; got -1"),
         ("task.label_smoothing=0.1 task.loss=dice", "belongs to the loss ce"),
         ("task.loss={tversky:{alfa:0.3}}", "tversky has no argument 'alfa'. Did you mean 'alpha'"),

@@ -12,7 +12,7 @@ from rasterio.transform import Affine
 
 from geocompose.errors import UserError
 from geocompose.imagery.bands import HLS_BANDS
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from tests.kit.command import run
 from tests.kit.made_runs import TARGETS, make_run, trained
 

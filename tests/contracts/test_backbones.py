@@ -45,7 +45,8 @@ FORMS: Mapping[str, Callable[..., nn.Module]] = {
     "prithvi with prompts": partial(backbone, "prithvi", vpt=True, vpt_n_tokens=3, vpt_dropout=0.1),
     "prithvi in frames": partial(backbone, "prithvi", num_frames=FRAMES),
     **{f"{name} through time": partial(through_time, name, "concat") for name in FAMILIES},
-    **{f"prithvi through time, {pooling}": partial(through_time, "prithvi", pooling) for pooling in ("mean", "max", "diff", "attention")},
+    **{f"prithvi through time, {pooling}": partial(through_time, "prithvi", pooling) for pooling in ("mean", "max",
+        "diff", "attention")},
 }  # fmt: skip
 MARKED_FORMS = [pytest.param(form, marks=marks(form.partition(" ")[0]), id=form) for form in FORMS]
 WITH_LAYERS = [name for name in BACKBONES if "out_indices" in content("backbone", name)]
@@ -63,7 +64,7 @@ def run(encoder: nn.Module, batch: int = 2, rows: int = 64, columns: int = 64) -
 
 
 def unit(encoder: nn.Module) -> int:
-    """Return the least number of pixels from 32 on that every level of a backbone divides; half of the only size it takes."""
+    """Return the least number of pixels, 32 or more, that every level divides; half of the only size it takes."""
     if getattr(encoder, "fixed_size", False):
         return encoder.img_size[0] // 2  # type: ignore[index,operator,union-attr]
     step = common_multiple(encoder.feature_specs)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.heads import HEADS
-from geocompose.imagery.target import OF_CLASSES, PIXEL_WISE
+from geocompose.imagery.samples import OF_CLASSES, PIXEL_WISE
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.registry import DECODER_REGISTRY
 from tests.kit.owed import check_copies, check_export, check_gradients, check_state

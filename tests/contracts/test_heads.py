@@ -12,7 +12,7 @@ from geocompose.configuration.instantiation import instantiate
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.heads import HEADS
-from geocompose.imagery.target import OF_CLASSES, PIXEL_WISE
+from geocompose.imagery.samples import OF_CLASSES, PIXEL_WISE
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from tests.kit.owed import check_copies, check_export, check_gradients, check_state
 from tests.kit.places import CONF
@@ -36,7 +36,8 @@ def built(head: str, task: str, outputs: int = 3, full: bool = False) -> Encoder
     count = {"num_classes": outputs} if task in OF_CLASSES else {"num_outputs": outputs}
     torch.manual_seed(0)
     return EncoderDecoderFactory(image_size=(32, 48)).build_model(
-        task=task, backbone=stand_in("pyramid"), decoder="IdentityDecoder", decoder_out_index=0, head=instantiate(keys), **count
+        task=task, backbone=stand_in("pyramid"), decoder="IdentityDecoder", decoder_out_index=0, head=instantiate(keys),
+        **count
     )  # fmt: skip
 
 

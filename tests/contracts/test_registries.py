@@ -116,7 +116,7 @@ def _parts(annotation: Any) -> list[Any]:
 
 
 def troubles(name: str, values: Callable[[Any], list[Any]], build: Callable[..., Any] | None = None) -> list[str]:
-    """Return the values of a part's arguments that neither build nor are refused in our words; `build` by itself where None."""
+    """Return the values of arguments that neither build nor are refused in our words; `build` by itself where None."""
     builder, found = BUILDERS[name], []
     for argument, parameter in inspect.signature(builder).parameters.items():
         given = getattr(builder, "keywords", {})

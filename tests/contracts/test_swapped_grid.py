@@ -8,7 +8,7 @@ from rasterio.transform import from_origin
 from torch import nn
 
 from geocompose.factory import EncoderDecoderFactory
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.inference.raster import predict_raster
 from geocompose.necks import NeckSequence
 from geocompose.registry import NECK_REGISTRY
@@ -93,24 +93,28 @@ PATHS = {
     "AddBottleneckLayer": ([{"name": "AddBottleneckLayer"}], "maps", 0),
     "AddInputLevel": ([{"name": "AddInputLevel"}], "maps", 0),
     "FeaturePyramidNetworkNeck": ([{"name": "FeaturePyramidNetworkNeck", "out_channel": 6}], "maps", 1),
-    "FlattenMapsToTokens": ([{"name": "FlattenMapsToTokens"}, {"name": "ReshapeTokensToImage", "num_prefix_tokens": 0}], "maps", 0),
+    "FlattenMapsToTokens": ([{"name": "FlattenMapsToTokens"}, {"name": "ReshapeTokensToImage", "num_prefix_tokens": 0}],
+        "maps", 0),
     "InterpolateToPyramidal": ([{"name": "InterpolateToPyramidal"}], "maps", 0),
     "LearnedInterpolateToPyramidal": ([{"name": "LearnedInterpolateToPyramidal"}], "maps", 0),
     "MaxpoolToPyramidal": ([{"name": "MaxpoolToPyramidal"}], "maps", 0),
     "exponents, learned": ([{"name": "LearnedInterpolateToPyramidal", "exponents": [2, 0, -1, -3]}], "maps", 0),
-    "exponents, interpolated": ([{"name": "InterpolateToPyramidal", "mode": "bilinear", "exponents": [2, 1, 0, -1]}], "maps", 4),
+    "exponents, interpolated": ([{"name": "InterpolateToPyramidal", "mode": "bilinear", "exponents": [2, 1, 0, -1]}],
+        "maps", 4),
     "exponents, pooled": ([{"name": "MaxpoolToPyramidal", "exponents": [0, 0, -2, -3]}], "maps", 0),
     "PermuteDims": ([{"name": "PermuteDims", "new_order": [0, 3, 1, 2]}], "last", 0),
     "ProjectChannels": ([{"name": "ProjectChannels", "channels": 8}], "maps", 0),
     "ReshapeTokensToImage": ([{"name": "ReshapeTokensToImage"}], "tokens", 0),
     "SelectIndices": ([{"name": "SelectIndices", "indices": [3, 0]}], "maps", 0),
     "tokens to a pyramid of 5": (
-        [{"name": "SelectIndices", "indices": [0, 1, 1, 2, 3]}, {"name": "ReshapeTokensToImage"}, {"name": "LearnedInterpolateToPyramidal"}],
+        [{"name": "SelectIndices", "indices": [0, 1, 1, 2, 3]}, {"name": "ReshapeTokensToImage"}, {"name":
+             "LearnedInterpolateToPyramidal"}],
         "tokens",
         0,
     ),
     "tokens to smp's levels": (
-        [{"name": "ReshapeTokensToImage"}, {"name": "MaxpoolToPyramidal"}, {"name": "AddBottleneckLayer"}, {"name": "AddInputLevel"}],
+        [{"name": "ReshapeTokensToImage"}, {"name": "MaxpoolToPyramidal"}, {"name": "AddBottleneckLayer"},
+            {"name": "AddInputLevel"}],
         "tokens",
         0,
     ),

@@ -12,7 +12,7 @@ from geocompose.cost.ledger import Flops, Ledger
 from geocompose.cost.one_piece import in_one_piece
 from geocompose.cost.training_memory import optimizer_slots, training_memory
 from geocompose.doctor.kept import KeptBackbones
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.models.output import ModelOutput
 
 TARGET = Target("classification", ("a", "b", "c"))

@@ -6,7 +6,7 @@ from geocompose.data.baselines.rules import check, run_baselines
 from geocompose.data.baselines.water import best_threshold
 from geocompose.data.geotiff import GeoTiffData
 from geocompose.errors import UserError
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.scores import confusion_matrix, from_confusion
 from tests.kit.data_rasters import BANDS, arguments, image, label, pair, write
 from tests.kit.places import CONF

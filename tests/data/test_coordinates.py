@@ -26,8 +26,7 @@ from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.from_config import build_model
-from geocompose.imagery.samples import Inputs
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Inputs, Target
 from geocompose.training.precision import HalfPrecisionModel
 from tests.kit.command import only_run, record_of, run
 from tests.kit.data_rasters import BANDS, GEOREFERENCE, arguments, image, label, write

@@ -12,7 +12,7 @@ from geocompose.data.preflight import preflight
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.imagery.band_choice import chosen_bands
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from tests.kit.data_rasters import BANDS, arguments, image, label, pair, write
 
 

@@ -13,7 +13,7 @@ from geocompose.data.geotiff_multilabel import GeoTiffMultilabelData
 from geocompose.data.geotiff_scalar_regression import GeoTiffScalarRegressionData
 from geocompose.data.preflight import preflight
 from geocompose.errors import UserError
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from tests.kit.data_rasters import BANDS, image, write
 
 LOADING = {"tile_px": 16, "batch_size": 4, "dihedral": False}

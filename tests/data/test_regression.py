@@ -12,7 +12,7 @@ from geocompose.data.scene import ArrayScene
 from geocompose.data.tiles import TileDataset, augmentation
 from geocompose.data.window import Region, Window
 from geocompose.errors import UserError
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from tests.kit.data_rasters import BANDS, image, write
 
 

@@ -18,7 +18,7 @@ from geocompose.data.synthetic_regression import SyntheticRegressionData
 from geocompose.data.synthetic_scalar_regression import SyntheticScalarRegressionData
 from geocompose.data.synthetic_segmentation import SyntheticData
 from geocompose.errors import UserError
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 
 KINDS = {
     "segmentation": SyntheticData,

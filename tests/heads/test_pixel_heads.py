@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geocompose.heads import HEADS, RegressionHead, SegmentationHead
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from tests.kit.decoded import GRIDS, decoded, recorded_weights
 from tests.kit.places import CONF
 from tests.kit.shared import needs_parity

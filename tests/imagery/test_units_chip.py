@@ -1,4 +1,4 @@
-"""The sample chip in other units, offsets and orders of bands is the same to a model; what the weights never saw stops a run."""
+"""The sample chip in other units, offsets and orders of bands is the same to a model; unseen data stops a run."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,8 @@ pytestmark = needs_chip
 BANDS = ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12"]
 SHUFFLED = [11, 3, 8, 0, 12, 5, 1, 7, 2, 10, 4, 9, 6]
 PARTS = (
-    "data=sen1floods11", "data.tile_px=64", "data.batch_size=2", "data.baselines=[]", "decoder=fcn", "decoder.channels=8",
+    "data=sen1floods11", "data.tile_px=64", "data.batch_size=2", "data.baselines=[]", "decoder=fcn",
+    "decoder.channels=8",
     "decoder.num_convs=1", "trainer.accelerator=cpu", "trainer.max_epochs=1", "trainer.progress_bar=false",
 )  # fmt: skip
 # How the chip is given, and what is said of it.
@@ -127,13 +128,16 @@ def test_an_offset_that_nobody_declares_changes_the_logits(logits):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["data.level=TOA"], r"level: (they|the published weights of prithvi_eo_v2_tiny_tl) saw BOA .*, and the data is TOA .*'data.allow_mismatch=\[level\]'"),
-        (["data.unit=null", "data.level=BOA"], r"unit: (they|the published weights of \w+) saw reflectance_1e4 .*, and data.unit is null"),
+        (["data.level=TOA"], r"level: (they|the published weights of prithvi_eo_v2_tiny_tl) saw BOA .*, and the data "
+             r"is TOA .*'data.allow_mismatch=\[level\]'"),
+        (["data.unit=null", "data.level=BOA"], r"unit: (they|the published weights of \w+) saw reflectance_1e4 .*, and "
+             r"data.unit is null"),
         (["data.unit=uint8", "data.level=BOA"], r"the data is uint8 .*, and no rule turns one into the other"),
         (["data.level=BOA", "data.bands=[B4,B8]"], r"band: they have no B8; .* Write 'data.bands=\[B4\]'"),
         (
             ["data.level=BOA", f"data.bands=[{','.join(BANDS)}]"],
-            r"band: they have no B1, B5, B6, B7, B8, B9, B10; they have BLUE, .* Write 'data.bands=\[B2,B3,B4,B8A,B11,B12\]'",
+            r"band: they have no B1, B5, B6, B7, B8, B9, B10; they have BLUE, .* Write "
+                r"'data.bands=\[B2,B3,B4,B8A,B11,B12\]'",
         ),
     ],
 )  # fmt: skip

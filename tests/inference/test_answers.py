@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from geocompose.errors import UserError
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.inference.answers import answers, check_output, first_not_finite
 from geocompose.inference.content import CONTENTS, check_names, choose_content
 from geocompose.inference.tally import Tally

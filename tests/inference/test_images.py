@@ -15,7 +15,7 @@ from geocompose.data.labels.classification import ClassificationLabels
 from geocompose.data.tiles import TileDataset
 from geocompose.data.window import Region, Window
 from geocompose.errors import UserError
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.inference.images import TableSummary, predict_images
 from geocompose.inference.listing import ImageFile, list_images
 from tests.kit.inference_rasters import write

@@ -8,7 +8,7 @@ import rasterio
 import torch
 
 from geocompose.errors import UserError
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from tests.kit.inference_rasters import first_band, predict, read, variables, write
 
 SHAPES = [(64, 64), (40, 130), (130, 40), (20, 90), (90, 20), (20, 20), (1, 75), (33, 1), (1, 1)]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.inference import scoring
 from geocompose.inference.scoring import score
 from geocompose.models import ModelOutput

@@ -9,7 +9,7 @@ import rasterio
 import torch
 from rasterio.transform import Affine
 
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.inference.raster import MapSummary, predict_raster
 
 UTM = rasterio.CRS.from_epsg(32630)

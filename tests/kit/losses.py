@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.tasks.class_losses import segmentation_loss
 
 IGNORE = -1

@@ -11,8 +11,7 @@ from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
 from geocompose.from_config import build_model
 from geocompose.imagery.bands import HLS_BANDS
-from geocompose.imagery.samples import Inputs
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Inputs, Target
 from geocompose.inference.trained import TrainedModel, load_trained
 from geocompose.runs import Record, load_rules, open_run
 from tests.kit.places import CONF

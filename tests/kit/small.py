@@ -261,6 +261,11 @@ def image(bands: int = 6, batch: int = 1, rows: int = 64, columns: int = 64, fra
     return torch.randn(shape, generator=torch.Generator().manual_seed(batch * rows + columns))
 
 
+def noise(*shape: int) -> Tensor:
+    """Return random numbers of this shape, the same each time."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
 def coordinates(encoder: nn.Module, batch: int, frames: int = 1) -> dict[str, Tensor]:
     """Return dates and places where a backbone takes them, in words that `forward` knows."""
     takes = inspect.signature(encoder.forward).parameters

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.models import PixelWiseModel, ScalarOutputModel
 from geocompose.necks import NeckSequence
 from geocompose.tasks.base import Task

@@ -81,7 +81,8 @@ class Decoder(nn.Module):
 
 def model(**changes: Any) -> PixelWiseModel:
     parts: dict[str, Any] = {
-        "encoder": Encoder(), "neck": NeckSequence(), "decoder": Decoder(), "head": nn.Conv2d(4, 3, 1), "pad_multiple": 16,
+        "encoder": Encoder(), "neck": NeckSequence(), "decoder": Decoder(), "head": nn.Conv2d(4, 3, 1),
+        "pad_multiple": 16,
     }  # fmt: skip
     return PixelWiseModel(**{**parts, **changes})
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.scores import SCORES, confusion_matrix, multilabel_counts, regression_sums
 from geocompose.tasks.confusion import TileConfusion
 from geocompose.tasks.counting import count_tiles, is_labelled, labels, predicted

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from geocompose.errors import UserError
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.tasks.number_losses import regression_loss
 from tests.kit.losses import numbers
 

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from geocompose.errors import UserError
 from geocompose.from_config import task_kind
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.scores import SCORES
 from geocompose.tasks.base import check_kind
 from tests.kit.tiny_tasks import TARGETS, TASKS, loader, model, samples, task, trainer

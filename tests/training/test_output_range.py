@@ -7,7 +7,7 @@ from torch import nn
 
 from geocompose.errors import UserError
 from geocompose.heads.regression import RegressionHead
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.training.output_range import check_output_range
 from tests.kit.command import SMALL, only_run, record_of, run
 

@@ -14,8 +14,7 @@ from geocompose.data.files.pairs import input_files
 from geocompose.errors import UserError, counted
 from geocompose.imagery.agreement import check_convertible, check_counted_alike
 from geocompose.imagery.coordinates import DATA_KEYS, WORDS
-from geocompose.imagery.samples import Inputs
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Inputs, Target
 from geocompose.imagery.units import Values
 from geocompose.runs import Record, load_rules, open_run
 from geocompose.runs.atomic import write_json

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from geocompose.actions.early import check_early
 from geocompose.actions.importing import collector_paused
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.configuration.diagnosis import groups
@@ -11,7 +12,6 @@ from geocompose.configuration.weights import existing_weight_files, loads_weight
 from geocompose.console import console, show_summary
 from geocompose.data.preflight import Preview, preflight
 from geocompose.errors import counted, quiet, shortened
-from geocompose.imagery.agreement import check_early
 from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def _preview(config: Mapping[str, Any]) -> Preview:
 
 
 def _show(found: "Found", config: Mapping[str, Any]) -> None:
+    from geocompose.contracts.backbone import contract_of
+
     plan, inputs = found.trial.plan, found.inputs
     out = console()
     frames = f", {plan.num_frames} frames" if plan.num_frames > 1 else ""
@@ -72,7 +74,7 @@ def _show(found: "Found", config: Mapping[str, Any]) -> None:
         f"image: {len(inputs.bands)} bands ({', '.join(inputs.bands)}), {inputs.tile_px} x {inputs.tile_px} "
         f"pixels{frames}{beside}"
     )
-    for name, bands in (getattr(found.trial.model.encoder, "modalities", None) or {}).items():
+    for name, bands in (contract_of(found.trial.model.encoder).modalities or {}).items():
         out.print(f"  {name} reads {', '.join(bands)}")
     out.print(f"padded to multiples of {plan.pad_multiple} pixels")
     out.print(f"features of the backbone: {_features(plan.backbone_features)}")

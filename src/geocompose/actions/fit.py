@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from geocompose.actions.early import check_early
 from geocompose.actions.importing import collector_paused
 from geocompose.cli import Experiment
 from geocompose.configuration.weights import existing_weight_files
@@ -19,7 +20,6 @@ from geocompose.console import console, show_result
 from geocompose.data.files.pairs import input_files
 from geocompose.data.preflight import Preview, preflight
 from geocompose.errors import UserError, at_least
-from geocompose.imagery.agreement import check_early
 from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
 from geocompose.imagery.bands import check_names
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id

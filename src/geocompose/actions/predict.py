@@ -10,8 +10,7 @@ from geocompose.console import console
 from geocompose.errors import UserError, counted
 from geocompose.imagery.agreement import check_counted_alike
 from geocompose.imagery.bands import canonical
-from geocompose.imagery.samples import Inputs
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Inputs, Target
 from geocompose.imagery.units import UNITS, Conversion, Values
 from geocompose.inference.content import choose_content
 from geocompose.inference.destination import GEOTIFF, TABLE, check_name

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from geocompose.contracts.features import FeatureSpec
 from geocompose.errors import UserError, at_least
-from geocompose.imagery.band_names import band_names
+from geocompose.imagery.bands import band_names
 from geocompose.registry import BACKBONE_REGISTRY
 
 

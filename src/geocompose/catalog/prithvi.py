@@ -6,8 +6,7 @@ Source of sizes, files and statistics: the model cards ibm-nasa-geospatial/Prith
 from dataclasses import dataclass, replace
 
 from geocompose.errors import UserError, choices
-from geocompose.imagery.band_names import band_names
-from geocompose.imagery.bands import HLS_BANDS
+from geocompose.imagery.bands import HLS_BANDS, band_names
 from geocompose.imagery.coordinates import BATCH_KEYS
 from geocompose.imagery.pretraining import Pretraining
 

@@ -142,3 +142,34 @@ def _argument(name: str, annotation: ast.expr | None, required: bool) -> Argumen
     except (TypeError, SyntaxError, AttributeError):
         kind = Any
     return Argument(name, kind, text, required)
+
+
+def class_constant(target: str, name: str) -> object:
+    """Return the literal that a dotted class declares in its body as `name`, or its first base; None where none is read.
+
+    Raises:
+        ModuleNotFoundError: there is no such module.
+    """
+    module, _, class_name = target.rpartition(".")
+    tree = _tree(module)
+    for node in tree.body if tree is not None else ():
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                if class_name == (alias.asname or alias.name):
+                    return class_constant(f"{node.module}.{alias.name}", name)
+        if isinstance(node, ast.ClassDef) and node.name == class_name:
+            declared = [item for item in node.body if name in _names_bound(item)]
+            if declared:
+                value = getattr(declared[-1], "value", None)
+                return value.value if isinstance(value, ast.Constant) else None
+            base = node.bases[0] if node.bases else None
+            return class_constant(f"{module}.{base.id}", name) if isinstance(base, ast.Name) else None
+    return None
+
+
+def _names_bound(item: ast.stmt) -> set[str]:
+    """Return the names that a statement of a class's body gives a meaning."""
+    if isinstance(item, ast.FunctionDef):
+        return {item.name}
+    targets = item.targets if isinstance(item, ast.Assign) else [item.target] if isinstance(item, ast.AnnAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}

@@ -27,7 +27,7 @@ class Needs:
     one_scale: their resolutions are equal. layers: how many layers are chosen of a backbone whose layers all have one
     scale, some twice where it has fewer; null: four for a pyramid, one for a decoder that reads one, else all there
     are.
-    reads_one: it reads the last feature alone, so that nobody computes the others.
+    reads_one: it reads the last feature alone, so that the others need not be computed.
     skips: features that it passes over before those it reads, except for the first one's size (smp's habit: features of
     the input's resolution, and of half of it where there are two). third_to_last: how many times as fine as the last
     feature the first that it reads has to be, where the decoder joins these two; several numbers, best first, where any
@@ -67,13 +67,25 @@ ANY_FEATURE: tuple[Layout, ...] = ("NCHW", "tokens", "vector")
 def reads_feature(index: object, *, layouts: tuple[Layout, ...] = ("NCHW",)) -> Needs:
     """Return the needs of a decoder that reads the feature at `index`, the last by default, or several (a list).
 
-    A number that somebody counted out means what it says in the backbone's list: all its features go on then.
+    A written index counts in the backbone's own list of features, so all of them are handed on then.
     """
     return Needs(reads_one=index == -1, layouts=layouts)
 
 
+def feature_at(channel_list: list[int], index: int, decoder: str, argument: str = "in_index") -> int:
+    """Return the width of the feature that a decoder reads; `argument` names the index in messages.
+
+    Raises:
+        UserError: there is no such feature.
+    """
+    count = len(channel_list)
+    if isinstance(index, bool) or not isinstance(index, int) or not -count <= index < count:
+        raise UserError(f"{decoder}: {argument} goes from {-count} to {count - 1} for {count} feature(s); got {index}.")
+    return channel_list[index]
+
+
 def layers_for(widths: object, least: int) -> int | None:
-    """Return how many layers a decoder takes that somebody gave one width each, or None where nothing follows from that."""
+    """Return how many layers a decoder takes by its list of one width per layer; None where nothing follows from it."""
     return (
         len(widths) if isinstance(widths, Sequence) and not isinstance(widths, str) and len(widths) >= least else None
     )
@@ -86,7 +98,7 @@ def needs_of(target: Any, arguments: Mapping[str, Any]) -> Needs:
     has its own `needs`. One that declares nothing takes any maps.
 
     Raises:
-        UserError: what it declares is no `Needs`.
+        UserError: what it declares is not a `Needs`.
     """
     if isinstance(target, type) and hasattr(target, "needs_given"):
         declared = target.needs_given(arguments)
@@ -96,12 +108,14 @@ def needs_of(target: Any, arguments: Mapping[str, Any]) -> Needs:
         return Needs()
     if not isinstance(declared, Needs):
         name = target.__name__ if isinstance(target, type) else type(target).__name__
-        raise UserError(f"The decoder {name} declares needs = {declared!r}, which is no Needs. {_as_needs(declared)}")
+        raise UserError(
+            f"The decoder {name} declares needs = {declared!r}, which is not a Needs. {_as_needs(declared)}"
+        )
     return declared
 
 
 def _as_needs(declared: object) -> str:
-    """Return what to write instead of needs that are none."""
+    """Return what to write instead of needs of another type."""
     known = [field.name for field in fields(Needs)]
     arguments = "levels=2, pyramid=True"
     if isinstance(declared, Mapping) and declared:

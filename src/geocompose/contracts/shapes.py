@@ -10,13 +10,16 @@ from torch import Tensor
 from geocompose.contracts.features import FeatureSpec
 from geocompose.errors import UserError
 
-MOST_PREFIX_TOKENS = 16  # class and register tokens
-LONG = 16  # further columns than rows from which on a border that is lost counts for nothing
-MOST_LOST_CELLS = 4  # of a map's rows or columns at its borders; Inception's and Xception's maps lose up to three
+# Class and register tokens: DINOv2 and DINOv3 have up to five; more would let nearly any patch explain a count.
+MOST_PREFIX_TOKENS = 16
+# Columns beyond the rows from which the stride is read where a border is lost: fewer would round to a wrong stride.
+LONG = 16
+# Of a map's rows or columns at its borders, by convolutions without padding: Inception's and Xception's lose up to 3.
+MOST_LOST_CELLS = 4
 
 
 def check_list(features: Any, backbone: str) -> None:
-    """Refuse what a backbone returns if it is no list of tensors.
+    """Refuse what a backbone returns if it is not a list of tensors.
 
     Raises:
         UserError: says what came, and what to return.
@@ -54,7 +57,7 @@ def check_declared(
         UserError: says which feature, how it is declared, and what it is.
     """
     check_list(features, backbone)
-    cure = "Mend feature_specs, or leave them out: then the features are looked at."
+    cure = "Fix feature_specs, or leave them out: then the features are looked at."
     if len(features) != len(specs):
         raise UserError(
             f"The backbone {backbone} declares {len(specs)} features (feature_specs) and returns {len(features)}. "
@@ -72,7 +75,7 @@ def check_declared(
 
 
 def _alike(found: tuple[int, ...], wanted: tuple[int, ...], spec: FeatureSpec) -> bool:
-    """Return whether a feature has as many cells as declared, but for a border that convolutions without padding lose."""
+    """Return whether a feature has as many cells as declared, but for a border lost by convolutions without padding."""
     if spec.layout not in ("NCHW", "NHWC"):
         return found[1:] == wanted[1:]
     first = 2 if spec.layout == "NCHW" else 1
@@ -91,12 +94,13 @@ def observe(
     image_size: tuple[int, int],
     *,
     part: str,
-    patch: object = None,
+    patch: int | None = None,
     num_frames: int = 1,
 ) -> list[FeatureSpec]:
     """Return the specs of features by their shapes, for an image of this size and so many frames.
 
-    patch: the backbone's `patch_size`, where it has one.
+    widths: as the part declares them. part: whose features they are, for messages. patch: pixels per token, where the
+    backbone says it.
 
     Raises:
         UserError: a feature is not as wide as `widths` says, or no layout fits its shape.
@@ -115,7 +119,7 @@ def _spec(
     width: int,
     image_size: tuple[int, int],
     part: str,
-    patch: object,
+    patch: int | None,
     num_frames: int,
     change: str,
 ) -> FeatureSpec:
@@ -129,14 +133,15 @@ def _spec(
     if len(shape) == 2 and shape[1] == width:
         return FeatureSpec(width, 1, "vector")
     if len(shape) == 3 and shape[2] == width:
-        if num_frames > 1 and not patch:
+        if num_frames > 1 and patch is None:
             raise UserError(
                 f"{part} returns tokens {shape} for {num_frames} frames, which several patches could explain: give the "
                 "backbone an attribute patch_size (pixels), or feature_specs."
             )
-        sizes = [patch[-1] if isinstance(patch, list | tuple) else patch] if patch else range(1, min(image_size) + 1)
+        # The smallest patch that leaves few enough tokens before the grid; whether it holds is seen at another size.
+        sizes = range(1, min(image_size) + 1) if patch is None else [patch]
         for size in sizes:
-            if not isinstance(size, int) or image_size[0] % size or image_size[1] % size:
+            if image_size[0] % size or image_size[1] % size:
                 continue
             cells = (image_size[0] // size) * (image_size[1] // size)
             # Frames may be held apart, put together by a tubelet, or pooled.
@@ -162,8 +167,8 @@ def _spec(
 def _stride(cells: tuple[int, ...], image_size: tuple[int, int]) -> int | Fraction | None:
     """Return the stride that explains a map's rows and columns, or None where the two directions disagree.
 
-    It is exact where both directions agree exactly, or the columns are whole cells; where a border is lost, it is what
-    the further cells of a long image say, on which the border has no part.
+    It is exact where both directions agree exactly, or where the columns are whole cells. Where a border is lost, rows
+    and columns lose the same number of cells, so that their difference is that of an image without a border.
     """
     if not all(cells):
         return None
@@ -171,6 +176,7 @@ def _stride(cells: tuple[int, ...], image_size: tuple[int, int]) -> int | Fracti
     if by_row == by_column:
         return int(by_row) if by_row.denominator == 1 else by_row
     whole = by_column.denominator == 1 and cells[0] == image_size[0] // by_column > 0  # a row of cells is cut short
+    # A lost border makes the shorter side's cells look larger, but by less than two thirds; beyond, it is not a map.
     if not whole and not 0.6 < by_row / by_column < 1.67:
         return None
     further = cells[1] - cells[0]

@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from geocompose.contracts.meta import input_channels, meta_forward, meta_image
+from geocompose.contracts.backbone import contract_of
+from geocompose.contracts.meta import meta_forward, meta_image
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def summarize(model: nn.Module, *, image_size: tuple[int, int], num_frames: int 
     ]
     try:
         with FlopCounterMode(display=False) as counter:
-            meta_forward(model, meta_image(input_channels(parts["encoder"]), num_frames, image_size))
+            meta_forward(model, meta_image(contract_of(parts["encoder"]).channels, num_frames, image_size))
     finally:
         for hook in hooks:
             hook.remove()

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from geocompose.configuration.instantiation import instantiate
 from geocompose.cost.ledger import Ledger
 from geocompose.cost.one_piece import in_one_piece
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.models.output import ModelOutput
 
 MB = 2**20

@@ -11,8 +11,7 @@ from geocompose.data.loading import Loading
 from geocompose.data.opened import Collection
 from geocompose.data.statistics import scan
 from geocompose.data.synthetic import scenes as landscapes
-from geocompose.imagery.samples import Inputs
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Inputs, Target
 from geocompose.imagery.units import Values
 
 _MOST_SCANNED_BYTES = 200 * 2**20  # about two seconds of reading

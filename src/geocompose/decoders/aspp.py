@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.arguments import dropout_rate, whole_number, whole_numbers
-from geocompose.contracts.needs import Needs, reads_feature
-from geocompose.contracts.reading import feature_at
+from geocompose.contracts.needs import Needs, feature_at, reads_feature
 from geocompose.decoders.layers import ConvNormRelu, joined_at_first, resized
 from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY

@@ -5,8 +5,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from geocompose.contracts.needs import ANY_FEATURE, Needs, reads_feature
-from geocompose.contracts.reading import feature_at
+from geocompose.contracts.needs import ANY_FEATURE, Needs, feature_at, reads_feature
 from geocompose.registry import DECODER_REGISTRY
 
 

@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from geocompose.arguments import whole_number
-from geocompose.contracts.needs import Needs, reads_feature
-from geocompose.contracts.reading import feature_at
+from geocompose.contracts.needs import Needs, feature_at, reads_feature
 from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
 

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.arguments import whole_number
-from geocompose.contracts.needs import ANY_FEATURE, Needs
-from geocompose.contracts.reading import feature_at
+from geocompose.contracts.needs import ANY_FEATURE, Needs, feature_at
 from geocompose.decoders.layers import joined_at_first
 from geocompose.errors import UserError, choices
 from geocompose.registry import DECODER_REGISTRY

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geocompose.contracts.meta import check_training_batch, input_channels, meta_coordinates, meta_forward, meta_image
+from geocompose.contracts.backbone import contract_of
+from geocompose.contracts.meta import check_training_batch, meta_forward, meta_image
+from geocompose.contracts.probing import meta_coordinates
 from geocompose.cost.ledger import Flops
 from geocompose.cost.one_piece import in_one_piece
 from geocompose.cost.training_memory import TrainingMemory, training_memory
@@ -20,8 +22,7 @@ from geocompose.doctor.row import UNEXPECTED, Row, necks_as_written
 from geocompose.errors import UserError, quiet
 from geocompose.from_config import trial_model
 from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
-from geocompose.imagery.samples import Inputs
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Inputs, Target
 from geocompose.models.output import ModelOutput
 from geocompose.trial import Trial
 
@@ -133,10 +134,10 @@ def _since(start: float) -> float:
 
 def _images(trial: Trial, size: tuple[int, int], inputs: Inputs, batch_size: int = 1) -> dict[str, Any]:
     """Return a batch in shapes, as the model's forward takes it."""
-    encoder, frames = trial.model.encoder, trial.plan.num_frames
+    contract, frames = contract_of(trial.model.encoder), trial.plan.num_frames
     one: dict[str, Tensor] = {
-        "image": meta_image(input_channels(encoder), frames, size),
-        **meta_coordinates(encoder, frames, inputs.coordinates),
+        "image": meta_image(contract.channels, frames, size),
+        **meta_coordinates(contract, frames, inputs.coordinates),
     }
     return {name: value.expand(batch_size, *value.shape[1:]).clone() for name, value in one.items()}
 

@@ -1,44 +1,27 @@
-"""Whether data is what pretrained weights have seen: unit, level and bands, told before anything is trained or downloaded."""
+"""Whether data is what pretrained weights have seen: unit, level and bands."""
 
-import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from geocompose.catalog.origin import is_ours
-from geocompose.catalog.prithvi import model_bands, pretraining_of, variant_named
-from geocompose.configuration.weights import loads_weights
-from geocompose.errors import UserError, quiet
+from geocompose.errors import UserError
 from geocompose.imagery.bands import canonical
-from geocompose.imagery.pretraining import Pretraining, check_has_file, of_own_file
+from geocompose.imagery.pretraining import Pretraining
 from geocompose.imagery.units import LEVELS, UNITS, Values
 
-if TYPE_CHECKING:
-    from torch import nn
-
-log = logging.getLogger("geocompose")
-
-_PRITHVI = "geocompose.backbones.prithvi.builder.build_prithvi"
+# What the weights of a backbone have seen, None for random ones, and which bands of the data it reads.
+Seen = tuple[Pretraining | None, list[str]]
 
 
-def known(encoder: "nn.Module") -> Pretraining | None:
-    """Return what a backbone's weights have seen, or, where they are random, what the published ones have."""
-    return _statement(encoder, "pretraining") or _statement(encoder, "published")
-
-
-def _statement(encoder: "nn.Module", name: str) -> Pretraining | None:
-    found = getattr(encoder, name, None)
-    return found if isinstance(found, Pretraining) else None  # somebody's own class may call something else so
-
-
-def units_read(encoder: "nn.Module", bands: Sequence[str]) -> list[str | None]:
+def units_read(known: Sequence[Seen], bands: Sequence[str]) -> list[str | None]:
     """Return the unit of each band that a backbone reads; None where it has none, as random weights of most do.
+
+    known: of each of its parts, what its weights have seen or, where they are random, what the published ones have.
 
     Raises:
         UserError: two backbones side by side read a band in different units.
     """
     units: dict[str, str | None] = {}
-    for part, read in _parts(encoder, bands):
-        seen = known(part)
+    for seen, read in known:
         for band in map(canonical, read):
             unit = None if seen is None else seen.unit
             if None not in (unit, units.get(band)) and unit != units[band]:
@@ -50,47 +33,8 @@ def units_read(encoder: "nn.Module", bands: Sequence[str]) -> list[str | None]:
     return [units.get(canonical(band)) for band in bands]
 
 
-def check_early(config: Mapping[str, Any], bands: Sequence[str], values: Values) -> list[str]:
-    """Return what `mismatches` does, from what a backbone declares, without its weights; one of somebody else's is checked later.
-
-    config: a checked configuration. bands: those to read. values: what the data states of them.
-
-    Raises:
-        UserError: see `mismatches`.
-    """
-    backbone = config["backbone"]
-    _check_statements(backbone)
-    # Ours read and download nothing on the meta device; of others nobody knows.
-    if not loads_weights(backbone) or not is_ours(backbone["_target_"]):
-        return []
-    if backbone["_target_"] == _PRITHVI:
-        # Said in a second, since its table needs no torch.
-        row = variant_named(backbone["variant"])
-        seen = pretraining_of(row, model_bands(list(bands), backbone["pretrained_bands"], None)[1])
-        if backbone.get("ckpt_path") is not None:
-            seen = of_own_file(backbone.get("pretrained_on"), seen, backbone["variant"])
-        return _differences([(seen, list(bands))], values, consents(config))
-    import torch
-
-    from geocompose.configuration.instantiation import instantiate
-    from geocompose.errors import building
-
-    # A band that the weights lack is refused here, with all else that differs.
-    arguments = with_consent({**backbone, "bands": list(bands)}, consented=True)
-    with quiet(), torch.device("meta"), torch.random.fork_rng(devices=[]), building("backbone", backbone["_target_"]):
-        encoder = instantiate(arguments)()
-    return mismatches(encoder, bands, values, allowed=consents(config))
-
-
-def _check_statements(backbone: Mapping[str, Any]) -> None:
-    check_has_file(backbone.get("pretrained_on"), backbone.get("ckpt_path"))
-    for part in (backbone.get("parts") or {}).values():
-        if isinstance(part, Mapping):
-            _check_statements(part)
-
-
 def with_consent(backbone: Mapping[str, Any], *, consented: bool) -> dict[str, Any]:
-    """Return a backbone's arguments, and those of its parts, told whether bands that the weights lack may start randomly."""
+    """Return a backbone's arguments, its parts' too, told whether bands that the weights lack may start randomly."""
     told = dict(backbone)
     if "allow_random_bands" in told:
         told["allow_random_bands"] = consented or told["allow_random_bands"]
@@ -108,23 +52,19 @@ def consents(config: Mapping[str, Any]) -> set[str]:
     return stated | ({"band"} if config["backbone"].get("allow_random_bands") else set())
 
 
-def mismatches(encoder: "nn.Module", bands: Sequence[str], values: Values, *, allowed: set[str]) -> list[str]:
-    """Return what differs between a backbone's weights and the data and is intended, a sentence each.
+def mismatches(weights: Sequence[Seen], values: Values, *, allowed: set[str]) -> list[str]:
+    """Return what differs between a backbone's weights and the data and is intended, one sentence per difference.
 
-    bands: those of the data that the model reads. values: what the data states of them. allowed: which of unit, level
-    and band may differ. Random weights have neither, and nothing is asked of the data.
+    weights: of each of its parts. values: what the data states of the bands. allowed: which of unit, level and band may
+    differ. Random weights have neither, and nothing is asked of the data.
 
     Raises:
         UserError: something else differs, or is not stated where the weights have it; says what to write.
     """
-    read = [(_statement(part, "pretraining"), own) for part, own in _parts(encoder, bands)]
-    return _differences([(seen, own) for seen, own in read if seen is not None], values, allowed)
-
-
-def _differences(weights: Sequence[tuple[Pretraining, list[str]]], values: Values, allowed: set[str]) -> list[str]:
-    """Return what of `mismatches` is intended. weights: what they have seen, and which bands the model reads with them."""
     found: dict[str, list[_Difference]] = {}
     for seen, read in weights:
+        if seen is None:
+            continue
         lacking = seen.lacking(read)
         stated = {id(each): each for each in (values.band(name) for name in read if name not in lacking)}.values()
         differences = [("unit", _of_unit(seen, each)) for each in stated]
@@ -143,19 +83,14 @@ def _differences(weights: Sequence[tuple[Pretraining, list[str]]], values: Value
 
 
 class _Difference(NamedTuple):
-    """What differs, and the smallest change that mends it."""
+    """What differs, and the smallest change that fixes it."""
 
     text: str
     change: str
 
 
-def _parts(encoder: "nn.Module", bands: Sequence[str]) -> list[tuple["nn.Module", list[str]]]:
-    """Return the backbones that an encoder is made of, with the bands that each reads; itself and all where it is one."""
-    return getattr(encoder, "readers", None) or [(encoder, list(bands))]
-
-
 def check_convertible(values: Values, bands: Sequence[str], units: Sequence[str | None]) -> None:
-    """Refuse data whose stated unit can't be turned into the units that a model reads, one a band.
+    """Refuse data whose stated unit can't be turned into the units that a model reads, one per band.
 
     Raises:
         UserError: names both units.
@@ -175,7 +110,7 @@ def check_convertible(values: Values, bands: Sequence[str], units: Sequence[str 
 def taken_for(values: Values, bands: Sequence[str], units: Sequence[str | None]) -> dict[str, str | None]:
     """Return what data that states no unit has to be where published numbers normalise it, by the keys that are null.
 
-    units: those that a model reads, one a band; None where nobody knows.
+    units: those that a model reads, one per band; None where unknown.
     """
     stated = [values.band(band) for band in bands]
     return {f"{own.group}.unit": unit for own, unit in zip(stated, units, strict=True) if own.unit is None}
@@ -227,7 +162,7 @@ def _they(seen: Pretraining) -> str:
 
 
 def _own_file(seen: Pretraining, key: str, value: str) -> str:
-    """Return how to say what a file of somebody's own has seen, where it was taken for published weights."""
+    """Return how to say what a file of your own has seen, where it was taken for published weights."""
     if seen.taken_for is None:
         return ""
     return f" If the file in backbone.ckpt_path saw other data, write 'backbone.pretrained_on={{{key}: {value}}}'."
@@ -245,7 +180,10 @@ def _why_not(values: Values) -> str:
 def _change(values: Values) -> str:
     """Return the smallest change of data whose unit leads nowhere."""
     if values.unit == "dn":
-        return f"Write {values.group}.offset=0, or what was added: 1000 in Sentinel-2 images of processing baseline 04.00 on."
+        return (
+            f"Write {values.group}.offset=0, or what was added: 1000 in Sentinel-2 images since processing baseline "
+            "04.00."
+        )
     return "Take other data or weights."
 
 

@@ -10,7 +10,7 @@ from geocompose.imagery.units import Values
 
 
 def chosen_bands(config: Mapping[str, Any], available: Sequence[str]) -> list[str]:
-    """Return the bands to read: those named, else those the backbone was trained on if all are there, else all there are.
+    """Return the bands to read: those named, else those that the backbone was trained on if all are there, else all.
 
     config: a checked configuration. available: the data's bands.
 
@@ -41,7 +41,7 @@ def chosen_bands(config: Mapping[str, Any], available: Sequence[str]) -> list[st
 
 
 def check_rasters_read(config: Mapping[str, Any], bands: Sequence[str], more: Mapping[str, Values] | None) -> None:
-    """Refuse a further raster of the data's of which nothing would be read, where nobody chose the bands by name.
+    """Refuse a further raster of the data's of which nothing would be read, unless the bands were chosen by name.
 
     config: a checked configuration. bands: those to read. more: the bands of further rasters, by the vocabulary's
     names; the group of each one's values is its raster's place in the configuration.

@@ -1,7 +1,8 @@
-"""The vocabulary of spectral bands: one name a band, the names that sensors and archives use for it, what it measures."""
+"""The vocabulary of spectral bands: one name per band, the names that sensors and archives use, what it measures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from geocompose.errors import UserError, choices, nearest
 from geocompose.imagery.sensors import SENSORS, Measurement
@@ -21,7 +22,7 @@ class Band:
 
     @property
     def wavelength_um(self) -> float | None:
-        """Centre wavelength as Sentinel-2 has it where it has the band, else the first sensor of `SENSORS` that does."""
+        """Centre wavelength: Sentinel-2's where it has the band, else that of the first of `SENSORS` that does."""
         measured = self._first
         return measured.wavelength_um if measured else None
 
@@ -116,7 +117,7 @@ def wavelength_um(name: str, sensor: str | None = None) -> float | None:
 
 
 def canonical(name: str) -> str:
-    """Return the vocabulary's name of a band (`B8A` -> `NIR_NARROW`), or `name` itself where the vocabulary lacks it."""
+    """Return the vocabulary's name of a band (`B8A` -> `NIR_NARROW`), or `name` itself where it lacks the band."""
     return _CANONICAL.get(name.casefold(), name)
 
 
@@ -144,7 +145,7 @@ def positions(wanted: Sequence[str], available: Sequence[str], *, where: str) ->
 def check_names(names: Iterable[str], *, known: Iterable[str] = ()) -> None:
     """Refuse a band name that looks like a misspelt one of the vocabulary or of `known`.
 
-    A name that resembles nothing is somebody's own band and passes.
+    A name that resembles nothing is a band of your own and passes.
 
     Raises:
         UserError: names the misspelt band and the nearest right one.
@@ -157,3 +158,43 @@ def check_names(names: Iterable[str], *, known: Iterable[str] = ()) -> None:
         guess = nearest(name, [*known, *BANDS], cutoff=0.75)
         if guess:
             raise UserError(f"Unknown band {name!r}. Did you mean {guess!r}? Known bands: {', '.join(BANDS)}.")
+
+
+def band_names(argument: str, given: Iterable[object]) -> list[str]:
+    """Return the names of bands, each once; `argument` says in errors where they were given.
+
+    given: names, or enumeration members with such values (TerraTorch's `HLSBands.RED`).
+
+    Raises:
+        UserError: the list is empty, or one is misspelt, given twice, or not a name.
+    """
+    if isinstance(given, str):
+        raise UserError(f"{argument} is a list of band names, such as [BLUE, GREEN, RED]; got {given!r}.")
+    refuse_modalities(argument, given)
+    names = []
+    for band in given:
+        name = band.value if isinstance(band, Enum) else band
+        if not isinstance(name, str):
+            raise UserError(
+                f"{argument} takes names of bands, such as [BLUE, GREEN, RED]; got {name!r}. A number or a range does "
+                "not say which band it is, so that no pretrained weights could be chosen for it."
+            )
+        names.append(name)
+    check_names(names)
+    if len({canonical(name) for name in names}) < len(names) or not names:
+        raise UserError(f"{argument} names each band once, and at least one; got {names}.")
+    return names
+
+
+def refuse_modalities(argument: str, given: object) -> None:
+    """Refuse bands of several modalities for a backbone of one image.
+
+    Raises:
+        UserError: `given` is a mapping; says what to write instead.
+    """
+    if isinstance(given, Mapping):
+        raise UserError(
+            f"{argument} is the list of bands of one image, but names several modalities: "
+            f"{', '.join(map(str, given))}. Write one list of all their bands, or give each a backbone of its own, "
+            "side by side: backbone=fusion."
+        )

@@ -10,7 +10,7 @@ from geocompose.imagery.bands import BANDS, canonical, positions
 def bands_of_parts(
     parts: Mapping[str, Mapping[str, Any]], available: Sequence[str], *, other_sensors: bool = False
 ) -> dict[str, list[str]]:
-    """Return the bands of each part: those it names; else those it was trained on, if all are there; else those that no other takes.
+    """Return the bands of each part: those it names, else those it was trained on if all are there, else what is left.
 
     A part takes what it names or was trained on. Where the others take all by what they were trained on, a part without
     bands reads all that no part names, beside them. With the bands returned as what is available, the answer is the

@@ -20,7 +20,7 @@ class Pretraining:
     unit: what the pixels were before normalisation, a key of `geocompose.imagery.units.UNITS`; None where unknown.
     level: top of atmosphere (TOA) or surface (BOA); None where unknown or meaningless.
     mean, std: what was subtracted from each band and what it was divided by, in `unit`; None where unpublished.
-    taken_for: what a file of somebody's own is taken for, since nobody said what it has seen; None of weights that are
+    taken_for: what a file of your own is taken for where it isn't stated what it has seen; None for weights that are
         known.
     """
 
@@ -57,7 +57,7 @@ class Pretraining:
 
 
 def of_own_file(stated: Mapping[str, object] | None, unstated: Pretraining, of: str) -> Pretraining:
-    """Return what weights of somebody's own file have seen.
+    """Return what the weights in a file of your own have seen.
 
     stated: `backbone.pretrained_on`: unit and level, null where unknown. unstated: what holds where it doesn't say.
     of: whose weights `unstated` is about, for messages.

@@ -2,7 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from geocompose.errors import UserError
+
+Kind = Literal["segmentation", "regression", "classification", "multilabel", "scalar_regression"]
+PIXEL_WISE = ("segmentation", "regression")
+OF_CLASSES = ("segmentation", "classification", "multilabel")
 
 
 @dataclass(frozen=True)
@@ -32,3 +38,62 @@ class Inputs:
     def from_record(cls, data: Mapping[str, Any]) -> "Inputs":
         """Return what a run's record says of its data; earlier records had one frame and no coordinates."""
         return cls(tuple(data["bands"]), data["tile_px"], data.get("num_frames", 1), tuple(data.get("coordinates", ())))
+
+
+@dataclass(frozen=True)
+class Target:
+    """The labels of a data set.
+
+    kind: one class per pixel (`segmentation`), numbers per pixel (`regression`), one class per image
+        (`classification`), any of the classes per image (`multilabel`), or numbers per image (`scalar_regression`).
+    names: the classes in the order of the labels' values, or the variables in the order of the labels' numbers.
+    ignore_index: the label of what has no label, where labels are classes; where they are numbers, it is NaN.
+    mean, std: a number for each variable, in its physical unit: a model's output times `std` plus `mean` is the
+        prediction. 0 and 1 where a model predicts in the unit itself; None where labels are classes.
+    """
+
+    kind: Kind
+    names: tuple[str, ...]
+    ignore_index: int = -1
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    @property
+    def pixel_wise(self) -> bool:
+        """Whether each pixel has a label, rather than each image."""
+        return self.kind in PIXEL_WISE
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether labels are classes, rather than numbers."""
+        return self.kind in OF_CLASSES
+
+    @property
+    def num_outputs(self) -> int:
+        """How many numbers a model gives for a pixel or an image: one per class, or one per variable."""
+        return len(self.names)
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what a record keeps of it, as JSON knows it."""
+        return {
+            "kind": self.kind,
+            "names": list(self.names),
+            "ignore_index": self.ignore_index,
+            "mean": None if self.mean is None else list(self.mean),
+            "std": None if self.std is None else list(self.std),
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any] | None) -> "Target":
+        """Return the target that `as_record` was made of.
+
+        Raises:
+            UserError: the run has none recorded.
+        """
+        if record is None:
+            raise UserError(
+                "The run was recorded by an earlier version, whose records don't say what the labels were. Run its "
+                "command again with rerun=true."
+            )
+        mean, std = (None if record[key] is None else tuple(record[key]) for key in ("mean", "std"))
+        return cls(record["kind"], tuple(record["names"]), record["ignore_index"], mean, std)

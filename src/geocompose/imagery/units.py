@@ -27,7 +27,7 @@ _OPTICAL = {"reflectance": 1.0, "reflectance_1e4": 1e4}  # unit -> its values pe
 class Conversion:
     """How values of a file become those that a model reads: (value - offset) x factor, or between power and dB.
 
-    unit: what they are afterwards; None where nobody said what they are.
+    unit: what they are afterwards; None where it isn't stated what they are.
     """
 
     unit: str | None
@@ -41,11 +41,10 @@ class Conversion:
         return self.between is not None or self.offset != 0.0 or self.factor != 1.0
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        """Return the values as float32, computed in float64. Power of 0 or less has no dB: it becomes NaN or -infinity."""
+        """Return the values as float32, computed in float64; power of 0 or less becomes -infinity or NaN in dB."""
         if not self.changes:
-            with np.errstate(
-                over="ignore"
-            ):  # a double may be too large; where it is no nodata, it is refused as infinity
+            # A double may be too large; where it is not nodata, it is refused as infinity.
+            with np.errstate(over="ignore"):
                 return values.astype(np.float32)
         exact = values.astype(np.float64)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -64,7 +63,7 @@ class Values:
 
     unit: a key of `UNITS`; None where it isn't stated. level: TOA or BOA; None where it isn't stated or means nothing.
     offset: what the producer added to each value, such as 1000 in Sentinel-2 images of processing baseline 04.00 on;
-        None is 0, but of digital numbers nobody knows.
+        None is 0, but unknown for digital numbers.
     scale: digital numbers per 1.0 of reflectance; None is 10000.
     allow_mismatch: any of unit, level, band: differences between data and pretrained weights that are intended.
     more: those of single bands, by the vocabulary's name, that come from further rasters; the others are all alike.
@@ -141,7 +140,7 @@ class Values:
         return Conversion(unit) if unit == self.unit else None
 
     def nearest(self, unit: str | None) -> Conversion:
-        """Return how the files' values become `unit`, or where no rule leads there, what is done without a unit to reach."""
+        """Return how the files' values become `unit`, or where no rule leads there, what is done without one."""
         conversion = self.conversion(unit) or self.conversion(None)
         assert conversion is not None
         return conversion
@@ -165,7 +164,7 @@ class Values:
 def converted(raw: np.ndarray, bands: Sequence[int], conversions: Sequence[Conversion] | None) -> np.ndarray:
     """Return raw values (bands, height, width) as float32 under the conversion of each band.
 
-    bands: which conversion is for which plane of `raw`. conversions: one a band of the file; None changes nothing.
+    bands: which conversion is for which plane of `raw`. conversions: one per band of the file; None changes nothing.
     """
     chosen = [Conversion(None) if conversions is None else conversions[band] for band in bands]
     if not any(conversion.changes for conversion in chosen):

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from geocompose.errors import UserError
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.inference.content import Content
 from geocompose.tasks.counting import predicted
 

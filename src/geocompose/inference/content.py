@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from geocompose.errors import UserError, choices
-from geocompose.imagery.target import Kind, Target
+from geocompose.imagery.samples import Kind, Target
 
 Content = Literal["classes", "probabilities", "values"]
 # The contents that each kind of task has; the first is the default.

@@ -14,7 +14,7 @@ from rasterio.windows import Window
 
 from geocompose.errors import UserError
 from geocompose.figures.palette import IGNORED, class_colours
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.inference.content import Content, check_names
 from geocompose.inference.source import ungeoreferenced_is_fine
 from geocompose.inference.windows import Box

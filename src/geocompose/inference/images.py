@@ -14,7 +14,7 @@ from torch import Tensor
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.fitting import Fit, fitted_image, fitted_window
 from geocompose.errors import UserError
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.imagery.units import Conversion
 from geocompose.inference.answers import answers, check_output, first_not_finite
 from geocompose.inference.content import Content, check_names

@@ -7,7 +7,7 @@ from torch import nn
 
 from geocompose.data.module import SceneData
 from geocompose.imagery.coordinates import coordinates_of
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.inference.device import best_device
 from geocompose.scores import SCORES
 from geocompose.tasks.counting import count_tiles, labels, predicted

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 
 
 class Spread(NamedTuple):

@@ -10,8 +10,7 @@ import torch
 from geocompose.configuration.weights import without_weights
 from geocompose.errors import UserError, quiet
 from geocompose.from_config import build_model
-from geocompose.imagery.samples import Inputs
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Inputs, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs import RecordedRun
 

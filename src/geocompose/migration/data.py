@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from geocompose.errors import UserError
-from geocompose.imagery.target import PIXEL_WISE
+from geocompose.imagery.samples import PIXEL_WISE
 from geocompose.migration.file_layout import find_layout
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name

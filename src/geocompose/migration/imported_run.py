@@ -23,8 +23,7 @@ from geocompose.cost.summary import summarize
 from geocompose.data.files.pairs import input_files
 from geocompose.errors import UserError, quiet
 from geocompose.from_config import build_model
-from geocompose.imagery.samples import Inputs
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Inputs, Target
 from geocompose.migration.checkpoint import TerraTorchCheckpoint, load_strictly
 from geocompose.migration.translation import Translation
 from geocompose.models.encoder_decoder import EncoderDecoderModel

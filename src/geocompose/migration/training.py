@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from geocompose.errors import UserError
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.translation import MODEL, TRAINER, Translation

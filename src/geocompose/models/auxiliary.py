@@ -30,10 +30,12 @@ class AuxiliaryDecoders:
 
 
 def auxiliary_heads(given: object) -> list[AuxiliaryHead]:
-    """Return what `build_model(aux_decoders=...)` means: null, or a list of `AuxiliaryHead` or of mappings with its fields.
+    """Return what `build_model(aux_decoders=...)` means.
+
+    given: null, or a list of `AuxiliaryHead` or of mappings with its fields.
 
     Raises:
-        UserError: it is neither, a field is unknown, missing or of another kind, or a name can't be.
+        UserError: it is neither, a field is unknown, missing or of another type, or a name can't be used.
     """
     if given is None:
         return []

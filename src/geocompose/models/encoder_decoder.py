@@ -5,17 +5,18 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from geocompose.contracts.backbone import contract_of
+from geocompose.contracts.images import Image, split
 from geocompose.errors import UserError, first_line
-from geocompose.imagery.modalities import Image, modalities_of, split
 from geocompose.models.freezing import freeze, keep_still
-from geocompose.models.image_checks import check_image, known_channels
+from geocompose.models.image_checks import check_image
 from geocompose.models.output import ModelOutput
 from geocompose.models.padding import PaddingMode, pad_to_multiple
 from geocompose.necks.base import NeckSequence
 
 
 class EncoderDecoderModel(nn.Module):
-    """Wires ready parts: pads the image, runs encoder and necks, and gives every decoder with its head the same features."""
+    """Wires ready parts: pads the image, runs encoder and necks, and gives every decoder the same features."""
 
     def __init__(
         self,
@@ -53,8 +54,8 @@ class EncoderDecoderModel(nn.Module):
         self.padding = padding
         self.single_output = single_output
         self._frozen: list[str] = []
-        self._places = modalities_of(encoder)
-        self._in_chans = known_channels(encoder)
+        self._contract = contract_of(encoder)
+        self._places = self._contract.places
 
     def forward(
         self, image: Image, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
@@ -68,7 +69,7 @@ class EncoderDecoderModel(nn.Module):
             UserError: the image has other bands, modalities or dimensions than the encoder takes, or a size that it
                 can't take as it is, with padding None.
         """
-        check_image(image, self.encoder, self._in_chans, self._places)
+        check_image(image, self._contract, self._places)
         given = {"temporal_coords": temporal_coords, "location_coords": location_coords}
         coordinates = {name: value for name, value in given.items() if value is not None}
         if isinstance(image, Tensor):

@@ -56,9 +56,8 @@ class PixelWiseModel(EncoderDecoderModel):
         if self.rescale:
             if output.shape[-2:] != padded_size:
                 output = F.interpolate(output, size=padded_size, mode="bilinear", align_corners=False)
-            output = crop_centre(
-                crop_centre(output, image_size), self._kept(image_size)
-            )  # the image's centre, not the padded one's
+            # The centre of the image, not that of the padded one.
+            output = crop_centre(crop_centre(output, image_size), self._kept(image_size))
         return self._only(output)
 
     def _kept(self, image_size: tuple[int, int]) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from geocompose.arguments import whole_numbers
+from geocompose.contracts.backbone import contract_of
 from geocompose.errors import UserError
 from geocompose.necks.base import Neck
 from geocompose.registry import NECK_REGISTRY
@@ -49,11 +50,13 @@ class SelectIndices(Neck):
 
     def push_into(self, backbone: nn.Module) -> None:
         """Let a backbone that can (`select_layers`) return just these layers and compute nothing after the last."""
-        if hasattr(backbone, "select_layers"):
+        contract = contract_of(backbone)
+        if contract.select_layers is not None and contract.out_indices is not None:
+            out_indices = contract.out_indices
             count = len(self.channel_list)
             wanted = [index % count for index in self.indices]
             layers = list(dict.fromkeys(wanted))  # a backbone returns each layer once
-            backbone.select_layers([backbone.out_indices[layer] for layer in layers])  # type: ignore[operator,index]
+            contract.select_layers([out_indices[layer] for layer in layers])
             self.in_backbone = True
             self._places = [layers.index(layer) for layer in wanted]
 

@@ -1,6 +1,6 @@
 """A list of necks tried one after the other, so that an error says which of them it is and what that one got."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +25,7 @@ Known = list[FeatureSpec | None]  # None: of a shape between necks that no layou
 
 def neck_name(neck: Any) -> str:
     """Return the name of a neck as its user wrote it, or of the class that they gave."""
-    if hasattr(neck, "keys"):
+    if isinstance(neck, Mapping):
         return str(neck["name"])
     return getattr(neck, "__name__", type(neck).__name__)
 

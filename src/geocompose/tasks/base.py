@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from geocompose.arguments import plain
 from geocompose.errors import UserError, choices
 from geocompose.imagery.coordinates import coordinates_of
-from geocompose.imagery.target import Kind, Target
+from geocompose.imagery.samples import Kind, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.scores import SCORES
 from geocompose.tasks.counting import TileCounts, count_tiles, is_labelled, labels, predicted

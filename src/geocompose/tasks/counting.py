@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.tasks.confusion import TileConfusion
 from geocompose.tasks.decisions import TileDecisions
 from geocompose.tasks.sums import TileSums

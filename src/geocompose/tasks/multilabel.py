@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from geocompose.imagery.target import Kind, Target
+from geocompose.imagery.samples import Kind, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.tasks.base import Task
 from geocompose.tasks.label_losses import multilabel_loss

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from geocompose.arguments import plain
 from geocompose.errors import UserError
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.tasks.counting import by_variable, per_variable
 from geocompose.tasks.losses import LossSpec, build_loss, check_factors
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.tasks.base import Task
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from geocompose.imagery.target import Kind
+from geocompose.imagery.samples import Kind
 from geocompose.tasks.of_numbers import NumberTask
 
 

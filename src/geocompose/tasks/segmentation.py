@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from geocompose.imagery.target import Kind
+from geocompose.imagery.samples import Kind
 from geocompose.tasks.class_losses import segmentation_loss
 from geocompose.tasks.of_classes import ClassTask
 

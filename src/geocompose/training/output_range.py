@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from geocompose.errors import UserError
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 
 log = logging.getLogger("geocompose")
 

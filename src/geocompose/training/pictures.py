@@ -20,7 +20,7 @@ from geocompose.figures.sample_images import ImageSample, sample_images
 from geocompose.figures.sample_numbers import NumberSample, sample_numbers
 from geocompose.figures.sample_predictions import Sample, sample_predictions
 from geocompose.imagery.coordinates import coordinates_of
-from geocompose.imagery.target import Kind
+from geocompose.imagery.samples import Kind
 from geocompose.runs import RunFolder
 from geocompose.scores import SUMS, regression_scores
 from geocompose.tasks.base import Task

@@ -16,13 +16,14 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from geocompose import console
 from geocompose.configuration.instantiation import instantiate
+from geocompose.contracts.backbone import BackboneContract, contract_of
 from geocompose.contracts.meta import check_training_batch
 from geocompose.cost.summary import Summary, summarize
 from geocompose.data.baselines.rules import run_baselines
 from geocompose.data.module import SceneData
 from geocompose.errors import UserError
 from geocompose.from_config import BuiltModel, build_data, build_model, task_kind
-from geocompose.imagery.agreement import check_convertible, consents, known, mismatches, taken_for, units_read
+from geocompose.imagery.agreement import check_convertible, consents, mismatches, taken_for, units_read
 from geocompose.imagery.units import UNITS
 from geocompose.runs import Record, RunFolder
 from geocompose.tasks.base import Task, check_kind
@@ -111,7 +112,7 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
     """
     data, task, trainer = session.data, session.task, session.trainer
     record.data |= data.describe()
-    record.weights |= getattr(session.built.model.encoder, "weights", None) or {}
+    record.weights |= contract_of(session.built.model.encoder).weights or {}
     record.model |= session.summary.as_record()
     necks = session.built.plan.necks
     if all(
@@ -176,12 +177,13 @@ def read_alike(data: SceneData, encoder: torch.nn.Module, config: Mapping[str, A
     Raises:
         UserError: the data is not what the backbone's weights have seen, or there are no numbers to normalise it with.
     """
-    data.mismatches = mismatches(encoder, data.bands, data.values, allowed=consents(config))
+    contract = contract_of(encoder)
+    data.mismatches = mismatches(contract.seen(data.bands), data.values, allowed=consents(config))
     for difference in data.mismatches:
         log.warning("The data is not what the pretrained weights have seen, as stated. %s", difference)
-    data.read_as(units_read(encoder, data.bands))
+    data.read_as(units_read(contract.known_of(data.bands), data.bands))
     _tell_conversions(data)
-    _normalize(data, encoder)
+    _normalize(data, contract)
 
 
 def _tell_conversions(data: SceneData) -> None:
@@ -195,17 +197,16 @@ def _tell_conversions(data: SceneData) -> None:
         log.info("Values are converted as they are read: %s (%s).", words, ", ".join(bands))
 
 
-def _normalize(data: SceneData, encoder: torch.nn.Module) -> None:
+def _normalize(data: SceneData, contract: BackboneContract) -> None:
     if data.normalize != "pretraining":
         return
-    seen = known(encoder)
-    published = None if seen is None else seen.statistics(data.bands)
+    published = None if contract.known is None else contract.known.statistics(data.bands)
     if published is None:
         raise UserError(
             "data.normalize=pretraining needs the backbone's published statistics of these bands, and there are none "
             f"for {data.bands}. Use data.normalize=dataset."
         )
-    units = units_read(encoder, data.bands)
+    units = units_read(contract.known_of(data.bands), data.bands)
     check_convertible(data.values, data.bands, units)
     for key, unit in taken_for(data.values, data.bands, units).items():
         said = "the published numbers' unit, which is not known" if unit is None else f"{unit} ({UNITS[unit]})"

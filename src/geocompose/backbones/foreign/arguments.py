@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from geocompose.errors import UserError, choices
-from geocompose.imagery.band_names import band_names
+from geocompose.imagery.bands import band_names
 
 
 def input_channels(bands: list[str] | None, in_chans: int | None) -> tuple[list[str] | None, int]:

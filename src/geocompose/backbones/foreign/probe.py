@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from geocompose.contracts.backbone import contract_of
 from geocompose.contracts.features import FeatureSpec, common_multiple
-from geocompose.contracts.meta import observe, unused
+from geocompose.contracts.meta import unused
+from geocompose.contracts.shapes import observe
 from geocompose.errors import FOREIGN_ERRORS, UserError, first_line
 from geocompose.imagery.pretraining import Pretraining
 
@@ -121,7 +123,7 @@ def probe(build: Callable[[], nn.Module], channels: int, size: tuple[int, int], 
         if declared is None or len(declared) != len(features):
             declared = [feature.shape[1 if feature.ndim == 4 else -1] for feature in features]
         widths = [int(width) for width in declared]
-        specs = observe(features, widths, size, part=part, patch=getattr(module, "patch_size", None))
+        specs = observe(features, widths, size, part=part, patch=contract_of(module).patch_size)
         idle = unused(features, dict(module.named_parameters()))
         step = common_multiple(specs)
         fixed = not follows(module, torch.empty(1, channels, size[0] + step, size[1] + 2 * step), features)

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.backbones.fusion.levels import Level, as_map, map_channels, matched, onto_grid
+from geocompose.contracts.backbone import USUAL_SIZE, BackboneContract, contract_of
 from geocompose.contracts.features import FeatureSpec, common_multiple
-from geocompose.contracts.meta import backbone_specs, input_channels
+from geocompose.contracts.images import Image, split
+from geocompose.contracts.probing import backbone_specs
 from geocompose.errors import UserError
 from geocompose.imagery.bands import canonical
-from geocompose.imagery.modalities import Image, modalities_of, split
+from geocompose.imagery.modalities import channel_places
 from geocompose.imagery.part_bands import bands_of_parts, joined
 from geocompose.imagery.pretraining import Pretraining
 from geocompose.parts import resolve
@@ -57,21 +59,19 @@ class FusionBackbone(nn.Module):
                 "it alone."
             )
         self.parts = nn.ModuleDict(parts)
+        contracts = {name: contract_of(part) for name, part in parts.items()}
         self.modalities = {
-            name: list((modalities or {}).get(name) or _bands(name, part)) for name, part in parts.items()
+            name: list((modalities or {}).get(name) or _bands(name, said)) for name, said in contracts.items()
         }
         self.bands = joined(self.modalities) if bands is None else list(bands)
         self.in_chans = len(self.bands)
-        places = modalities_of(self)
-        assert places is not None
-        self._places = places
-        self._inner_places = {name: modalities_of(part) for name, part in parts.items()}
-        self.num_frames = self._frames()
-        self.fixed_size, self.img_size = self._size()
-        self.coords_encoding = list(
-            dict.fromkeys(name for part in parts.values() for name in getattr(part, "coords_encoding", ()))
-        )
-        self._specs = {name: backbone_specs(part, _pair(self.img_size)) for name, part in parts.items()}
+        self._places = channel_places(self.modalities, self.bands, backbone=type(self).__name__)
+        self._inner_places = {name: said.places for name, said in contracts.items()}
+        self.num_frames = _frames(contracts)
+        self.fixed_size, self.img_size = _size(contracts)
+        self._taken = {name: said.coordinates for name, said in contracts.items()}
+        self.coords_encoding = list(dict.fromkeys(each for taken in self._taken.values() for each in taken))
+        self._specs = {name: backbone_specs(part, self.img_size) for name, part in parts.items()}
         for name, specs in self._specs.items():
             if not specs or any(spec.layout == "vector" for spec in specs):
                 raise UserError(
@@ -83,31 +83,6 @@ class FusionBackbone(nn.Module):
         self.pad_multiple = math.lcm(*(common_multiple(specs) for specs in self._specs.values()))
         self._levels: list[Level] = matched(self._specs)
         self.out_indices = list(range(len(self._levels)))
-
-    def _frames(self) -> int:
-        frames = {name: int(getattr(part, "num_frames", 1)) for name, part in self.parts.items()}
-        if len(set(frames.values())) > 1:
-            shown = ", ".join(f"{name} {count}" for name, count in frames.items())
-            raise UserError(
-                f"The parts of the backbone take different numbers of frames: {shown}. Give each num_frames=1, and let "
-                "temporal=mean hand a time series on one by one."
-            )
-        return next(iter(frames.values()))
-
-    def _size(self) -> tuple[bool, int | tuple[int, int]]:
-        """Return whether a part takes one size of images only, and that size, or one that suits."""
-        fixed = {
-            name: _pair(getattr(part, "img_size", 224) or 224)
-            for name, part in self.parts.items()
-            if getattr(part, "fixed_size", False)
-        }
-        if len(set(fixed.values())) > 1:
-            shown = ", ".join(f"{name} {rows} x {columns}" for name, (rows, columns) in fixed.items())
-            raise UserError(f"Parts of the backbone take images of one size only, and not the same: {shown} pixels.")
-        if fixed:
-            return True, next(iter(fixed.values()))
-        sizes = [part.img_size for part in self.parts.values() if getattr(part, "img_size", None)]
-        return False, _pair(sizes[0] if sizes else 224)
 
     @property
     def feature_specs(self) -> list[FeatureSpec]:
@@ -125,12 +100,12 @@ class FusionBackbone(nn.Module):
         return [spec.channels for spec in self.feature_specs]
 
     @property
-    def weights(self) -> dict[str, str] | None:
+    def weights(self) -> dict[str, object] | None:
         """Where the parts' weights come from, each key with its part's name; None where all are random."""
         found = {
             f"{name}.{key}": value
             for name, part in self.parts.items()
-            for key, value in (getattr(part, "weights", None) or {}).items()
+            for key, value in (contract_of(part).weights or {}).items()
         }
         return found or None
 
@@ -142,17 +117,12 @@ class FusionBackbone(nn.Module):
     @property
     def pretraining(self) -> Pretraining | None:
         """What the parts' weights have seen, of the bands that they read; None where all are random."""
-        return _merged([(getattr(part, "pretraining", None), bands) for part, bands in self.readers])
+        return _merged([(contract_of(part).pretraining, bands) for part, bands in self.readers])
 
     @property
     def published(self) -> Pretraining | None:
         """Likewise, with what is published of a part whose weights are random."""
-        return _merged(
-            [
-                (getattr(part, "pretraining", None) or getattr(part, "published", None), bands)
-                for part, bands in self.readers
-            ]
-        )
+        return _merged([(contract_of(part).known, bands) for part, bands in self.readers])
 
     def select_layers(self, indices: Sequence[int]) -> None:
         """Return these levels from now on, in this order; parts that can compute nothing after the last that they give.
@@ -167,8 +137,9 @@ class FusionBackbone(nn.Module):
         levels = [self._levels[self.out_indices.index(index)] for index in indices]
         for name, part in self.parts.items():
             used = sorted({level.places[name] for level in levels})
-            if hasattr(part, "select_layers") and len(used) < len(self._specs[name]):
-                part.select_layers([part.out_indices[place] for place in used])  # type: ignore[operator,index]
+            said = contract_of(part)
+            if said.select_layers is not None and said.out_indices is not None and len(used) < len(self._specs[name]):
+                said.select_layers([said.out_indices[place] for place in used])
                 self._specs[name] = [self._specs[name][place] for place in used]
                 levels = [_moved(level, name, used.index(level.places[name])) for level in levels]
         self._levels, self.out_indices = levels, list(indices)
@@ -181,7 +152,7 @@ class FusionBackbone(nn.Module):
         coordinates = {"time": ("temporal_coords", temporal_coords), "location": ("location_coords", location_coords)}
         maps: dict[str, list[Tensor]] = {}
         for name, part in self.parts.items():
-            taken = getattr(part, "coords_encoding", ())
+            taken = self._taken[name]
             given = {key: value for word, (key, value) in coordinates.items() if word in taken and value is not None}
             own = images[name]
             size = (own.shape[-2], own.shape[-1])
@@ -197,6 +168,38 @@ class FusionBackbone(nn.Module):
         return torch.cat(
             [onto_grid(maps[name][place], (grid[0], grid[1])) for name, place in level.places.items()], dim=1
         )
+
+
+def _frames(contracts: Mapping[str, BackboneContract]) -> int:
+    """Return how many frames every part takes.
+
+    Raises:
+        UserError: they take different numbers.
+    """
+    frames = {name: said.frames for name, said in contracts.items()}
+    if len(set(frames.values())) > 1:
+        shown = ", ".join(f"{name} {count}" for name, count in frames.items())
+        raise UserError(
+            f"The parts of the backbone take different numbers of frames: {shown}. Give each num_frames=1, and let "
+            "temporal=mean hand a time series on one by one."
+        )
+    return next(iter(frames.values()))
+
+
+def _size(contracts: Mapping[str, BackboneContract]) -> tuple[bool, tuple[int, int]]:
+    """Return whether a part takes one size of images only, and that size, or one that suits.
+
+    Raises:
+        UserError: parts take images of one size only, and not the same.
+    """
+    fixed = {name: said.own_size for name, said in contracts.items() if said.fixed_size}
+    if len(set(fixed.values())) > 1:
+        shown = ", ".join(f"{name} {rows} x {columns}" for name, (rows, columns) in fixed.items())
+        raise UserError(f"Parts of the backbone take images of one size only, and not the same: {shown} pixels.")
+    if fixed:
+        return True, next(iter(fixed.values()))
+    sizes = [said.img_size for said in contracts.values() if said.img_size is not None]
+    return False, sizes[0] if sizes else USUAL_SIZE
 
 
 def _moved(level: Level, part: str, place: int) -> Level:
@@ -229,14 +232,9 @@ def _merged(seen: Sequence[tuple[Pretraining | None, list[str]]]) -> Pretraining
     )
 
 
-def _bands(name: str, part: nn.Module) -> list[str]:
-    modalities = getattr(part, "modalities", None) or {}
-    own = getattr(part, "bands", None) or [band for listed in modalities.values() for band in listed]
-    return list(own) if own else [f"{name}_{channel}" for channel in range(input_channels(part))]
-
-
-def _pair(size: Any) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+def _bands(name: str, said: BackboneContract) -> list[str]:
+    own = said.bands or [band for listed in (said.modalities or {}).values() for band in listed]
+    return list(own) if own else [f"{name}_{channel}" for channel in range(said.channels)]
 
 
 def build_fusion(

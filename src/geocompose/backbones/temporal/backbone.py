@@ -8,19 +8,14 @@ from typing import Literal
 from torch import Tensor, nn
 
 from geocompose.backbones.temporal.pooling import KEY_CHANNELS, POOLINGS, TemporalAttention, days, group_means, pool
+from geocompose.contracts.backbone import BackboneContract, contract_of
 from geocompose.contracts.features import FeatureSpec
-from geocompose.contracts.meta import backbone_specs, input_channels
+from geocompose.contracts.images import Image
+from geocompose.contracts.probing import backbone_specs
 from geocompose.contracts.shapes import channel_dim
 from geocompose.errors import UserError, at_least, choices
-from geocompose.imagery.modalities import Image
 
 log = logging.getLogger("geocompose")
-
-# What other parts ask a backbone for, handed on from the one inside.
-HANDED_ON = (
-    *("bands", "modalities", "patch_size", "img_size", "fixed_size", "pad_multiple", "maps_by_default"),
-    *("weights", "pretraining", "published"),
-)
 
 
 class TemporalBackbone(nn.Module):
@@ -61,9 +56,10 @@ class TemporalBackbone(nn.Module):
                 " keep would hand the time steps on apart, which no neck or decoder reads." if pooling == "keep" else ""
             )
             raise UserError(f"temporal.pooling has no {pooling!r}.{hint} {choices(pooling, POOLINGS)}")
-        if getattr(encoder, "num_frames", 1) != 1:
+        inside = contract_of(encoder)
+        if inside.frames != 1:
             raise UserError(
-                f"The backbone takes {encoder.num_frames} frames at once; with temporal={pooling} (use_temporal) it is "
+                f"The backbone takes {inside.frames} frames at once; with temporal={pooling} (use_temporal) it is "
                 "given one at a time. Write backbone.num_frames=1, or temporal=none."
             )
         if features_permute_op is not None:
@@ -73,15 +69,15 @@ class TemporalBackbone(nn.Module):
         self.subset_lengths = _lengths(subset_lengths)
         self.n_timestamps = self._steps(n_timestamps)
         self.num_frames = self.n_timestamps or 1
-        self.in_chans = input_channels(encoder)
-        for name in HANDED_ON:
-            if hasattr(encoder, name):
-                setattr(self, name, getattr(encoder, name))
-        taken = getattr(encoder, "coords_encoding", None)
-        if taken is not None or pooling == "attention":
-            self.coords_encoding = list(dict.fromkeys([*(taken or ()), *(["time"] if pooling == "attention" else [])]))
+        self.counts_frames = True
+        self.in_chans = inside.channels
+        self._hand_on(inside)
+        self._taken = inside.coords_encoding
+        if self._taken is not None or pooling == "attention":
+            times = ["time"] if pooling == "attention" else []
+            self.coords_encoding = list(dict.fromkeys([*inside.coordinates, *times]))
         # A backbone that declares its features is asked anew each time, since a selection of layers changes them.
-        self._probed = None if hasattr(encoder, "feature_specs") else backbone_specs(encoder, self._size())
+        self._probed = None if inside.feature_specs is not None else backbone_specs(encoder, inside.own_size)
         self.poolings: nn.ModuleList | None = None
         self.adapter_layer_names: tuple[str, ...] = ()
         if pooling == "attention":
@@ -125,9 +121,14 @@ class TemporalBackbone(nn.Module):
             )
         return total
 
-    def _size(self) -> tuple[int, int]:
-        size = getattr(self.encoder, "img_size", None) or 224
-        return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    def _hand_on(self, inside: BackboneContract) -> None:
+        """Say of itself what the backbone inside says."""
+        self.bands = None if inside.bands is None else list(inside.bands)
+        self.modalities = inside.modalities
+        self.patch_size, self.pad_multiple = inside.patch_size, inside.pad_multiple
+        self.img_size, self.fixed_size = inside.img_size, inside.fixed_size
+        self.maps_by_default, self.weights = inside.maps_by_default, inside.weights
+        self.pretraining, self.published = inside.pretraining, inside.published
 
     @property
     def _inner_specs(self) -> list[FeatureSpec]:
@@ -208,7 +209,6 @@ class TemporalBackbone(nn.Module):
         self, batch: int, steps: int, temporal_coords: Tensor | None, location_coords: Tensor | None
     ) -> dict[str, Tensor]:
         """Return what of the coordinates goes to the backbone, once a time step."""
-        taken = getattr(self.encoder, "coords_encoding", ())
         given: dict[str, Tensor] = {}
         if temporal_coords is not None:
             if temporal_coords.shape != (batch, steps, 2):
@@ -216,11 +216,11 @@ class TemporalBackbone(nn.Module):
                     f"temporal_coords are ({batch}, {steps}, 2) for {steps} time steps; got "
                     f"{tuple(temporal_coords.shape)}."
                 )
-            if "time" in taken or self.poolings is None:
+            if "time" in (self._taken or ()) or self.poolings is None:
                 given["temporal_coords"] = temporal_coords.flatten(0, 1).unsqueeze(1)
         if location_coords is not None:
             given["location_coords"] = location_coords.repeat_interleave(steps, dim=0)
-        if given and not hasattr(self.encoder, "coords_encoding"):
+        if given and self._taken is None:
             raise UserError(
                 f"{' and '.join(given)} are given, but {type(self.encoder).__name__} takes no coordinates; leave them "
                 "out."

@@ -16,7 +16,7 @@ from geocompose.backbones.torchgeo.weights import Published, Target, load, only_
 from geocompose.catalog.torchgeo import BY_WAVELENGTH, WITH_GSD, Model, model_named, torchgeo_models
 from geocompose.catalog.torchgeo_provenance import CROMA_BANDS
 from geocompose.errors import FOREIGN_ERRORS, UserError
-from geocompose.imagery.band_names import band_names
+from geocompose.imagery.bands import band_names
 from geocompose.imagery.pretraining import Pretraining
 
 log = logging.getLogger("geocompose")

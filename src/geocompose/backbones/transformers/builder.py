@@ -14,7 +14,7 @@ from geocompose.backbones.transformers.config import OWN_CHANNELS, Definition, d
 from geocompose.backbones.transformers.weights import load_pretrained, pretraining_of
 from geocompose.catalog.transformers import TYPES
 from geocompose.errors import FOREIGN_ERRORS, UserError
-from geocompose.imagery.band_names import band_names
+from geocompose.imagery.bands import band_names
 
 log = logging.getLogger("geocompose")
 

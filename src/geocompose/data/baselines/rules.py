@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from geocompose.data.baselines import images, pixels
 from geocompose.data.baselines.water import INDEX_BANDS, check_index, water_index
 from geocompose.errors import UserError, choices
-from geocompose.imagery.target import Kind, Target
+from geocompose.imagery.samples import Kind, Target
 
 if TYPE_CHECKING:
     from geocompose.data.module import SceneData

@@ -9,7 +9,7 @@ from geocompose import scores
 from geocompose.data.baselines.raw_values import pixel_blocks, pixels
 from geocompose.errors import UserError
 from geocompose.imagery.bands import canonical
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 
 if TYPE_CHECKING:
     from geocompose.data.module import SceneData

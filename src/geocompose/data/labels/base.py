@@ -10,7 +10,7 @@ from geocompose.data.moments import is_constant
 from geocompose.data.scene import Scene
 from geocompose.data.window import Window
 from geocompose.errors import UserError, choices
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 
 TARGET_NORMALIZATIONS = ("dataset", "none")
 

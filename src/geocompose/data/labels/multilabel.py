@@ -8,7 +8,7 @@ import numpy as np
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.tally import MultilabelTally
 from geocompose.data.loading import check_classes
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 
 UNKNOWN = -1
 

@@ -10,7 +10,7 @@ from geocompose.data.loading import check_variables
 from geocompose.data.scene import Scene
 from geocompose.data.window import Window
 from geocompose.errors import UserError
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 
 
 class RegressionLabels(Numbers):

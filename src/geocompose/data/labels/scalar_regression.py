@@ -7,7 +7,7 @@ import numpy as np
 
 from geocompose.data.labels.base import Numbers
 from geocompose.data.loading import check_variables
-from geocompose.imagery.target import Target
+from geocompose.imagery.samples import Target
 
 
 class ScalarRegressionLabels(Numbers):

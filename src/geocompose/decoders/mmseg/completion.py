@@ -6,7 +6,7 @@ from fractions import Fraction
 from math import log2
 from typing import Any
 
-from geocompose.contracts.reading import feature_at
+from geocompose.contracts.needs import feature_at
 from geocompose.decoders.foreign import Strides, shown
 from geocompose.errors import UserError
 

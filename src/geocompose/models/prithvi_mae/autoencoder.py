@@ -24,7 +24,7 @@ class PrithviMAE(nn.Module):
             each patch normalised by its own mean and deviation; predictions are then of that kind too.
 
         Raises:
-            UserError: `mask_ratio` is no share.
+            UserError: `mask_ratio` is not a share.
         """
         super().__init__()
         self.encoder = encoder
@@ -53,7 +53,7 @@ class PrithviMAE(nn.Module):
         noise: (B, patches), by which patches are ordered: those with the smallest values are kept; random where null.
 
         Raises:
-            UserError: sizes don't fit, the ratio is no share, or coordinates are given that are not encoded.
+            UserError: sizes don't fit, the ratio is not a share, or coordinates are given that are not encoded.
         """
         ratio = self.mask_ratio if mask_ratio is None else _share(mask_ratio)
         frames = image if image.ndim == 5 else image.unsqueeze(2)
@@ -61,9 +61,8 @@ class PrithviMAE(nn.Module):
         first, patches = self.encoder.embed(frames, temporal_coords, location_coords)
         order, places = _shuffle(patches, noise)
         count = patches.shape[1]
-        kept = int(
-            count * (1 - ratio) + 1e-6
-        )  # 10 patches at a ratio of 0.9 leave one, whatever floats make of 1 - 0.9
+        # 10 patches at a ratio of 0.9 leave one, although 10 * (1 - 0.9) is a little less in floating point.
+        kept = int(count * (1 - ratio) + 1e-6)
         shown = patches.gather(1, order[:, :kept].unsqueeze(-1).expand(-1, -1, patches.shape[2]))
         (latent,) = self.encoder.run_blocks(torch.cat([first, shown], dim=1))
         predicted = self.decoder(latent, places, grid, temporal_coords, location_coords)

@@ -42,7 +42,7 @@ class MAEDecoder(nn.Module):
 
         encoder_embed_dim: width of the tokens that come in; `embed_dim`, `depth`, `num_heads` are the decoder's own.
         grid: frames, rows and columns of tokens that positions are made for; those of other grids are interpolated.
-        patch_values: numbers a patch: its frames * rows * columns * bands.
+        patch_values: numbers per patch: its frames * rows * columns * bands.
 
         Raises:
             UserError: a size can't be.

@@ -1,0 +1,47 @@
+"""Whether data is what pretrained weights have seen, told before anything is read, trained or downloaded."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from geocompose.catalog.origin import is_ours
+from geocompose.catalog.prithvi import model_bands, pretraining_of, variant_named
+from geocompose.configuration.weights import loads_weights
+from geocompose.imagery.agreement import consents, mismatches
+from geocompose.imagery.pretraining import check_has_file, of_own_file
+from geocompose.imagery.units import Values
+
+PRITHVI = "geocompose.backbones.prithvi.builder.build_prithvi"
+
+
+def check_early(config: Mapping[str, Any], bands: Sequence[str], values: Values) -> list[str]:
+    """Return what `mismatches` does, from what a backbone declares, without its weights.
+
+    What backbones of your own declare is looked at later, when they are built.
+
+    config: a checked configuration. bands: those to read. values: what the data states of them.
+
+    Raises:
+        UserError: see `mismatches`.
+    """
+    backbone = config["backbone"]
+    _check_statements(backbone)
+    # Ours read and download nothing on the meta device; of others nobody knows.
+    if not loads_weights(backbone) or not is_ours(backbone["_target_"]):
+        return []
+    if backbone["_target_"] == PRITHVI:
+        # Said within a second, since its table needs no torch.
+        row = variant_named(backbone["variant"])
+        seen = pretraining_of(row, model_bands(list(bands), backbone["pretrained_bands"], None)[1])
+        if backbone.get("ckpt_path") is not None:
+            seen = of_own_file(backbone.get("pretrained_on"), seen, backbone["variant"])
+        return mismatches([(seen, list(bands))], values, allowed=consents(config))
+    from geocompose.from_config import backbone_contract
+
+    return mismatches(backbone_contract(config, bands).seen(bands), values, allowed=consents(config))
+
+
+def _check_statements(backbone: Mapping[str, Any]) -> None:
+    check_has_file(backbone.get("pretrained_on"), backbone.get("ckpt_path"))
+    for part in (backbone.get("parts") or {}).values():
+        if isinstance(part, Mapping):
+            _check_statements(part)
