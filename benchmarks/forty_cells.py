@@ -1,12 +1,13 @@
-"""Compositions drawn from the doctor's table, trained for real: does the loss fall, and was the memory foretold?
+"""Train compositions drawn from the doctor's table: does the loss fall, and was the memory estimate right?
 
     python run.py action=doctor
     python benchmarks/forty_cells.py outputs/doctor.csv [--count 40] [OVERRIDE ...]
 
-Forty cells are drawn with seed 20250 from the ok ones of at most 40 M parameters. Each trains in a process of its own,
-on the processor: two steps on the data's batches, then twenty more on the first of them, by the task's own training
-step and optimizer. Memory is the peak of the resident size within the two steps above the size after the imports, in MB
-of 2**20 bytes. Overrides, such as `data.tile_px=64 data.batch_size=4`, are those of both the estimate and the training.
+Forty compositions are drawn with seed 20250 from the rows with status ok and at most 40 M parameters. Each trains on
+the CPU in its own process: two steps on the data's batches, then twenty more on the first batch, with the task's own
+training step and optimizer. Measured memory is the peak resident size during the first two steps, minus the resident
+size after the imports, in MB of 2**20 bytes. Overrides, such as `data.tile_px=64 data.batch_size=4`, apply to both the
+estimate and the training.
 """
 
 import argparse
@@ -26,7 +27,7 @@ STEPS = 20
 
 
 def drawn(table: Path, count: int = COUNT) -> list[tuple[str, str, str]]:
-    """Return the cells of a table that are drawn: backbone, decoder, task."""
+    """Return the compositions drawn from a table: backbone, decoder, task."""
     from geocompose.doctor.table import read_rows
 
     able = sorted(
@@ -38,7 +39,7 @@ def drawn(table: Path, count: int = COUNT) -> list[tuple[str, str, str]]:
 
 
 def configured(backbone: str, decoder: str, task: str, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the configuration of one cell."""
+    """Return the configuration of one composition."""
     from hydra import compose, initialize_config_dir
 
     from geocompose.configuration.checking import check
@@ -51,19 +52,19 @@ def configured(backbone: str, decoder: str, task: str, overrides: Sequence[str])
 
 
 def resident_mb(field: str) -> float:
-    """Return VmRSS (now) or VmHWM (the most so far) of this process."""
+    """Return VmRSS (current) or VmHWM (peak so far) of this process."""
     line = next(text for text in Path("/proc/self/status").read_text().splitlines() if text.startswith(f"{field}:"))
     return int(line.split()[1]) / 1024
 
 
 def available_mb() -> float:
-    """Return how much memory the machine has left."""
+    """Return the memory that the machine has available."""
     line = next(text for text in Path("/proc/meminfo").read_text().splitlines() if text.startswith("MemAvailable:"))
     return int(line.split()[1]) / 1024
 
 
 def train(config: dict[str, Any], steps: int = STEPS) -> dict[str, Any]:
-    """Train one configuration in this process; return the losses on one batch and what the first two steps took."""
+    """Train one configuration in this process; return the losses on one batch and the memory of the first two steps."""
     import torch
 
     from geocompose.configuration.instantiation import instantiate
@@ -82,7 +83,7 @@ def train(config: dict[str, Any], steps: int = STEPS) -> dict[str, Any]:
         target=data.target,
         num_tiles=num_tiles,
     )
-    task.log = lambda *_, **__: None  # there is no trainer to log to
+    task.log = lambda *_, **__: None  # no trainer to log to
     task.train()
     optimizer = task.optimization(steps + 2, 1)["optimizer"]
     clip = config["trainer"]["gradient_clip_val"]
@@ -90,7 +91,7 @@ def train(config: dict[str, Any], steps: int = STEPS) -> dict[str, Any]:
 
     def step(batch: dict[str, Any]) -> float:
         loss = task.training_step(batch, 0)
-        optimizer.zero_grad()  # where Lightning does it: after the forward
+        optimizer.zero_grad()  # after the forward pass, as Lightning does
         loss.backward()
         if clip is not None:
             torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
@@ -106,18 +107,18 @@ def train(config: dict[str, Any], steps: int = STEPS) -> dict[str, Any]:
 
 
 def estimate(config: dict[str, Any]) -> Any:
-    """Return the doctor's estimate of the memory, part by part."""
+    """Return the doctor's memory estimate, part by part."""
+    from geocompose.cost.examination import examine
     from geocompose.data.preflight import preflight
-    from geocompose.doctor.examination import examine
 
     return examine(config, preflight(config["data"], list)).memory
 
 
 def cell(arguments: argparse.Namespace) -> None:
-    """Train one cell, and print what came of it as JSON."""
+    """Train one composition and print the result as JSON."""
     import logging
 
-    import segmentation_models_pytorch  # noqa: F401 - what the models need belongs to the imports
+    import segmentation_models_pytorch  # noqa: F401 - the models' libraries count as imports
     import timm  # noqa: F401
 
     import geocompose.data.module
@@ -126,16 +127,16 @@ def cell(arguments: argparse.Namespace) -> None:
 
     logging.getLogger("geocompose").setLevel(logging.ERROR)
     config = configured(*arguments.cell.split(":"), arguments.overrides)
-    estimate(config)  # loads, without memory, all that the parts import when they are built
+    estimate(config)  # imports all that the parts import when built, without allocating a model
     print(json.dumps(train(config)))
 
 
 def main() -> None:
-    """Print a line a cell, and what all of them show."""
+    """Print one line per composition, then a summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path, help="the doctor's CSV")
     parser.add_argument("--count", type=int, default=COUNT)
-    parser.add_argument("--cell", help=argparse.SUPPRESS)  # BACKBONE:DECODER:TASK, of a process of its own
+    parser.add_argument("--cell", help=argparse.SUPPRESS)  # BACKBONE:DECODER:TASK, for a subprocess
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_args()
     if arguments.cell:

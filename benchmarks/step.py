@@ -1,8 +1,9 @@
-"""A training step of a composed model beside the same model built by segmentation_models.pytorch, in turns in one run.
+"""Time a training step of a composed model against the same model from segmentation_models.pytorch, alternating.
 
     python benchmarks/step.py [rounds]
 
-Prints the median seconds of each and the median of the ratios pair by pair: machines are noisy, ratios less so.
+Prints the median seconds of each, and the median of the ratios of paired steps: ratios vary less than times on a noisy
+machine.
 """
 
 import statistics

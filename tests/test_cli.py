@@ -52,10 +52,22 @@ def test_a_mistake_is_one_message_and_leaves_nothing(mistake, message, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("backbone=torchgeo", "backbone.name=resnet51"), "backbone.name=resnet51: torchgeo has no such model. Did you mean 'resnet50'?"),
-        (("backbone=transformers", "backbone.name=dinov22"), "backbone.name=dinov22: transformers has no backbone of this type. Did you mean 'dinov2'?"),
-        (("backbone=smp", "backbone.name=mit_b9"), "backbone.name=mit_b9: smp has no such encoder. Did you mean 'mit_b5'?"),
-        (("decoder=mmseg", "decoder.name=UPerHed"), "There is no mmseg decode head 'UPerHed' here. Did you mean 'UPerHead'?"),
+        (
+            ("backbone=torchgeo", "backbone.name=resnet51"),
+            "backbone.name=resnet51: torchgeo has no such model. Did you mean 'resnet50'?",
+        ),
+        (
+            ("backbone=transformers", "backbone.name=dinov22"),
+            "backbone.name=dinov22: transformers has no backbone of this type. Did you mean 'dinov2'?",
+        ),
+        (
+            ("backbone=smp", "backbone.name=mit_b9"),
+            "backbone.name=mit_b9: smp has no such encoder. Did you mean 'mit_b5'?",
+        ),
+        (
+            ("decoder=mmseg", "decoder.name=UPerHed"),
+            "There is no mmseg decode head 'UPerHed' here. Did you mean 'UPerHead'?",
+        ),
         (
             ("backbone=fusion", "backbone@backbone.parts.s1=torchgeo", "backbone.parts.s1.name=resnet51"),
             "backbone.name=resnet51: torchgeo has no such model. Did you mean 'resnet50'?",

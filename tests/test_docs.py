@@ -101,9 +101,10 @@ def test_every_command_on_a_page_composes_and_its_keys_and_values_are_right(page
 
 
 def pieces(page: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield what a page has its reader do, in order: (`file`, name, text), (`python`, "", code) or (`command`, "", arguments)."""
+    """Yield what a page has its reader do, in order: (file, name, text), (python, "", code), (command, "", arguments)."""
     block = re.compile(
-        r"(?:^`(?P<file>[\w./-]+)`:\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$|^    python run\.py (?P<command>[^\n]*)$",
+        r"(?:^`(?P<file>[\w./-]+)`:\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$"
+        r"|^    python run\.py (?P<command>[^\n]*)$",
         re.MULTILINE | re.DOTALL,
     )
     for found in block.finditer(page.read_text()):

@@ -1,9 +1,9 @@
-"""Select a composition by validation alone, then hold its test score against the best baseline without a network.
+"""Select a composition by validation alone, then compare its test score with the best baseline without a network.
 
     python experiments/sen1floods11_chip/selection.py [outputs/sen1floods11_chip]
 
-Writes results.csv and results.json beside itself. The rule stands in README.md and was committed before any test score
-was seen.
+Writes results.csv and results.json beside this file. The rule is in README.md; it was committed before any test
+score was seen.
 """
 
 import csv
@@ -18,10 +18,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from geocompose.from_config import instantiate
-from geocompose.runs import RunFolder, list_runs
+from geocompose.runs import RunFolder, list_runs, load_rules, open_run
 from geocompose.scores import confusion_matrix, from_confusion
 
 HERE = Path(__file__).resolve().parent
+CONF = HERE.parents[1] / "conf"
 SEEDS = (0, 1, 2, 3, 4)
 RESAMPLES = 10_000
 
@@ -45,8 +46,8 @@ def load(study: Path) -> dict[str, dict[int, RunFolder]]:
 
 
 def logistic_per_tile(run: RunFolder) -> np.ndarray:
-    """Return the test tiles' confusion matrices of per-pixel logistic regression on all 13 bands."""
-    data = instantiate(yaml.safe_load(run.config.read_text())["data"])
+    """Return the confusion matrix of each test tile, for per-pixel logistic regression on all 13 bands."""
+    data = instantiate(open_run(run.path, load_rules(CONF), checkpoint=False).config["data"])
     data.use_bands(data.band_names)
     data.setup()
     values, classes = data.pixels("train")
@@ -69,7 +70,10 @@ def miou(matrix: np.ndarray) -> float:
 
 
 def interval(network: np.ndarray, baseline: np.ndarray) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of network minus baseline; network is (seeds, tiles, 2, 2), tiles are paired."""
+    """Return the 95 % bootstrap interval of network minus baseline.
+
+    network: (seeds, tiles, 2, 2). baseline: (tiles, 2, 2). Both are resampled by the same tiles.
+    """
     random = np.random.default_rng(0)
     seeds, tiles = network.shape[:2]
     differences = []

@@ -2,11 +2,11 @@
 
     python experiments/sen1floods11_tasks/prepare.py CHIP_FOLDER OUT
 
-CHIP_FOLDER holds `Spain_7370579_S2Hand.tif` and `Spain_7370579_LabelHand.tif`. OUT gets
+CHIP_FOLDER holds `Spain_7370579_S2Hand.tif` and `Spain_7370579_LabelHand.tif`. OUT gets:
 
-    ndvi/Spain_7370579_image.tif    the image without B4 and B8, of which the index is made
+    ndvi/Spain_7370579_image.tif    the image without B4 and B8, from which the index is computed
     ndvi/Spain_7370579_ndvi.tif     (B8 - B4) / (B8 + B4), float32, NaN without data
-    tiles/dry|partly|water/*.tif    cells of 64 x 64 pixels, in folders by their share of water
+    tiles/dry|partly|water/*.tif    tiles of 64 x 64 pixels, in folders by their share of water
     tiles/tiles.csv                 file, label, water_share, split
 """
 
@@ -20,9 +20,9 @@ from rasterio.windows import Window
 
 NAME = "Spain_7370579"
 TILE_PX = 64
-# Below this share of water among its labelled pixels a tile is dry, from the other one on it is water.
+# Shares of water among a tile's labelled pixels: below DRY the tile is dry, at WATER or more it is water.
 DRY, WATER = 0.10, 0.35
-# The chip's columns as in experiments/sen1floods11_chip: 0-319 train, 320-383 validate, 384-511 test.
+# The chip's columns, split as in experiments/sen1floods11_chip: 0-319 train, 320-383 validate, 384-511 test.
 FIRST_VAL, FIRST_TEST = 320, 384
 OF_NDVI = ("B4", "B8")
 

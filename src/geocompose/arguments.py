@@ -1,4 +1,4 @@
-"""Arguments of parts: whether they are of the kinds that a signature names, and checks that constructors share.
+"""Arguments of parts: whether they are of the kinds in a signature, and checks that many constructors share.
 
 A wrong kind is told before a constructor trips over it, or takes 'false' for true.
 """
@@ -34,8 +34,8 @@ def check_kinds(constructor: Callable[..., Any], arguments: Mapping[str, Any], *
     Raises:
         UserError: names the argument, what it may be and what it is.
     """
-    signed: Callable[..., Any] = constructor.__init__ if isinstance(constructor, type) else constructor  # type: ignore[misc]
-    hints = typing.get_type_hints(signed)
+    annotated = constructor.__init__ if isinstance(constructor, type) else constructor  # type: ignore[misc]
+    hints = typing.get_type_hints(annotated)
     for name, value in arguments.items():
         kinds = _alternatives(hints.get(name, Any))
         if kinds and not any(_is(value, kind) for kind in kinds):
@@ -86,7 +86,7 @@ def whole_numbers(name: str, values: object, least: int | None = None, *, exampl
     """Return a copy of a list (a tuple, a configuration's list) as a list of ints.
 
     Raises:
-        UserError: it is not a list, or holds something else than whole numbers of `least` or more.
+        UserError: it is not a list, or an item is not a whole number or below `least`.
     """
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise UserError(f"{name} is a list, such as {example}; got {values!r}.")

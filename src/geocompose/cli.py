@@ -53,7 +53,7 @@ def main(conf_dir: Path) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
     typed = list(sys.argv)
     opened = [_open_mapping(text) for text in open_own_parts(typed[1:])]
-    sys.path.append(os.getcwd())  # for modules of the user's own, wherever run.py is
+    sys.path.append(os.getcwd())  # for the user's own modules, wherever run.py is
     sys.argv[1:] = opened
     _refuse_foreign_habits(typed[1:])
     given = get_args_parser().parse_args()
@@ -89,13 +89,13 @@ def main(conf_dir: Path) -> None:
 
 
 def _open_mapping(text: str) -> str:
-    """Return an override of `kwargs`, which takes whatever a foreign constructor knows, in Hydra's form for new keys."""
+    """Return an override of `kwargs`, the arguments of a foreign constructor, in Hydra's form for new keys."""
     key = text.partition("=")[0]
     return f"++{text}" if "=" in text and "kwargs" in key.split(".")[1:] and key[0].isalpha() else text
 
 
 def _refuse_foreign_habits(arguments: Sequence[str]) -> None:
-    """Tell who types TerraTorch's command line what to type here."""
+    """Say what to type here to somebody who types TerraTorch's command line."""
     for text in arguments:
         if text == "--config" or text.startswith("--config="):
             print(
@@ -140,8 +140,8 @@ def run_action(composed: DictConfig, conf_dir: Path) -> object:
 def refuse_other_overrides(experiment: Experiment, groups: Sequence[str], reason: str | None = None) -> None:
     """Refuse overrides of groups that an action does not look at.
 
-    groups: those that it looks at, beside its own arguments. reason: why not at others; that of an action on a recorded
-    run where null.
+    groups: those that it looks at, beside its own arguments. reason: why it ignores the others; null is the reason of
+        an action on a recorded run.
 
     Raises:
         UserError: names the override, which would change nothing.
@@ -165,7 +165,7 @@ def _report(error: BaseException, *, debug: bool) -> None:
         traceback.print_exception(error)
         return
     notes = [f"\n  ({note})" for note in getattr(error, "__notes__", [])]
-    # A ValueError is about a value that somebody gave, whoever raises it; so is what Lightning calls misconfiguration.
+    # A ValueError is about a value that the user gave, whoever raises it; so is what Lightning calls misconfiguration.
     if isinstance(error, ValueError | HydraException | OmegaConfBaseException) or _is_misconfiguration(error):
         place = notes[-1] if isinstance(error, UserError) and error.part and notes else ""
         print(f"error: {str(error).strip()}{place}", file=sys.stderr)

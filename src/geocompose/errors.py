@@ -2,7 +2,7 @@
 
 import difflib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 # What other people's constructors and forwards raise where an argument or a size doesn't suit them.
@@ -19,16 +19,44 @@ class UserError(ValueError):
     part: str | None = None
 
 
+# How alike two names are, from 0 to 1: from `SLIP` upwards, one is the other with a slip of the pen. Of several that may
+# be meant, those within `AS_NEAR` of the best are offered.
+SLIP, AS_NEAR = 0.85, 0.05
+SAME_LENGTH = 0.02  # a sign for another one is the likelier slip, where numbers tell names apart
+
+
+def likely(name: str, spellings: Mapping[str, str], *, cutoff: float = 0.6, most: int = 3) -> list[str]:
+    """Return what `name` was most likely meant to be, the likeliest first; nothing where nothing is close.
+
+    spellings: every way to write a name -> the way in which it is offered; of equal ones the first counts.
+    cutoff: from 0 to 1, how alike two names have to be.
+    """
+    meant = name.casefold()
+    offered = {each.casefold(): full for each, full in reversed(list(spellings.items()))}
+    alike = {
+        each: difflib.SequenceMatcher(a=each, b=meant).ratio() + SAME_LENGTH * (len(each) == len(meant))
+        for each in difflib.get_close_matches(meant, offered, n=8, cutoff=cutoff)
+    }
+    slips = [each for each in alike if alike[each] >= SLIP]
+    # A name with more to it, such as a class's (UNetDecoder of unet), is more than one that merely looks alike.
+    begun = sorted((each for each in offered if len(each) > 2 and meant.startswith(each)), key=len)[-1:]
+    if begun and not slips:
+        return [offered[begun[0]]]
+    near = sorted(
+        (each for each in alike if alike[each] > max(alike.values()) - AS_NEAR), key=lambda each: -alike[each]
+    )
+    return list(dict.fromkeys(offered[each] for each in near))[:most]
+
+
 def nearest(name: str, allowed: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """Return the one of `allowed` that `name` was most likely meant to be, or None where nothing is close."""
-    by_folded = {option.casefold(): option for option in allowed}
-    folded = name.casefold()
-    # A slip of the pen first; then a name with more to it, such as a class's (UNetDecoder); then what looks alike.
-    slips = difflib.get_close_matches(folded, by_folded, n=1, cutoff=max(cutoff, 0.85))
-    begun = sorted((option for option in by_folded if len(option) > 2 and folded.startswith(option)), key=len)
-    alike = difflib.get_close_matches(folded, by_folded, n=1, cutoff=cutoff)
-    best = [*slips, *begun[-1:], *alike]
-    return by_folded[best[0]] if best else None
+    return next(iter(likely(name, {each: each for each in allowed}, cutoff=cutoff)), None)
+
+
+def did_you_mean(name: str, spellings: Mapping[str, str], *, cutoff: float = 0.6) -> str:
+    """Return a question after what was meant, with a space behind it, or "" where nothing is close; see `likely`."""
+    found = likely(name, spellings, cutoff=cutoff)
+    return f"Did you mean {' or '.join(map(repr, found))}? " if found else ""
 
 
 def first_line(error: BaseException) -> str:
@@ -38,9 +66,14 @@ def first_line(error: BaseException) -> str:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Return what an error says, and of which type it is where nobody wrote it for a reader."""
+    """Return the first line of an error, after its type's name unless it was written for a reader (ValueError)."""
     said = next(iter(str(error).strip().splitlines()), "")
     return said if isinstance(error, ValueError) and said else f"{type(error).__name__}: {said}"
+
+
+def unwrapped(text: object) -> str:
+    """Return all that a text or an error says, its lines and spaces run together."""
+    return " ".join(str(text).split())
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
@@ -74,7 +107,7 @@ def choices(name: object, allowed: Iterable[str], *, most: int = 24) -> str:
 
 @contextmanager
 def quiet(level: int = logging.ERROR, logger: str = "geocompose") -> Iterator[None]:
-    """Say nothing below `level` in the block: of what is only tried, or is built again, there is no news."""
+    """Log nothing below `level` in the block, which only tries something or builds it again."""
     log = logging.getLogger(logger)
     before = log.level
     log.setLevel(level)

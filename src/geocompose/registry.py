@@ -3,7 +3,6 @@
 A registry imports the modules that fill it when it is first asked, so that importing this module costs nothing.
 """
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
@@ -11,20 +10,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from geocompose.catalog.entry_points import packages
-from geocompose.catalog.optional import PACKAGES, not_installed, require
-from geocompose.errors import UserError, shortened
+from geocompose.catalog.optional import PACKAGES, require
+from geocompose.catalog.prefixes import OWN, OWN_PREFIXES, in_order, prefixes_of, without
+from geocompose.catalog.suggestions import guess, instead
+from geocompose.errors import UserError
 
 Builder = Callable[..., Any]
 B = TypeVar("B", bound=Builder)
-
-OWN = "geocompose"
-# TerraTorch's prefix means our part of that name first, so that its users' names go on working.
-OWN_PREFIXES = (OWN, "terratorch")
-# Sources in the order in which bare names are searched, after our own; those of other packages come last.
-ORDER = ("timm", "smp", "torchgeo", "transformers", "mmseg", "terratorch")
-# How alike two names are that may be meant for each other, from 0 to 1.
-NEAR = 0.75
-AS_NEAR = 0.05  # of several, how much less than the nearest
 
 
 class Registry(Mapping[str, Builder]):
@@ -86,7 +78,7 @@ class Registry(Mapping[str, Builder]):
         spellings = {each: each for each in self} | {
             each: full for full, each in self._full_names() if each not in parts
         }
-        raise UserError(f"There is no {self.kind} {name!r}. {_guess(name, spellings)}Allowed: {', '.join(self)}.")
+        raise UserError(f"There is no {self.kind} {name!r}. {guess(name, spellings)}Allowed: {', '.join(self)}.")
 
     def _full_names(self) -> list[tuple[str, str]]:
         """Return other packages' parts, with their package's prefix and without."""
@@ -162,8 +154,7 @@ class MultiSourceRegistry:
     def sources(self) -> Mapping[str, Mapping[str, Builder]]:
         """The sources by prefix, in the order in which bare names are searched."""
         len(self._own)  # loads the package, whose modules register the others
-        ordered = sorted(self._others, key=lambda prefix: ORDER.index(prefix) if prefix in ORDER else len(ORDER))
-        found = {OWN: self._own, **{prefix: self._others[prefix] for prefix in ordered}}
+        found = {OWN: self._own, **{prefix: self._others[prefix] for prefix in in_order(self._others)}}
         if self._of_packages:
             found |= {prefix: parts for prefix, parts in packages(self.kind).items() if prefix not in found}
         return found
@@ -206,54 +197,14 @@ class MultiSourceRegistry:
             further = getattr(source, "further", None)
             if further is not None and further(bare) is not None:
                 return source, bare
-        raise UserError(f"There is no {self.kind} {name!r}. {self._instead(name)}")
+        raise UserError(f"There is no {self.kind} {name!r}. {instead(name, self.kind, self.sources)}")
 
     def _by_prefix(self, name: str) -> list[tuple[Mapping[str, Builder], str]]:
-        """Return the sources that a name's prefix may mean, each with the rest of the name; those with a long prefix first."""
+        """Return the sources that a name's prefix may mean, long prefixes first, each with the rest of the name."""
         sources = self.sources
-        found = [(sources[prefix], name[len(prefix) + 1 :]) for prefix in self._prefixes(name)]
+        found = [(sources[prefix], without(prefix, name)) for prefix in prefixes_of(name, sources)]
         prefix, _, bare = name.partition("_")
         return [(sources[OWN], bare), *found] if prefix in OWN_PREFIXES else found
-
-    def _prefixes(self, name: str) -> list[str]:
-        return sorted((prefix for prefix in self.sources if name.startswith(f"{prefix}_")), key=len, reverse=True)
-
-    def _instead(self, name: str) -> str:
-        """Return what to write instead of a name that no source has."""
-        meant = next(iter(self._prefixes(name)), name.partition("_")[0] if name.partition("_")[0] in PACKAGES else None)
-        if meant is None:
-            return f"{_guess(name, self._spellings(self.sources))}{self._overview()}"
-        if meant not in self.sources and meant in OWN_PREFIXES:
-            guess = _guess(name[len(meant) + 1 :], {each: f"{meant}_{each}" for each in self._own})
-            return f"{guess}{self._overview()}"
-        if meant not in self.sources:
-            return f"{meant} is no source of {self.kind}s here. {self._overview()}"
-        # Where the prefix says whose part it is, only theirs are offered.
-        names = list(self.sources[meant])
-        ours = list(self._own) if meant in OWN_PREFIXES else []
-        guess = _guess(name[len(meant) + 1 :], {each: f"{meant}_{each}" for each in [*ours, *names]})
-        missing = not_installed(meant) if meant in PACKAGES else None
-        if missing is not None:
-            return f"{guess}{missing}"
-        some = shortened([f"{meant}_{each}" for each in names], 6)
-        return f"{guess}{meant} has {len(names)}: {some}."
-
-    def _spellings(self, sources: Mapping[str, Mapping[str, Builder]]) -> dict[str, str]:
-        """Return every way to write a part's name -> the way in which it is offered: ours bare, others with their prefix."""
-        ours = {each: each for each in sources.get(OWN, ())}
-        others = [(prefix, each) for prefix, source in sources.items() if prefix != OWN for each in source]
-        return (
-            ours
-            | {f"{prefix}_{each}": f"{prefix}_{each}" for prefix, each in others}
-            | {each: f"{prefix}_{each}" for prefix, each in reversed(others) if each not in ours}
-        )
-
-    def _overview(self) -> str:
-        """Return what there is: our names, and how many of which source."""
-        sources = dict(self.sources)
-        ours = ", ".join(sources.pop(OWN))
-        others = ", ".join(f"{len(source)} as {prefix}_NAME" for prefix, source in sources.items())
-        return f"Allowed: {ours}{'; ' if others else ''}{others}."
 
     def __contains__(self, name: str) -> bool:
         sources = self.sources.values()
@@ -275,27 +226,6 @@ class MultiSourceRegistry:
 def _builder(source: Mapping[str, Builder], name: str) -> Builder:
     found: Builder = source[name] if name in source else source.further(name)  # type: ignore[attr-defined]
     return found
-
-
-def _guess(name: str, spellings: Mapping[str, str]) -> str:
-    """Return a question after what was meant, or "" where nothing is near enough to be likely.
-
-    spellings: every way to write a name -> the way in which it is offered.
-    """
-    meant = name.casefold()
-    folded = {each.casefold(): full for each, full in reversed(list(spellings.items()))}
-    near = {each: _likeness(meant, each) for each in difflib.get_close_matches(meant, folded, n=8, cutoff=NEAR)}
-    likely = sorted((each for each in near if near[each] > max(near.values()) - AS_NEAR), key=lambda each: -near[each])
-    if not likely:  # a name with more to it, such as a class's
-        begun = [each for each in folded if 2 * len(each) >= len(meant) and meant.startswith(each)]
-        likely = sorted(begun, key=len)[-1:]
-    found = list(dict.fromkeys(folded[each] for each in likely))[:3]
-    return f"Did you mean {' or '.join(map(repr, found))}? " if found else ""
-
-
-def _likeness(name: str, other: str) -> float:
-    # A sign for another one is the likelier slip, where names are told apart by their numbers.
-    return difflib.SequenceMatcher(a=other, b=name).ratio() + (0.03 if len(name) == len(other) else 0)
 
 
 BACKBONE_REGISTRY = MultiSourceRegistry("backbone", "geocompose.backbones", of_packages=True)

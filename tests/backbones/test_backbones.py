@@ -119,7 +119,7 @@ def test_a_unet_computes_and_trains_nothing_finer_than_the_finest_selected_level
     assert all((parameter.grad is not None) == parameter.requires_grad for parameter in backbone.parameters())
     still = {name for name, parameter in backbone.named_parameters() if not parameter.requires_grad}
     assert still == {name for name, _ in backbone.named_parameters() if name.startswith(("decoder.0", "decoder.1"))}
-    with pytest.raises(UserError, match="Level 0 was given up when the levels from 2 on were selected"):
+    with pytest.raises(UserError, match="Level 0 was given up when level 2 was selected as the finest"):
         backbone.select_layers([0])
 
 
@@ -136,9 +136,9 @@ def test_a_selection_of_levels_never_lets_learn_what_was_frozen():
         ({"out_channels": 0}, "backbone.out_channels is 1 or more; got 0"),
         ({"in_channels": 0}, "backbone.in_channels is 1 or more; got 0"),
         ({"in_channels": 4, "bands": ["RED"]}, r"in_channels=4 contradicts backbone.bands=\['RED'\], which are 1"),
-        ({"strides": [1, 2]}, r"backbone.strides has one value a stage: 5 here; got \[1, 2\]"),
+        ({"strides": [1, 2]}, r"backbone.strides has one value per stage: 5 here; got \[1, 2\]"),
         ({"strides": [1, 3, 1, 1, 1]}, "backbone.strides takes 1 or 2; got"),
-        ({"downsamples": [True] * 5}, "backbone.downsamples has one value a stage: 4 here"),
+        ({"downsamples": [True] * 5}, "backbone.downsamples has one value per stage: 4 here"),
         ({"enc_num_convs": [0, 1, 1, 1, 1]}, "backbone.enc_num_convs: each value is 1 or more; got 0"),
         ({"out_indices": [0, 5]}, r"levels 0 \(finest\) to 4, each selectable once; got \[0, 5\]"),
         ({"bands": ["RED", "GREN"]}, "Unknown band 'GREN'"),
@@ -154,7 +154,7 @@ def test_a_unet_that_cannot_be_is_refused(arguments, message):
     [
         (
             (1, 3, 40, 32),
-            "An image of 40 x 32 pixels is no multiple of this U-Net's coarsest stride, 16; pad the image",
+            "An image of 40 x 32 pixels is not a multiple of this U-Net's coarsest stride, 16; pad the image",
         ),
         ((1, 4, 32, 32), r"takes images \(B, 3, rows, columns\); got \(1, 4, 32, 32\)"),
     ],

@@ -17,9 +17,23 @@ from geocompose.imagery.pretraining import Pretraining
 from geocompose.registry import BACKBONE_REGISTRY
 
 FEW_OF_A_FAMILY = [  # the smallest of each
-    "resnet18", "dpn68", "vgg11", "vgg13_bn", "se_resnet50", "densenet121", "inceptionresnetv2", "inceptionv4", "efficientnet-b0",
-    "mobilenet_v2", "xception", "timm-efficientnet-b0", "timm-tf_efficientnet_lite0", "timm-skresnet18", "mit_b0", "mobileone_s0",
-]  # fmt: skip
+    "resnet18",
+    "dpn68",
+    "vgg11",
+    "vgg13_bn",
+    "se_resnet50",
+    "densenet121",
+    "inceptionresnetv2",
+    "inceptionv4",
+    "efficientnet-b0",
+    "mobilenet_v2",
+    "xception",
+    "timm-efficientnet-b0",
+    "timm-tf_efficientnet_lite0",
+    "timm-skresnet18",
+    "mit_b0",
+    "mobileone_s0",
+]
 
 
 def on_meta(name: str, **arguments: Any) -> nn.Module:
@@ -136,14 +150,23 @@ def test_a_weight_file_of_an_encoder_or_of_a_whole_model_is_loaded(tmp_path):
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "name": ({"name": "mit_b9"}, r"smp has no such encoder. Did you mean 'mit_b\d'\?"),
     "timm": ({"name": "tu-resnet18"}, r"that is timm's resnet18; write backbone=timm backbone.name=resnet18"),
-    "weights": ({"weights": "imagenett"}, r"backbone.weights=imagenett: smp has no such weights of mit_b0. Did you mean 'imagenet'"),
+    "weights": (
+        {"weights": "imagenett"},
+        r"backbone.weights=imagenett: smp has no such weights of mit_b0. Did you mean 'imagenet'",
+    ),
     "two sources": ({"weights": "imagenet", "ckpt_path": "x"}, r"two sources of weights"),
     "depth": ({"depth": 7}, r"backbone.depth is the number of times the resolution is halved, 3 to 5; got 7"),
     "stride": ({"output_stride": 12}, r"backbone.output_stride is 8, 16 or 32; got 12"),
-    "no dilation": ({"name": "densenet121", "output_stride": 8}, r"do not support dilated mode .* Try backbone.depth=5 and"),
+    "no dilation": (
+        {"name": "densenet121", "output_stride": 8},
+        r"do not support dilated mode .* Try backbone.depth=5 and",
+    ),
     "level": ({"out_indices": [4]}, r"mit_b0 has 4 levels, 0 to 3 \(or -4 to -1\)"),
-    "unnamed channels": ({"weights": "imagenet", "in_chans": 4}, r"give the names of the input's bands as backbone.bands"),
-}  # fmt: skip
+    "unnamed channels": (
+        {"weights": "imagenet", "in_chans": 4},
+        r"give the names of the input's bands as backbone.bands",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", REFUSALS)

@@ -265,12 +265,15 @@ def test_temporal_arguments_are_taken_out_of_the_backbone_s():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"use_temporal": True, "temporal_poling": "mean"}, "no argument backbone_temporal_poling. Did you mean 'backbone_temporal_pooling'"),
+        (
+            {"use_temporal": True, "temporal_poling": "mean"},
+            "no argument backbone_temporal_poling. Did you mean 'backbone_temporal_pooling'",
+        ),
         ({"temporal_pooling": "max"}, "backbone_temporal_pooling counts only with backbone_use_temporal=true"),
         ({"use_temporal": True, "temporal_concat": True}, "write backbone_temporal_pooling='concat'"),
         ({"use_temporal": "yes"}, "backbone_use_temporal is true or false; got 'yes'"),
     ],
-)  # fmt: skip
+)
 def test_temporal_arguments_that_would_do_nothing_are_refused(given, message):
     with pytest.raises(UserError, match=message):
         split_temporal(given)

@@ -1,4 +1,4 @@
-"""Backbones of the package terratorch: through a stand-in with the same registry, and through itself where it is installed."""
+"""Backbones of the package terratorch: through a stand-in with its registry, and itself where it is installed."""
 
 import sys
 from pathlib import Path
@@ -214,13 +214,21 @@ def test_without_the_package_its_name_says_how_to_install_it():
     ("name", "arguments", "width", "stride"),
     [
         ("terramind_v1_tiny", {"bands": band_names(12)[:10], "kwargs": {"modalities": ["S2L2A"]}}, 192, 16),
-        ("terramind_v1_tiny", {"bands": ["VV", "RED", "VH"], "kwargs": {"modalities": ["S2L2A", "S1GRD"], "bands": {"S2L2A": ["RED"], "S1GRD": ["VV", "VH"]}}}, 192, 16),
+        (
+            "terramind_v1_tiny",
+            {
+                "bands": ["VV", "RED", "VH"],
+                "kwargs": {"modalities": ["S2L2A", "S1GRD"], "bands": {"S2L2A": ["RED"], "S1GRD": ["VV", "VH"]}},
+            },
+            192,
+            16,
+        ),
         ("clay_v1_base", {"in_chans": 6, "img_size": 256}, 768, 8),
         ("satlas_swin_t_sentinel2_si_rgb", {"bands": ["RED", "GREEN", "BLUE"]}, 768, 32),
         ("ssl4eos12_resnet18_sentinel2_rgb_moco", {"bands": ["RED", "GREEN", "BLUE"]}, 512, 32),
         ("dofa_small_patch16_224", {"bands": ["RED", "GREEN", "BLUE"]}, 384, 16),
     ],
-)  # fmt: skip
+)
 def test_terratorchs_own_backbones_return_what_is_declared(name, arguments, width, stride):
     backbone: nn.Module = BACKBONE_REGISTRY.build(f"terratorch_{name}", **arguments).eval()
     spec = backbone.feature_specs[-1]

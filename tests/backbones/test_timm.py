@@ -1,22 +1,20 @@
-"""The timm backbones: what they declare holds, and what a user can get wrong is told."""
+"""timm's models as backbones: what they declare holds, and what a user can get wrong is told."""
 
 import copy
 import logging
 import pickle
 from math import ceil
-from pathlib import Path
 
 import pytest
 import timm
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
-from timm.models import is_model_pretrained
 from torch import nn
 
+from geocompose.backbones.foreign.memory import forget
 from geocompose.backbones.timm import weights as timm_weights
+from geocompose.backbones.timm.architecture import architecture_of
 from geocompose.backbones.timm.builder import build_timm
-from geocompose.backbones.timm.probe import architecture_of
 from geocompose.contracts.features import FeatureSpec
 from geocompose.errors import UserError
 from tests.kit.shared import PARITY, needs_parity
@@ -189,6 +187,7 @@ def test_parameters_stay_trainable_where_a_model_is_built_without_gradients():
 
 def test_a_build_draws_the_same_random_numbers_whether_or_not_the_model_was_looked_at_before():
     architecture_of.cache_clear()
+    forget()
     torch.manual_seed(0)
     first = build_timm("test_vit").state_dict()
     torch.manual_seed(0)
@@ -218,7 +217,8 @@ def test_the_state_dict_has_the_names_of_the_reference():
     reference = PARITY / "seg_timm_resnet_unet.safetensors"
     prefix = "model.encoder."
     with safe_open(reference, "pt") as file:
-        expected = {key.removeprefix(prefix): file.get_slice(key).get_shape() for key in file.keys() if prefix in key}  # noqa: SIM118
+        names = [key for key in file.keys() if prefix in key]  # noqa: SIM118 - it is not a mapping
+        expected = {key.removeprefix(prefix): file.get_slice(key).get_shape() for key in names}
     found = build_timm("test_resnet", in_chans=6).state_dict()
     assert {key: list(value.shape) for key, value in found.items()} == expected
 
@@ -271,150 +271,10 @@ def test_a_wrong_argument_is_refused_with_what_to_do(arguments, message):
 
 def test_a_model_without_feature_maps_is_refused(monkeypatch):
     architecture_of.cache_clear()
-    monkeypatch.setattr("geocompose.backbones.timm.probe._reductions", lambda model: {})
+    monkeypatch.setattr("geocompose.backbones.timm.architecture._reductions", lambda model: {})
     with pytest.raises(UserError, match="test_resnet: this model of timm returns no feature maps"):
         build_timm("test_resnet")
     architecture_of.cache_clear()
-
-
-def test_pretrained_is_refused_for_a_model_without_weights():
-    name = next(each for each in timm.list_models("resnet*") if not is_model_pretrained(each))
-    with pytest.raises(UserError, match=f"no pretrained weights for {name}"):
-        build_timm(name, pretrained=True)
-
-
-def whole_weights(path: Path, name: str = "test_resnet", **arguments: object) -> dict[str, torch.Tensor]:
-    """Save the weights of timm's whole model and return them."""
-    torch.manual_seed(7)
-    state = timm.create_model(name, **arguments).state_dict()
-    torch.save(state, path) if path.suffix == ".pt" else save_file(state, path)
-    return state
-
-
-@pytest.mark.parametrize(
-    ("name", "file", "own_name"),
-    [
-        ("test_resnet", "a.safetensors", "layer1.0.conv1.weight"),
-        ("test_convnext", "a.pt", "stages_0.blocks.0.conv_dw.weight"),
-        ("test_vit", "a.safetensors", "model.blocks.0.attn.qkv.weight"),
-        ("legacy_xception", "a.pt", "body.conv1.weight"),
-    ],
-)
-def test_a_checkpoint_fills_the_backbone_whatever_the_features_module_calls_it(tmp_path, name, file, own_name):
-    path = tmp_path / file
-    state = whole_weights(path, name)
-    module = build_timm(name, ckpt_path=str(path), out_indices=[1])
-    key = own_name.removeprefix("model.").removeprefix("body.").replace("stages_0", "stages.0")
-    torch.testing.assert_close(module.state_dict()[own_name], state[key])
-    assert module.weights["source"] == str(path)
-    assert len(module.weights["sha256"]) == 64
-
-
-def test_a_checkpoint_of_the_features_module_itself_loads_too(tmp_path):
-    save_file(build_timm("test_vit").state_dict(), tmp_path / "a.safetensors")
-    assert build_timm("test_vit", ckpt_path=str(tmp_path / "a.safetensors"), out_indices=[0]).weights
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda state: state.pop("bn1.weight"), "1 missing: bn1.weight"),
-        (lambda state: state.update(foo=torch.zeros(1)), "1 unexpected: foo"),
-        (
-            lambda state: state.update({"bn1.weight": torch.zeros(3)}),
-            r"1 of another shape: bn1.weight \(3,\) instead of",
-        ),
-    ],
-)
-def test_a_checkpoint_that_does_not_fit_is_refused_with_the_names(tmp_path, change, message):
-    path = tmp_path / "a.pt"
-    state = whole_weights(path)
-    change(state)
-    torch.save(state, path)
-    with pytest.raises(UserError, match=message):
-        build_timm("test_resnet", ckpt_path=str(path))
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A hub that has one file, as timm publishes it; asked for another, it fails as without a network."""
-    whole_weights(tmp_path / "model.safetensors")
-
-    def download(repository: str, file: str) -> Path:
-        if (repository, file) != ("timm/test_resnet.r160_in1k", "model.safetensors"):
-            raise UserError(f"The weights {repository}/{file} can't be had: no network.")
-        return tmp_path / file
-
-    monkeypatch.setattr(timm_weights, "download", download)
-    return tmp_path
-
-
-def test_pretrained_weights_are_loaded_and_recorded(hub):
-    module = build_timm("test_resnet", pretrained=True)
-    expected = whole_weights(hub / "again.safetensors")
-    torch.testing.assert_close(module.state_dict()["layer1.0.conv1.weight"], expected["layer1.0.conv1.weight"])
-    assert module.weights["source"] == "timm/test_resnet.r160_in1k/model.safetensors"
-    assert module.weights["sha256"] == timm_weights.sha256(hub / "model.safetensors")
-
-
-@pytest.mark.parametrize(
-    ("channels", "message"),
-    [
-        (4, "repeated over 4 channels"),
-        (1, "for 1 channel are made of"),
-    ],
-)
-def test_what_became_of_the_filters_of_channels_without_names_is_said(hub, caplog, channels, message):
-    with caplog.at_level(logging.WARNING, logger="geocompose"):
-        build_timm("test_resnet", pretrained=True, in_chans=channels)
-    assert [message in record.message for record in caplog.records if record.name == "geocompose"] == [True]
-
-
-def test_bands_that_the_weights_lack_need_a_consent():
-    for device in ("cpu", "meta"):
-        with (
-            torch.device(device),
-            pytest.raises(UserError, match=r"have no band NIR_NARROW, VV; they have RED, GREEN, BLUE"),
-        ):
-            build_timm("test_resnet", pretrained=True, bands=["RED", "NIR_NARROW", "VV"])
-
-
-# The stem of the first sees 48 channels, a cell's pixels side by side; the second's is a fixed transform of three.
-@pytest.mark.filterwarnings("ignore:CSATv2 is designed for 3-channel")
-@pytest.mark.parametrize("name", ["tresnet_m", "csatv2"])
-def test_an_input_layer_that_is_no_convolution_of_three_bands_does_not_follow_them(hub, monkeypatch, name):
-    whole_weights(hub / "model.safetensors", name)
-    monkeypatch.setattr(timm_weights, "download", lambda repository, file: hub / "model.safetensors")
-    with pytest.raises(UserError, match=f"weights of {name} can't follow the bands: its input layer is no convolution"):
-        build_timm(name, pretrained=True, bands=["BLUE", "GREEN", "RED"])
-
-
-def test_red_green_and_blue_in_another_order_get_their_own_filters(hub):
-    plain = build_timm("test_resnet", pretrained=True, bands=["RED", "GREEN", "BLUE"]).eval()
-    turned = build_timm("test_resnet", pretrained=True, bands=["B2", "B4", "B3"]).eval()
-    image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    for mine, theirs in zip(turned(image[:, [2, 0, 1]]), plain(image), strict=True):
-        torch.testing.assert_close(mine, theirs)
-
-
-def test_what_timms_weights_have_seen_is_known_without_them(hub):
-    with torch.device("meta"):
-        seen = build_timm("resnet18", pretrained=True).pretraining
-    assert (seen.bands, seen.unit, seen.level) == (("RED", "GREEN", "BLUE"), "uint8", None)
-    assert seen.mean == pytest.approx([123.675, 116.28, 103.53])
-    assert seen.std == pytest.approx([58.395, 57.12, 57.375])
-    assert build_timm("test_resnet").pretraining is None
-    assert build_timm("test_resnet", pretrained=True).pretraining is not None
-
-
-def test_pretrained_weights_that_do_not_cover_the_model_are_refused(hub):
-    with pytest.raises(UserError, match=r"no values for layer1\.1\..*which backbone\.kwargs add"):
-        build_timm("test_resnet", pretrained=True, kwargs={"layers": [2, 1, 1, 1]})
-
-
-def test_pretrained_weights_out_of_reach_are_told_with_the_cause(hub):
-    with pytest.raises(UserError, match=r"timm/test_convnext\..*no network"):
-        build_timm("test_convnext", pretrained=True)
 
 
 def test_a_build_on_the_meta_device_downloads_and_allocates_nothing():

@@ -1,4 +1,4 @@
-"""Backbones of transformers: every type, places of features, pretrained weights by the bands' names, and what is refused."""
+"""Backbones of transformers: every type, places of features, pretrained weights by bands, and what is refused."""
 
 import json
 import subprocess
@@ -54,11 +54,15 @@ def test_every_type_declares_features_for_a_number_of_bands_that_it_takes(name):
 
 ONE = {"depths": [1, 1, 1, 1]}
 PLACED = {
-    "dinov2": (FEW, 14), "dinov3_vit": ({**FEW, "intermediate_size": 64}, 16), "beit": ({**FEW, "intermediate_size": 64}, 16),
-    "vitdet": (FEW, 16), "swinv2": ({**ONE, "embed_dim": 16, "num_heads": [1, 2, 2, 4]}, 32),
-    "convnextv2": ({**ONE, "hidden_sizes": [8, 16, 16, 32]}, 32), "focalnet": ({**ONE, "embed_dim": 8, "hidden_sizes": [16, 32, 64, 64]}, 32),
+    "dinov2": (FEW, 14),
+    "dinov3_vit": ({**FEW, "intermediate_size": 64}, 16),
+    "beit": ({**FEW, "intermediate_size": 64}, 16),
+    "vitdet": (FEW, 16),
+    "swinv2": ({**ONE, "embed_dim": 16, "num_heads": [1, 2, 2, 4]}, 32),
+    "convnextv2": ({**ONE, "hidden_sizes": [8, 16, 16, 32]}, 32),
+    "focalnet": ({**ONE, "embed_dim": 8, "hidden_sizes": [16, 32, 64, 64]}, 32),
     "hiera": ({**ONE, "embed_dim": 16, "num_heads": [1, 2, 4, 8]}, 32),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", PLACED)
@@ -222,15 +226,27 @@ def test_tokens_are_declared_where_they_are_asked_for():
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "type": ({"name": "dinov9"}, r"transformers has no backbone of this type. Did you mean 'dinov2'\?"),
-    "a model of timm": ({"name": "timm_backbone"}, r"for it is a model of timm: write backbone=timm"),
+    "a model of timm": ({"name": "timm_backbone"}, r"since it is a model of timm: write backbone=timm"),
     "anisotropic": ({"name": "pp_lcnet_v4"}, r"its maps are halved in rows alone"),
-    "folder": ({"name": "no/such/folder"}, r"is no folder. Give a folder that save_pretrained\(\) wrote"),
+    "folder": ({"name": "no/such/folder"}, r"is not a folder. Give a folder that save_pretrained\(\) wrote"),
     "empty folder": ({"name": "."}, r"has no config.json"),
-    "weights of a type": ({"name": "dinov2", "pretrained": True}, r"without weights of its own. Write backbone.name=MODEL"),
+    "weights of a type": (
+        {"name": "dinov2", "pretrained": True},
+        r"without weights of its own. Write backbone.name=MODEL",
+    ),
     "two sources": ({"name": "a/b", "pretrained": True, "ckpt_path": "x"}, r"two sources of weights"),
-    "key": ({"kwargs": {"hidden_sise": 8}}, r"kwargs.hidden_sise: the config of transformers' dinov2 doesn't take it. Did you mean 'hidden_size'"),
-    "key of its own place": ({"kwargs": {"num_channels": 4}}, r"kwargs.num_channels has a place of its own: write backbone.bands"),
-    "image size in kwargs": ({"kwargs": {"image_size": 64}}, r"kwargs.image_size has a place of its own: write backbone.img_size"),
+    "key": (
+        {"kwargs": {"hidden_sise": 8}},
+        r"kwargs.hidden_sise: the config of transformers' dinov2 doesn't take it. Did you mean 'hidden_size'",
+    ),
+    "key of its own place": (
+        {"kwargs": {"num_channels": 4}},
+        r"kwargs.num_channels has a place of its own: write backbone.bands",
+    ),
+    "image size in kwargs": (
+        {"kwargs": {"image_size": 64}},
+        r"kwargs.image_size has a place of its own: write backbone.img_size",
+    ),
     "value": ({"kwargs": {"hidden_size": "a"}}, r"kwargs don't make a config of transformers' dinov2: .*expected int"),
     "level": ({"out_indices": [99]}, r"out_indices=\[99\]: dinov2 has 13 levels, 0 to 12 \(or -13 to -1\)"),
     "order": ({"out_indices": [4, 2]}, r"name each level once, in ascending order"),
@@ -240,7 +256,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "no channels": ({"in_chans": 0}, r"at least one input channel"),
     "band": ({"bands": ["GREN"]}, r"Did you mean 'GREEN'"),
     "a package that it needs": ({"name": "dinat"}, r"transformers can't build dinat with this config: .*natten"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSALS)

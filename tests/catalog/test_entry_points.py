@@ -1,4 +1,4 @@
-"""Parts that aren't ours: those of other packages (entry points), and classes of a user's own; and names that nobody has."""
+"""Parts of other packages (entry points), classes of a user's own, and names that no source has."""
 
 import sys
 from collections.abc import Callable
@@ -147,7 +147,8 @@ def test_an_entry_point_that_fails_names_its_package():
     with pytest.raises(UserError, match=words):
         BACKBONE_REGISTRY.find("tiny_parts_Broken")
     with pytest.raises(
-        UserError, match=r"'Number' of the package Tiny-Parts .* is no class or function that makes a backbone, but int"
+        UserError,
+        match=r"'Number' of the package Tiny-Parts .* is not a class or function that makes a backbone, but int",
     ):
         BACKBONE_REGISTRY.find("Number")
 
@@ -162,7 +163,7 @@ def test_a_misspelt_name_of_another_package_is_told_with_its_own_names():
         NECK_REGISTRY["Twicee"]
 
 
-# Names that nobody has
+# Names that no source has
 
 
 MISSES = {
@@ -173,7 +174,7 @@ MISSES = {
     "terratorch_prithvi_eo_v2_30": r"Did you mean 'terratorch_prithvi_eo_v2_300'",
     "resnet5O": r"Did you mean 'timm_resnet50'",
     "tim_resnet50": r"Did you mean 'timm_resnet50'",
-    "mmseg_UPerHead": r"mmseg is no source of backbones here. Allowed: .*; \d+ as timm_NAME",
+    "mmseg_UPerHead": r"mmseg is not a source of backbones here. Allowed: .*; \d+ as timm_NAME",
     "something_else_entirely": r"^There is no backbone 'something_else_entirely'. Allowed: ",
     "timm_something_else_entirely": r"^There is no backbone 'timm_something_else_entirely'. timm has",
     "": r"There is no backbone ''. Allowed",
@@ -231,6 +232,29 @@ def test_a_users_own_classes_are_trained_and_told_the_datas_bands():
     assert only_run("default").name.startswith("own-own-")
 
 
+REEXPORTED = {
+    "relative": "from .net import Net",
+    "renamed": "from .inner import net as layers\nNet = layers.Net",
+    "star": "from .inner import *",
+    "child": "from my_parts import Net as Base\nclass Net(Base): ...",
+}
+
+
+@pytest.mark.usefixtures("module")
+@pytest.mark.parametrize("case", REEXPORTED)
+def test_a_users_own_backbone_that_a_package_re_exports_is_told_the_datas_bands(case, tmp_path):
+    package = tmp_path / f"my_package_{case}"
+    for folder in (package, package / "inner"):
+        folder.mkdir()
+        (folder / "net.py").write_text(PARTS)
+    (package / "__init__.py").write_text(REEXPORTED[case])
+    (package / "inner" / "__init__.py").write_text("from .net import Net")
+    command(f"backbone._target_={package.name}.Net", "backbone.width=6", "decoder=fcn", "decoder.channels=16")
+    assert record_of(only_run("default"))["status"] == "completed"
+    with pytest.raises(UserError, match=r"backbone has no key 'widht'. Did you mean 'width'"):
+        command(f"backbone._target_={package.name}.Net", "backbone.widht=6", "decoder=fcn")
+
+
 @pytest.mark.usefixtures("module")
 def test_a_users_own_neck_is_an_item_of_the_list():
     neck = "neck.necks=[{_target_: my_parts.Twice, _partial_: true, times: 3.0}]"
@@ -269,13 +293,25 @@ def test_a_class_without_partial_that_needs_its_neighbours_widths_is_told_to_be_
 
 
 WRONG_OWN = {
-    "argument": (["backbone._target_=my_parts.Net", "backbone.widht=6"], r"backbone has no key 'widht'. Did you mean 'width'\? Allowed: in_chans, width"),
-    "type": (["backbone._target_=my_parts.Net", "backbone.width=wide"], r"backbone.width takes a whole number; got 'wide'"),
+    "argument": (
+        ["backbone._target_=my_parts.Net", "backbone.widht=6"],
+        r"backbone has no key 'widht'. Did you mean 'width'\? Allowed: in_chans, width",
+    ),
+    "type": (
+        ["backbone._target_=my_parts.Net", "backbone.width=wide"],
+        r"backbone.width takes a whole number; got 'wide'",
+    ),
     "class": (["backbone._target_=my_parts.Nett"], r"module 'my_parts' has nothing named 'Nett'. Did you mean 'Net'"),
-    "module": (["backbone._target_=no_parts.Net"], r"backbone._target_=no_parts.Net can't be found: No module named 'no_parts'"),
-    "channels": (["backbone._target_=my_parts.OfThree"], r"The backbone OfThree takes 3 channels, but the data has 6 bands: BLUE, .*in_chans"),
+    "module": (
+        ["backbone._target_=no_parts.Net"],
+        r"backbone._target_=no_parts.Net can't be found: No module named 'no_parts'",
+    ),
+    "channels": (
+        ["backbone._target_=my_parts.OfThree"],
+        r"The backbone OfThree takes 3 channels, but the data has 6 bands: BLUE, .*in_chans",
+    ),
     "nothing": (["backbone=own"], r"backbone._target_ is required"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.usefixtures("module")

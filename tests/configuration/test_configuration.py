@@ -111,9 +111,12 @@ def test_a_target_that_is_not_there_is_an_error(source):
 @pytest.mark.parametrize(
     ("key", "given", "expected"),
     [
-        ("rate", 1, 1.0), ("rate", "1e-3", 0.001), ("size", 3.0, 3), ("names", None, None), ("names", ["a", "b"], ["a", "b"]),
-        ("pair", 4, 4), ("pair", [4, 5], [4, 5]), ("text", 2024, "2024"), ("by_name", {"ce": 1}, {"ce": 1.0}), ("on", True, True),
-        ("lr", 1, 1.0), ("choice", True, True), ("choice", "warn", "warn"), ("mode", "b", "b"), ("path", {"a": 1}, {"a": 1}),
+        ("rate", 1, 1.0), ("rate", "1e-3", 0.001), ("size", 3.0, 3), ("names", None, None),
+        ("names", ["a", "b"], ["a", "b"]),
+        ("pair", 4, 4), ("pair", [4, 5], [4, 5]), ("text", 2024, "2024"), ("by_name", {"ce": 1}, {"ce": 1.0}),
+        ("on", True, True),
+        ("lr", 1, 1.0), ("choice", True, True), ("choice", "warn", "warn"), ("mode", "b", "b"),
+        ("path", {"a": 1}, {"a": 1}),
     ],
 )  # fmt: skip
 def test_a_value_becomes_of_its_arguments_type(key, given, expected, source):
@@ -201,7 +204,7 @@ def test_interpolations_are_resolved_and_plain_containers_returned():
         ),
         (["sed=1"], "There is no group or key 'sed'. Did you mean 'seed'"),
         (["optimizer.lr.first=1"], "optimizer.lr has no key 'first'"),
-        (["prithvi"], "'prithvi' is no override; write KEY=VALUE"),
+        (["prithvi"], "'prithvi' is not an override; write KEY=VALUE"),
         (["backbone=[a"], "is cut off: put a value with spaces, brackets or braces into single quotes"),
     ],
 )

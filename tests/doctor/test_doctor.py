@@ -8,7 +8,7 @@ import pytest
 
 from geocompose.configuration.diagnosis import options
 from geocompose.doctor import cells as doctor_cells
-from geocompose.doctor import examination
+from geocompose.doctor import doctor as examining
 from geocompose.doctor.row import Row
 from geocompose.doctor.table import read_rows, row_writer
 from geocompose.errors import UserError
@@ -119,17 +119,15 @@ def test_a_refused_cell_has_the_refusal_as_its_reason_and_no_numbers(folder, cap
 
 
 def test_a_cell_that_fails_without_a_reason_of_ours_is_counted_apart_and_ends_in_an_error(folder, monkeypatch, capsys):
-    true_examine = examination.examine
+    true_examine = examining.examine
 
     def examine(config, preview, keeping=None):
         if config["decoder"]["_target_"].endswith("FCNDecoder"):
             raise ZeroDivisionError("deep\n  inside")
         return true_examine(config, preview, keeping)
 
-    monkeypatch.setattr(examination, "examine", examine)
-    with pytest.raises(
-        UserError, match=r"1 cell failed in a way that is no refusal.*resnet50, fcn, segmentation: unexpected: Zero"
-    ):
+    monkeypatch.setattr(examining, "examine", examine)
+    with pytest.raises(UserError, match=r"1 cell failed unexpectedly.*resnet50, fcn, segmentation: unexpected: Zero"):
         doctor("resnet50", "[fcn,unet]", "segmentation")
     broken, sound = read_rows(folder / "outputs" / "doctor.csv")
     assert (broken.status, broken.reason) == ("refused", "unexpected: ZeroDivisionError: deep inside")
@@ -165,7 +163,7 @@ def test_data_that_was_given_is_tried_with_its_own_task_alone(folder):
         ("action.workers=0", "action.workers is 1 or more; got 0"),
         (
             "head.channel_list=[8]",
-            "can't be .task=classification.: .*channel_list.* action.tasks chooses the tasks to try",
+            "can't be composed .task=classification.: .*channel_list.* action.tasks chooses the tasks to try",
         ),
     ],
 )

@@ -49,7 +49,7 @@ def fake(experiment: Experiment, becomes: str = "done", metric: str = "mIoU") ->
 
 
 def nothing(experiment: Experiment) -> None:
-    """Do what is no run."""
+    """Do something that is not a run."""
 
 
 def keyed(experiment: Experiment, key: str | None = None) -> None:
@@ -86,7 +86,8 @@ def sweep(tmp_path, monkeypatch, capsys):
 
 def rows(printed: str) -> list[list[str]]:
     """Return the cells of each row of the closing table; what stands on several lines is joined."""
-    lines = [[cell.strip() for cell in line.strip("│").split("│")] for line in printed.splitlines() if line[:1] == "│"]
+    rows = [line.strip("│") for line in printed.splitlines() if line[:1] == "│"]
+    lines = [[cell.strip() for cell in row.split("│")] for row in rows]
     found: list[list[str]] = []
     for line in lines:
         if line[0]:

@@ -10,8 +10,6 @@ import rasterio
 import torch
 from safetensors.torch import load_file
 
-from geocompose.actions.import_terratorch import import_terratorch
-from geocompose.cli import Experiment
 from geocompose.errors import UserError
 from geocompose.migration.lightning_yaml import read_yaml
 from tests.kit.command import run
@@ -207,24 +205,6 @@ def test_names_of_old_checkpoints_load_and_losses_are_left_out_by_name(conf, cap
     assert "left out:\n  criterion.weight" in capsys.readouterr().out
 
 
-def test_weights_that_do_not_fit_are_one_message_and_leave_nothing(conf):
-    tree = a_run()
-    file, _ = a_checkpoint(tree)
-    content = torch.load(file, weights_only=True)
-    state = content["state_dict"]
-    state["model.decoder.more"] = state.pop("model.head.head.2.bias")
-    state["model.head.head.2.weight"] = torch.zeros(5, 8, 1, 1)
-    torch.save(content, file)
-    message = (
-        "1 weights of the model are not in the file: head.head.2.bias; 1 weights of the file are not in the model: "
-        r"decoder.more; 1 weights have another shape: head.head.2.weight \(\[5, 8, 1, 1\] in the file, \[2, 8, 1, 1\]"
-    )
-    with pytest.raises(UserError, match=message):
-        call(conf, config=written(tree), ckpt=file)
-    assert not (conf / "experiment" / "imported").exists()
-    assert not Path("outputs").exists()
-
-
 def test_where_yaml_and_checkpoint_differ_the_checkpoint_counts_and_the_difference_is_listed(conf, capsys):
     tree = a_run(data=FOLDERS)
     file, _ = a_checkpoint(tree)
@@ -239,17 +219,6 @@ def test_where_yaml_and_checkpoint_differ_the_checkpoint_counts_and_the_differen
     assert composed(conf, "experiment=imported/flood", "data.root=.")["decoder"]["channels"] == 8
     for text in (capsys.readouterr().out, (conf / "experiment/imported/flood.yaml").read_text()):
         assert "model_args.decoder_channels: 64 in the YAML, 8 in the checkpoint" in text
-
-
-def test_a_run_that_is_imported_already_is_left_as_it_is_until_it_is_to_be_overwritten(conf, caplog):
-    tree = a_run()
-    file, _ = a_checkpoint(tree)
-    call(conf, config=written(tree), ckpt=file)
-    before = only_run().record.stat().st_mtime_ns
-    call(conf, config=written(tree), ckpt=file)
-    assert only_run().record.stat().st_mtime_ns == before
-    call(conf, config=written(tree), ckpt=file, overwrite=True)
-    assert only_run().record.stat().st_mtime_ns > before
 
 
 @pytest.mark.parametrize(
@@ -306,94 +275,6 @@ def test_auxiliary_heads_come_along_with_their_weights(conf):
     assert composed(conf, "experiment=imported/flood", "data.root=.")["task"]["aux_loss"] == {"aux": 0.4}
 
 
-def test_what_would_make_another_model_stops_the_import_of_weights(conf):
-    tree = a_run(model_args={"rescale": False})
-    file, _ = a_checkpoint(tree)
-    with pytest.raises(UserError, match=r"the model would be another one: .*rescale .*always resized"):
-        call(conf, config=written(tree), ckpt=file)
-    call(conf, config=written(tree))
-    assert "rescale: outputs are always resized" in (conf / "experiment/imported/flood.yaml").read_text()
-
-
-def test_an_experiment_that_is_there_is_replaced_only_on_demand(conf):
-    tree = a_run()
-    call(conf, config=written(tree))
-    call(conf, config=written(tree))  # the same again is no harm
-    tree["model"]["init_args"]["lr"] = 0.5
-    with pytest.raises(UserError, match=r"flood.yaml is there already; action.overwrite=true replaces it"):
-        call(conf, config=written(tree))
-    call(conf, config=written(tree), name="second")
-    call(conf, config=written(tree), overwrite=True)
-    for name in ("flood", "second"):
-        text = (conf / f"experiment/imported/{name}.yaml").read_text()
-        assert "lr: 0.5" in text
-
-
-def test_an_experiment_that_could_not_be_composed_is_not_written(conf):
-    tree = a_run(model_args={"necks": {"name": "SelectIndices"}})
-    with pytest.raises(UserError, match=r"neck\.necks takes a list"):
-        call(conf, config=written(tree))
-    assert not (conf / "experiment/imported").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({}, "Give action.config=FILE.yaml, action.ckpt=FILE.ckpt, or both"),
-        ({"config": "none.yaml"}, "action.config=none.yaml: there is no such file"),
-        ({"ckpt": "none.ckpt"}, "action.ckpt=none.ckpt: there is no such file"),
-        ({"config": "text.txt"}, "text.txt is no TerraTorch configuration"),
-        ({"config": "broken.yaml"}, "broken.yaml can't be read as YAML of plain values"),
-        ({"config": "interpolated.yaml"}, r"has the interpolation '\$\{oc.env:HOME\}'"),
-        ({"ckpt": "text.txt"}, "text.txt can't be read"),
-        ({"ckpt": "stateless.ckpt"}, "has no state_dict; it is no Lightning checkpoint"),
-        ({"ckpt": "foreign.ckpt"}, "holds no weights under `model.`"),
-        ({"ckpt": "empty.ckpt"}, r"action\.ckpt=empty\.ckpt is empty\. Copy it again"),
-        ({"ckpt": "short.ckpt"}, r"action\.ckpt=short\.ckpt is cut short or damaged \(.*Copy it again"),
-        ({"ckpt": "code.ckpt"}, "Files that would execute code are not opened"),
-        ({"ckpt": "nan.ckpt"}, r"the tensor model\.b holds NaN or infinite numbers, as do 1 more,"),
-        ({"ckpt": "damaged.ckpt"}, r"holds no tensor as model\.a; the file is damaged"),
-        ({"ckpt": "listed.ckpt"}, r"model\.init_args\.task .* is a text; got \['segmentation'\]"),
-        ({"ckpt": "silent.ckpt"}, "does not say which task it is for"),
-        ({"ckpt": "silent.ckpt", "task": "segmentation"}, "has no model_args with a backbone's name"),
-        ({"config": "fine.yaml", "name": "a/b"}, "action.name is of letters"),
-    ],
-)
-def test_files_that_can_not_be_imported_are_one_message(arguments, message, conf):
-    Path("text.txt").write_text("backbone: 3")
-    Path("broken.yaml").write_text("model: [")
-    Path("interpolated.yaml").write_text("model: {class_path: x}\nseed_everything: ${oc.env:HOME}")
-    written(a_run(), "fine.yaml")
-    torch.save({"epoch": 3}, "stateless.ckpt")
-    torch.save({"state_dict": {"encoder.a": torch.ones(1)}}, "foreign.ckpt")
-    torch.save({"state_dict": {"model.a": torch.ones(1)}}, "silent.ckpt")
-    torch.save({"state_dict": {"model.a": "weights"}}, "damaged.ckpt")
-    Path("empty.ckpt").touch()
-    Path("short.ckpt").write_bytes(Path("silent.ckpt").read_bytes()[:500])
-    torch.save({"hyper_parameters": Path("."), "state_dict": {}}, "code.ckpt")
-    spoilt = {"model.a": torch.ones(1), "model.b": torch.tensor([1.0, np.nan]), "model.c": torch.tensor(np.inf)}
-    torch.save({"state_dict": spoilt}, "nan.ckpt")
-    listed = {"hyper_parameters": {"task": ["segmentation"]}}
-    torch.save({"state_dict": {"model.a": torch.ones(1)}, **listed}, "listed.ckpt")
-    with pytest.raises(UserError, match=message):
-        call(conf, **arguments)
-    assert not (conf / "experiment" / "imported").exists()
-
-
-def test_a_checkpoint_without_band_names_asks_for_them(conf):
-    tree = a_run(model_args={"backbone_bands": None})
-    del tree["model"]["init_args"]["model_args"]["backbone_bands"]
-    file, _ = a_checkpoint(tree)
-    with pytest.raises(UserError, match=r"give 'action\.bands=\[...\]'"):
-        call(conf, ckpt=file)
-    with pytest.raises(UserError, match="There are 3 bands, 1 means and 3 deviations"):
-        call(conf, ckpt=file, bands=["BLUE", "GREEN", "RED"], mean=[1.0], std=[1.0] * 3)
-    with pytest.raises(UserError, match=r"give 'action\.mean=\[...\]' and 'action\.std=\[...\]'"):
-        call(conf, ckpt=file, bands=["BLUE", "GREEN", "RED"])
-    call(conf, ckpt=file, bands=["BLUE", "GREEN", "RED"], mean=[1.0] * 3, std=[1.0] * 3)
-    assert only_run().read().data["bands"] == ["BLUE", "GREEN", "RED"]
-
-
 def test_an_import_ends_with_the_command_that_scores_the_run_on_data_that_is_not_here(conf, capsys):
     tree = a_run(data=FOLDERS)
     file, _ = a_checkpoint(tree)
@@ -417,11 +298,3 @@ def test_a_run_of_a_checkpoint_alone_asks_for_the_files_patterns_too(conf, capsy
     file, _ = a_checkpoint(a_run())
     call(conf, ckpt=file, mean=[1.0] * 3, std=[1.0] * 3)
     assert "'action.data={root: DIR, images: PATTERN, labels: PATTERN}'\n" in capsys.readouterr().out
-
-
-def test_other_overrides_are_refused(conf):
-    experiment = Experiment({"study": "default"}, {}, ["action=import_terratorch", "backbone=unet"], conf)
-    with pytest.raises(
-        UserError, match="backbone=unet would change nothing: action=import_terratorch takes all settings"
-    ):
-        import_terratorch(experiment, config="x.yaml")

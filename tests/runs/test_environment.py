@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -35,8 +36,8 @@ def repository(tmp_path, monkeypatch) -> Path:
 
 
 def test_versions_name_python_and_every_direct_dependency():
-    lines = (ROOT / "requirements.txt").read_text().partition("# development")[0].splitlines()
-    required = {re.match(r"[A-Za-z0-9_.-]+", line).group() for line in lines if line[:1].isalpha()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    required = {re.match(r"[A-Za-z0-9_.-]+", text).group() for text in project["dependencies"]}
     assert set(environment.PACKAGES) == required
     found = versions()
     assert set(found) - set(environment.OPTIONAL_PACKAGES) == required | {"python", "geocompose"}

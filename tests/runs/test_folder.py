@@ -1,74 +1,18 @@
-"""A run's folder from begin to end: its states, its lock, and what survives a death at any moment."""
+"""A run's folder from begin to end: its states, and what survives a death at any moment."""
 
 import errno
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from geocompose.errors import UserError
-from geocompose.runs import Record, RunFolder, RunHeldError, find_run, list_runs
+from geocompose.runs import Record, RunFolder, find_run
 from geocompose.runs import folder as module
-
-ID = "0123456789"
-HOLD = """
-import os, sys, time
-from geocompose.runs import Record, RunFolder
-run = RunFolder(sys.argv[1])
-with run.lock():
-    run.begin(Record(run_id="0123456789"), config="a: 1\\n", overrides=[])
-    run.last.write_text("state")
-    if sys.argv[2] == "fork":
-        child = os.fork()
-        if child == 0:
-            print(os.getpid(), flush=True)
-            time.sleep(60)
-            os._exit(0)
-        time.sleep(0.2)
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-@pytest.fixture
-def run(tmp_path) -> RunFolder:
-    return RunFolder(tmp_path / "outputs" / "default" / f"prithvi-upernet-none-{ID}")
-
-
-def begin(run: RunFolder, **options: object) -> Record:
-    return run.begin(Record(run_id=ID), config="seed: 0\n", overrides=["optimizer.lr=1"], **options)
-
-
-def complete(run: RunFolder, checkpoint: bool = True) -> RunFolder:
-    with run.lock():
-        record = begin(run)
-        if checkpoint:
-            run.best.write_bytes(b"weights")
-        record.metrics["test/mIoU"] = 0.5
-        run.finish(record)
-    return run
-
-
-@contextmanager
-def holding(run: RunFolder, how: str = "plain") -> Iterator[tuple[subprocess.Popen, list[str]]]:
-    """Let another process compute the run until the block ends."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(run.path), how], stdout=subprocess.PIPE, text=True)
-    said = []
-    try:
-        while (line := process.stdout.readline().strip()) != "held":
-            assert line, "the holding process ended early"
-            said.append(line)
-        yield process, said
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+from tests.kit.run_folders import ID, begin, complete
 
 
 def test_a_run_goes_from_absent_over_running_to_completed(run):
@@ -248,7 +192,7 @@ def test_a_rerun_that_dies_while_clearing_is_cleared_by_the_next(run, monkeypatc
 def test_a_folder_with_somebodys_files_is_not_cleared(run):
     run.path.mkdir(parents=True)
     (run.path / "thesis.tex").touch()
-    with run.lock(), pytest.raises(UserError, match=r"holds files that are no run's: thesis\.tex"):
+    with run.lock(), pytest.raises(UserError, match=r"holds files that are not a run's: thesis\.tex"):
         begin(run)
     assert (run.path / "thesis.tex").exists()
 
@@ -315,157 +259,6 @@ def test_a_truncated_record_is_a_clear_error_and_a_rerun_clears_it(run):
     with run.lock():
         begin(run)
     assert run.status() == "interrupted"
-
-
-def test_a_run_that_another_process_computes_is_refused_with_its_number_and_start(run):
-    with holding(run) as (process, _):
-        assert run.status() == "running"
-        message = rf"is being computed by process {process.pid} on \S+ since 20\d\d-.*Z\. Wait for it"
-        with pytest.raises(RunHeldError, match=message), run.lock():
-            pass
-        with pytest.raises(UserError, match=f"still being computed by process {process.pid}"):
-            find_run(run.path)
-        assert run.status() == "running"
-
-
-@pytest.mark.parametrize("how", ["plain", "fork"])
-def test_the_lock_of_a_killed_process_is_free_at_once_even_if_its_child_lives(run, how):
-    with holding(run, how) as (process, said):
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        try:
-            assert run.status() == "interrupted"
-            with run.lock():
-                assert run.status() == "interrupted"
-                assert run.last.read_text() == "state"
-                run.finish(begin(run, resume=True))
-        finally:
-            for child in said:
-                os.kill(int(child), signal.SIGKILL)
-    assert run.status() == "completed"
-
-
-def test_two_in_one_process_cannot_hold_one_lock(run):
-    with run.lock(), pytest.raises(RunHeldError, match=f"process {os.getpid()}"), RunFolder(run.path).lock():
-        pass
-    with RunFolder(run.path).lock():
-        pass
-
-
-def test_looking_at_the_state_does_not_disturb_who_takes_the_lock(run):
-    with run.lock():
-        begin(run)
-    script = (
-        "import sys, time; from geocompose.runs import RunFolder\n"
-        "run = RunFolder(sys.argv[1]); print(run.status(), flush=True)\n"
-        "end = time.monotonic() + 2\nwhile time.monotonic() < end: run.status()"
-    )
-    looking = subprocess.Popen([sys.executable, "-c", script, str(run.path)], stdout=subprocess.PIPE, text=True)
-    assert looking.stdout.readline() == "interrupted\n"
-    for _ in range(50):
-        with run.lock():
-            pass
-    looking.kill()
-    looking.communicate()
-
-
-def test_a_state_can_be_read_without_permission_to_write(run):
-    with run.lock():
-        begin(run)
-    before = sorted(os.listdir(run.path))
-    run.path.chmod(0o555)
-    (run.path / ".lock").chmod(0o444)
-    try:
-        assert run.status() == "interrupted"
-    finally:
-        run.path.chmod(0o755)
-    assert sorted(os.listdir(run.path)) == before
-
-
-def test_a_run_that_finishes_while_its_state_is_read_is_never_called_interrupted(run, monkeypatch):
-    complete(run)
-    answers = ["running", "completed"]
-    monkeypatch.setattr(RunFolder, "read", lambda self: Record(run_id=ID, status=answers.pop(0)))
-    assert run.status() == "completed"
-    assert not answers
-
-
-def test_a_record_that_vanishes_while_it_is_read_is_absent(run, monkeypatch):
-    complete(run)
-    read = Record.read
-
-    def cleared(path: Path) -> Record:
-        path.unlink()
-        return read(path)
-
-    monkeypatch.setattr(Record, "read", cleared)
-    assert run.status() == "absent"
-
-
-def test_a_copied_folder_has_the_same_state(run, tmp_path):
-    import shutil
-
-    complete(run)
-    shutil.copytree(run.path, tmp_path / "copy")
-    assert find_run(tmp_path / "copy").read() == run.read()
-
-
-def test_find_run_returns_a_completed_run(run):
-    complete(run)
-    assert find_run(str(run.path)).best == run.best
-    run.best.unlink()
-    assert find_run(run.path, checkpoint=False).path == run.path
-
-
-def test_find_run_says_what_is_wrong_with_a_run(run):
-    complete(run, checkpoint=False)
-    with pytest.raises(UserError, match=r"has no checkpoints/best\.ckpt.*rerun=true"):
-        find_run(run.path)
-    with run.lock():
-        run.fail(begin(run), "it rained")
-    with pytest.raises(UserError, match=r"failed \(it rained\).*retry=failed"):
-        find_run(run.path)
-    with run.lock():
-        begin(run)
-    with pytest.raises(UserError, match=r"was interrupted.*it resumes"):
-        find_run(run.path)
-
-
-def test_find_run_names_the_nearest_run(run, tmp_path, monkeypatch):
-    complete(run)
-    monkeypatch.chdir(tmp_path)
-    place = f"outputs/default/prithvi-upernet-none-{ID}"
-    for wrong in (
-        f"outputs/default/prithvi-upernet-none-{ID[:-1]}",
-        f"outputs/defualt/prithvi-upernet-none-{ID}",
-        "outputs",
-        "outputs/default",
-    ):
-        with pytest.raises(UserError, match=place):
-            find_run(wrong)
-    with pytest.raises(UserError, match=f"Did you mean {place}\\?"):
-        find_run(f"outputs/default/prithvi-upernet-non-{ID}")
-    for inside in ("record.json", "checkpoints", "checkpoints/best.ckpt"):
-        with pytest.raises(UserError, match=f"Did you mean {place}\\?"):
-            find_run(f"{place}/{inside}")
-
-
-def test_find_run_without_any_run_says_what_is_needed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"The run folder nowhere does not exist\. Give the folder of a finished run"):
-        find_run("nowhere")
-    with pytest.raises(UserError, match=r"is not a run's folder: it has no record\.json"):
-        find_run(".")
-    with pytest.raises(UserError, match="does not exist"):
-        find_run("/nowhere/at/all")
-
-
-def test_runs_are_listed_in_a_study_and_across_studies(tmp_path):
-    for study, name in (("b", "y"), ("a", "x"), ("a", "w")):
-        complete(RunFolder(tmp_path / study / name), checkpoint=False)
-    (tmp_path / "a" / "empty").mkdir()
-    assert [run.path.name for run in list_runs(tmp_path / "a")] == ["w", "x"]
-    assert [run.path.name for run in list_runs(tmp_path)] == ["w", "x", "y"]
 
 
 def test_runs_are_read_without_torch_hydra_or_rasterio_and_fast():

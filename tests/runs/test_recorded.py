@@ -1,4 +1,4 @@
-"""What earlier versions recorded stays what it is: identities of command lines, and runs that load and answer as they did."""
+"""What earlier versions recorded stays as it is: identities of command lines, and runs that load and answer."""
 
 import csv
 import json
@@ -86,8 +86,8 @@ def test_a_recorded_run_predicts_the_probabilities_that_it_did(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     folder, image = recorded(CLASSIFICATION, tmp_path), six_bands(tmp_path / "six.tif")
     run(
-        "action=predict", f"action.run={folder}", f"action.input={image}", "action.fit=crop", "action.kind=probabilities",
-        "action.output=table.csv",
+        "action=predict", f"action.run={folder}", f"action.input={image}", "action.fit=crop",
+        "action.kind=probabilities", "action.output=table.csv",
     )  # fmt: skip
     with open("table.csv", newline="") as file:
         (row,) = csv.DictReader(file)

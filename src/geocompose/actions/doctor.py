@@ -1,4 +1,4 @@
-"""Try every backbone with every decoder for every task, without weights or memory, and write which fit and what they cost."""
+"""Try every backbone with every decoder for every task, without weights, and write which fit and what they cost."""
 
 import logging
 import statistics
@@ -31,7 +31,7 @@ def doctor(
     workers: int | None = None,
     output: str = "outputs/doctor",
 ) -> None:
-    """Try all cells and write OUTPUT.csv (a row a cell, as they come), OUTPUT.md and OUTPUT.png.
+    """Try all cells and write OUTPUT.csv (a row per cell, as they come), OUTPUT.md and OUTPUT.png.
 
     Everything but backbone, decoder and task comes from the command line, such as peft=lora or data.tile_px=224.
 
@@ -40,8 +40,8 @@ def doctor(
     output: path of the files, without the suffix.
 
     Raises:
-        UserError: a pattern or an override can't be, or a cell failed without a reason in words of ours; the table is
-            written all the same, then.
+        UserError: a pattern or an override can't be used, or a cell failed without a reason in our own words; the table
+            is written all the same, then.
     """
     _refuse_overrides(experiment)
     if workers is not None:
@@ -61,7 +61,7 @@ def doctor(
     if unexpected:
         first = unexpected[0]
         raise UserError(
-            f"{counted(len(unexpected), 'cell')} failed in a way that is no refusal, which is a defect: see the "
+            f"{counted(len(unexpected), 'cell')} failed unexpectedly, which is a defect: see the "
             f"reasons that begin with 'unexpected'. The first: {first.backbone}, {first.decoder}, {first.task}: "
             f"{first.reason}"
         )

@@ -1,4 +1,4 @@
-"""One composition explained before it is built: parts with shapes, features between them, the plan, and what it costs."""
+"""One composition explained before it is built: its parts, the features between them, the plan and the costs."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from geocompose.actions.early import check_early
 from geocompose.actions.importing import collector_paused
+from geocompose.catalog.origin import is_ours
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.configuration.diagnosis import groups
 from geocompose.configuration.weights import existing_weight_files, loads_weights
@@ -16,7 +17,7 @@ from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
 
 if TYPE_CHECKING:
     from geocompose.contracts.features import FeatureSpec
-    from geocompose.doctor.examination import Found
+    from geocompose.cost.examination import Found
 
 # What no composition depends on.
 _IDLE = ("scheduler", "logger")
@@ -37,11 +38,11 @@ def explain(experiment: Experiment) -> None:
     intended = check_early(experiment.config, bands, preview.values)
 
     with collector_paused():
+        from geocompose.cost.examination import examine
         from geocompose.cost.one_piece import in_one_piece
         from geocompose.cost.summary import summarize
-        from geocompose.doctor.examination import examine
 
-    with quiet():  # nothing is built for real, so that there is no news of weights
+    with quiet():  # nothing is built for real: messages about weights would mislead
         with collector_paused():
             found = examine(experiment.config, preview)
         plan = found.trial.plan
@@ -54,7 +55,7 @@ def explain(experiment: Experiment) -> None:
 
 
 def _preview(config: Mapping[str, Any]) -> Preview:
-    if config["data"]["_target_"].startswith("geocompose.data."):
+    if is_ours(config["data"]["_target_"]):
         named = config["data"].get("bands")
         return preflight(config["data"], lambda available: list(named or available))
     from geocompose.from_config import build_data

@@ -143,7 +143,7 @@ def _show(to: Translation, differences: Sequence[str], dropped: Sequence[str]) -
     for title, lines in (
         ("not carried over", to.ledger.told("not carried over")),
         ("differences between YAML and checkpoint", differences),
-        ("weights that are no part of the model, left out", dropped),
+        ("weights that are not part of the model, left out", dropped),
     ):
         if lines:
             out.print(f"{title}:")

@@ -10,7 +10,7 @@ from geocompose.registry import BACKBONE_REGISTRY
 
 @BACKBONE_REGISTRY.register
 class IdentityBackbone(nn.Module):
-    """Hands the image (B, C, H, W) on as a list of one map, stride 1: for decoders that learn from pixels or embeddings."""
+    """Hands the image (B, C, H, W) on as a list of one map of stride 1, for decoders of pixels or embeddings."""
 
     def __init__(
         self, bands: list[str] | None = None, in_chans: int | None = None, out_channels: list[int] | None = None
@@ -45,7 +45,7 @@ class IdentityBackbone(nn.Module):
         """Return the image as the only feature.
 
         Raises:
-            UserError: it is no image (B, C, H, W) of the declared channels.
+            UserError: it is not an image (B, C, H, W) of the declared channels.
         """
         if image.ndim != 4 or image.shape[1] != self.in_chans:
             raise UserError(

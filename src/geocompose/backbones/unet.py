@@ -39,16 +39,16 @@ class UNet(nn.Module):
 
         bands: names of the image's channels; in_channels: their number where `bands` is null (null: 3).
         out_channels: width of the finest stage. num_stages: levels, the bottleneck included; the finest is stage 0.
-        strides: 1 or 2 a stage, 2 for a convolution that halves the resolution; null: all 1.
+        strides: 1 or 2 per stage, 2 for a convolution that halves the resolution; null: all 1.
         downsamples: for each stage but the first, whether pooling halves the resolution before it where its stride is
             1; null: all true.
-        enc_num_convs, dec_num_convs: convolutions a stage on the way down and, for each stage but the last, up; null:
+        enc_num_convs, dec_num_convs: convolutions per stage on the way down and, for each stage but the last, up; null:
             2.
         enc_dilations, dec_dilations: their dilations, the first of each stage aside; null: 1.
         out_indices: levels to return, 0 the finest, negative ones from the end; null: all.
 
         Raises:
-            UserError: a list has another length than the stages, or a value can't be.
+            UserError: a list has another length than the stages, or a value is not allowed.
         """
         super().__init__()
         at_least("backbone.num_stages", num_stages, 1)
@@ -91,12 +91,12 @@ class UNet(nn.Module):
             self.select_layers(out_indices)
 
     def select_layers(self, indices: Sequence[int]) -> None:
-        """Return these levels from now on, in this order, and compute nothing finer than the finest of them.
+        """Return only these levels, in this order, and compute nothing finer than the finest of them.
 
-        What is no longer computed stops requiring gradients for good.
+        What is not computed any more stops requiring gradients for good.
 
         Raises:
-            UserError: an index is outside the levels, given twice, was given up before, or there is none.
+            UserError: an index is outside the levels, given twice or was given up before, or `indices` is empty.
         """
         wanted = [index + self.num_stages if index < 0 else index for index in indices]
         if not wanted or any(not 0 <= index < self.num_stages for index in wanted) or len(set(wanted)) < len(wanted):
@@ -107,7 +107,7 @@ class UNet(nn.Module):
         finest = min(wanted)
         if finest < min(self.out_indices):
             raise UserError(
-                f"Level {finest} was given up when the levels from {min(self.out_indices)} on were selected, and no "
+                f"Level {finest} was given up when level {min(self.out_indices)} was selected as the finest, and no "
                 "longer learns. Build the backbone anew with the out_indices that you need."
             )
         self.out_indices = wanted
@@ -136,7 +136,7 @@ class UNet(nn.Module):
             )
         if any(not pixels or pixels % coarsest for pixels in image.shape[2:]):
             raise UserError(
-                f"An image of {image.shape[2]} x {image.shape[3]} pixels is no multiple of this U-Net's coarsest "
+                f"An image of {image.shape[2]} x {image.shape[3]} pixels is not a multiple of this U-Net's coarsest "
                 f"stride, {coarsest}; pad the image (PixelWiseModel does)."
             )
         skips = []
@@ -184,7 +184,7 @@ def _per_stage(
 ) -> list[int]:
     values = [default] * count if given is None else list(given)
     if len(values) != count:
-        raise UserError(f"backbone.{name} has one value a stage: {count} here; got {values}.")
+        raise UserError(f"backbone.{name} has one value per stage: {count} here; got {values}.")
     for value in values:
         if allowed and value not in allowed:
             raise UserError(f"backbone.{name} takes {' or '.join(str(one).lower() for one in allowed)}; got {values}.")

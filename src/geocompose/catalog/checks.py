@@ -21,19 +21,21 @@ class Source(NamedTuple):
     """Where a part of ours takes its models from.
 
     package: the optional source, a key of `geocompose.catalog.optional.PACKAGES`; None where it is always installed.
-    check: refuses a name that the source does not have; None where that is not known without the source.
+    check_name: refuses a name that the source does not have; None where that is not known without the source.
+    check_weights: refuses a name of weights that the source does not have of a part; None likewise.
     """
 
-    package: str | None
-    check: Callable[[str], object] | None
+    package: str | None = None
+    check_name: Callable[[str], object] | None = None
+    check_weights: Callable[[str, str], object] | None = None
 
 
-# Our adapters of other libraries, by the target that conf/ names.
+# Our adapters of other libraries, by the target that conf/ names: importing one to ask it would load torch.
 SOURCES: Mapping[str, Source] = {
     "geocompose.backbones.smp.builder.build_smp_encoder": Source(None, check_smp_encoder),
-    "geocompose.backbones.torchgeo.builder.build_torchgeo": Source("torchgeo", model_named),
+    "geocompose.backbones.torchgeo.builder.build_torchgeo": Source("torchgeo", model_named, check_torchgeo_weights),
     "geocompose.backbones.transformers.builder.build_transformers": Source("transformers", _check_transformers),
-    "geocompose.backbones.terratorch.builder.build_terratorch": Source("terratorch", None),
+    "geocompose.backbones.terratorch.builder.build_terratorch": Source("terratorch"),
     "geocompose.decoders.mmseg.decoder.MmsegDecoder": Source("mmseg", check_mmseg_head),
 }
 
@@ -41,7 +43,7 @@ SOURCES: Mapping[str, Source] = {
 def check_source_names(config: Mapping[str, Any]) -> None:
     """Refuse a backbone or decoder whose source has none of that name, or weights, or is not installed.
 
-    What has no table here is told when it is built.
+    What has no table here is checked when it is built.
 
     config: a checked configuration.
 
@@ -62,12 +64,13 @@ def _check(node: Mapping[str, Any]) -> None:
     if source is None:
         return
     name, weights = node.get("name"), node.get("weights")
-    if source.check is not None and isinstance(name, str):
-        source.check(name)
+    if source.check_name is not None and isinstance(name, str):
+        source.check_name(name)
     if source.package is not None:
         require(source.package)
-    if source.package == "torchgeo" and isinstance(name, str) and isinstance(weights, str):
-        check_torchgeo_weights(name, weights)
+    # Of which version the source is, is known only where it is installed.
+    if source.check_weights is not None and isinstance(name, str) and isinstance(weights, str):
+        source.check_weights(name, weights)
 
 
 def _nodes(part: object) -> list[Mapping[str, Any]]:

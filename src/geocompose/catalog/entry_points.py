@@ -13,7 +13,7 @@ Builder = Callable[..., Any]
 
 
 class PackageParts(Mapping[str, Builder]):
-    """The parts of one kind that one package offers, by the names of its entry points; their number may be none."""
+    """The parts of one kind that one package offers, by the names of its entry points; there may be none."""
 
     def __init__(self, kind: str, package: str, points: Mapping[str, EntryPoint]) -> None:
         """Name the `kind` of part and the `package` as it was installed, for messages."""
@@ -26,21 +26,21 @@ class PackageParts(Mapping[str, Builder]):
 
         Raises:
             KeyError: the package offers none of this name.
-            UserError: it can't be imported, or is nothing that can be called; names the package.
+            UserError: it can't be imported, or can't be called; names the package.
         """
         point = self._points[name]
         whose = f"The {self.kind} {name!r} of the package {self.package} (entry point {point.value})"
         try:
             part = point.load()
         except Exception as error:
-            # Somebody else's module may raise anything while it is imported.
+            # A module of another package may raise anything while it is imported.
             raise UserError(
                 f"{whose} can't be imported: {type(error).__name__}: {error}. Install or update that package, or what "
                 "it needs."
             ) from error
         if not callable(part):
             raise UserError(
-                f"{whose} is no class or function that makes a {self.kind}, but {type(part).__name__}. Tell its "
+                f"{whose} is not a class or function that makes a {self.kind}, but {type(part).__name__}. Tell its "
                 "maintainers."
             )
         return part

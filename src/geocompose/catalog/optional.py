@@ -1,4 +1,4 @@
-"""Sources of parts that are not installed with the project: imported when somebody asks for one of their parts."""
+"""Sources of parts that are not installed with the project: imported when one of their parts is asked for."""
 
 import importlib
 import importlib.util

@@ -1,4 +1,4 @@
-"""Whose a part is: this package's own, or somebody else's."""
+"""Whose a part is: this package's own, or another's."""
 
 from collections.abc import Callable
 from typing import Any

@@ -17,7 +17,7 @@ V2_STATISTICS = (1087.0, 1342.0, 1433.0, 2734.0, 1958.0, 1363.0), (2248.0, 2179.
 
 @dataclass(frozen=True)
 class Variant:
-    """One published model. `statistics`: mean and standard deviation a band, reflectance x 10000, as in pretraining."""
+    """One published model. `statistics`: mean and deviation per band, reflectance x 10000, as in pretraining."""
 
     embed_dim: int
     depth: int
@@ -61,7 +61,7 @@ def published_pretraining(row: Variant) -> Pretraining:
 
 
 def pretraining_of(row: Variant, of_weights: list[str]) -> Pretraining:
-    """Return what weights for these bands have seen: of bands that were never published nothing but the names is known."""
+    """Return what weights for these bands have seen; of bands that were never published, only the names are known."""
     published = published_pretraining(row)
     numbers = published.statistics(of_weights)
     if numbers is None:

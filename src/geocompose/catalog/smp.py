@@ -1,4 +1,4 @@
-"""The encoders of segmentation_models.pytorch by name, so that listing or missing one imports nothing. Source: smp 0.6."""
+"""The encoders of segmentation_models.pytorch by name, so that listing them imports nothing. Source: smp 0.6."""
 
 from geocompose.errors import UserError, choices
 
@@ -20,7 +20,7 @@ NAMES = (
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that is no encoder's.
+    """Refuse a name that smp has no encoder of.
 
     Raises:
         UserError: names the nearest, or where timm's models are.

@@ -1,4 +1,4 @@
-"""The models that torchgeo lists, as rows of a table: how each is a backbone, or why it is none.
+"""The models that torchgeo lists, as rows of a table: how each is a backbone, or why it isn't.
 
 Nothing of torchgeo is imported to know their names. Source: torchgeo 0.8.1, torchgeo.models.list_models().
 """
@@ -46,7 +46,8 @@ def _vit(family: Family, patch: int, width: int, depth: int, heads: int) -> Mode
 MODELS: Mapping[str, Model] = {
     **{name: _timm(name) for name in ("resnet18", "resnet50", "resnet152")},
     **{f"vit_{size}": _timm(f"vit_{size}") for size in ("small_patch16_224", "base_patch16_224", "large_patch16_224")},
-    **{f"vit_{size}": _timm(f"vit_{size}") for size in ("huge_patch14_224", "small_patch14_dinov2", "base_patch14_dinov2")},
+    **{f"vit_{size}": _timm(f"vit_{size}") for size in ("huge_patch14_224", "small_patch14_dinov2")},
+    "vit_base_patch14_dinov2": _timm("vit_base_patch14_dinov2"),
     # A ResNet-50 without its last stage, before an aggregation that makes one vector of an image.
     "earthloc": Model("timm", {"name": "resnet50", "out_indices": [0, 1, 2, 3]}, ("backbone.",)),
     "swin_t": _swin(96, 6, 3, 0.2, 1),
@@ -65,7 +66,7 @@ MODELS: Mapping[str, Model] = {
     "copernicusfm_base": _vit("copernicusfm", 16, 768, 12, 12),
 }  # fmt: skip
 
-# Listed by torchgeo, and no backbones of images.
+# Listed by torchgeo, but not backbones of images.
 REFUSED: Mapping[str, str] = {
     "aurora_swin_unet": (
         "it forecasts weather from fields on pressure levels, given as a batch of its own kind, and takes no image"
@@ -76,7 +77,7 @@ REFUSED: Mapping[str, str] = {
     ),
 }
 
-# What `backbone.kwargs` may hold, a family; timm's own models are asked themselves.
+# What `backbone.kwargs` may hold, per family; timm's own models are asked themselves.
 ARGUMENTS: Mapping[Family, tuple[str, ...]] = {
     "swin": (
         *("embed_dim", "depths", "num_heads", "window_size", "mlp_ratio"),
@@ -99,28 +100,13 @@ def model_named(name: str) -> Model:
     """Return a row of `MODELS`.
 
     Raises:
-        UserError: torchgeo has no such model, or it can be no backbone; says why.
+        UserError: torchgeo has no such model, or it can't be a backbone; says why.
     """
     if name in REFUSED:
-        raise UserError(f"backbone.name={name}: torchgeo's {name} can be no backbone: {REFUSED[name]}.")
+        raise UserError(f"backbone.name={name}: torchgeo's {name} can't be a backbone: {REFUSED[name]}.")
     if name not in MODELS:
         raise UserError(f"backbone.name={name}: torchgeo has no such model. {choices(name, MODELS)}")
     return MODELS[name]
-
-
-def arguments_of(name: str, model: Model, kwargs: Mapping[str, object]) -> dict[str, object]:
-    """Return the model's sizes, changed by the user's arguments.
-
-    Raises:
-        UserError: an argument that the model doesn't take.
-    """
-    allowed = ARGUMENTS[model.family]
-    for key in kwargs:
-        if key not in allowed:
-            raise UserError(
-                f"backbone.kwargs.{key}: torchgeo's {name} doesn't take it as a backbone. {choices(key, allowed)}"
-            )
-    return {**model.sizes, **kwargs}
 
 
 def torchgeo_models() -> ModuleType:

@@ -49,8 +49,8 @@ _ETM = {
     "B6_VCID_1": "ETM_B6_VCID_1", "B6_VCID_2": "ETM_B6_VCID_2", "B8": "PAN",
 }  # fmt: skip
 _OLI = {
-    "B1": "COASTAL_AEROSOL", "B2": "BLUE", "B3": "GREEN", "B4": "RED", "B5": "NIR_NARROW", "B6": "SWIR_1", "B7": "SWIR_2",
-    "B8": "PAN", "B9": "CIRRUS", "B10": "THERMAL_1", "B11": "THERMAL_2",
+    "B1": "COASTAL_AEROSOL", "B2": "BLUE", "B3": "GREEN", "B4": "RED", "B5": "NIR_NARROW", "B6": "SWIR_1",
+    "B7": "SWIR_2", "B8": "PAN", "B9": "CIRRUS", "B10": "THERMAL_1", "B11": "THERMAL_2",
 }  # fmt: skip
 SENSORS: Mapping[Sensor, Mapping[str, str]] = {
     "sentinel1": {"VV": "VV", "VH": "VH"},
@@ -103,7 +103,7 @@ _OF_ONE = ("*.CITYSCAPES_*",)
 
 
 def pretraining_of(weights: Any) -> Pretraining:
-    """Return what weights have seen: a member of one of torchgeo's enumerations that names bands or has three colours."""
+    """Return what weights have seen: a member of torchgeo's enumerations that names bands or has three colours."""
     name = str(weights)
     provenance = next((row for pattern, row in PROVENANCES.items() if fnmatchcase(name, pattern)), None)
     assert provenance is not None, f"{name} is in no row of PROVENANCES"
@@ -126,7 +126,7 @@ def _plain(label: str) -> str:
 
 
 def normalization(transforms: Any, channels: int) -> tuple[list[float], list[float]] | None:
-    """Return mean and deviation a channel: those of all the normalisations one after the other; None without any."""
+    """Return mean and deviation per channel: of all normalisations one after the other; None without any."""
     steps = transforms.children() if type(transforms).__name__ == "Sequential" else [transforms]
     found = [step for step in steps if type(step).__name__ == "Normalize"]
     if not found:

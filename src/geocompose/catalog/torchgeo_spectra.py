@@ -29,11 +29,11 @@ COPERNICUS_WIDTH_UM: Mapping[str, float] = {
 def wavelengths_um(model: str, bands: Sequence[str] | None, given: object, own: Mapping[str, float]) -> list[float]:
     """Return the centre wavelength of each channel in um: the user's, else the model's own, else the vocabulary's.
 
-    given: `backbone.kwargs.wavelengths_um`: null, a number a channel, or a mapping of bands to numbers.
+    given: `backbone.kwargs.wavelengths_um`: null, one number per channel, or a mapping of bands to numbers.
     own: what the model was pretrained with, by the vocabulary's names.
 
     Raises:
-        UserError: a band has no wavelength, or `given` is no list or mapping of positive numbers for these bands.
+        UserError: a band has no wavelength, or `given` is not a list or mapping of positive numbers for these bands.
     """
     known = {name: row.wavelength_um for name, row in BANDS.items() if row.wavelength_um is not None}
     return _numbers(model, "wavelengths_um", bands, given, {**known, **own})
@@ -52,12 +52,12 @@ def _numbers(
     if isinstance(given, Sequence) and not isinstance(given, str):
         if bands is not None and len(given) != len(bands):
             raise UserError(
-                f"{key} has {len(given)} numbers for {len(bands)} bands ({', '.join(bands)}): give one a band."
+                f"{key} has {len(given)} numbers for {len(bands)} bands ({', '.join(bands)}): give one per band."
             )
         return [_positive(key, value) for value in given]
     if given is not None and not isinstance(given, Mapping):
         raise UserError(
-            f"{key} is a number a band, such as [0.49, 0.56], or a mapping, such as {{NDVI: 0.7}}; got {given!r}."
+            f"{key} is one number per band, such as [0.49, 0.56], or a mapping, such as {{NDVI: 0.7}}; got {given!r}."
         )
     if bands is None:
         raise UserError(
@@ -67,7 +67,7 @@ def _numbers(
     own = {canonical(str(name)): _positive(key, value) for name, value in (given or {}).items()}
     for name in own:
         if name not in map(canonical, bands):
-            raise UserError(f"{key} names {name!r}, which is none of backbone.bands. {choices(name, bands)}")
+            raise UserError(f"{key} names {name!r}, which is not one of backbone.bands. {choices(name, bands)}")
     numbers = {**known, **own}
     missing = [name for name in bands if canonical(name) not in numbers]
     if missing:

@@ -115,7 +115,7 @@ WEIGHTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 
 def member_named(model: str, weights: str, enumeration: str, members: Collection[str]) -> str:
-    """Return the member of a model's enumeration of weights that is meant, with or without the enumeration's name before it.
+    """Return the member of a model's enumeration of weights that is meant; the enumeration's name may stand before it.
 
     Raises:
         UserError: there is none of this name; names the nearest.
@@ -140,7 +140,7 @@ def without_weights(model: str, given: str) -> UserError:
 
 
 def check_weights(model: str, weights: str) -> None:
-    """Refuse a name that torchgeo doesn't have, without importing it; of another version than the table's nothing is said.
+    """Refuse a name that torchgeo doesn't have, without importing it; other versions than the table's are not judged.
 
     Raises:
         UserError: see `member_named`.

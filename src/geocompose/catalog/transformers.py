@@ -1,4 +1,4 @@
-"""The model types of transformers that are backbones, with their classes there; nothing of transformers is imported here.
+"""The model types of transformers that are backbones, with their classes there; transformers is not imported.
 
 Source: transformers 5.23, the mapping behind `AutoBackbone`.
 """
@@ -41,7 +41,7 @@ TYPES: Mapping[str, tuple[str, str]] = {
     "vitpose_backbone": ("VitPoseBackboneConfig", "VitPoseBackbone"),
 }
 
-# In that mapping too, but no backbones here, each for its reason.
+# In that mapping too, but not backbones here, each for its reason.
 REFUSED: Mapping[str, str] = {
     "pp_lcnet_v4": "its maps are halved in rows alone, as fits lines of text",
     "timm_backbone": "it is a model of timm: write backbone=timm backbone.name=NAME",
@@ -50,18 +50,18 @@ REFUSED: Mapping[str, str] = {
 
 
 def is_folder_or_hub(name: str) -> bool:
-    """Return whether a name means a folder or a model of the hub, and no model type."""
+    """Return whether a name means a folder or a model of the hub, not a model type."""
     return name not in TYPES and ("/" in name or Path(name).is_dir())
 
 
 def check_type(model_type: str, where: str) -> None:
-    """Refuse a type that is no backbone of transformers, or none here; `where` begins the message.
+    """Refuse a type that is not a backbone of transformers, or not one here; `where` begins the message.
 
     Raises:
         UserError: says why, or names the nearest.
     """
     if model_type in REFUSED:
-        raise UserError(f"{where}: this can be no backbone, for {REFUSED[model_type]}.")
+        raise UserError(f"{where}: this can't be a backbone, since {REFUSED[model_type]}.")
     if model_type not in TYPES:
         raise UserError(
             f"{where}: transformers has no backbone of this type. {choices(model_type, TYPES, most=len(TYPES))}"

@@ -1,4 +1,4 @@
-"""Checking a composed configuration: keys and types of every `_target_`, and the root keys, before anything heavy loads."""
+"""A composed configuration is checked before anything heavy loads: root keys, and keys and types of every target."""
 
 import types
 import typing
@@ -11,7 +11,8 @@ from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from geocompose.catalog.origin import is_ours
-from geocompose.configuration.signatures import Argument, UnknownType, arguments, names_in
+from geocompose.configuration.annotations import Argument, UnknownType
+from geocompose.configuration.signatures import arguments, names_in
 from geocompose.contracts.needs import FROM_NEIGHBOURS
 from geocompose.errors import UserError, choices, first_line
 
@@ -38,7 +39,7 @@ def check(config: DictConfig, groups: Sequence[str]) -> dict[str, Any]:
     groups: the names of the config groups; beside them there are the root keys alone.
 
     Raises:
-        UserError: a required value is missing, a key is no argument of its target, or a value is not of its type.
+        UserError: a required value is missing, a key is not an argument of its target, or a value is not of its type.
     """
     _check_root_folder(config)
     missing = list(_missing(config, ""))
@@ -68,13 +69,15 @@ def _has_interpolation(config: DictConfig, key: str) -> bool:
 
 
 def _check_root_folder(config: DictConfig) -> None:
-    """Refuse a data folder that is not there, whatever else may be missing."""
+    """Refuse a data folder that is not there, whatever else is missing."""
     data = config.get("data")
-    if isinstance(data, DictConfig) and "root" in data.keys() and not OmegaConf.is_missing(data, "root"):  # noqa: SIM118
+    # `in data` denies a key whose value is required.
+    given = isinstance(data, DictConfig) and "root" in data.keys()  # noqa: SIM118
+    if given and not OmegaConf.is_missing(data, "root"):
         root = data.root
         if isinstance(root, str) and not Path(root).expanduser().is_dir():
             raise UserError(
-                f"data.root={root} does not exist, or is no folder. Set it to the folder that holds the data."
+                f"data.root={root} does not exist, or is not a folder. Set it to the folder that holds the data."
             )
 
 
@@ -97,7 +100,7 @@ def check_node(path: str, node: dict[str, Any]) -> dict[str, Any]:
     """Return one node of a configuration, its values typed by the signature of its `_target_`.
 
     Raises:
-        UserError: a key is no argument of the target, or a value is not of its type.
+        UserError: a key is not an argument of the target, or a value is not of its type.
     """
     if "_target_" not in node:
         return {
@@ -131,7 +134,7 @@ def check_node(path: str, node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked_items(path: str, value: Any) -> Any:
-    """Return a list with those of its items checked that are built by themselves, such as necks of somebody's own."""
+    """Return a list in which the items that are built by themselves are checked, such as a user's own necks."""
     if not isinstance(value, list):
         return value
     return [
@@ -141,7 +144,7 @@ def _checked_items(path: str, value: Any) -> Any:
 
 
 def _offered(target: str, known: Mapping[str, Argument], node: Mapping[str, Any], wrong: str) -> list[str]:
-    """Return the keys to choose from: those of our option, or all arguments of somebody else's class."""
+    """Return the keys to choose from: those of our option, or all arguments of another package's class."""
     ours = is_ours(target)
     return [key for key in (node if ours else known) if key not in (*HYDRA_KEYS, wrong)]
 

@@ -39,7 +39,7 @@ def diagnose(overrides: Iterable[str], conf_dir: Path) -> UserError | None:
                 )
             if "=" not in text:
                 return UserError(
-                    f"{text!r} is no override; write KEY=VALUE, such as backbone=prithvi or optimizer.lr=1e-3."
+                    f"{text!r} is not an override; write KEY=VALUE, such as backbone=prithvi or optimizer.lr=1e-3."
                 )
         return _unreadable(overrides) or UserError(f"The command line can't be read: {str(error).strip()}")
     known = groups(conf_dir)
@@ -65,7 +65,7 @@ def diagnose(overrides: Iterable[str], conf_dir: Path) -> UserError | None:
 
 
 def _unreadable(overrides: Iterable[str]) -> UserError | None:
-    """Return which override is no KEY=VALUE that can be read, or None where each by itself is one."""
+    """Return which override can't be read as KEY=VALUE, or None where each by itself can."""
     for text in overrides:
         try:
             OverridesParser.create().parse_overrides([text])
@@ -96,7 +96,8 @@ def _wrong_key(override: Override, config: DictConfig, known: list[str], conf_di
         return None
     node: object = config
     for depth, part in enumerate(parts):
-        if not isinstance(node, DictConfig) or part not in node.keys():  # noqa: SIM118 - `in` denies keys whose value is required
+        # `in node` denies keys whose value is required.
+        if not isinstance(node, DictConfig) or part not in node.keys():  # noqa: SIM118
             where = ".".join(parts[:depth])
             allowed = (
                 [str(name) for name in node if not str(name).startswith("_")] if isinstance(node, DictConfig) else []
@@ -119,7 +120,7 @@ def _wrong_key(override: Override, config: DictConfig, known: list[str], conf_di
 
 
 def _in_other_groups(key: str, config: DictConfig) -> list[str]:
-    """Return where a key stands in the composed groups, such as optimizer.lr for lr; three places at most, else none."""
+    """Return where a key stands in the composed groups, such as optimizer.lr for lr; [] for more than three places."""
     groups = [str(name) for name in config if isinstance(config._get_node(name), DictConfig)]
     places = [f"{name}.{key}" for name in groups if key in config[name].keys()]  # noqa: SIM118 - as above
     return places if len(places) <= 3 else []

@@ -1,14 +1,14 @@
-"""Classes of the user's own on the command line: `backbone._target_=my_module.Net backbone.width=16`."""
+"""A user's own classes on the command line: `backbone._target_=my_module.Net backbone.width=16`."""
 
 from collections.abc import Sequence
 
-GROUPS = ("backbone", "decoder")  # those with an option `own`, which has no keys but those that somebody gives it
+GROUPS = ("backbone", "decoder")  # those with an option `own`, whose keys are those that a user gives it
 
 
 def open_own_parts(arguments: Sequence[str]) -> list[str]:
-    """Return the command line's arguments in Hydra's form for keys that an option doesn't have, for classes of the user's own.
+    """Return the command line's arguments with keys of a user's own classes in Hydra's form for new keys.
 
-    A group whose `_target_` is given without an option is that of `GROUP=own`: another option's keys would be no
+    A group whose `_target_` is given without an option is that of `GROUP=own`: another option's keys are not
     arguments of the class.
     """
     keys = [text.lstrip("+").partition("=")[0] for text in arguments]

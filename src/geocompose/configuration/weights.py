@@ -38,7 +38,7 @@ def loads_weights(backbone: Mapping[str, Any]) -> bool:
 
 
 def without_weights(backbone: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a backbone's configuration that loads no weights: pretrained is false and ckpt_path null, in its parts too."""
+    """Return a backbone's configuration without weights: pretrained is false and ckpt_path null, in its parts too."""
     off = {"pretrained": False, "ckpt_path": None}
     return {
         name: without_weights(value) if isinstance(value, Mapping) else off.get(name, value)

@@ -1,4 +1,4 @@
-"""Memory and operations of what runs on the meta device: each storage from its making to its end, each operation counted."""
+"""Memory and operations of what runs on the meta device: the life of each storage, and a count of each operation."""
 
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from torch.utils.flop_counter import flop_registry
 
 
 class Flops(TorchDispatchMode):
-    """Counts what runs within it: floating-point operations as torch's FlopCounterMode, without its bill for each module."""
+    """Counts floating-point operations within it, as torch's FlopCounterMode does, but not for each module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Ledger(TorchDispatchMode):
         return returned
 
     def _enter(self, storage: torch.UntypedStorage) -> None:
-        key = id(storage)  # torch keeps one Python object a storage for as long as the storage lives
+        key = id(storage)  # torch keeps one Python object per storage for as long as the storage lives
         if key in self._sizes:
             return
         size = storage.nbytes()

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 aten = torch.ops.aten
 
@@ -133,6 +134,17 @@ def _fused(named: Mapping[str, Any]) -> Tensor:
         scale=named.get("scale"),
     )
     return output
+
+
+def _attention_flops(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
+    """Return the operations of attention on shapes (B, heads, length, width): its two products, 2 a multiply-add."""
+    batch, heads, length, width = query
+    return 2 * batch * heads * length * key[-2] * (width + value[-1])
+
+
+# torch's counters know the products of attention taken apart, and of some releases not the whole on a processor.
+if aten._scaled_dot_product_flash_attention_for_cpu not in flop_registry:
+    register_flop_formula(aten._scaled_dot_product_flash_attention_for_cpu)(_attention_flops)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What training a model will take of memory, found without any: the sum of what exists at the fullest moment of a step."""
+"""The memory that training a model will take, found on the meta device: what exists at the fullest moment of a step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which compositions the doctor tries: options chosen by pattern, each read once, with all else from the command line."""
+"""Which compositions the doctor tries: options chosen by pattern, each read once; all else is the command line's."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from geocompose.catalog.optional import PACKAGES, installed
+from geocompose.catalog.origin import is_ours
 from geocompose.configuration.checking import check, check_node
 from geocompose.configuration.diagnosis import groups, options
 from geocompose.data.preflight import Preview, preflight
@@ -80,8 +81,8 @@ def chosen_cells(
     backbones, decoders, tasks: a pattern such as `prithvi*`, several of them, or None for all.
 
     Raises:
-        UserError: a pattern matches nothing, an override can't be, no cell is left, or the data has labels of a task
-            that was not asked for.
+        UserError: a pattern matches nothing, an override can't be used, no cell is left, or the data has labels of a
+            task that was not asked for.
     """
     with _composing(conf_dir):
         left_out: list[LeftOut] = []
@@ -161,8 +162,10 @@ def _basis(conf_dir: Path, overrides: Sequence[str], of_task: str) -> Basis:
     except (HydraException, OmegaConfBaseException) as error:
         # Each task has a head, data and settings of its own; what one has, another may lack.
         text = f"{first_line(error)}."
-        raise UserError(f"The command line can't be{of_task}: {text} action.tasks chooses the tasks to try.") from error
+        raise UserError(
+            f"The command line can't be composed{of_task}: {text} action.tasks chooses the tasks to try."
+        ) from error
     data = config["data"]
-    if not data["_target_"].startswith("geocompose.data."):
-        raise UserError(f"The doctor looks at data of this package; data._target_={data['_target_']} is none.")
+    if not is_ours(data["_target_"]):
+        raise UserError(f"The doctor takes data of this package alone; data._target_={data['_target_']} is not.")
     return Basis(config, preflight(data, lambda available: list(data.get("bands") or available)))

@@ -26,7 +26,8 @@ def write_report(output: Path, rows: Sequence[Row], cells: Cells, settings: Sequ
     picture = output.with_name(f"{output.name}.png")
     ok, tried = _counts(rows, cells)
     tasks = f"{len(cells.bases)} tasks" if len(cells.bases) > 1 else next(iter(cells.bases))
-    title = f"{int(ok.sum()):,} of {int(tried.sum()):,} cells fit together\n{len(cells.backbones)} backbones, {len(cells.decoders)} decoders, {tasks}"
+    size = f"{len(cells.backbones)} backbones, {len(cells.decoders)} decoders, {tasks}"
+    title = f"{int(ok.sum()):,} of {int(tried.sum()):,} cells fit together\n{size}"
     compatibility(ok, tried, list(cells.backbones), list(cells.decoders), picture, title)
     write_text(output.with_name(f"{output.name}.md"), "\n".join(_lines(output.name, rows, cells, settings)) + "\n")
 
@@ -46,7 +47,8 @@ def _lines(name: str, rows: Sequence[Row], cells: Cells, settings: Sequence[str]
     ok = [row for row in rows if row.status == "ok"]
     yield "# Which backbone goes with which decoder"
     yield ""
-    yield f"Made by `python run.py {shlex.join(settings)}`; all cells, with their reasons, are in [{name}.csv]({name}.csv)."
+    table = f"[{name}.csv]({name}.csv)"
+    yield f"Made by `python run.py {shlex.join(settings)}`; all cells, with their reasons, are in {table}."
     yield ""
     yield (
         f"{counted(len(cells.backbones), 'backbone')} x {counted(len(cells.decoders), 'decoder')} x "
@@ -113,7 +115,7 @@ def _which(rows: Sequence[Row], num_tasks: int) -> str:
 
 
 def _plans_and_pairs(ok: Sequence[Row], cells: Cells) -> Iterator[str]:
-    """Yield the plans by number, and a row a pair: what it costs for the first task that it is ok for."""
+    """Yield the plans by number, and a row per pair: what it costs for the first task that it is ok for."""
     common = [necks for necks, _ in Counter(row.necks for row in ok).most_common()]
     numbers = {necks: f"N{place}" for place, necks in enumerate(common, start=1)}
     yield "## Planned necks"

@@ -13,7 +13,7 @@ from geocompose.doctor.row import Row
 from geocompose.errors import UserError
 
 if TYPE_CHECKING:
-    from geocompose.doctor.examination import Doctor
+    from geocompose.doctor.doctor import Doctor
 
 _FEW = 40  # cells that are done before other processes have loaded torch
 
@@ -52,14 +52,14 @@ def examined(cells: Cells, workers: int | None) -> Iterator[Row]:
 
 def _begin(cells: Cells) -> None:
     global _doctor
-    from geocompose.doctor.examination import Doctor
+    from geocompose.doctor.doctor import Doctor
 
     _doctor = Doctor(cells)
 
 
 def _warm_up(cells: Cells) -> None:
     """Try the first cell for nothing, so that the time of libraries to load is in no cell's of a few."""
-    from geocompose.doctor.examination import Doctor
+    from geocompose.doctor.doctor import Doctor
 
     first = dict([next(iter(cells.bases.items()))])
     Doctor(replace(cells, bases=first)).rows(next(iter(cells.pairs())))

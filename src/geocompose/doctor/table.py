@@ -10,7 +10,7 @@ from geocompose.doctor.row import COLUMNS, Row
 
 @contextmanager
 def row_writer(path: Path) -> Iterator[Callable[[Row], None]]:
-    """Yield what adds a row to a new CSV at `path`, for everybody to read at once."""
+    """Yield what adds a row to a new CSV at `path`, so that it can be read at once."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

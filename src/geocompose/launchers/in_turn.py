@@ -23,7 +23,7 @@ class Jobs:
     act: does what a configuration says, and returns an Outcome where it was a run. report: prints an error.
     overrides: the whole command line's, where Hydra itself is told less of it (`own_overrides`).
     composing: the overrides of the cell that a sweep tries to compose, before anything runs.
-    planned: every cell's overrides once a sweep knows them; None where it is no sweep.
+    planned: every cell's overrides once a sweep knows them; None where there is no sweep.
     """
 
     act: Callable[[DictConfig], object]
@@ -57,7 +57,7 @@ class Jobs:
         return any(cell.status == "failed" for cell in self.cells)
 
     def show(self) -> None:
-        """Print a sweep's table, why cells failed, and how many there are of each kind; nothing where it was no sweep."""
+        """Print a sweep's table, why cells failed, and how many are in which state; nothing for a single run."""
         if self.planned is None:
             return
         out = console()

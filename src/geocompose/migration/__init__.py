@@ -1,1 +1,1 @@
-"""Bringing work from other toolkits along: what becomes of each setting and each weight, with nothing lost in silence."""
+"""Bringing work from other toolkits along: what becomes of each setting and weight, with nothing lost silently."""

@@ -20,7 +20,7 @@ _ARCHIVE = b"PK\x03\x04"  # what torch.save's files begin with
 class TerraTorchCheckpoint:
     """A checkpoint's content.
 
-    weights: the model's tensors under today's names. dropped: names of tensors that are no part of the model (losses,
+    weights: the model's tensors under today's names. dropped: names of tensors that are not part of the model (losses,
     metrics). arguments: what the task was built with, {} where the file does not say. epoch, steps: how long it was
     trained; None where the file does not say.
     """
@@ -51,11 +51,11 @@ def read_checkpoint(path: Path) -> TerraTorchCheckpoint:
         raise UserError(f"action.ckpt={path} {_why_unreadable(path, error)}") from error
     state = content.get("state_dict") if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping):
-        raise UserError(f"action.ckpt={path} has no state_dict; it is no Lightning checkpoint.")
+        raise UserError(f"action.ckpt={path} has no state_dict; it is not a Lightning checkpoint.")
     of_model = {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
     if not of_model:
         raise UserError(
-            f"action.ckpt={path} holds no weights under `model.`; it is no checkpoint of a TerraTorch task."
+            f"action.ckpt={path} holds no weights under `model.`; it is not a checkpoint of a TerraTorch task."
         )
     foreign = [key for key, value in of_model.items() if not isinstance(value, Tensor)]
     if foreign:

@@ -1,15 +1,12 @@
-"""TerraTorch's generic data modules as options of our group data: files, bands, splits, normalisation."""
+"""TerraTorch's generic data modules as options of our group data: names, bands, normalisation, what has no value."""
 
 import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 from geocompose.errors import UserError
-from geocompose.imagery.samples import PIXEL_WISE
-from geocompose.migration.file_layout import find_layout
+from geocompose.migration.data_files import translate_files
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
+from geocompose.migration.transforms import translate_transforms
 from geocompose.migration.translation import DATA, MODEL, MODEL_ARGS, Translation
 
 OPTION = {
@@ -24,7 +21,6 @@ GENERIC = {
     "GenericNonGeoPixelwiseRegressionDataModule": "regression",
     "GenericNonGeoClassificationDataModule": "classification",
 }
-SPLITS = ("train", "val", "test")
 _NOT_NEEDED = {
     "drop_last": "a lone last image is left out of its epoch, another one each time",
     "pin_memory": "done where there is a GPU",
@@ -38,9 +34,6 @@ _NOT_NEEDED = {
     "embedding_input": "only for plots",
     "pca_step": "only for plots",
 }
-_DIHEDRAL = {"D4"}
-_TRANSFORMS_NOT_NEEDED = {"ToTensorV2"}
-_SIZED = {"Resize", "RandomCrop", "CenterCrop", "RandomResizedCrop", "PadIfNeeded"}
 
 
 def translate_data(to: Translation) -> None:
@@ -65,8 +58,8 @@ def translate_data(to: Translation) -> None:
     for key in ("batch_size", "num_workers"):
         if (value := to.ledger.get((*DATA, key))) is not None:
             to.carry((*DATA, key), f"data.{key}", value)
-    _transforms(to)
-    _files(to)
+    translate_transforms(to)
+    translate_files(to)
     for key, why in _NOT_NEEDED.items():
         to.ledger.needless((*DATA, key), why)
     if to.ledger.get((*DATA, "expand_temporal_dimension")) is False:
@@ -194,104 +187,8 @@ def _missing(to: Translation) -> None:
             to.carry(place, "data.label_nodata", float(ignored))
         replaced = ledger.get((*DATA, "no_label_replace"))
         if replaced is not None and replaced == ignored:
-            ledger.needless((*DATA, "no_label_replace"), "NaN is no label")
+            ledger.needless((*DATA, "no_label_replace"), "NaN is not a label")
         elif replaced is not None:
-            ledger.lost((*DATA, "no_label_replace"), "NaN is no label, never a number")
+            ledger.lost((*DATA, "no_label_replace"), "NaN is not a label, and never becomes a number")
     else:
         ledger.needless(place, "images without a label are left out")
-
-
-def _transforms(to: Translation) -> None:
-    ledger = to.ledger
-    to.set("data.dihedral", False)
-    for split in SPLITS:
-        place: Place = (*DATA, f"{split}_transform")
-        for index, step in enumerate(ledger.get(place, []) or []):
-            _transform(to, split, (*place, str(index)), step)
-        if not ledger.get(place):
-            ledger.needless(place, "none")
-
-
-def _transform(to: Translation, split: str, place: Place, step: Any) -> None:
-    name = str(class_name(step))
-    arguments = step.get("init_args") or {} if isinstance(step, Mapping) else {}
-    of_images = to.kind not in PIXEL_WISE
-    if name in _TRANSFORMS_NOT_NEEDED:
-        to.ledger.needless(place, "done by the loader")
-    elif name in _DIHEDRAL and split == "train" and arguments.get("p", 1) == 1:
-        to.set("data.dihedral", True)
-        to.ledger.carried(place, "data.dihedral")
-    elif name == "RandomCrop" and split == "train" and _square(arguments) is not None:
-        to.tile_px = to.tile_px or _square(arguments)
-        to.set("data.random_crop", True)
-        if of_images:
-            to.set("data.fit", "crop")
-        to.ledger.carried(place, f"data.random_crop, data.tile_px{', data.fit=crop' if of_images else ''}")
-    elif name in _SIZED and of_images and _square(arguments) is not None:
-        to.tile_px = to.tile_px or _square(arguments)
-        fit = to.values["data"].setdefault("fit", "resize" if name == "Resize" else "crop")
-        to.ledger.lost(
-            place,
-            f"images larger than data.tile_px={to.tile_px} are fitted by data.fit={fit} in every split, smaller ones "
-            "are padded, never enlarged",
-        )
-    elif name in _SIZED and _square(arguments) is not None:
-        to.tile_px = to.tile_px or _square(arguments)
-        to.ledger.lost(place, f"images keep their scale; data.tile_px={_square(arguments)} cuts them into tiles")
-    else:
-        to.ledger.lost(
-            place, f"there is no transform {name}; data.dihedral, data.rotation_deg and data.random_crop are there"
-        )
-
-
-def _square(arguments: Mapping[str, Any]) -> int | None:
-    height, width = arguments.get("height"), arguments.get("width")
-    return height if isinstance(height, int) and height == width else None
-
-
-def _files(to: Translation) -> None:
-    ledger = to.ledger
-    roots = {split: ledger.get((*DATA, f"{split}_data_root")) for split in SPLITS}
-    labels = {split: ledger.get((*DATA, f"{split}_label_data_root")) or roots[split] for split in SPLITS}
-    places = [(*DATA, f"{split}{part}_data_root") for split in SPLITS for part in ("", "_label")]
-    if not all(isinstance(root, str) for root in roots.values()):
-        for place in places:
-            ledger.lost(place, "a folder for each of train, val and test is needed")
-        return
-    greps = ledger.get((*DATA, "img_grep"), "*"), ledger.get((*DATA, "label_grep"), "*")
-    if to.kind == "classification":
-        greps = "*/*.tif", "*/*.tif"
-    layout = find_layout(roots, labels, *greps)
-    to.set("data.root", layout.root)
-    to.set("data.images", layout.images)
-    keys = "data.root, data.images"
-    if to.kind != "classification":
-        to.set("data.labels", layout.labels)
-        keys += ", data.labels"
-    unsplit = _splits(to, roots, greps[0])
-    for place in places:
-        if unsplit is None:
-            ledger.carried(place, keys)
-        else:
-            ledger.lost(place, f"{keys} find the files, but not which split they belong to: {unsplit}")
-    ledger.carried((*DATA, "img_grep"), "data.images")
-    ledger.carried((*DATA, "label_grep"), "data.labels; * has to stand for the same text as in data.images")
-
-
-def _splits(to: Translation, roots: Mapping[str, str], pattern: str) -> str | None:
-    """Translate which images belong to which split; return why not, where that can't be done."""
-    ledger = to.ledger
-    lists = {split: ledger.get((*DATA, f"{split}_split")) for split in SPLITS}
-    if all(isinstance(path, str) for path in lists.values()):
-        for split, path in lists.items():
-            to.carry((*DATA, f"{split}_split"), f"data.split_files.{split}", path)
-        return None
-    for split in SPLITS:
-        ledger.lost((*DATA, f"{split}_split"), "data.split_files takes a list for each of train, val and test")
-    if len(set(roots.values())) < len(SPLITS):
-        return "several splits read one folder; data.split draws images for each"
-    found = {split: sorted(file.name for file in Path(root).glob(pattern)) for split, root in roots.items()}
-    if not all(found.values()):
-        return "the folders can't be seen from here; import where they can, or write lists for data.split_files"
-    to.split_lists = found
-    return None

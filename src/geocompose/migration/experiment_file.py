@@ -14,10 +14,10 @@ FOLDER = Path("experiment") / "imported"
 
 
 def experiment_name(given: str | None, *sources: Path | None) -> str:
-    """Return the name of an experiment: the one given, else the first source's, or its folder's where that says nothing.
+    """Return an experiment's name: the one given, else the first source's, or its folder's where that says nothing.
 
     Raises:
-        UserError: the given name is no file's name.
+        UserError: the given name can't be a file's.
     """
     if given is not None:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", given):

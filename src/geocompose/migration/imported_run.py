@@ -92,7 +92,7 @@ def load_model(to: Translation, conf_dir: Path, study: str, checkpoint: TerraTor
     assert to.tile_px is not None
     config = composed(_with_own_weights(to), conf_dir, study)
     target = _target(to, config)
-    with quiet(logging.WARNING):  # that it starts from random weights is no news of a trained model
+    with quiet(logging.WARNING):  # a trained model's random start means nothing to its user
         built = build_model(config, inputs=Inputs(tuple(to.bands), to.tile_px), target=target)
     load_strictly(built.model, checkpoint)
     return LoadedModel(built.model, config, target)
@@ -168,7 +168,8 @@ def _with_own_weights(to: Translation) -> Translation:
 
 def _target(to: Translation, config: Mapping[str, Any]) -> Target:
     if to.kind in ("regression", "scalar_regression"):
-        return Target(to.kind, tuple(to.names), mean=(0.0,) * len(to.names), std=(1.0,) * len(to.names))  # type: ignore[arg-type]
+        count = len(to.names)
+        return Target(to.kind, tuple(to.names), mean=(0.0,) * count, std=(1.0,) * count)  # type: ignore[arg-type]
     return Target(to.kind, tuple(to.names), int(config["data"].get("ignore_index", -1)))  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""What becomes of each setting of a foreign configuration: an entry for every leaf, whether or not anybody asked for it."""
+"""What becomes of each setting of a foreign configuration: an entry for every leaf, whether it was asked for or not."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

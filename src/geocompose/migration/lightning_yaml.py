@@ -14,7 +14,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Return the plain content of a configuration file, anchors resolved.
 
     Raises:
-        UserError: there is no such file, or it is no YAML mapping of plain values with a `model`.
+        UserError: there is no such file, or it is not a YAML mapping of plain values with a `model`.
     """
     if not path.is_file():
         raise UserError(f"action.config={path}: there is no such file. Give the YAML of a TerraTorch run.")
@@ -26,7 +26,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"action.config={path} can't be read as YAML of plain values: {reason}") from error
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise UserError(
-            f"action.config={path} is no TerraTorch configuration: it has no `model:` with class_path and init_args. "
+            f"action.config={path} is not a TerraTorch configuration: it has no `model:` with class_path and "
+            "init_args. "
             "Give the file that `terratorch fit --config` takes."
         )
     _refuse_interpolations(content, path)

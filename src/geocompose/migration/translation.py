@@ -1,4 +1,4 @@
-"""A configuration of ours in the making: options of groups, values for their keys, and the ledger of where they come from."""
+"""A configuration of ours in the making: options of groups, values of keys, and the ledger of where they come from."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -2,7 +2,8 @@
 
 from geocompose.runs.find import find_run, list_runs
 from geocompose.runs.folder import RunFolder
-from geocompose.runs.identity import IdentityRules, folder_name, load_rules, run_id
+from geocompose.runs.identity import folder_name, run_id
+from geocompose.runs.identity_rules import IdentityRules, load_rules
 from geocompose.runs.lock import RunHeldError
 from geocompose.runs.record import Record
 from geocompose.runs.recorded import RecordedRun, open_run

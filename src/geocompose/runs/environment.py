@@ -12,7 +12,7 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-# The direct dependencies at run time, as requirements.txt names them (a test compares the two).
+# The dependencies that pyproject.toml declares (a test compares the two), in the order in which records show them.
 PACKAGES = (
     "torch",
     "torchvision",
@@ -42,7 +42,7 @@ _GIT_TIMEOUT_S = 20
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions of Python, geocompose, its direct dependencies (None: not installed) and installed optional ones."""
+    """Return versions of Python, geocompose, its dependencies (None: not installed) and installed optional ones."""
     from importlib import metadata  # slow, and most readers of runs don't need it
 
     found: dict[str, str | None] = {"python": platform.python_version()}
@@ -72,7 +72,7 @@ def git_state(path: Path) -> dict[str, Any] | None:
 
     dirty: a tracked file below `path` differs from the commit, or there is a new file that git does not ignore.
     """
-    # A folder inside somebody else's repository (a virtual environment in a project) is not under its control.
+    # A folder inside another project's repository, such as a virtual environment, is not under its control.
     if not _git(path, "ls-files", "--cached", "--", "."):
         return None
     commit = _git(path, "rev-parse", "--verify", "--quiet", "HEAD")
@@ -83,7 +83,7 @@ def git_state(path: Path) -> dict[str, Any] | None:
 
 
 def git_diff(path: Path) -> str:
-    """Return the patch from the commit to the files below `path`, then one comment line a new file; "" where clean.
+    """Return the patch from the commit to the files below `path`, then a comment line per new file; "" where clean.
 
     The contents of new files are not in it, they may be of any size. "" also where there is no repository.
     """

@@ -46,7 +46,7 @@ def list_runs(folder: Path) -> list[RunFolder]:
 
 
 def _hint(path: Path) -> str:
-    """Return what to do about a path that is no run's folder, with the nearest run's."""
+    """Return what to do about a path that is not a run's folder, with the nearest run's."""
     for parent in path.parents:
         if RunFolder(parent).record.is_file():
             return f"Did you mean {parent}?"

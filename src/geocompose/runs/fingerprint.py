@@ -88,7 +88,7 @@ def _hash(path: Path, memory: "_Memory") -> tuple[int, str]:
     except OSError as error:
         raise UserError(f"Can't read {path}: {error.strerror}. Check its permissions and its disk.") from error
     if _state(before) != _state(after):
-        # What was read is no state that the file ever had.
+        # What was read is not a state that the file ever had.
         raise UserError(f"Input file {path} changed while it was read. Wait until it is complete, then start again.")
     memory.keep(path, after, sha256)
     return after.st_size, sha256

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from geocompose.errors import UserError
+from geocompose.errors import UserError, unwrapped
 from geocompose.runs import lock
 from geocompose.runs.atomic import explained, sync_folder, sync_tree, write_text
 from geocompose.runs.environment import peak_memory_mb, reset_peak_memory, utc_now
@@ -109,7 +109,7 @@ class RunFolder:
             looks absent, never completed.
 
         Raises:
-            UserError: the folder can't be written, or holds files and is no run's.
+            UserError: the folder can't be written, or holds files that are not a run's.
         """
         assert self._holds_lock, f"{self.path} is begun without its lock"
         if resume:
@@ -156,7 +156,7 @@ class RunFolder:
         if isinstance(error, BaseException):
             name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
             error = f"{name}{error}"
-        record.error = " ".join(error.split())
+        record.error = unwrapped(error)
         self._write(record, "failed")
 
     def interrupt(self, record: Record) -> None:
@@ -193,7 +193,7 @@ class RunFolder:
         foreign = [entry.name for entry in entries if entry.name not in known and not _is_leftover(entry)]
         if foreign and not self.record.exists() and not self.config.exists():
             raise UserError(
-                f"{self.path} holds files that are no run's: {', '.join(foreign[:5])}. "
+                f"{self.path} holds files that are not a run's: {', '.join(foreign[:5])}. "
                 "Move them away, then start again."
             )
         with explained(self.path):

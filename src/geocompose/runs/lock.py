@@ -31,7 +31,7 @@ def held(folder: Path) -> Iterator[None]:
         RunHeldError: a living process holds it; says which and since when.
         UserError: the folder can't be written.
     """
-    import filelock  # takes 30 ms, and who only reads runs does without
+    import filelock  # takes 30 ms, and is not needed to read runs
 
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)

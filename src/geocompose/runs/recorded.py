@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from geocompose.errors import UserError, first_line
+from geocompose.runs.atomic import explained
 from geocompose.runs.find import find_run
 from geocompose.runs.folder import RunFolder
-from geocompose.runs.identity import IdentityRules
+from geocompose.runs.identity_rules import IdentityRules
 from geocompose.runs.record import Record
 
 
@@ -16,7 +16,7 @@ from geocompose.runs.record import Record
 class RecordedRun:
     """What a completed run left.
 
-    config: its configuration, with targets under their names of today. record: what record.json holds.
+    config: its configuration. record: what record.json holds. Targets have their names of today in both.
     """
 
     folder: RunFolder
@@ -30,8 +30,30 @@ def open_run(path: Path | str, rules: IdentityRules, *, checkpoint: bool = True)
     rules: say what has moved since. checkpoint: the run's best checkpoint is needed too.
 
     Raises:
-        UserError: see `find_run`.
+        UserError: see `find_run`; or its configuration is missing or damaged.
     """
     folder = find_run(path, checkpoint=checkpoint)
-    config = rules.now_named(yaml.safe_load(folder.config.read_text(encoding="utf-8")))
-    return RecordedRun(folder, config, folder.read())
+    record = folder.read()
+    record.model = rules.now_named(record.model)  # the planned necks are built again from it
+    return RecordedRun(folder, rules.now_named(_configuration(folder.config)), record)
+
+
+def _configuration(path: Path) -> dict[str, Any]:
+    import yaml  # not needed to read records
+
+    try:
+        with explained(path, "read"):
+            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path} is missing: it says what the run is. Put it back, or compute the run again."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(_damaged(path, f"not YAML: {first_line(error)}")) from error
+    if not isinstance(config, dict):
+        raise UserError(_damaged(path, "not a mapping"))
+    return config
+
+
+def _damaged(path: Path, reason: str) -> str:
+    return f"{path} is damaged ({reason}). Put it back, or compute the run again with rerun=true."

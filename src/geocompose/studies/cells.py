@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an action hands back of a run: its folder, its metrics by name, its computing time, and whether it ran now."""
+    """What an action returns of a run: its folder, its metrics by name, its computing time, and whether it ran now."""
 
     folder: Path
     metrics: Mapping[str, float]

@@ -1,4 +1,4 @@
-"""The table that closes a sweep: a row a cell, with what tells it from the others and its scores."""
+"""The table that closes a sweep: a row per cell, with what tells it from the others and its scores."""
 
 import math
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""Arguments that constructors of other libraries' backbones have in common: bands, image size, levels, further names."""
+"""Arguments that builders of foreign backbones have in common: bands, image size, levels, weights, further names."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from geocompose.errors import UserError, choices
 from geocompose.imagery.bands import band_names
@@ -29,7 +29,7 @@ def image_size(img_size: int | list[int] | None) -> tuple[int, int] | None:
     """Return height and width in pixels, or None where the model's own size is wanted.
 
     Raises:
-        UserError: it is no size.
+        UserError: it is not a size.
     """
     if img_size is None:
         return None
@@ -59,25 +59,48 @@ def levels(name: str, available: Sequence[int], out_indices: list[int]) -> list[
     return wanted
 
 
-def four_of(numbers: Sequence[int]) -> list[int]:
-    """Return four evenly spaced layers that end in the last one; all of them where there are no more than four."""
-    count = len(numbers)
-    return list(numbers) if count <= 4 else [numbers[count * quarter // 4 - 1] for quarter in (1, 2, 3, 4)]
+def usual_levels(available: Sequence[int], *, one_stride: bool) -> list[int]:
+    """Return the levels of a backbone whose user names none: all of a pyramid; of layers of one stride, four.
+
+    The four are evenly spaced and end in the last layer, as decoders of plain transformers expect them.
+    """
+    count = len(available)
+    if not one_stride or count <= 4:
+        return list(available)
+    return [available[count * quarter // 4 - 1] for quarter in (1, 2, 3, 4)]
+
+
+def check_one_source(pretrained: bool, ckpt_path: str | None, key: str = "backbone.pretrained=true") -> None:
+    """Refuse published weights beside a weight file of the user's; `key` asks for the published ones.
+
+    Raises:
+        UserError: both are given.
+    """
+    if pretrained and ckpt_path:
+        raise UserError(f"{key} and backbone.ckpt_path are two sources of weights: give one of them.")
 
 
 def check_kwargs(
-    kwargs: Mapping[str, object], allowed: Iterable[str], own_place: Mapping[str, str], taken_by: str
+    kwargs: Mapping[str, object],
+    allowed: Collection[str],
+    own_place: Mapping[str, str],
+    taken_by: str,
+    *,
+    refused: Collection[str] = (),
+    open_ended: bool = False,
 ) -> None:
     """Refuse what a foreign constructor doesn't know, and what has a place of its own in ours.
 
-    own_place: foreign name -> our key. taken_by: who would take them, for the message.
+    own_place: foreign name -> our key. taken_by: who would take the arguments, for the message.
+    refused: names that it would take, but that make no sense of a backbone. open_ended: it takes other names than
+        `allowed` too, and refuses wrong ones itself.
 
     Raises:
         UserError: names the argument and what is allowed.
     """
-    free = [name for name in allowed if name not in own_place]
+    free = [name for name in allowed if name not in own_place and name not in refused]
     for key in kwargs:
         if key in own_place:
             raise UserError(f"backbone.kwargs.{key} has a place of its own: write {own_place[key]}.")
-        if key not in free:
+        if key in refused or (key not in free and not open_ended):
             raise UserError(f"backbone.kwargs.{key}: {taken_by} doesn't take it. {choices(key, free)}")

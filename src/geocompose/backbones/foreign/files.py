@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlparse
 
 import torch
 from torch import Tensor
@@ -43,11 +44,41 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def origin(path: str | Path, source: str | None = None) -> dict[str, str]:
+    """Return what a run records of weights: where they come from (the path where null) and the sha256 of their file."""
+    return {"source": str(path) if source is None else source, "sha256": sha256(Path(path))}
+
+
+def cached(url: str) -> Path:
+    """Return where torch keeps the file of an address, whether it is there yet or not."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+
+
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a weight file by name, on the CPU; a `state_dict` or `model` entry is unwrapped.
 
     Raises:
-        UserError: there is no such file, or it is no weight file that can be read without executing code.
+        UserError: see `read` and `tensors`.
+    """
+    return tensors(read(path), path)
+
+
+def tensors(content: object, path: str | Path) -> dict[str, Tensor]:
+    """Return what a weight file holds as tensors by name.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(f"{path} holds no state dict (a mapping of names to tensors), but {type(content).__name__}.")
+    return dict(content)
+
+
+def read(path: str | Path) -> object:
+    """Return what a weight file holds, on the CPU; a `state_dict` or `model` entry is unwrapped.
+
+    Raises:
+        UserError: there is no such file, or it can't be read as weights without executing code.
     """
     path = Path(path)
     if not path.is_file():
@@ -70,9 +101,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UserError(f"{path} holds no state dict (a mapping of names to tensors), but {type(content).__name__}.")
-    return dict(content)
+    return content
 
 
 def without_timm_module(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,13 +1,12 @@
-"""Weights for backbones of other libraries: a file under their names, or their own, whose filters follow the bands' names."""
+"""Weights for backbones: of a file, or a library's own, whose filters follow the bands' names; all fit, or none."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from torch import Tensor, nn
 
-from geocompose.backbones.foreign.files import read_state_dict, sha256
-from geocompose.backbones.prithvi.weights import BandChoice
-from geocompose.errors import UserError
+from geocompose.backbones.foreign.band_choice import BandChoice
+from geocompose.backbones.foreign.files import origin, read_state_dict
+from geocompose.errors import UserError, shortened
 from geocompose.imagery.pretraining import Pretraining
 
 RGB = ("RED", "GREEN", "BLUE")
@@ -25,12 +24,14 @@ def of_photographs(mean: Sequence[float], std: Sequence[float], per_unit: float 
 def input_bands(
     bands: Sequence[str] | None, channels: int, pretrained_bands: Sequence[str] | None, of_weights: int, name: str
 ) -> tuple[list[str], list[str]]:
-    """Return the names of the model's bands and of the weights': those given; red, green and blue where there are three.
+    """Return the names of the model's bands and of the weights'.
+
+    Weights of three channels without names are of red, green and blue; a model without names has the weights' bands.
 
     of_weights: the weights' number of input channels.
 
     Raises:
-        UserError: channels without names, so that it can't be told which of the weights' they are.
+        UserError: channels have no names, so that it can't be told which of the weights' they are.
     """
     if pretrained_bands is None:
         if of_weights != len(RGB):
@@ -54,36 +55,41 @@ def input_bands(
     return list(bands), list(pretrained_bands)
 
 
-def fill(
-    module: nn.Module, pretrained: Mapping[str, Tensor], input_layers: set[str], choice: BandChoice, name: str
-) -> None:
-    """Load a library's own weights into a module of the same names; input layers get the filters of its bands.
+def input_layers(theirs: Mapping[str, Tensor], with_one_channel_more: nn.Module) -> set[str]:
+    """Return the names of the weights that an image meets first: those whose shape follows the number of channels."""
+    other = with_one_channel_more.state_dict()
+    return {key for key, value in theirs.items() if key in other and value.shape != other[key].shape}
 
-    input_layers: names of those whose shapes depend on the number of channels.
+
+def fill(
+    module: nn.Module, pretrained: Mapping[str, Tensor], first_layers: set[str], choice: BandChoice, name: str
+) -> None:
+    """Load a library's own weights into a module of the same names; its first layers get the filters of its bands.
+
+    first_layers: names of weights, see `input_layers`.
 
     Raises:
-        UserError: tensors are missing, unknown or of another shape.
+        UserError: tensors are missing, unexpected or of another shape.
     """
     own = module.state_dict()
     state = {
-        key: choice.of_input(value, own[key]) if key in input_layers & own.keys() else value
+        key: choice.of_input(value, own[key]) if key in first_layers & own.keys() else value
         for key, value in pretrained.items()
     }
-    problems = misfits(own, state)
-    if problems:
-        raise UserError(
-            f"The pretrained weights don't fit {name}: {problems}. Leave out the arguments that change its shape, or "
-            "start from random weights."
-        )
-    module.load_state_dict(state, strict=False)
+    load(
+        module,
+        state,
+        what=f"The pretrained weights don't fit {name}",
+        advice="Leave out the arguments that change its shape, or start from random weights.",
+    )
     choice.announce()
 
 
 def load_file(module: nn.Module, path: str, prefixes: Sequence[str], name: str, more: str = "") -> dict[str, str]:
     """Fill a module from a weight file under its names; return the file's path and sha256.
 
-    prefixes: what may stand before all names; other names than these are then somebody else's and passed over. more:
-        the end of the message.
+    prefixes: what may stand before all names; names without it then belong to something else and are passed over.
+    more: the end of the message.
 
     Raises:
         UserError: names are missing or unexpected, or shapes differ; lists them.
@@ -95,27 +101,36 @@ def load_file(module: nn.Module, path: str, prefixes: Sequence[str], name: str, 
         if inner and not inner.keys().isdisjoint(own):
             state = inner
             break
-    problems = misfits(own, state)
-    if problems:
-        raise UserError(
-            f"backbone.ckpt_path={path} doesn't fit {name}: {problems}. Give weights of this very model, for as many bands. {more}".rstrip()
-        )
-    module.load_state_dict(state, strict=False)
-    return {"source": path, "sha256": sha256(Path(path))}
+    advice = f"Give weights of this very model, for as many bands. {more}".rstrip()
+    load(module, state, what=f"backbone.ckpt_path={path} doesn't fit {name}", advice=advice)
+    return origin(path)
 
 
-def misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
-    """Return what doesn't fit where, or "" where all does."""
+def load(
+    module: nn.Module, state: Mapping[str, Tensor], unexpected: Sequence[str] = (), *, what: str, advice: str
+) -> None:
+    """Copy tensors into a module under its own names, all of them or none.
+
+    unexpected: names in the file that belong nowhere, beside those of `state` that the module lacks.
+    what, advice: the beginning and the end of the message.
+
+    Raises:
+        UserError: names are missing or unexpected, or shapes differ; lists them.
+    """
+    own = module.state_dict()
     # Batch norm's counters are not in weights of old versions of torch, and steer nothing here.
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
-    unexpected = [key for key in state if key not in own]
     shapes = [
         f"{key} {tuple(value.shape)} instead of {tuple(own[key].shape)}"
         for key, value in state.items()
         if key in own and value.shape != own[key].shape
     ]
-    return "; ".join(
-        f"{len(keys)} {what}: {', '.join(keys[:4])}{', ...' if len(keys) > 4 else ''}"
-        for what, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
-        if keys
-    )
+    found = {
+        "missing": missing,
+        "unexpected": [*unexpected, *(key for key in state if key not in own)],
+        "of another shape": shapes,
+    }
+    problems = "; ".join(f"{len(keys)} {kind}: {shortened(sorted(keys), 6)}" for kind, keys in found.items() if keys)
+    if problems:
+        raise UserError(f"{what}: {problems}. {advice}")
+    module.load_state_dict(state, strict=False)

@@ -25,7 +25,7 @@ log = logging.getLogger("geocompose")
 
 
 class FusionBackbone(nn.Module):
-    """Gives each part its own bands of an image, and returns maps of all parts' channels, level by level (see `matched`).
+    """Gives each part its own bands of an image, and returns maps of all parts' channels by level (see `matched`).
 
     Takes one image (B, C, H, W) of all `bands` in their order, or a mapping from parts' names to images of their bands.
     Tokens become maps; maps of unequal resolution come onto the leading part's grid. Parts are under `parts`, each with
@@ -125,7 +125,7 @@ class FusionBackbone(nn.Module):
         return _merged([(contract_of(part).known, bands) for part, bands in self.readers])
 
     def select_layers(self, indices: Sequence[int]) -> None:
-        """Return these levels from now on, in this order; parts that can compute nothing after the last that they give.
+        """Return these levels only, in this order; parts that can, compute nothing after the last level that they give.
 
         indices: of `out_indices`.
 
@@ -147,7 +147,7 @@ class FusionBackbone(nn.Module):
     def forward(
         self, image: Image, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
     ) -> list[Tensor]:
-        """Return maps of all parts' channels, a level each; coordinates go to the parts that take them."""
+        """Return maps of all parts' channels, one per level; coordinates go to the parts that take them."""
         images = split(image, self._places) if isinstance(image, Tensor) else image
         coordinates = {"time": ("temporal_coords", temporal_coords), "location": ("location_coords", location_coords)}
         maps: dict[str, list[Tensor]] = {}
@@ -240,7 +240,7 @@ def _bands(name: str, said: BackboneContract) -> list[str]:
 def build_fusion(
     parts: dict[str, object], bands: list[str] | None = None, img_size: int | list[int] | None = None
 ) -> FusionBackbone:
-    """Return backbones side by side, each built with its own bands, of which only the layers that are joined are computed.
+    """Return backbones side by side, each built with its own bands, which compute only the layers that are joined.
 
     parts: by a name of your own, at least two: a constructor (an option of the group `backbone`), or a mapping with the
         `name` of a registered backbone and its arguments.

@@ -50,7 +50,9 @@ def _strides_and_count(specs: Sequence[FeatureSpec]) -> tuple[int, int]:
 
 def _partner(specs: Sequence[FeatureSpec], stride: int | Fraction, place: int, count: int) -> int:
     if len({spec.stride for spec in specs}) == 1:
+        # Layer 3, 6, 9 and 12 of twelve beside four levels: evenly spaced, and the last beside the last.
         return math.ceil((place + 1) * len(specs) / count) - 1
+    # Strides double from level to level, so that distance counts in halvings.
     away = [abs(math.log2(Fraction(spec.stride) / Fraction(stride))) for spec in specs]
     return max(index for index, distance in enumerate(away) if distance == min(away))
 
@@ -85,7 +87,7 @@ def map_channels(spec: FeatureSpec) -> int:
 
 
 def onto_grid(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return maps with so many rows and columns: averaged where they are finer, bilinearly interpolated where coarser."""
+    """Return maps of this size: averaged where they are finer, bilinearly interpolated where they are coarser."""
     rows, columns = maps.shape[-2], maps.shape[-1]
     if (rows, columns) == size:
         return maps

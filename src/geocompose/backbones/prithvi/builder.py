@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from geocompose.backbones.foreign.files import download, read_state_dict, sha256
+from geocompose.backbones.foreign.files import download, origin, read_state_dict
 from geocompose.backbones.prithvi.vit import PrithviViT
 from geocompose.backbones.prithvi.weights import encoder_part, load_weights
 from geocompose.catalog.prithvi import (
@@ -34,7 +34,7 @@ class WeightFile:
     @property
     def origin(self) -> dict[str, str]:
         """What a run records of the weights: where they come from and the sha256 of the file."""
-        return {"source": self.source, "sha256": sha256(self.path)}
+        return origin(self.path, self.source)
 
 
 def weight_file(variant: str, pretrained: bool, ckpt_path: str | None) -> WeightFile | None:

@@ -30,12 +30,13 @@ def grid_encoding(dim: int, grid: Grid) -> Tensor:
     The width is split 6 : 6 : 4 between column, row and frame.
 
     Raises:
-        UserError: `dim` is no multiple of 16.
+        UserError: `dim` is not a multiple of 16.
     """
     if dim % 16:
         raise UserError(f"embed_dim must be a multiple of 16, for the encoding of column, row and frame; got {dim}.")
     frames, rows, columns = grid
     t, h, w = torch.meshgrid(*(torch.arange(n) for n in (frames, rows, columns)), indexing="ij")
+    # As published: sixteen parts of the width, so that each of the three has sines and cosines in equal number.
     space, time = dim // 16 * 6, dim // 16 * 4
     parts = [sine_cosine(w.flatten(), space), sine_cosine(h.flatten(), space), sine_cosine(t.flatten(), time)]
     patches = torch.cat(parts, dim=1)
@@ -54,6 +55,7 @@ def positions_for(table: Tensor, own: Grid, grid: Grid) -> Tensor:
     if (rows, columns) == own[1:]:
         return table
     maps = table[0, 1:].reshape(frames, own[1], own[2], dim).permute(0, 3, 1, 2)
+    # Aligned corners, as Prithvi itself interpolates: the outermost cells keep the positions of their training.
     maps = F.interpolate(maps, size=(rows, columns), mode="bicubic", align_corners=True)
     return torch.cat([table[:, :1], maps.permute(0, 2, 3, 1).reshape(1, -1, dim)], dim=1)
 

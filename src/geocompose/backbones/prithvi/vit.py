@@ -12,7 +12,7 @@ from timm.layers import trunc_normal_
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from geocompose.backbones.foreign.arguments import four_of
+from geocompose.backbones.layer_choice import chosen_layers
 from geocompose.backbones.prithvi.encodings import (
     CoordinateEncoding,
     Grid,
@@ -41,7 +41,7 @@ class PatchEmbed(nn.Module):
 
 
 class PrithviViT(nn.Module):
-    """Prithvi's encoder. Returns a list of (B, 1 + frames * rows * columns, embed_dim), class token first, a layer each.
+    """Prithvi's encoder. Returns (B, 1 + frames * rows * columns, embed_dim) per layer, class token first.
 
     Block outputs are returned without norm; the last block's pass `norm`. Nothing after the last returned layer is
     computed, and what is never computed does not require gradients. With `vpt`, tokens that are learned for each block
@@ -150,42 +150,32 @@ class PrithviViT(nn.Module):
         trunc_normal_(self.cls_token, std=0.02)
 
     def _prompts(self, vpt: bool, n_tokens: int | None, dropout: float) -> nn.ParameterList | None:
-        """Return random prompts (1, n_tokens, embed_dim) a block, spread as the paper does; or None without VPT."""
+        """Return random prompts (1, n_tokens, embed_dim) per block, spread as in the paper; None without VPT."""
         if not vpt:
             if n_tokens is not None or dropout:
                 given = f"vpt_n_tokens={n_tokens}" if n_tokens is not None else f"vpt_dropout={dropout}"
                 raise UserError(f"{given} counts only with vpt=true; write vpt=true, or leave it out.")
             return None
         if n_tokens is None:
-            raise UserError("vpt=true needs vpt_n_tokens, the number of prompts a block, such as vpt_n_tokens=10.")
+            raise UserError("vpt=true needs vpt_n_tokens, the number of prompts per block, such as vpt_n_tokens=10.")
         at_least("vpt_n_tokens", n_tokens, 1)
+        # Xavier's bound for a patch of three channels, whatever the bands, as the paper's code has it.
         bound = math.sqrt(6 / (3 * self.patch_size[1] * self.patch_size[2] + self.embed_dim))
         return nn.ParameterList(
             nn.init.uniform_(torch.empty(1, n_tokens, self.embed_dim), -bound, bound) for _ in range(self.depth)
         )
 
     def select_layers(self, indices: Sequence[int]) -> None:
-        """Return these layers from now on, in this order, and compute nothing after the last of them.
+        """Return only these layers, in this order, and compute nothing after the last of them.
 
         Gradients are only ever switched off, for what comes after the last layer: what was frozen stays frozen. So a
         layer after those selected before can't be had again.
 
         Raises:
-            UserError: an index is outside the depth, given twice, was given up before, or there is none.
+            UserError: an index is outside the depth, given twice or was given up before, or `indices` is empty.
         """
-        wanted = [index + self.depth if index < 0 else index for index in indices]
-        if not wanted or any(not 0 <= index < self.depth for index in wanted) or len(set(wanted)) < len(wanted):
-            raise UserError(
-                f"backbone.out_indices={list(indices)}: this backbone has layers 0 to {self.depth - 1} (or "
-                f"{-self.depth} to -1), each selectable once. Write for example {four_of(range(self.depth))}."
-            )
-        reached = max(wanted)
-        if reached > max(self.out_indices):
-            raise UserError(
-                f"Layer {reached} was given up when the layers up to {max(self.out_indices)} were selected, and no "
-                "longer learns. Build the backbone anew with the out_indices that you need."
-            )
-        self.out_indices = wanted
+        self.out_indices = chosen_layers(indices, self.depth, self.out_indices)
+        reached = max(self.out_indices)
         for block in self.blocks[reached + 1 :]:
             block.requires_grad_(False)
         for prompts in list(self.vpt_prompt_embeddings or [])[reached + 1 :]:
@@ -264,7 +254,7 @@ class PrithviViT(nn.Module):
         """Return the token grid of an image (B, bands, T, H, W).
 
         Raises:
-            UserError: it has other bands, or a size that is no multiple of the patch.
+            UserError: it has other bands, or a size that is not a multiple of the patch.
         """
         _, channels, *size = image.shape
         if channels != self.in_chans:
@@ -273,7 +263,7 @@ class PrithviViT(nn.Module):
             )
         if any(n % patch or not n for n, patch in zip(size, self.patch_size, strict=True)):
             raise UserError(
-                f"Frames and pixels {tuple(size)} are no multiples of the patch {self.patch_size}; pad the image "
+                f"Frames and pixels {tuple(size)} are not multiples of the patch {self.patch_size}; pad the image "
                 "(PixelWiseModel does)."
             )
         t, h, w = (n // patch for n, patch in zip(size, self.patch_size, strict=True))

@@ -10,11 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from geocompose.backbones.foreign.arguments import image_size, input_channels, levels
-from geocompose.backbones.foreign.files import download, read_state_dict, sha256
-from geocompose.backbones.foreign.probe import Probe, on_meta, probe, refuse_size, whole_patches
-from geocompose.backbones.foreign.weights import RGB, fill, input_bands, load_file, of_photographs
-from geocompose.backbones.prithvi.weights import BandChoice
+from geocompose.backbones.foreign.arguments import check_one_source, image_size, input_channels, levels
+from geocompose.backbones.foreign.band_choice import BandChoice
+from geocompose.backbones.foreign.files import download, origin, read_state_dict
+from geocompose.backbones.foreign.memory import looked_at
+from geocompose.backbones.foreign.probe import (
+    Probe,
+    observed,
+    on_meta,
+    probe,
+    refuse_size,
+    shell,
+    whole_patches,
+)
+from geocompose.backbones.foreign.weights import RGB, fill, input_bands, input_layers, load_file, of_photographs
 from geocompose.catalog.smp import check_name
 from geocompose.errors import FOREIGN_ERRORS, UserError, choices
 from geocompose.imagery.pretraining import Pretraining
@@ -26,13 +35,16 @@ OUTPUT_STRIDES = (8, 16, 32)
 
 
 class SmpEncoder(nn.Module):
-    """An encoder of smp that returns chosen levels; names in its state dict are those of smp's whole models, `encoder.*`."""
+    """An encoder of smp that returns chosen levels.
+
+    Names in its state dict are those of smp's whole models, `encoder.*`.
+    """
 
     def __init__(self, encoder: nn.Module, levels: list[int] | None = None) -> None:
         """Wrap an encoder.
 
         levels: numbers of the features to return, as smp counts them; null: all that are features. The image itself,
-            which most of its encoders return first, is none, nor is a map without channels.
+            which most of its encoders return first, isn't one, nor is a map without channels.
         """
         super().__init__()
         self.encoder = encoder
@@ -58,7 +70,7 @@ def build_smp_encoder(
     output_stride: int = 32,
     allow_random_bands: bool = False,
 ) -> nn.Module:
-    """Return an encoder of segmentation_models.pytorch: images (B, C, H, W) in, a list of feature maps out, finest first.
+    """Return an encoder of smp: images (B, C, H, W) in, a list of feature maps out, finest first.
 
     It carries `out_channels`, `feature_specs`, `in_chans`, `bands`, `img_size`, `fixed_size`, `weights` (source and
     sha256, None if random) and `pretraining`. Parameters that the returned maps don't depend on don't require
@@ -82,19 +94,21 @@ def build_smp_encoder(
     names, channels = input_channels(bands, in_chans)
     size = whole_patches(image_size(img_size) or OWN_SIZE, 32)
     create = partial(_create, name, depth=depth, output_stride=output_stride)
+    key = [build_smp_encoder, name, depth, output_stride, channels, size, out_indices]
     try:
-        found, chosen = _probe(name, partial(create, channels), channels, size, out_indices)
+        (found, chosen), encoder = looked_at(
+            key, lambda: _look(shell(partial(create, channels)), channels, size, name, out_indices)
+        )
+    except UserError:
+        raise
     except FOREIGN_ERRORS as error:
-        if isinstance(error, UserError):
-            raise
         raise refuse_size(name, size, channels, error, "Try backbone.depth=5 and backbone.output_stride=32.") from error
     source = pretraining = choice = None
     if weights is not None:
         choice = BandChoice(*input_bands(names, channels, None, len(RGB), name), allow_random_bands)
         pretraining = Pretraining(RGB, "uint8")
-    module: nn.Module
     if torch.get_default_device().type == "meta":
-        module = found.module
+        encoder = encoder if encoder is not None else shell(partial(create, channels))
     else:
         encoder = create(channels)
         if choice is not None and weights is not None:
@@ -104,7 +118,7 @@ def build_smp_encoder(
             source = load_file(encoder, ckpt_path, ["encoder."], name)
         if source is None:
             log.info("Backbone %s starts from random weights (backbone.weights=null).", name)
-        module = SmpEncoder(encoder, chosen)
+    module = SmpEncoder(encoder, chosen)
     return found.declare(module, channels=channels, bands=names, size=size, weights=source, pretraining=pretraining)
 
 
@@ -117,8 +131,7 @@ def _check(name: str, weights: str | None, ckpt_path: str | None, depth: int, ou
         raise UserError(f"backbone.output_stride is 8, 16 or 32; got {output_stride}.")
     if weights is None:
         return
-    if ckpt_path:
-        raise UserError("backbone.weights and backbone.ckpt_path are two sources of weights: give one of them.")
+    check_one_source(True, ckpt_path, "backbone.weights")
     published = _published(name)
     if weights not in published:
         raise UserError(f"backbone.weights={weights}: smp has no such weights of {name}. {choices(weights, published)}")
@@ -139,17 +152,18 @@ def _create(name: str, channels: int, depth: int, output_stride: int) -> nn.Modu
         return get_encoder(name, in_channels=channels, depth=depth, weights=None, output_stride=output_stride)
 
 
-def _probe(
-    name: str, create: partial[nn.Module], channels: int, size: tuple[int, int], out_indices: list[int] | None
-) -> tuple[Probe, list[int]]:
-    """Return what the encoder returns, and the numbers of the levels that are returned."""
+def _look(
+    encoder: nn.Module, channels: int, size: tuple[int, int], name: str, out_indices: list[int] | None
+) -> tuple[tuple[Probe, list[int]], nn.Module]:
+    """Return what a shell of an encoder shows with the numbers of the levels that are returned, and the shell."""
     with on_meta(), torch.no_grad():
         image = torch.empty(1, channels, *size)
-        every = create().eval()(image)
+        every = encoder.eval()(image)
     available = [level for level, feature in enumerate(every) if feature is not image and feature.shape[1] > 0]
     wanted = range(len(available)) if out_indices is None else levels(name, range(len(available)), out_indices)
     chosen = [available[index] for index in wanted]
-    return probe(lambda: SmpEncoder(create(), chosen), channels, size, part=f"the backbone {name}"), chosen
+    found = probe(SmpEncoder(encoder, chosen), channels, size, observed(f"the backbone {name}", size))
+    return (found, chosen), encoder
 
 
 def _pretraining(name: str, weights: str) -> Pretraining:
@@ -170,9 +184,7 @@ def _load_pretrained(
     with torch.random.fork_rng(devices=[]):
         theirs = create(len(RGB))
     theirs.load_state_dict(read_state_dict(file))
-    with on_meta():
-        other = create(len(RGB) + 1).state_dict()
     state = theirs.state_dict()
-    input_layers = {key for key, value in state.items() if value.shape != other[key].shape}
-    fill(encoder, state, input_layers, choice, name)
-    return {"source": f"{settings['repo_id']}@{settings['revision']}/model.safetensors", "sha256": sha256(file)}
+    first_layers = input_layers(state, shell(partial(create, len(RGB) + 1)))
+    fill(encoder, state, first_layers, choice, name)
+    return origin(file, f"{settings['repo_id']}@{settings['revision']}/model.safetensors")

@@ -110,7 +110,8 @@ class TemporalBackbone(nn.Module):
                 instead = (
                     "Write data.num_frames=2 with images of two frames, or temporal=none for images of one."
                     if total == 1
-                    else f"Give two lengths as temporal.subset_lengths, such as [1, {total - 1}], or use another pooling."
+                    else f"Give two lengths as temporal.subset_lengths, such as [1, {total - 1}], or use another "
+                    "pooling."
                 )
                 raise UserError(f"Pooling diff takes two time steps, or two subsets of them; got {pooled}. {instead}")
             return total or 2

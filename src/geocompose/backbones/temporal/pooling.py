@@ -1,4 +1,4 @@
-"""One feature out of those of several time steps: by a mean, a maximum, a difference, side by side, or by learned attention."""
+"""One feature out of those of several time steps: mean, maximum, difference, side by side, or learned attention."""
 
 import math
 
@@ -20,7 +20,7 @@ def group_means(values: Tensor, lengths: list[int]) -> Tensor:
 
 
 def pool(series: Tensor, pooling: str, spec: FeatureSpec) -> Tensor:
-    """Return one feature out of (B, T, ...), laid out as `spec` says of a single time step, by a pooling without weights."""
+    """Return one feature out of (B, T, ...) by a pooling without weights; `spec` is that of a single time step."""
     if pooling == "mean":
         return series.mean(dim=1)
     if pooling == "max":

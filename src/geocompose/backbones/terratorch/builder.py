@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from geocompose.backbones.foreign.arguments import image_size, input_channels
-from geocompose.backbones.foreign.probe import probe, reason, refuse_size
+from geocompose.backbones.foreign.arguments import check_kwargs, check_one_source, image_size, input_channels
+from geocompose.backbones.foreign.memory import looked_at
+from geocompose.backbones.foreign.probe import Probe, observed, probe, reason, refuse_size, shell
 from geocompose.backbones.foreign.weights import load_file
 from geocompose.catalog.optional import imported, require
 from geocompose.errors import FOREIGN_ERRORS, UserError, choices, shortened
@@ -88,12 +89,9 @@ def build_terratorch(
         UserError: the package is not installed or has no such backbone, or the backbone refuses its arguments or such
             images.
     """
-    if pretrained and ckpt_path:
-        raise UserError("backbone.pretrained=true and backbone.ckpt_path are two sources of weights: give one of them.")
+    check_one_source(pretrained, ckpt_path)
     make = constructor(name)
-    for key in kwargs or {}:
-        if key in OWN_PLACE:
-            raise UserError(f"backbone.kwargs.{key} has a place of its own: write {OWN_PLACE[key]}.")
+    check_kwargs(kwargs or {}, (), OWN_PLACE, f"TerraTorch's {name}", open_ended=True)
     names, channels = input_channels(bands, in_chans)
     size = image_size(img_size) or USUAL_SIZE
     arguments = _arguments(make, names, kwargs or {})
@@ -102,9 +100,13 @@ def build_terratorch(
     def create(load: bool) -> TerratorchBackbone:
         return TerratorchBackbone(make(**arguments, **({"pretrained": True} if load else {})), modalities)
 
+    def look() -> tuple[Probe, nn.Module]:
+        module = shell(lambda: create(False))
+        return probe(module, channels, size, observed(f"the backbone {name}", size)), module
+
+    module: nn.Module | None
     try:
-        with torch.device("meta"):
-            found = probe(lambda: create(False), channels, size, part=f"the backbone {name}")
+        found, module = looked_at([make, arguments, modalities, channels, size], look)
     except UserError:
         raise
     except TypeError as error:
@@ -114,9 +116,10 @@ def build_terratorch(
     except FOREIGN_ERRORS as error:
         advice = "Say in backbone.kwargs what it takes, such as modalities, or try another backbone.img_size."
         raise refuse_size(name, size, channels, error, advice) from error
-    module = found.module
     weights = None
-    if torch.get_default_device().type != "meta":
+    if torch.get_default_device().type == "meta":
+        module = module if module is not None else shell(lambda: create(False))
+    else:
         try:
             module = built = create(pretrained)
         except (OSError, RuntimeError, ValueError, TypeError) as error:

@@ -1,19 +1,28 @@
 """Every model of timm that returns feature maps, as timm itself builds it, with what other parts need to know of it."""
 
-import difflib
 import logging
+from functools import partial
 
 import timm
 import torch
 from timm.models import get_arch_pretrained_cfgs, is_model_pretrained
 from torch import nn
 
-from geocompose.backbones.foreign.arguments import image_size, input_channels
-from geocompose.backbones.foreign.probe import declare
-from geocompose.backbones.prithvi.weights import BandChoice
-from geocompose.backbones.timm.probe import Architecture, architecture_of, create, probe, reductions_of
+from geocompose.backbones.foreign.arguments import (
+    check_kwargs,
+    check_one_source,
+    image_size,
+    input_channels,
+    levels,
+    usual_levels,
+)
+from geocompose.backbones.foreign.band_choice import BandChoice
+from geocompose.backbones.foreign.memory import looked_at
+from geocompose.backbones.foreign.probe import refuse_size, shell, whole_patches
+from geocompose.backbones.timm.architecture import Architecture, Arguments, architecture_of, create, reductions_of
+from geocompose.backbones.timm.probe import TimmProbe, probed
 from geocompose.backbones.timm.weights import load_checkpoint, load_pretrained, pretraining_of
-from geocompose.errors import UserError, choices
+from geocompose.errors import UserError, choices, did_you_mean
 from geocompose.imagery.pretraining import Pretraining, of_own_file
 
 log = logging.getLogger("geocompose")
@@ -80,27 +89,25 @@ def build_timm(
         UserError: a name, tag, band, argument, size, level or weight file that doesn't fit; says what does.
     """
     _check_name(name, pretrained)
-    if pretrained and ckpt_path:
-        raise UserError("backbone.pretrained=true and backbone.ckpt_path are two sources of weights: give one of them.")
+    check_one_source(pretrained, ckpt_path)
     bands, channels = input_channels(bands, in_chans)
-    size = image_size(img_size)
+    given = image_size(img_size)
     architecture = architecture_of(name)
-    arguments = {"in_chans": channels} | _arguments(name, architecture, size, drop_path_rate, kwargs or {})
+    arguments: Arguments = {"in_chans": channels} | _arguments(name, architecture, given, drop_path_rate, kwargs or {})
     # Arguments of the user's may change the number of levels, as `depth` does.
     reductions = reductions_of(name, architecture, arguments) if kwargs else architecture.reductions
     arguments["out_indices"] = _levels(name, reductions, out_indices)
+    size = _size(architecture, arguments, given, max(reductions.values()))
+    build = partial(create, name, architecture, arguments)
 
-    own = size is None
-    size = architecture.input_size if size is None else size
-    if arguments.get("dynamic_img_size"):
-        # Such a model takes whole patches only. Where its own size isn't made of them, it never saw the rest; images of
-        # a given size are padded.
-        patch = max(reductions.values())
-        rows, columns = ((side if own else side + patch - 1) // patch * patch for side in size)
-        size = rows, columns
-        if not own:
-            arguments["img_size"] = size
-    found = probe(name, architecture, arguments, channels, size)
+    def refusal(error: BaseException) -> UserError:
+        return refuse_size(name, size, channels, error, _advice(architecture, channels, size))
+
+    def look() -> tuple[TimmProbe, nn.Module]:
+        module = shell(build)
+        return probed(module, channels, size, refusal), module
+
+    found, module = looked_at([build_timm, name, arguments, size], look)
     pretraining = pretraining_of(name) if pretrained else None
     stated = None
     if ckpt_path and pretrained_on is not None:
@@ -109,12 +116,12 @@ def build_timm(
     weights = None
     on_meta = torch.get_default_device().type == "meta"
     if on_meta:
-        module = found.module
+        module = module if module is not None else shell(build)
     elif pretrained:
         module, weights = load_pretrained(name, architecture, arguments, choice)
     else:
-        module = create(name, architecture, arguments)
-    found.apply_to(module)
+        module = build()
+    found.fit(module)
     if ckpt_path and not on_meta:
         weights = load_checkpoint(module, name, architecture, arguments, ckpt_path)
         if stated is None:
@@ -125,17 +132,14 @@ def build_timm(
             )
     if weights is None and not on_meta:
         log.info("Backbone %s starts from random weights (backbone.pretrained=false).", name)
-    declare(
+    return found.shown.declare(
         module,
-        specs=found.specs,
-        fixed_size=found.fixed_size,
         channels=channels,
         bands=bands,
         size=size,
         weights=weights,
         pretraining=pretraining or stated,
     )
-    return module
 
 
 def _check_name(name: str, pretrained: bool) -> None:
@@ -143,8 +147,7 @@ def _check_name(name: str, pretrained: bool) -> None:
     architecture, _, tag = name.partition(".")
     models = timm.list_models()
     if architecture not in models:
-        near = difflib.get_close_matches(architecture.lower(), models, n=3, cutoff=0.6)
-        guess = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+        guess = did_you_mean(architecture, {each: each for each in models})
         raise UserError(
             f"backbone.name={name}: timm {timm.__version__} has no such model. {guess}"
             f"timm.list_models() lists all {len(models)}."
@@ -165,17 +168,16 @@ def _arguments(
     size: tuple[int, int] | None,
     drop_path_rate: float | None,
     kwargs: dict[str, object],
-) -> dict[str, object]:
+) -> Arguments:
     """Return the arguments for timm: the user's, and those that let a model take any image size where it can."""
-    free = [each for each in architecture.arguments if each not in OWN_PLACE and each not in NOT_OF_A_BACKBONE]
-    for key in kwargs:
-        if key in OWN_PLACE:
-            raise UserError(f"backbone.kwargs.{key} has a place of its own: write {OWN_PLACE[key]}.")
-        if key in NOT_OF_A_BACKBONE or (key not in free and not architecture.open_ended):
-            raise UserError(
-                f"backbone.kwargs.{key}: a backbone of timm's {architecture.class_name} doesn't take it. "
-                f"{choices(key, free)}"
-            )
+    check_kwargs(
+        kwargs,
+        architecture.arguments,
+        OWN_PLACE,
+        f"a backbone of timm's {architecture.class_name}",
+        refused=NOT_OF_A_BACKBONE,
+        open_ended=architecture.open_ended,
+    )
     arguments = dict(kwargs)
     if drop_path_rate is not None:
         if not 0 <= drop_path_rate < 1:
@@ -195,17 +197,35 @@ def _arguments(
 def _levels(name: str, reductions: dict[int, int], out_indices: list[int] | None) -> list[int]:
     """Return the levels to return, in timm's numbers."""
     if not reductions:
-        raise UserError(f"backbone.name={name}: this model of timm returns no feature maps, so it can be no backbone.")
+        raise UserError(f"backbone.name={name}: this model of timm returns no feature maps, so it can't be a backbone.")
     numbers = list(reductions)
     if out_indices is None:
-        if len(set(reductions.values())) == 1 and len(numbers) > 4:
-            return [numbers[len(numbers) * quarter // 4 - 1] for quarter in (1, 2, 3, 4)]
-        return numbers
-    given = f"backbone.out_indices={list(out_indices)}"
-    first, last = numbers[0], numbers[-1]
-    levels = [last + 1 + index if index < 0 else index for index in out_indices]
-    if not levels or not set(levels) <= set(numbers):
-        raise UserError(f"{given}: {name} has {len(numbers)} levels, {first} to {last} (or {first - last - 1} to -1).")
-    if levels != sorted(set(levels)):
-        raise UserError(f"{given}: name each level once, in ascending order.")
-    return levels
+        return usual_levels(numbers, one_stride=len(set(reductions.values())) == 1)
+    return levels(name, numbers, out_indices)
+
+
+def _size(
+    architecture: Architecture, arguments: Arguments, given: tuple[int, int] | None, patch: int
+) -> tuple[int, int]:
+    """Return the image size to build for: whole patches where the model takes no others; `arguments` are told."""
+    size = architecture.input_size if given is None else given
+    if not arguments.get("dynamic_img_size"):
+        return size
+    if given is None:
+        # Where its own size isn't made of whole patches, the model never saw the rest.
+        return size[0] // patch * patch, size[1] // patch * patch
+    # Images of a given size are padded.
+    arguments["img_size"] = size = whole_patches(size, patch)
+    return size
+
+
+def _advice(architecture: Architecture, channels: int, size: tuple[int, int]) -> str:
+    """Return what to try instead of images that the model can't take."""
+    stride = max(architecture.reductions.values())
+    own = architecture.input_size
+    if size != own:
+        near = ",".join(str(max(1, round(side / stride)) * stride) for side in size)
+        return f"Multiples of {stride} fit most models: try backbone.img_size=[{near}], or null for {own[0]}x{own[1]}."
+    if channels != architecture.input_channels:
+        return f"It was made for {architecture.input_channels} channels; try that, or another model."
+    return "It can't be a backbone here: choose another model."

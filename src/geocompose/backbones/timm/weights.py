@@ -1,20 +1,20 @@
 """Weights for timm's models: timm's own from the hub, or a checkpoint under timm's names."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import torch
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
-from geocompose.backbones.foreign.files import download, read_state_dict, sha256
-from geocompose.backbones.foreign.weights import RGB, fill, of_photographs
-from geocompose.backbones.prithvi.weights import BandChoice
-from geocompose.backbones.timm.probe import Architecture, create, on_meta
+from geocompose.backbones.foreign.band_choice import BandChoice
+from geocompose.backbones.foreign.files import cached, download, origin, read_state_dict
+from geocompose.backbones.foreign.probe import shell
+from geocompose.backbones.foreign.weights import RGB, fill, input_layers, load, of_photographs
+from geocompose.backbones.timm.architecture import Architecture, Arguments, create, names_of
 from geocompose.errors import UserError, shortened
 from geocompose.imagery.pretraining import Pretraining
 
@@ -40,7 +40,7 @@ def pretraining_of(name: str) -> Pretraining | None:
 def load_pretrained(
     name: str,
     architecture: Architecture,
-    arguments: dict[str, object],
+    arguments: Arguments,
     choice: BandChoice | None,
 ) -> tuple[nn.Module, dict[str, str]]:
     """Return the features module with timm's pretrained weights, and their source and sha256.
@@ -52,55 +52,53 @@ def load_pretrained(
         UserError: the weights can't be had, or don't cover the model with these arguments; says why.
     """
     file, source = _pretrained_file(name)
-    origin = {"source": source, "sha256": sha256(file)}
     if choice is None or choice.is_the_same:
         module = _with_pretrained(name, architecture, arguments, file)
         _say_what_became_of_the_input_layer(name, module, arguments["in_chans"])
-        return module, origin
+        return module, origin(file, source)
     with torch.random.fork_rng(devices=[]):
         theirs = _with_pretrained(name, architecture, arguments | {"in_chans": len(RGB)}, file).state_dict()
-    input_layers = _input_layers(name, architecture, arguments, theirs)
+    first_layers = _first_layers(name, architecture, arguments, theirs)
     module = create(name, architecture, arguments)
-    fill(module, theirs, input_layers, choice, name)
-    return module, origin
+    fill(module, theirs, first_layers, choice, name)
+    return module, origin(file, source)
 
 
-def _with_pretrained(name: str, architecture: Architecture, arguments: dict[str, object], file: Path) -> nn.Module:
+def _with_pretrained(name: str, architecture: Architecture, arguments: Arguments, file: Path) -> nn.Module:
     """Return the features module as timm fills it from a file of weights."""
     # timm reads this very file, so that the sha256 is that of what was loaded.
     overlay = {"file": str(file), "custom_load": False}
     module = create(name, architecture, arguments | {"pretrained": True, "pretrained_cfg_overlay": overlay})
     # timm leaves parameters random without an error where the weights have none for them.
-    covered = _names_of(name, architecture, {"in_chans": arguments["in_chans"]})
+    covered = _spelt(names_of(name, architecture, {"in_chans": arguments["in_chans"]}))
     random = [key for key in module.state_dict() if key not in covered]
     if random:
         raise UserError(
-            f"backbone.pretrained=true: the weights of {name} have no values for {_listed(random)}, which "
+            f"backbone.pretrained=true: the weights of {name} have no values for {shortened(random, 6)}, which "
             "backbone.kwargs add. Leave those out, or use backbone.pretrained=false."
         )
     return module
 
 
-def _input_layers(
-    name: str, architecture: Architecture, arguments: dict[str, object], theirs: Mapping[str, Tensor]
+def _first_layers(
+    name: str, architecture: Architecture, arguments: Arguments, theirs: Mapping[str, Tensor]
 ) -> set[str]:
     """Return the names of the weights that an image meets first.
 
     theirs: the weights of a model of three channels.
 
     Raises:
-        UserError: they are no filters of these.
+        UserError: they are not filters of these.
     """
     refusal = UserError(
-        f"The weights of {name} can't follow the bands: its input layer is no convolution of red, green and blue. "
+        f"The weights of {name} can't follow the bands: its input layer is not a convolution of red, green and blue. "
         "Write 'data.bands=[RED,GREEN,BLUE]', the order of its weights, or backbone.pretrained=false."
     )
     try:
-        with on_meta():
-            other = create(name, architecture, arguments | {"in_chans": len(RGB) + 1}).state_dict()
+        more = shell(lambda: create(name, architecture, arguments | {"in_chans": len(RGB) + 1}))
     except UserError as error:  # a model of three channels only
         raise refusal from error
-    found = {key for key, value in theirs.items() if value.shape != other[key].shape}
+    found = input_layers(theirs, more)
     if not found or any(theirs[key].ndim != 4 or theirs[key].shape[1] != len(RGB) for key in found):
         raise refusal
     return found
@@ -126,8 +124,8 @@ def _pretrained_file(name: str) -> tuple[Path, str]:
 
 
 def _download_url(url: str) -> Path:
-    """Return the local path of weights that are on no hub, in torch's cache."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+    """Return the local path of weights that are not on a hub, in torch's cache."""
+    path = cached(url)
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -173,7 +171,7 @@ def _say_what_became_of_the_input_layer(name: str, module: nn.Module, channels: 
 
 
 def load_checkpoint(
-    module: nn.Module, name: str, architecture: Architecture, arguments: dict[str, object], path: str
+    module: nn.Module, name: str, architecture: Architecture, arguments: Arguments, path: str
 ) -> dict[str, str]:
     """Fill `module` from a weight file under timm's names; return its source and sha256.
 
@@ -185,7 +183,7 @@ def load_checkpoint(
     """
     state = read_state_dict(path)
     own = module.state_dict()
-    known = _names_of(name, architecture, arguments)
+    known = _spelt(names_of(name, architecture, arguments))
     matched: dict[str, Tensor] = {}
     unexpected = []
     for key, value in state.items():
@@ -194,39 +192,21 @@ def load_checkpoint(
             matched[here] = value
         elif key not in known:
             unexpected.append(key)
-    # Batch norm's counters are not in checkpoints of old versions of torch, and steer nothing here.
-    missing = [key for key in own if key not in matched and not key.endswith("num_batches_tracked")]
-    differing = [
-        f"{key} {tuple(value.shape)} instead of {tuple(own[key].shape)}"
-        for key, value in matched.items()
-        if value.shape != own[key].shape
-    ]
-    problems = [
-        f"{len(keys)} {what}: {_listed(keys)}"
-        for what, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", differing))
-        if keys
-    ]
-    if problems:
-        raise UserError(
-            f"backbone.ckpt_path={path} doesn't fit {name}: {'; '.join(problems)}. "
-            "Give weights of this very model, for the same backbone.in_chans, img_size and kwargs."
-        )
-    module.load_state_dict(matched, strict=False)
-    return {"source": path, "sha256": sha256(Path(path))}
+    load(
+        module,
+        matched,
+        unexpected,
+        what=f"backbone.ckpt_path={path} doesn't fit {name}",
+        advice="Give weights of this very model, for the same backbone.in_chans, img_size and kwargs.",
+    )
+    return origin(path)
 
 
-def _names_of(name: str, architecture: Architecture, arguments: dict[str, object]) -> set[str]:
-    """Return the names in the whole model's state dict, in all spellings."""
-    whole = {key: value for key, value in arguments.items() if key != "out_indices"}
-    with on_meta():
-        model = create(name, architecture, whole, features_only=False)
-    return {spelling for key in model.state_dict() for spelling in _spellings(key)}
+def _spelt(names: Iterable[str]) -> set[str]:
+    """Return names in all spellings."""
+    return {spelling for name in names for spelling in _spellings(name)}
 
 
 def _spellings(key: str) -> tuple[str, ...]:
     """Return the names that a parameter of a model of timm has there and in timm's features modules."""
     return key, f"model.{key}", f"body.{key}", key.replace(".", "_", 1)
-
-
-def _listed(keys: list[str]) -> str:
-    return shortened(keys, 6)

@@ -1,4 +1,4 @@
-"""Every model that torchgeo lists and that looks at images, as a backbone: feature maps or tokens instead of one vector."""
+"""Every model of torchgeo that looks at images, as a backbone: feature maps or tokens instead of one vector."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from geocompose.backbones.foreign.arguments import image_size
+from geocompose.backbones.foreign.band_choice import BandChoice
 from geocompose.backbones.foreign.probe import reason
-from geocompose.backbones.prithvi.weights import BandChoice
 from geocompose.backbones.torchgeo.croma import by_modality
 from geocompose.backbones.torchgeo.families import FAMILIES, Request
-from geocompose.backbones.torchgeo.weights import Published, Target, load, only_weights, published, read_file
+from geocompose.backbones.torchgeo.weights import Published, Target, fill_target, only_weights, published, read_file
 from geocompose.catalog.torchgeo import BY_WAVELENGTH, WITH_GSD, Model, model_named, torchgeo_models
 from geocompose.catalog.torchgeo_provenance import CROMA_BANDS
 from geocompose.errors import FOREIGN_ERRORS, UserError
@@ -116,7 +116,7 @@ def _check_gsd(name: str, model: Model, gsd_m: float | None) -> None:
     if model.family not in WITH_GSD:
         raise UserError(f"backbone.gsd_m={gsd_m}: {name} takes no ground sampling distance; write null.")
     if not gsd_m > 0:
-        raise UserError(f"backbone.gsd_m is metres a pixel, above 0; got {gsd_m}.")
+        raise UserError(f"backbone.gsd_m is metres per pixel, above 0; got {gsd_m}.")
 
 
 def _croma_bands(names: list[str] | None, modalities: object) -> list[str]:
@@ -177,7 +177,7 @@ def _choices(target: Target, seen: Pretraining, allow_random_bands: bool) -> dic
     """Return for each layer that an image meets first which filters belong to which band.
 
     Raises:
-        UserError: a band has none, and nobody consented.
+        UserError: a band has none, and there is no consent.
     """
     return {
         layer.key: BandChoice(layer.bands or seen.names, layer.of_weights or seen.names, allow_random_bands)
@@ -191,9 +191,9 @@ def _fill(
     """Load weights, from the local file where there is one, and return where they come from."""
     if ckpt_path is not None:
         state, origin = read_file(ckpt_path)
-        load(target, state, of=f"backbone.ckpt_path={ckpt_path}", choices=choices, strict=chosen is None)
+        fill_target(target, state, of=f"backbone.ckpt_path={ckpt_path}", choices=choices, strict=chosen is None)
         return origin
     assert chosen is not None
     state, origin = chosen.read()
-    load(target, state, of=chosen.name, choices=choices, strict=False)
+    fill_target(target, state, of=chosen.name, choices=choices, strict=False)
     return origin

@@ -1,4 +1,4 @@
-"""CROMA as a backbone: radar and optical images, each by its own encoder, joined by cross-attention; or one of them alone."""
+"""CROMA as a backbone: radar and optical images by an encoder each, joined by cross-attention; or one of them alone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -130,5 +130,6 @@ def distance_bias(grid: Grid, heads: int = HEADS, device: torch.device | None = 
     """
     places = torch.cartesian_prod(*(torch.arange(count, device=device) for count in grid)).float()
     steps = places[:, None] - places[None]
+    # Each head sees its own distance: slopes are a geometric series from 2^(-8 / heads) to 2^-8.
     slopes = 2.0 ** (-8.0 / heads * torch.arange(1, heads + 1, device=device))
     return -steps.square().sum(-1).sqrt() * slopes[None, :, None, None]

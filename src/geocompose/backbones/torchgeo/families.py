@@ -1,24 +1,23 @@
 """How each family of torchgeo's models is built as a backbone, and where the tensors of its weight files belong."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import timm
 from torch import nn
 
-from geocompose.backbones.foreign.arguments import levels
+from geocompose.backbones.foreign.arguments import check_kwargs, levels
+from geocompose.backbones.timm.architecture import architecture_of, names_of
 from geocompose.backbones.timm.builder import build_timm
-from geocompose.backbones.timm.probe import on_meta
 from geocompose.backbones.torchgeo.croma import ENCODERS, Croma, by_modality
 from geocompose.backbones.torchgeo.scalemae import ScaleMae
 from geocompose.backbones.torchgeo.spectral import CopernicusFm, Dofa, Panopticon
 from geocompose.backbones.torchgeo.swin import build_swin
 from geocompose.backbones.torchgeo.tokens import TokenLayers, own_grid
 from geocompose.backbones.torchgeo.weights import InputLayer, Target
-from geocompose.catalog.torchgeo import Family, Model, arguments_of, torchgeo_models
+from geocompose.catalog.torchgeo import ARGUMENTS, Family, Model, torchgeo_models
 from geocompose.catalog.torchgeo_provenance import CROMA_BANDS
 from geocompose.catalog.torchgeo_spectra import (
     COPERNICUS_UM,
@@ -50,17 +49,25 @@ class Request:
     window_size: int | None = None
 
     def arguments(self) -> dict[str, Any]:
-        """Return the sizes for the foreign constructor, without what is an argument of ours."""
-        merged = arguments_of(self.name, self.model, self.kwargs)
-        return {key: value for key, value in merged.items() if key not in OURS}
+        """Return the sizes for the foreign constructor, changed by the user's, without what is an argument of ours.
+
+        Raises:
+            UserError: an argument that the model doesn't take.
+        """
+        check_kwargs(self.kwargs, ARGUMENTS[self.model.family], {}, f"torchgeo's {self.name}, as a backbone,")
+        return {key: value for key, value in {**self.model.sizes, **self.kwargs}.items() if key not in OURS}
 
     def target(
-        self, module: nn.Module, known: Mapping[str, object], *layers: InputLayer, grid: tuple[int, int] | None = None
+        self,
+        module: nn.Module,
+        known: Callable[[], Collection[str]],
+        *layers: InputLayer,
+        grid: tuple[int, int] | None = None,
     ) -> Target:
-        """Return the module with what its weights need; `known`: the whole foreign model's state dict."""
+        """Return the module with what its weights need; `known`: returns the names in the whole foreign model."""
         if isinstance(module, TokenLayers) and self.out_indices is not None:
             module.select_layers(self.out_indices)
-        return Target(self.name, module, set(known), self.model.prefixes, grid, layers)
+        return Target(self.name, module, known, self.model.prefixes, grid, layers)
 
 
 OURS = ("wavelengths_um", "bandwidths_um", "modalities")
@@ -84,9 +91,7 @@ def _timm(request: Request) -> Target:
             drop_path_rate=drop,
             kwargs={key: value for key, value in request.kwargs.items() if key != "drop_path_rate"},
         )
-    with on_meta():
-        # Names alone are asked for.
-        known = timm.create_model(name).state_dict()
+    known = partial(names_of, name, architecture_of(name), {})
     if not name.startswith("vit_"):
         return request.target(module, known, InputLayer("conv1.weight", request.bands))
     grid = own_grid(module.img_size, module.feature_specs[-1].stride)
@@ -97,8 +102,8 @@ def _swin(request: Request) -> Target:
     arguments = request.arguments()
     if request.window_size is not None and "window_size" not in request.kwargs:
         arguments["window_size"] = [request.window_size] * 2
-    module, known = build_swin(arguments, request.channels, request.size or (224, 224), request.out_indices)
-    return request.target(module, known, InputLayer("features.0.0.weight", request.bands))
+    module, whole = build_swin(arguments, request.channels, request.size or (224, 224), request.out_indices)
+    return request.target(module, whole.state_dict, InputLayer("features.0.0.weight", request.bands))
 
 
 def _scalemae(request: Request) -> Target:
@@ -118,7 +123,7 @@ def _scalemae(request: Request) -> Target:
         num_classes=0,
     )
     module = ScaleMae(whole, arguments["patch_size"], request.channels, size, request.bands, request.gsd_m)
-    return request.target(module, whole.state_dict(), InputLayer(PATCHES, request.bands))
+    return request.target(module, whole.state_dict, InputLayer(PATCHES, request.bands))
 
 
 def _dofa(request: Request) -> Target:
@@ -127,7 +132,7 @@ def _dofa(request: Request) -> Target:
     patch = arguments["patch_size"]
     whole = torchgeo_models().DOFA(**arguments, img_size=patch, num_classes=0)
     module = Dofa(whole, patch, request.size or (224, 224), request.bands, waves)
-    return request.target(module, whole.state_dict(), grid=module.grid)
+    return request.target(module, whole.state_dict, grid=module.grid)
 
 
 def _copernicusfm(request: Request) -> Target:
@@ -135,23 +140,24 @@ def _copernicusfm(request: Request) -> Target:
     widths = bandwidths_um(request.name, request.bands, request.kwargs.get("bandwidths_um"), COPERNICUS_WIDTH_UM)
     if len(widths) != len(waves):
         raise UserError(
-            f"backbone.kwargs has {len(waves)} wavelengths_um and {len(widths)} bandwidths_um: give one each a channel."
+            f"backbone.kwargs has {len(waves)} wavelengths_um and {len(widths)} bandwidths_um: give one of each per "
+            "channel."
         )
     patch = arguments["patch_size"]
     whole = torchgeo_models().CopernicusFM(**arguments, img_size=patch, num_classes=0)
     size = request.size or (224, 224)
     module = CopernicusFm(whole, patch, size, request.bands, waves, widths, request.gsd_m)
-    return request.target(module, whole.state_dict(), grid=module.grid)
+    return request.target(module, whole.state_dict, grid=module.grid)
 
 
 def _panopticon(request: Request) -> Target:
     arguments, waves = request.arguments(), _waves(request, {})
     depth = arguments.pop("depth", None)
     whole = torchgeo_models().Panopticon(**arguments)
-    if depth is not None:  # torchgeo's has them all
+    if depth is not None:  # torchgeo always builds all of them
         whole.model.blocks = whole.model.blocks[:depth]
     module = Panopticon(whole, request.size or (224, 224), request.bands, waves)
-    return request.target(module, whole.state_dict(), grid=module.grid)
+    return request.target(module, whole.state_dict, grid=module.grid)
 
 
 def _waves(request: Request, own: Mapping[str, float]) -> list[float]:
@@ -168,7 +174,7 @@ def _croma(request: Request) -> Target:
         InputLayer(f"{ENCODERS[modality]}.linear_input.weight", bands, CROMA_BANDS[modality])
         for modality, bands in parts.items()
     ]
-    return request.target(module, whole.state_dict(), *layers)
+    return request.target(module, whole.state_dict, *layers)
 
 
 FAMILIES: Mapping[Family, Callable[[Request], Target]] = {

@@ -22,7 +22,7 @@ class ScaleMae(BlockTokens):
         bands: list[str] | None,
         gsd_m: float,
     ) -> None:
-        """Take torchgeo's Scale-MAE; `gsd_m`: metres a pixel."""
+        """Take torchgeo's Scale-MAE; `gsd_m`: metres per pixel."""
         super().__init__(model.blocks, None, patch_size, in_chans, img_size, bands, model.embed_dim)
         self.gsd_m = gsd_m
         self.patch_embed, self.cls_token = model.patch_embed, model.cls_token

@@ -1,6 +1,6 @@
-"""Vision transformers whose first layer is made from the wavelengths of the channels: DOFA, Copernicus-FM and Panopticon.
+"""Vision transformers whose first layer is made from wavelengths: DOFA, Copernicus-FM and Panopticon.
 
-Each takes the parts of torchgeo's model, whose own forward returns one vector of an image.
+Each takes the parts of torchgeo's model, whose own forward returns one vector per image.
 """
 
 import math
@@ -105,8 +105,8 @@ class CopernicusFm(BlockTokens):
         least = 1000 * math.sqrt(LEAST_AREA_KM2) / self.patch_size
         if gsd_m < least:
             raise UserError(
-                f"backbone.gsd_m={gsd_m:g}: Copernicus-FM knows patches from {LEAST_AREA_KM2:g} km2 on, {least:.3g} m "
-                "a pixel here. Write null: then the area is unknown to it."
+                f"backbone.gsd_m={gsd_m:g}: Copernicus-FM knows patches of {LEAST_AREA_KM2:g} km2 or more, "
+                f"{least:.3g} m per pixel here. Write null: then the area is unknown to it."
             )
 
     def forward(
@@ -165,7 +165,7 @@ class CopernicusFm(BlockTokens):
 
 
 def _where_known(coordinates: Tensor, code: Tensor, token: Tensor) -> Tensor:
-    """Return (B, 1, width): the code (B, width) of samples whose coordinates (B, 2) are known, else the learned token."""
+    """Return (B, 1, width): codes (B, width) of samples whose coordinates (B, 2) are known, else the learned token."""
     known = coordinates.isfinite().all(dim=-1)[:, None, None]
     return torch.where(known, code.unsqueeze(1).to(token.dtype), token)
 
@@ -173,7 +173,7 @@ def _where_known(coordinates: Tensor, code: Tensor, token: Tensor) -> Tensor:
 def days_since_1970(coordinates: Tensor) -> Tensor:
     """Return the days from 1 January 1970 to the dates (..., 2), each a year and a day of the year from 0."""
     year, day = coordinates.unbind(-1)
-    before = year - 1
+    before = year - 1  # this year's leap day is in its days already
     leap = torch.floor(before / 4) - torch.floor(before / 100) + torch.floor(before / 400)
     return 365 * (year - 1970) + leap - (1969 // 4 - 1969 // 100 + 1969 // 400) + day
 

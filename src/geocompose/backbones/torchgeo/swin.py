@@ -13,7 +13,7 @@ STRIDES = (4, 8, 16, 32)
 
 
 class SwinPyramid(nn.Module):
-    """Takes (B, C, H, W), any size, and returns the chosen stages' maps (B, rows, columns, channels), strides 4 to 32."""
+    """Returns the chosen stages' maps (B, rows, columns, channels), strides 4 to 32, of images of any size."""
 
     fixed_size = False
 
@@ -40,11 +40,11 @@ class SwinPyramid(nn.Module):
 
 def build_swin(
     arguments: Mapping[str, Any], in_chans: int, img_size: tuple[int, int], out_indices: list[int] | None
-) -> tuple[SwinPyramid, Mapping[str, Tensor]]:
-    """Return the backbone and the whole model's state dict.
+) -> tuple[SwinPyramid, nn.Module]:
+    """Return the backbone and the whole model that it is part of.
 
     Raises:
-        UserError: a level that there is not.
+        UserError: a level is not there.
     """
     from torchvision.models.swin_transformer import (
         PatchMerging,
@@ -60,10 +60,10 @@ def build_swin(
     )
     model = SwinTransformer([4, 4], **given, block=block, downsample_layer=merging)
     if len(model.features) != 2 * len(STRIDES):
-        raise UserError(f"backbone.kwargs.depths has four numbers, one a stage; got {list(given['depths'])}.")
+        raise UserError(f"backbone.kwargs.depths has four numbers, one per stage; got {list(given['depths'])}.")
     first = model.features[0][0]
     if in_chans != first.in_channels:
         model.features[0][0] = nn.Conv2d(in_chans, first.out_channels, first.kernel_size, first.stride)
     every = range(len(STRIDES))
     chosen = list(every) if out_indices is None else levels("a Swin transformer", every, out_indices)
-    return SwinPyramid(model.features, given["embed_dim"], chosen, in_chans, img_size), model.state_dict()
+    return SwinPyramid(model.features, given["embed_dim"], chosen, in_chans, img_size), model

@@ -6,6 +6,7 @@ import torch
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
+from geocompose.backbones.layer_choice import chosen_layers
 from geocompose.backbones.prithvi.encodings import sine_cosine
 from geocompose.contracts.features import FeatureSpec
 from geocompose.errors import UserError
@@ -14,7 +15,7 @@ Grid = tuple[int, int]  # rows and columns of tokens
 
 
 class TokenLayers(nn.Module):
-    """A choice of layers out of a stack. Nothing after the last chosen one is computed, and what isn't doesn't learn."""
+    """A choice of layers out of a stack; what comes after the last chosen one is not computed and doesn't learn."""
 
     num_prefix_tokens = 1
     fixed_size = False
@@ -38,24 +39,13 @@ class TokenLayers(nn.Module):
         return None
 
     def select_layers(self, indices: Sequence[int]) -> None:
-        """Return these layers from now on, in this order, and compute nothing after the last of them.
+        """Return only these layers, in this order, and compute nothing after the last of them.
 
         Raises:
-            UserError: an index is outside the depth, given twice, was given up before, or there is none.
+            UserError: an index is outside the depth, given twice or was given up before, or `indices` is empty.
         """
-        wanted = [index + self.depth if index < 0 else index for index in indices]
-        if not wanted or any(not 0 <= index < self.depth for index in wanted) or len(set(wanted)) < len(wanted):
-            raise UserError(
-                f"backbone.out_indices={list(indices)}: this backbone has layers 0 to {self.depth - 1} (or "
-                f"{-self.depth} to -1), each selectable once."
-            )
-        reached = max(wanted)
-        if reached > max(self.out_indices):
-            raise UserError(
-                f"Layer {reached} was given up when the layers up to {max(self.out_indices)} were selected, and no "
-                "longer learns. Build the backbone anew with the out_indices that you need."
-            )
-        self.out_indices = wanted
+        self.out_indices = chosen_layers(indices, self.depth, self.out_indices)
+        reached = max(self.out_indices)
         for layer in self.layer_modules()[reached + 1 :]:
             layer.requires_grad_(False)
         norm = self.last_norm()
@@ -77,7 +67,7 @@ class TokenLayers(nn.Module):
         """Return rows and columns of tokens of an image (B, bands, H, W).
 
         Raises:
-            UserError: it has other bands, or a size that is no multiple of the patch.
+            UserError: it has other bands, or a size that is not a multiple of the patch.
         """
         rows, columns = image.shape[-2:]
         if image.shape[1] != self.in_chans:
@@ -85,7 +75,7 @@ class TokenLayers(nn.Module):
             raise UserError(f"This backbone takes {self.in_chans} bands{names}; the image has {image.shape[1]}.")
         if rows % self.patch_size or columns % self.patch_size or not rows or not columns:
             raise UserError(
-                f"{rows} x {columns} pixels are no multiples of the patch of {self.patch_size}; pad the image "
+                f"{rows} x {columns} pixels are not multiples of the patch of {self.patch_size}; pad the image "
                 "(PixelWiseModel does)."
             )
         return rows // self.patch_size, columns // self.patch_size
@@ -97,7 +87,7 @@ class TokenLayers(nn.Module):
 
 
 class BlockTokens(TokenLayers):
-    """Layers that are blocks of timm's, called one after the other; tokens (B, 1 + rows * columns, width), class first."""
+    """Layers that are blocks of timm, one after the other; tokens (B, 1 + rows * columns, width), class token first."""
 
     def __init__(
         self,
@@ -138,14 +128,16 @@ def own_grid(img_size: tuple[int, int], patch_size: int) -> Grid:
 
 
 def plane_encoding(width: int, grid: Grid, scale: float = 1.0, device: torch.device | None = None) -> Tensor:
-    """Return (1, 1 + rows * columns, width): sines and cosines of each token's column, then row; zeros for the class token.
+    """Return (1, 1 + rows * columns, width): sines and cosines of each token's column, then of its row.
+
+    The class token comes first and has zeros.
 
     scale: what one step to the next token counts, such as the ground sampling distance in metres.
 
     Source: Masked Autoencoders (arXiv 2111.06377); with a scale, Scale-MAE (arXiv 2212.14532).
 
     Raises:
-        UserError: `width` is no multiple of 4.
+        UserError: `width` is not a multiple of 4.
     """
     if width % 4:
         raise UserError(f"backbone.kwargs.embed_dim is a multiple of 4, for the encoding of positions; got {width}.")
@@ -163,7 +155,7 @@ def resampled(table: Tensor, own: Grid, grid: Grid) -> Tensor:
 
 
 def with_class_token(cls_token: Tensor, positions: Tensor, patches: Tensor) -> Tensor:
-    """Return (B, 1 + tokens, width): the class token and the patches, with their positions (1 or B, 1 + tokens, width)."""
+    """Return (B, 1 + tokens, width): class token and patches, with positions (1 or B, 1 + tokens, width) added."""
     positions = positions.to(patches.dtype)
     first = (cls_token + positions[:, :1]).expand(patches.shape[0], -1, -1)
     return torch.cat([first.to(patches.dtype), patches + positions[:, 1:]], dim=1)

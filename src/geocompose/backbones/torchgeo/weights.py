@@ -1,18 +1,17 @@
 """torchgeo's weights by their names in its enumerations, and how they get into a backbone."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
-import torch
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from geocompose.backbones.foreign.files import read_state_dict, sha256
-from geocompose.backbones.prithvi.weights import BandChoice
+from geocompose.backbones.foreign.band_choice import BandChoice
+from geocompose.backbones.foreign.files import cached, origin, read, tensors
+from geocompose.backbones.foreign.probe import reason
+from geocompose.backbones.foreign.weights import load
 from geocompose.catalog.torchgeo import torchgeo_models
 from geocompose.catalog.torchgeo_provenance import pretraining_of
 from geocompose.catalog.torchgeo_weights import member_named, without_weights
@@ -54,17 +53,16 @@ class Published:
             UserError: the file can't be had or read.
         """
         url = self.member.url
-        file = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
         try:
             # Without executing code; where the file's name has a hash, it is compared.
             content = self.member.get_state_dict(progress=False, map_location="cpu", check_hash=True, weights_only=True)
         except Exception as error:
-            reason = str(error).partition("\n")[0]
             raise UserError(
-                f"The weights {self.name} can't be had from {url}: {type(error).__name__}: {reason}. Download the file "
-                f"elsewhere and give its path as backbone.ckpt_path, beside backbone.weights={self.member.name}."
+                f"The weights {self.name} can't be had from {url}: {type(error).__name__}: {reason(error)} Download "
+                "the file elsewhere and give its path as backbone.ckpt_path, beside "
+                f"backbone.weights={self.member.name}."
             ) from error
-        return flat(content), {"source": f"{self.name} {url}", "sha256": sha256(file)}
+        return flat(content), origin(cached(url), f"{self.name} {url}")
 
 
 def published(name: str, weights: str) -> Published:
@@ -103,13 +101,13 @@ def _enumeration(name: str, given: str) -> Any:
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:
     """Return a state dict's tensors by name; of parts within parts (CROMA's) the names are joined by dots."""
-    tensors: dict[str, Tensor] = {}
+    found: dict[str, Tensor] = {}
     for key, value in content.items():
         if isinstance(value, Mapping):
-            tensors |= flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         elif isinstance(value, Tensor):
-            tensors[f"{prefix}{key}"] = value
-    return tensors
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def read_file(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -118,32 +116,19 @@ def read_file(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         UserError: it can't be read as weights.
     """
-    try:
-        state = read_state_dict(path)
-    except UserError:
-        # CROMA's file holds a state dict a part; anything else is refused as it was.
-        if not Path(path).is_file() or Path(path).suffix == ".safetensors":
-            raise
-        content = _parts(path)
-        if content is None:
-            raise
-        state = flat(content)
-    return state, {"source": path, "sha256": sha256(Path(path))}
-
-
-def _parts(path: str) -> Mapping[str, Any] | None:
-    """Return a mapping of names to state dicts, or None where the file holds something else."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # noqa: BLE001 - read_state_dict has the reason
-        return None
-    parts = isinstance(content, Mapping) and all(isinstance(value, Mapping) for value in content.values())
-    return content if parts and content else None
+    content = read(path)
+    # CROMA's file holds one state dict per part.
+    in_parts = isinstance(content, Mapping) and content and all(isinstance(each, Mapping) for each in content.values())
+    state = flat(content) if isinstance(content, Mapping) and in_parts else tensors(content, path)
+    return state, origin(path)
 
 
 @dataclass(frozen=True)
 class InputLayer:
-    """Weights that an image meets first, by their name: the model's bands there, and the weights'; None is all there are."""
+    """Weights that an image meets first, by their name.
+
+    bands, of_weights: the model's bands there, and the weights'; None is all of them.
+    """
 
     key: str
     bands: Sequence[str] | None
@@ -154,20 +139,20 @@ class InputLayer:
 class Target:
     """A backbone to be filled.
 
-    known: names in the whole model's state dict. prefixes: of names in weight files.
+    known: returns the names in the whole model's state dict. prefixes: of names in weight files.
     grid: rows and columns of tokens of the position encoding; None where it is computed, or there are no tokens.
     inputs: the layers that an image meets first; none where they are made from wavelengths.
     """
 
     name: str
     module: nn.Module
-    known: Collection[str]
+    known: Callable[[], Collection[str]]
     prefixes: tuple[str, ...] = ()
     grid: tuple[int, int] | None = None
     inputs: Sequence[InputLayer] = ()
 
 
-def load(
+def fill_target(
     target: Target, state: Mapping[str, Tensor], *, of: str, choices: Mapping[str, BandChoice], strict: bool
 ) -> None:
     """Fill a backbone with weights under torchgeo's names; position encodings are resampled to its grid.
@@ -181,7 +166,7 @@ def load(
     """
     own = target.module.state_dict()
     here = {_bare(key, target.prefixes): key for key in own}
-    known = {_bare(key, target.prefixes) for key in target.known}
+    known = {_bare(key, target.prefixes) for key in target.known()}
     matched: dict[str, Tensor] = {}
     unexpected = []
     for key, value in state.items():
@@ -191,23 +176,15 @@ def load(
             matched[place] = _fitted(bare, value, own[place], target.grid, choices.get(bare))
         elif bare not in known and not bare.startswith(OF_HEADS):
             unexpected.append(key)
-    # Batch norm's counters are not in checkpoints of old versions of torch, and steer nothing here.
-    missing = [key for key in own if key not in matched and not key.endswith("num_batches_tracked")]
-    differing = [
-        f"{key} {tuple(value.shape)} instead of {tuple(own[key].shape)}"
-        for key, value in matched.items()
-        if value.shape != own[key].shape
-    ]
-    found = (("missing", missing), ("unexpected", unexpected if strict else []), ("of another shape", differing))
-    problems = [f"{len(keys)} {what}: {_listed(keys)}" for what, keys in found if keys]
-    if problems:
-        raise UserError(
-            f"{of} doesn't fit {target.name}: {'; '.join(problems)}. Give weights of this very model, for the same "
-            "backbone.bands and kwargs."
-        )
+    load(
+        target.module,
+        matched,
+        unexpected if strict else (),
+        what=f"{of} doesn't fit {target.name}",
+        advice="Give weights of this very model, for the same backbone.bands and kwargs.",
+    )
     if unexpected:
-        log.info("Passed over in %s: %s.", of, _listed(unexpected))
-    target.module.load_state_dict(matched, strict=False)
+        log.info("Passed over in %s: %s.", of, shortened(unexpected, 6))
     for choice in choices.values():
         choice.announce()
 
@@ -233,7 +210,3 @@ def _fitted(bare: str, value: Tensor, own: Tensor, grid: tuple[int, int] | None,
         return value
     chosen = choice.of_input(value.unflatten(1, (bands[0], -1)), own.unflatten(1, (bands[1], -1)))
     return chosen.flatten(1)
-
-
-def _listed(keys: Sequence[str]) -> str:
-    return shortened(keys, 6)

@@ -6,10 +6,25 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from geocompose.backbones.foreign.arguments import four_of, image_size, input_channels, levels
-from geocompose.backbones.foreign.probe import Probe, on_meta, probe, refuse_size, whole_patches
+from geocompose.backbones.foreign.arguments import (
+    check_one_source,
+    image_size,
+    input_channels,
+    levels,
+    usual_levels,
+)
+from geocompose.backbones.foreign.band_choice import BandChoice
+from geocompose.backbones.foreign.memory import looked_at
+from geocompose.backbones.foreign.probe import (
+    Probe,
+    observed,
+    on_meta,
+    probe,
+    refuse_size,
+    shell,
+    whole_patches,
+)
 from geocompose.backbones.foreign.weights import input_bands, load_file
-from geocompose.backbones.prithvi.weights import BandChoice
 from geocompose.backbones.transformers.config import OWN_CHANNELS, Definition, definition
 from geocompose.backbones.transformers.weights import load_pretrained, pretraining_of
 from geocompose.catalog.transformers import TYPES
@@ -85,8 +100,7 @@ def build_transformers(
     Raises:
         UserError: a name, key, band, size, level or weights that don't fit; says what does.
     """
-    if pretrained and ckpt_path:
-        raise UserError("backbone.pretrained=true and backbone.ckpt_path are two sources of weights: give one of them.")
+    check_one_source(pretrained, ckpt_path)
     if pretrained and name in TYPES:
         raise UserError(
             f"backbone.pretrained=true: {name} is a type of models, without weights of its own. Write "
@@ -105,13 +119,17 @@ def build_transformers(
         own, of_weights = input_bands(names, channels, given, made_of.channels, name)
         choice = BandChoice(own, of_weights, allow_random_bands)
     size = whole_patches(image_size(img_size) or made_of.image_size or USUAL_SIZE, made_of.whole_cells)
-    found, made_for, chosen = _probe(name, made_of, channels, size, out_indices)
+    (found, made_for, chosen), module = looked_at(
+        [build_transformers, name, made_of.backbone_class, made_of.settings, channels, size, out_indices],
+        lambda: _look(name, made_of, channels, size, out_indices),
+    )
     on_meta_device = torch.get_default_device().type == "meta"
     pretraining = weights = None
     if choice is not None:
         pretraining = pretraining_of(name, choice.pretrained_bands, read=not on_meta_device)
-    module = found.module
-    if not on_meta_device:
+    if on_meta_device:
+        module = module if module is not None else shell(partial(_backbone, made_of, channels, made_for, chosen))
+    else:
         model = made_of.create(channels, made_for, chosen)
         if choice is not None:
             idle = {parameter.removeprefix("model.") for parameter in found.idle_parameters}
@@ -125,33 +143,54 @@ def build_transformers(
     return found.declare(module, channels=channels, bands=names, size=size, weights=weights, pretraining=pretraining)
 
 
-def _probe(
+def _backbone(
+    made_of: Definition, channels: int, made_for: tuple[int, int] | None, levels: list[int]
+) -> TransformersBackbone:
+    return TransformersBackbone(made_of.create(channels, made_for, levels))
+
+
+def _look(
     name: str, made_of: Definition, channels: int, size: tuple[int, int], out_indices: list[int] | None
-) -> tuple[Probe, tuple[int, int] | None, list[int]]:
-    """Return what the backbone returns, the size it has to be made for (None: its own), and the levels that it returns."""
-    chosen = None if out_indices is None else levels(name, _numbers(made_of), out_indices)
+) -> tuple[tuple[Probe, tuple[int, int] | None, list[int]], nn.Module]:
+    """Return what a shell of the backbone shows, and the shell.
+
+    What it shows comes with the size that the backbone has to be made for (None: its own), and the levels it returns.
+    """
+    asked_for = None if out_indices is None else levels(name, list(range(made_of.stages[-1] + 1)), out_indices)
     errors: list[BaseException] = []
     for made_for in (None, size) if made_of.image_size not in (None, size) else (None,):
         try:
-            with on_meta(), torch.no_grad():
-                every = TransformersBackbone(made_of.create(channels, made_for, made_of.stages)).to("meta").eval()
-                maps = every(torch.empty(1, channels, *size))
-            if chosen is None:
-                flat = len({tuple(each.shape[1:]) for each in maps}) == 1
-                chosen = four_of(made_of.stages) if flat else made_of.stages
-            create = partial(made_of.create, channels, made_for, chosen)
-            part = f"the backbone {name}"
-            found = probe(lambda create=create: TransformersBackbone(create()), channels, size, part=part)  # type: ignore[misc]
+            module, chosen = _with_levels(made_of, channels, size, made_for, asked_for)
+            found = probe(module, channels, size, observed(f"the backbone {name}", size))
         except UserError:
             raise
         except FOREIGN_ERRORS as error:
             errors.append(error)
             continue
-        return found, made_for, chosen
+        return (found, made_for, chosen), module
     own = made_of.image_size
     advice = f"Try backbone.img_size=[{own[0]},{own[1]}]." if own and own != size else "Choose another model."
     raise refuse_size(name, size, channels, errors[0], advice) from errors[0]
 
 
-def _numbers(made_of: Definition) -> list[int]:
-    return list(range(made_of.stages[-1] + 1))
+def _with_levels(
+    made_of: Definition,
+    channels: int,
+    size: tuple[int, int],
+    made_for: tuple[int, int] | None,
+    asked_for: list[int] | None,
+) -> tuple[nn.Module, list[int]]:
+    """Return a shell of the backbone, and the levels that it returns: those asked for, else the usual ones.
+
+    Whether all levels have one stride is only seen on their maps. Where four of them are chosen then, the backbone is
+    built once more, to return these.
+    """
+    if asked_for is not None:
+        return shell(partial(_backbone, made_of, channels, made_for, asked_for)), asked_for
+    every = shell(partial(_backbone, made_of, channels, made_for, made_of.stages)).eval()
+    with on_meta(), torch.no_grad():
+        maps = every(torch.empty(1, channels, *size))
+    chosen = usual_levels(made_of.stages, one_stride=len({tuple(each.shape[1:]) for each in maps}) == 1)
+    if chosen == made_of.stages:
+        return every, chosen
+    return shell(partial(_backbone, made_of, channels, made_for, chosen)), chosen

@@ -1,4 +1,4 @@
-"""The config of a backbone of transformers: of a model type, a folder or a model of the hub, with the user's changes."""
+"""The config of a transformers backbone: of a model type, a folder or a model of the hub, with the user's changes."""
 
 import inspect
 import json
@@ -13,11 +13,12 @@ from torch import nn
 
 from geocompose.backbones.foreign.arguments import check_kwargs
 from geocompose.backbones.foreign.files import download
+from geocompose.backbones.foreign.probe import reason
 from geocompose.backbones.transformers.capturing import make_picklable
 from geocompose.backbones.transformers.hiera import sort_tokens_first
 from geocompose.catalog.optional import imported
 from geocompose.catalog.transformers import TYPES, check_type, is_folder_or_hub
-from geocompose.errors import UserError
+from geocompose.errors import FOREIGN_ERRORS, UserError
 
 # Keys of configs that have a place of their own in `build_transformers`.
 OWN_PLACE = {
@@ -79,7 +80,7 @@ class Definition:
 
     @property
     def stages(self) -> list[int]:
-        """The numbers of the stages, as transformers counts them: 0 is the stem where there is one, and is none."""
+        """The numbers of the stages, as transformers counts them: without 0 where that is the stem."""
         names = list(self.config().stage_names)
         return list(range(names[0] == "stem", len(names)))
 
@@ -110,8 +111,7 @@ class Definition:
             return self.config_class.from_dict(changes | dict(self.settings) | _but_hidden_sizes(changes))
         except Exception as error:
             raise UserError(
-                f"backbone.kwargs don't make a config of transformers' {self.model_type}: "
-                f"{' '.join(str(error).split())}"
+                f"backbone.kwargs don't make a config of transformers' {self.model_type}: {reason(error)}"
             ) from error
 
     def create(
@@ -125,9 +125,8 @@ class Definition:
         config = self.config(channels, image_size, levels)
         try:
             model = self.backbone_class(config)
-        except (TypeError, ValueError, RuntimeError, AssertionError, LookupError, AttributeError, ImportError) as error:
-            said = " ".join(str(error).split())
-            raise UserError(f"transformers can't build {self.model_type} with this config: {said}") from error
+        except (*FOREIGN_ERRORS, ImportError) as error:
+            raise UserError(f"transformers can't build {self.model_type} with this config: {reason(error)}") from error
         if self.model_type == "hiera":
             sort_tokens_first(model)
         make_picklable(model)
@@ -148,8 +147,8 @@ def definition(name: str, kwargs: Mapping[str, object]) -> Definition:
     """Return what makes the backbone `name` with these changes of its config.
 
     Raises:
-        UserError: there is no such type, folder or model of the hub, it is no backbone, or a change is of no key of its
-            config.
+        UserError: there is no such type, folder or model of the hub, it is not a backbone, or its config lacks a key
+            that is to be changed.
     """
     source = imported("transformers", "transformers")
     settings: dict[str, Any] = {}
@@ -178,8 +177,8 @@ def _folder(name: str) -> Path:
         return Path(name)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise UserError(
-            f"backbone.name={name} is no folder. Give a folder that save_pretrained() wrote, a model of the hub such "
-            "as facebook/dinov2-small, or a model type such as dinov2."
+            f"backbone.name={name} is not a folder. Give a folder that save_pretrained() wrote, a model of the hub "
+            "such as facebook/dinov2-small, or a model type such as dinov2."
         )
     return download(name, "config.json").parent
 

@@ -1,4 +1,4 @@
-"""Hiera as a backbone of transformers puts its features at wrong places: mended here, before anyone learns from them.
+"""Hiera as a backbone of transformers puts its features at wrong places: fixed here.
 
 Hiera computes on tokens in the order of nested windows, and lays its features out as maps from that order.
 `HieraModel` sorts the tokens so beforehand; `HieraBackbone` (seen in transformers 5.23) does not, and its maps are

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,13 @@ import torch
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from torch import Tensor, nn
 
+from geocompose.backbones.foreign.band_choice import BandChoice
 from geocompose.backbones.foreign.files import download, sha256
-from geocompose.backbones.foreign.probe import on_meta, reason
-from geocompose.backbones.foreign.weights import RGB, fill, of_photographs
-from geocompose.backbones.prithvi.weights import BandChoice
+from geocompose.backbones.foreign.probe import reason, shell
+from geocompose.backbones.foreign.weights import RGB, fill, input_layers, of_photographs
 from geocompose.backbones.transformers.config import Definition
 from geocompose.catalog.optional import imported
-from geocompose.errors import UserError
+from geocompose.errors import UserError, shortened
 from geocompose.imagery.bands import canonical
 from geocompose.imagery.pretraining import Pretraining
 
@@ -66,20 +67,18 @@ def load_pretrained(
     random = sorted(key for key in set(said["missing_keys"]) - idle if not _is_constant(fresh[key]))
     if random:
         raise UserError(
-            f"backbone.pretrained=true: the weights of {name} have no values for {', '.join(random[:6])}"
-            f"{', ...' if len(random) > 6 else ''}. Use backbone.pretrained=false, or other weights."
+            f"backbone.pretrained=true: the weights of {name} have no values for {shortened(random, 6)}. "
+            "Use backbone.pretrained=false, or other weights."
         )
     state = theirs.state_dict()
-    with on_meta():
-        other = made_of.create(made_of.channels + 1, image_size, levels).state_dict()
-    input_layers = {key for key, value in state.items() if key in other and value.shape != other[key].shape}
-    fill(model, state, input_layers, choice, name)
+    more = shell(partial(made_of.create, made_of.channels + 1, image_size, levels))
+    fill(model, state, input_layers(state, more), choice, name)
     return _origin(name, made_of)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers from reporting on its own what is told in our messages."""
+    """Keep transformers from reporting what our own messages say."""
     logging = imported("transformers", "transformers.utils.logging")
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -102,7 +101,7 @@ def _is_constant(start: Tensor) -> bool:
 
 
 def _origin(name: str, made_of: Definition) -> dict[str, str]:
-    """Return where weights come from, and the sha256 of their file; of several, of their sha256s one after the other."""
+    """Return where weights come from, and the sha256 of their file; of several files, that of their joined sha256s."""
     folder = made_of.folder
     assert folder is not None
     local = Path(name).is_dir()

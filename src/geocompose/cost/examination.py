@@ -1,7 +1,5 @@
 """One composition under examination: tried at two sizes on the meta device, and what it costs."""
 
-import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,10 +14,6 @@ from geocompose.cost.ledger import Flops
 from geocompose.cost.one_piece import in_one_piece
 from geocompose.cost.training_memory import TrainingMemory, training_memory
 from geocompose.data.preflight import Preview
-from geocompose.doctor.cells import Cells
-from geocompose.doctor.kept import KeptBackbones
-from geocompose.doctor.row import UNEXPECTED, Row, necks_as_written
-from geocompose.errors import UserError, quiet
 from geocompose.from_config import trial_model
 from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
 from geocompose.imagery.samples import Inputs, Target
@@ -85,51 +79,6 @@ def _measured(trial: Trial, inputs: Inputs, target: Target, config: Mapping[str,
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     trainable = sum(size for size, learns in sizes if learns)
     return Found(trial, inputs, sum(size for size, _ in sizes), trainable, flops.total / 1e9, memory)
-
-
-class Doctor:
-    """Examines cells one after the other; keeps the backbones that it has met."""
-
-    def __init__(self, cells: Cells) -> None:
-        self.cells = cells
-        self._kept = KeptBackbones()
-
-    def rows(self, pair: tuple[str, str]) -> list[Row]:
-        """Return the rows of a backbone with a decoder: one for each task."""
-        return [self._row(*pair, task) for task in self.cells.bases]
-
-    def _row(self, backbone: str, decoder: str, task: str) -> Row:
-        start = time.perf_counter()
-        try:
-            # Nothing is built for real, so that there is no news of weights.
-            with quiet(), warnings.catch_warnings(action="ignore"):
-                config = self.cells.config(backbone, decoder, task)
-                found = examine(config, self.cells.bases[task].preview, self._kept.keeping)
-        except UserError as error:
-            return Row(backbone, decoder, task, "refused", _one_line(error), seconds=_since(start))
-        except Exception as error:  # noqa: BLE001 - one broken cell must not hide the others; it is counted apart
-            reason = f"{UNEXPECTED}{type(error).__name__}: {_one_line(error)}"
-            return Row(backbone, decoder, task, "refused", reason, seconds=_since(start))
-        return Row(
-            backbone,
-            decoder,
-            task,
-            "ok",
-            necks=necks_as_written(found.trial.plan.necks),
-            parameters=found.parameters,
-            trainable=found.trainable,
-            gflops=round(found.gflops, 3),
-            training_memory_mb=found.memory.total_mb,
-            seconds=_since(start),
-        )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _since(start: float) -> float:
-    return round(time.perf_counter() - start, 3)
 
 
 def _images(trial: Trial, size: tuple[int, int], inputs: Inputs, batch_size: int = 1) -> dict[str, Any]:

@@ -1,0 +1,86 @@
+"""Lightning's trainer and callbacks, as a TerraTorch run has them, as arguments of our trainer."""
+
+from typing import Any
+
+from geocompose.errors import UserError
+from geocompose.migration.ledger import Place
+from geocompose.migration.lightning_yaml import class_name
+from geocompose.migration.translation import TRAINER, Translation
+
+_PRECISIONS = {
+    **dict.fromkeys(("32", "32-true", "full"), "32-true"),
+    **dict.fromkeys(("16", "16-mixed", "half"), "16-mixed"),
+    **dict.fromkeys(("bf16", "bf16-mixed"), "bf16-mixed"),
+    **{name: name for name in ("16-true", "bf16-true", "64-true")},
+    "64": "64-true",
+}
+_TRAINER_NOT_NEEDED = {
+    **dict.fromkeys(("default_root_dir", "enable_checkpointing", "logger"), "every run has its folder"),
+    **dict.fromkeys(("log_every_n_steps",), "metrics are written each epoch"),
+    **dict.fromkeys(("enable_progress_bar", "enable_model_summary"), "only the display"),
+    **dict.fromkeys(("strategy", "num_nodes", "devices"), "runs are one process on one device"),
+    "accelerator": "trainer.accelerator is chosen on the command line; auto where it is not",
+    "num_sanity_val_steps": "all settings are tried before a run starts",
+}
+_CALLBACKS_NOT_NEEDED = {
+    "RichProgressBar": "trainer.progress_bar",
+    "TQDMProgressBar": "trainer.progress_bar",
+    "LearningRateMonitor": "rates are in metrics.csv",
+    "ModelCheckpoint": "the best epoch and the last are always kept",
+    "RichModelSummary": "the summary is always printed",
+    "ModelSummary": "the summary is always printed",
+}
+
+
+def translate_trainer(to: Translation) -> None:
+    """Translate precision, epochs, gradients and callbacks."""
+    ledger = to.ledger
+    keys = to.choose("trainer", "default")
+    to.set("trainer.max_epochs", 1000)  # Lightning's own default, and below: ours are others
+    to.set("trainer.gradient_clip_val", None)
+    precision = ledger.get((*TRAINER, "precision"))
+    if precision is not None:
+        known = _PRECISIONS.get(str(precision))
+        if known is None:
+            ledger.lost(
+                (*TRAINER, "precision"), f"trainer.precision has {', '.join(sorted(set(_PRECISIONS.values())))}"
+            )
+        else:
+            to.carry((*TRAINER, "precision"), "trainer.precision", known)
+    for key in ("max_epochs", "check_val_every_n_epoch", "accumulate_grad_batches", "gradient_clip_val"):
+        value = ledger.get((*TRAINER, key))
+        if value == -1:
+            ledger.lost((*TRAINER, key), "a run here has a last epoch")
+        elif key == "gradient_clip_val" and value == 0:
+            ledger.carried((*TRAINER, key), f"trainer.{key}=null")  # Lightning's 0 is none
+        elif value is not None:
+            to.carry((*TRAINER, key), f"trainer.{key}", value)
+    deterministic = ledger.get((*TRAINER, "deterministic"))
+    if deterministic is not None and "deterministic" in keys:
+        to.carry((*TRAINER, "deterministic"), "trainer.deterministic", deterministic)
+    if ledger.get((*TRAINER, "gradient_clip_algorithm"), "norm") == "norm":
+        ledger.needless((*TRAINER, "gradient_clip_algorithm"), "always the norm")
+    for index, callback in enumerate(ledger.get((*TRAINER, "callbacks"), []) or []):
+        _callback(to, (*TRAINER, "callbacks", str(index)), callback)
+    if not ledger.get((*TRAINER, "callbacks")):
+        ledger.needless((*TRAINER, "callbacks"), "none")
+    for key, why in _TRAINER_NOT_NEEDED.items():
+        ledger.needless((*TRAINER, key), why)
+
+
+def _callback(to: Translation, place: Place, callback: Any) -> None:
+    name = class_name(callback) or "?"
+    if name == "EarlyStopping":
+        inner = (*place, "init_args")
+        patience = to.ledger.get((*inner, "patience"), 3)
+        if not isinstance(patience, int):
+            raise UserError(f"EarlyStopping in trainer.callbacks has patience={patience!r}; it is a whole number.")
+        to.carry((*inner, "patience"), "trainer.early_stopping_patience", patience)
+        to.ledger.carried((*place, "class_path"), "trainer.early_stopping_patience")
+        for key in ("monitor", "mode"):
+            to.ledger.needless((*inner, key), "runs stop by the selection metric (val/mIoU, val/F1_macro, val/RMSE)")
+        to.ledger.lost(inner, "early stopping here has patience alone")
+    elif name in _CALLBACKS_NOT_NEEDED:
+        to.ledger.needless(place, _CALLBACKS_NOT_NEEDED[name])
+    else:
+        to.ledger.lost(place, f"the trainer takes no callback {name}")
