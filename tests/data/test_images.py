@@ -245,7 +245,7 @@ def test_images_of_one_class_alone_are_refused_with_the_class(tmp_path):
         UserError, match=r"All 5 images under .* are of one class, 'forest'.*data\.images.*correct the folders"
     ):
         classified(folders(tmp_path, classes=("forest",)))
-    with pytest.raises(UserError, match=r"All 2 images .*mend the table"):
+    with pytest.raises(UserError, match=r"All 2 images .*correct the table"):
         from_table(table(flat(tmp_path), ("file", "label"), ("chip_0", "a"), ("chip_1", "a")))
 
 
