@@ -109,9 +109,11 @@ def train(config: dict[str, Any], steps: int = STEPS) -> dict[str, Any]:
 def estimate(config: dict[str, Any]) -> Any:
     """Return the doctor's memory estimate, part by part."""
     from geocompose.cost.examination import examine
-    from geocompose.data.preflight import preflight
+    from geocompose.data.preflight import data_source, preflight
 
-    return examine(config, preflight(config["data"], list)).memory
+    source = data_source(config["data"])
+    assert source is not None, config["data"]
+    return examine(config, preflight(source, list)).memory
 
 
 def cell(arguments: argparse.Namespace) -> None:

@@ -125,7 +125,7 @@ WRONG = {
         r"The backbone is a finished module, so nothing takes backbone_depth"),
     "backbone without widths": ({"backbone": nn.Identity(), "backbone_kwargs": None}, r"has no out_channels"),
     "widths of a decoder": ({"decoder": "UNetDecoder", "decoder_kwargs": {"channels": [8]}, "necks": "auto"},
-        r"decoder.channels has one width a feature: 4 here, got \[8\]"),
+        r"decoder.channels has one width per feature: 4 here, got \[8\]"),
 }  # fmt: skip
 
 

@@ -161,7 +161,7 @@ def test_a_module_that_is_no_backbone_is_refused_with_what_it_lacks(backbone, me
         (
             {"backbone": "timm_test_resnet", "backbone_kwargs": None, "decoder": "UNetDecoder",
                 "decoder_kwargs": {"channels": [8, 4]}},
-            "one width a feature: 5 here",
+            "one width per feature: 5 here",
         ),
     ],
 )  # fmt: skip

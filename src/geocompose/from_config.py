@@ -16,6 +16,7 @@ from geocompose.configuration.instantiation import instantiate
 from geocompose.configuration.signatures import arguments as arguments_of
 from geocompose.configuration.signatures import class_constant
 from geocompose.contracts.backbone import BackboneContract, contract_of
+from geocompose.data.declaration import DataSource
 from geocompose.errors import UserError, building, quiet
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.imagery.agreement import consents, with_consent
@@ -28,6 +29,7 @@ from geocompose.wiring import Plan
 
 if TYPE_CHECKING:
     from geocompose.data.module import SceneData
+    from geocompose.data.statistics import Statistics
 
 log = logging.getLogger("geocompose")
 
@@ -38,9 +40,19 @@ def build_data(config: Mapping[str, Any]) -> "SceneData":
     Raises:
         UserError: `data.bands` and `backbone.bands` differ, or the data lacks a band.
     """
-    data: SceneData = instantiate(config["data"])
-    data.use_bands(chosen_bands(config, data.band_names))
-    return data
+    declared = instantiate(config["data"])
+    if not isinstance(declared, DataSource):  # a data module of your own
+        own: SceneData = declared
+        own.use_bands(chosen_bands(config, own.band_names))
+        return own
+    return opened_data(declared, chosen_bands(config, declared.collection.band_names))
+
+
+def opened_data(source: DataSource, bands: Sequence[str], scanned: "Statistics | None" = None) -> "SceneData":
+    """Return the data module of a declared data set; scanned: see `SceneData`."""
+    from geocompose.data.module import SceneData  # loads Lightning, which no model needs
+
+    return SceneData(source, bands, scanned)
 
 
 def seed_weights(seed: int) -> None:

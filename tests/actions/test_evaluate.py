@@ -196,7 +196,7 @@ def test_an_imported_run_without_data_takes_other_data_only(folders):
 
 
 def test_data_that_is_not_there_any_more_is_told_with_the_key_to_change(folders):
-    data = {"_target_": "geocompose.data.geotiff_classification.GeoTiffClassificationData", "images": "*/*.tif"}
+    data = {"_target_": "geocompose.data.sources.GeoTiffClassification", "images": "*/*.tif"}
     folder = make_run(
         Path("outputs/imported/run"), CLASSES, data={**data, "root": "/nowhere", "table": None}, tile_px=16
     )
@@ -206,7 +206,7 @@ def test_data_that_is_not_there_any_more_is_told_with_the_key_to_change(folders)
 
 def test_the_run_s_classes_are_taken_where_the_data_names_none(folders):
     """Three folders of which the run knows two in this order: not whatever classes lie there, in their own order."""
-    data = {"_target_": "geocompose.data.geotiff_classification.GeoTiffClassificationData", "class_names": None}
+    data = {"_target_": "geocompose.data.sources.GeoTiffClassification", "class_names": None}
     target = Target("classification", ("wet", "dry"))
     folder = make_run(Path("outputs/imported/run"), target, data=data, tile_px=16)
     found = evaluate(folder, *FOLDERS)
@@ -217,7 +217,7 @@ def test_the_run_s_classes_are_taken_where_the_data_names_none(folders):
 
 
 def test_larger_images_come_to_their_size_as_in_training(folders):
-    data = {"_target_": "geocompose.data.geotiff_classification.GeoTiffClassificationData", "fit": "resize"}
+    data = {"_target_": "geocompose.data.sources.GeoTiffClassification", "fit": "resize"}
     folder = make_run(Path("outputs/imported/run"), CLASSES, data=data, tile_px=8)
     assert evaluate(folder, *FOLDERS)["data"]["fit"] == "resize"
     assert evaluate(folder, *FOLDERS, "data.fit=crop")["data"]["fit"] == "crop"

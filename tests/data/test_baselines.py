@@ -4,10 +4,10 @@ import yaml
 
 from geocompose.data.baselines.rules import check, run_baselines
 from geocompose.data.baselines.water import best_threshold
-from geocompose.data.geotiff import GeoTiffData
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
 from geocompose.scores import confusion_matrix, from_confusion
+from tests.kit.data_modules import geotiff
 from tests.kit.data_rasters import BANDS, arguments, image, label, pair, write
 from tests.kit.places import CONF
 from tests.kit.shared import CHIP, needs_chip
@@ -19,7 +19,7 @@ def chip(bands):
     path = CONF / "data/sen1floods11.yaml"
     config = yaml.safe_load(path.read_text()) | {"root": str(CHIP), "split": [0.625, 0.125, 0.25], "bands": bands}
     del config["_target_"]
-    data = GeoTiffData(**config)
+    data = geotiff(**config)
     data.setup()
     return data
 
@@ -62,7 +62,7 @@ def test_the_threshold_is_the_best_of_all():
 
 
 def test_pixels_are_subsampled_without_changing_the_test_pixels(tmp_path):
-    data = GeoTiffData(**arguments(pair(tmp_path)))
+    data = geotiff(**arguments(pair(tmp_path)))
     data.setup()
     (result,) = run_baselines(data, ["logistic"], max_pixels=200)
     assert "200 training pixels" in result["detail"]
@@ -74,7 +74,7 @@ def test_an_index_where_its_band_has_no_data_is_zero(tmp_path):
     pixels = image()
     pixels[4, :5] = np.nan
     write(pair(tmp_path) / "a_img.tif", pixels, BANDS)
-    data = GeoTiffData(**arguments(tmp_path, bands=["RED"], class_names=["water", "land"]))
+    data = geotiff(**arguments(tmp_path, bands=["RED"], class_names=["water", "land"]))
     data.setup()
     (result,) = run_baselines(data, ["mndwi"])
     assert 0 < result["metrics"]["mIoU"] < 1
@@ -84,7 +84,7 @@ def test_training_pixels_of_one_class_are_refused(tmp_path):
     classes = label()
     classes[:, :40] = 1
     write(pair(tmp_path) / "a_lab.tif", classes)
-    data = GeoTiffData(**arguments(tmp_path))
+    data = geotiff(**arguments(tmp_path))
     data.setup()
     with pytest.raises(UserError, match="All labelled training pixels are 'water'"):
         run_baselines(data, ["logistic"])

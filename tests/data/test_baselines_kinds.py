@@ -7,12 +7,16 @@ import pytest
 
 from geocompose import scores
 from geocompose.data.baselines.rules import BASELINES, run_baselines
-from geocompose.data.geotiff import GeoTiffData
-from geocompose.data.geotiff_classification import GeoTiffClassificationData
-from geocompose.data.geotiff_multilabel import GeoTiffMultilabelData
-from geocompose.data.geotiff_regression import GeoTiffRegressionData
-from geocompose.data.geotiff_scalar_regression import GeoTiffScalarRegressionData
+from tests.kit.data_modules import (
+    geotiff,
+    geotiff_classification,
+    geotiff_multilabel,
+    geotiff_regression,
+    geotiff_scalar_regression,
+)
 from tests.kit.data_rasters import BANDS, arguments, image, label, pair, write
+
+NUMBERS = {"images": "*_img.tif", "labels": "*_lab.tif", "tile_px": 16}
 
 
 def found(data, *names):
@@ -24,7 +28,7 @@ def test_the_constant_of_segmentation_is_the_most_frequent_training_class(tmp_pa
     classes = label()
     classes[:, :30] = 1
     write(pair(tmp_path) / "a_lab.tif", classes)
-    metrics = found(GeoTiffData(**arguments(tmp_path)), "constant")["constant"]["metrics"]
+    metrics = found(geotiff(**arguments(tmp_path)), "constant")["constant"]["metrics"]
     share = (classes[:, 48:] == 1).mean()
     assert metrics["accuracy_micro"] == pytest.approx(share)
     assert metrics["IoU_land"] == 0
@@ -36,7 +40,7 @@ def test_regression_baselines_are_the_mean_and_a_line(tmp_path):
     truth = 3 * pixels[0] - 0.5 * pixels[3] + 7 + np.random.default_rng(0).normal(0, 50, (40, 60))
     write(tmp_path / "a_img.tif", image(), BANDS)
     write(tmp_path / "a_lab.tif", truth.astype("float32"))
-    data = GeoTiffRegressionData(str(tmp_path), "*_img.tif", "*_lab.tif", ["v"], tile_px=16)
+    data = geotiff_regression(**NUMBERS, root=str(tmp_path), variables=["v"])
     results = found(data, "constant", "linear")
     test, training = truth[:, 48:], truth[:, :36]
     assert results["constant"]["metrics"]["RMSE"] == pytest.approx(
@@ -56,7 +60,7 @@ def test_variables_are_fitted_by_themselves_where_they_have_labels(tmp_path):
     numbers[0, :, :20] = np.nan
     write(tmp_path / "a_img.tif", pixels, BANDS)
     write(tmp_path / "a_lab.tif", numbers)
-    data = GeoTiffRegressionData(str(tmp_path), "*_img.tif", "*_lab.tif", ["a", "b"], tile_px=16)
+    data = geotiff_regression(**NUMBERS, root=str(tmp_path), variables=["a", "b"])
     metrics = found(data, "linear")["linear"]["metrics"]
     assert metrics["R2_a"] == pytest.approx(1, abs=1e-4)
     assert metrics["R2_b"] == pytest.approx(1, abs=1e-4)
@@ -76,7 +80,7 @@ def images(root, *rows):
 def test_a_class_is_told_by_band_means_and_the_constant_is_the_most_frequent(tmp_path):
     rows = [(1000 * (i % 3 == 0), "train", "xy"[i % 3 == 0]) for i in range(12)]
     rows += [(0, "val", "x"), (1000, "test", "y"), (0, "test", "x"), (1000, "test", "y")]
-    data = GeoTiffClassificationData(**images(tmp_path, *rows), label_column="a")
+    data = geotiff_classification(**images(tmp_path, *rows), label_column="a")
     results = found(data, *BASELINES["classification"])
     assert results["logistic"]["metrics"]["accuracy_micro"] == 1
     assert results["constant"]["metrics"]["accuracy_micro"] == pytest.approx(1 / 3)
@@ -86,7 +90,7 @@ def test_a_class_is_told_by_band_means_and_the_constant_is_the_most_frequent(tmp
 
 def test_training_images_of_one_class_leave_the_logistic_constant(tmp_path):
     rows = [(i, "train", "x") for i in range(4)] + [(0, "val", "x"), (0, "test", "y"), (0, "test", "x")]
-    data = GeoTiffClassificationData(**images(tmp_path, *rows), label_column="a")
+    data = geotiff_classification(**images(tmp_path, *rows), label_column="a")
     results = found(data, "constant", "logistic")
     assert results["constant"]["metrics"] == results["logistic"]["metrics"]
 
@@ -94,7 +98,7 @@ def test_training_images_of_one_class_leave_the_logistic_constant(tmp_path):
 def test_several_classes_are_decided_one_by_one_and_unknown_ones_count_nowhere(tmp_path):
     rows = [(1000 * (i % 2), "train", i % 2, 1) for i in range(10)]
     rows += [(0, "val", 0, 1), (1000, "test", 1, 0), (0, "test", 0, 1), (1000, "test", "", 1)]
-    data = GeoTiffMultilabelData(**images(tmp_path, *rows))
+    data = geotiff_multilabel(**images(tmp_path, *rows))
     results = found(data, *BASELINES["multilabel"])
     assert results["logistic"]["metrics"]["F1_a"] == 1
     assert results["logistic"]["metrics"]["accuracy_micro"] == pytest.approx(4 / 5)
@@ -108,14 +112,14 @@ def test_several_classes_are_decided_one_by_one_and_unknown_ones_count_nowhere(t
 
 def test_a_class_that_no_training_image_tells_of_is_never_predicted(tmp_path):
     rows = [(1000 * (i % 2), "train", i % 2, "") for i in range(6)] + [(0, "val", 0, 1), (0, "test", 0, 1)]
-    results = found(GeoTiffMultilabelData(**images(tmp_path, *rows)), "constant", "logistic")
+    results = found(geotiff_multilabel(**images(tmp_path, *rows)), "constant", "logistic")
     assert results["logistic"]["metrics"]["F1_b"] == results["constant"]["metrics"]["F1_b"] == 0
 
 
 def test_numbers_of_images_are_told_by_their_brightness(tmp_path):
     rows = [(100 * i, "train", i, "" if i else 5) for i in range(20)]
     rows += [(500, "val", 5, 5), (700, "test", 7, 5), (900, "test", 9, 6)]
-    data = GeoTiffScalarRegressionData(**images(tmp_path, *rows), variables=["a"])
+    data = geotiff_scalar_regression(**images(tmp_path, *rows), variables=["a"])
     results = found(data, *BASELINES["scalar_regression"])
     assert results["constant"]["metrics"]["RMSE"] == pytest.approx(np.sqrt(((7 - 9.5) ** 2 + (9 - 9.5) ** 2) / 2))
     assert results["linear"]["metrics"]["RMSE"] < 1

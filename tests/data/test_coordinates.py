@@ -18,10 +18,8 @@ from geocompose.configuration.diagnosis import groups
 from geocompose.data.coordinates.coordinates import CoordinateRules
 from geocompose.data.coordinates.dates import date_in_name, date_in_tags, parse_date, year_and_day
 from geocompose.data.coordinates.positions import Georeference, georeferenced
-from geocompose.data.files.pairs import input_files
-from geocompose.data.geotiff import GeoTiffData
-from geocompose.data.geotiff_classification import GeoTiffClassificationData
-from geocompose.data.preflight import open_data
+from geocompose.data.preflight import data_source
+from geocompose.data.sources import GeoTiffSegmentation
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
@@ -29,6 +27,7 @@ from geocompose.from_config import build_model
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.training.precision import HalfPrecisionModel
 from tests.kit.command import only_run, record_of, run
+from tests.kit.data_modules import geotiff, geotiff_classification
 from tests.kit.data_rasters import BANDS, GEOREFERENCE, arguments, image, label, write
 from tests.kit.made_runs import trained
 from tests.kit.places import CONF
@@ -52,7 +51,7 @@ def table(path, *rows):
 
 
 def coordinates(root, **changes):
-    data = GeoTiffData(**arguments(root, **changes))
+    data = geotiff(**arguments(root, **changes))
     return {scene.name: data._collection.coordinates.of(i, Window(0, 0, 40, 60)) for i, scene in enumerate(data.scenes)}
 
 
@@ -258,8 +257,14 @@ def test_images_with_one_label_name_their_column_of_files(tmp_path):
         write(tmp_path / f"i{index}.tif", image(index), BANDS)
         rows.append(f"i{index},{'ab'[index % 2]},2022-01-0{index + 1}")
     table(tmp_path / "t.csv", *rows)
-    data = GeoTiffClassificationData(
-        str(tmp_path), "*.tif", table="t.csv", file_column="name", tile_px=60, dates="t.csv", positions="georeference"
+    data = geotiff_classification(
+        root=str(tmp_path),
+        images="*.tif",
+        table="t.csv",
+        file_column="name",
+        tile_px=60,
+        dates="t.csv",
+        positions="georeference",
     )
     assert data.inputs.coordinates == ("time", "location")
     data.setup()
@@ -319,8 +324,8 @@ def test_a_grid_that_lies_nowhere_is_refused():
 
 @needs_chip
 def test_the_real_chip_lies_in_spain():
-    data = GeoTiffData(
-        str(CHIP), "*_S2Hand.tif", "*_LabelHand.tif", ["land", "water"], positions="georeference", tile_px=64,
+    data = geotiff(
+        root=str(CHIP), images="*_S2Hand.tif", labels="*_LabelHand.tif", class_names=["land", "water"], positions="georeference", tile_px=64,
         band_names=[f"b{i}" for i in range(13)], nodata=0.0, baselines=[],
     )  # fmt: skip
     data.setup()
@@ -336,7 +341,7 @@ def test_the_real_chip_lies_in_spain():
 
 def test_batches_carry_coordinates_in_named_fields_and_workers_get_them_too(tmp_path):
     root = scenes(tmp_path, "a_20220115", "b_20201231", "c_20220301")
-    data = GeoTiffData(**arguments(root, dates="file_name", positions="georeference", random_crop=True))
+    data = geotiff(**arguments(root, dates="file_name", positions="georeference", random_crop=True))
     assert data.inputs == Inputs(tuple(BANDS), 16, 1, ("time", "location"))
     data.setup()
     batch = next(iter(data.train_dataloader()))
@@ -350,7 +355,7 @@ def test_batches_carry_coordinates_in_named_fields_and_workers_get_them_too(tmp_
 
 
 def test_nothing_travels_where_nothing_was_asked_for(tmp_path):
-    data = GeoTiffData(**arguments(scenes(tmp_path, "a_20220115", "b", "c")))
+    data = geotiff(**arguments(scenes(tmp_path, "a_20220115", "b", "c")))
     data.setup()
     assert set(next(iter(data.train_dataloader()))) == {"image", "mask", "tile"}
     assert data.inputs.coordinates == ()
@@ -358,10 +363,10 @@ def test_nothing_travels_where_nothing_was_asked_for(tmp_path):
 
 def test_tables_count_for_what_the_data_is(tmp_path):
     root = scenes(tmp_path, "a", "b", "c")
-    config = {**arguments(root), "dates": "t.csv", "positions": "georeference", "split_files": None}
+    given = arguments(root, positions="georeference")
     path = table(root / "t.csv", "file,date", "a_img.tif,2022-01-15", "b_img.tif,", "c_img.tif,")
-    assert path in input_files(config)
-    assert path not in input_files({**config, "dates": "file_name"})
+    assert path in GeoTiffSegmentation(**given, dates="t.csv").input_files
+    assert path not in GeoTiffSegmentation(**given, dates="file_name").input_files
 
 
 def test_an_unknown_coordinate_adds_nothing_and_leaves_gradients_finite():
@@ -598,5 +603,6 @@ def test_the_options_open_with_dates_and_positions(tmp_path):
         "data=geotiff", f"data.root={root}", "data.images=*_img.tif", "data.labels=*_lab.tif", "data.class_names=[a,b]",
         "data.dates=file_name", "data.date_pattern='*_%Y%m%d_img.tif'", "data.positions=georeference",
     )  # fmt: skip
-    assert open_data(config["data"]).inputs(BANDS).coordinates == ("time", "location")
-    assert math.isclose(open_data(config["data"]).coordinates.of(0, Window(0, 0, 1, 1))["temporal_coords"][0, 1], 14)
+    source = data_source(config["data"])
+    assert source.collection.inputs(BANDS).coordinates == ("time", "location")
+    assert math.isclose(source.collection.coordinates.of(0, Window(0, 0, 1, 1))["temporal_coords"][0, 1], 14)

@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from geocompose.data.files.pairs import input_files, list_files, match_pairs, read_split
+from geocompose.data.files.pairs import list_files, match_pairs, read_split
+from geocompose.data.sources import GeoTiffSegmentation
+from geocompose.data.synthetic.sources import SyntheticSegmentation
 from geocompose.errors import UserError
 
 
@@ -159,7 +161,7 @@ def test_a_missing_or_misspelt_split_is_refused(tmp_path):
 def test_input_files_are_images_labels_and_split_files(tmp_path):
     chips(tmp_path, "A", "B", "C")
     data = {"root": str(tmp_path), **SEN1, "split_files": splits(tmp_path, train="A", val="B", test="C")}
-    names = [path.name for path in input_files(data)]
+    names = [path.name for path in GeoTiffSegmentation(**data, class_names=["land", "water"]).input_files]
     assert len(names) == 9
     assert {"A_S2Hand.tif", "C_LabelHand.tif", "val.csv"} <= set(names)
-    assert input_files({"num_scenes": 8}) == []
+    assert SyntheticSegmentation(num_scenes=8).input_files == []

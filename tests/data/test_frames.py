@@ -7,13 +7,12 @@ import torch
 
 from geocompose.data.baselines.raw_values import image_features
 from geocompose.data.baselines.rules import run_baselines
-from geocompose.data.files.pairs import input_files
-from geocompose.data.geotiff import GeoTiffData
-from geocompose.data.geotiff_classification import GeoTiffClassificationData
+from geocompose.data.sources import GeoTiffSegmentation
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Inputs
 from tests.kit.command import only_run, record_of, run
+from tests.kit.data_modules import geotiff, geotiff_classification
 from tests.kit.data_rasters import arguments, image, label, write
 from tests.kit.made_runs import trained
 
@@ -34,7 +33,7 @@ def series(root, *names, nodata=None, height=HEIGHT, width=WIDTH):
 
 
 def opened(root, **changes):
-    return GeoTiffData(**arguments(root, **{"band_names": BANDS, "num_frames": FRAMES, "baselines": [], **changes}))
+    return geotiff(**arguments(root, **{"band_names": BANDS, "num_frames": FRAMES, "baselines": [], **changes}))
 
 
 def loaded(root, **changes):
@@ -175,7 +174,7 @@ def test_a_pixels_baseline_reads_the_bands_of_all_frames(tmp_path):
 def test_images_with_one_label_have_features_of_all_frames_and_shrink_with_them(tmp_path):
     for index in range(8):
         write(tmp_path / "ab"[index % 2] / f"{index}.tif", image(index, 24, 24, bands=4), ["RED", "BLUE"] * 2)
-    data = GeoTiffClassificationData(str(tmp_path), num_frames=2, tile_px=16, fit="resize")
+    data = geotiff_classification(root=str(tmp_path), num_frames=2, tile_px=16, fit="resize")
     data.setup()
     assert data.in_order("train").dataset[0]["image"].shape == (2, 2, 16, 16)
     assert image_features(data, "train")[0].shape[1] == 2 * 2 * 2
@@ -184,8 +183,7 @@ def test_images_with_one_label_have_features_of_all_frames_and_shrink_with_them(
 
 def test_files_count_the_same(tmp_path):
     series(tmp_path, "a", "b", "c")
-    config = {**arguments(tmp_path), "num_frames": 2}
-    assert len(input_files(config)) == 6
+    assert len(GeoTiffSegmentation(**arguments(tmp_path), num_frames=2).input_files) == 6
 
 
 SMALL = (

@@ -7,17 +7,18 @@ import pytest
 import torch
 from rasterio.transform import from_origin
 
-from geocompose.data.geotiff import GeoTiffData
 from geocompose.data.preflight import preflight
+from geocompose.data.sources import GeoTiffSegmentation
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.imagery.band_choice import chosen_bands
 from geocompose.imagery.samples import Target
+from tests.kit.data_modules import geotiff
 from tests.kit.data_rasters import BANDS, arguments, image, label, pair, write
 
 
 def loaded(root, **changes):
-    data = GeoTiffData(**arguments(root, **changes))
+    data = geotiff(**arguments(root, **changes))
     data.setup()
     return data
 
@@ -28,7 +29,7 @@ def test_construction_reads_headers_alone(tmp_path):
     # The header, at both ends of the file, stays; compressed pixels are spoilt.
     content[4000:12000] = bytes(8000)
     path.write_bytes(content)
-    data = GeoTiffData(**arguments(tmp_path))
+    data = geotiff(**arguments(tmp_path))
     assert data.band_names == data.bands == BANDS
     assert (data.num_classes, data.ignore_index, data.tile_px, data.name) == (2, -1, 16, "geotiff")
     with pytest.raises(UserError, match=r"a_img\.tif can't be read as a raster"):
@@ -80,7 +81,7 @@ def test_bands_are_chosen_and_ordered_by_name_or_alias(tmp_path):
 
 
 def test_use_bands_changes_the_selection_before_setup(tmp_path):
-    data = GeoTiffData(**arguments(pair(tmp_path)))
+    data = geotiff(**arguments(pair(tmp_path)))
     data.use_bands(["RED"])
     data.setup()
     assert data.bands == ["RED"]
@@ -91,26 +92,26 @@ def test_use_bands_changes_the_selection_before_setup(tmp_path):
 
 def test_a_band_that_is_not_there_is_named_with_the_nearest(tmp_path):
     with pytest.raises(UserError, match=r"a_img\.tif has no band 'GREN'. Did you mean 'GREEN'"):
-        GeoTiffData(**arguments(pair(tmp_path), bands=["RED", "GREN"]))
+        geotiff(**arguments(pair(tmp_path), bands=["RED", "GREN"]))
     with pytest.raises(UserError, match="asked for twice"):
-        GeoTiffData(**arguments(tmp_path, bands=["RED", "B4"]))
+        geotiff(**arguments(tmp_path, bands=["RED", "B4"]))
     with pytest.raises(UserError, match=r"data\.bands=\[\] reads nothing"):
-        GeoTiffData(**arguments(tmp_path, bands=[]))
+        geotiff(**arguments(tmp_path, bands=[]))
 
 
 def test_band_names_of_the_config_replace_those_of_the_file(tmp_path):
     pair(tmp_path)
-    assert GeoTiffData(**arguments(tmp_path, band_names=list("VWXYZ"))).band_names == list("VWXYZ")
+    assert geotiff(**arguments(tmp_path, band_names=list("VWXYZ"))).band_names == list("VWXYZ")
     with pytest.raises(UserError, match=r"has 5 bands, but data\.band_names has 2 names"):
-        GeoTiffData(**arguments(tmp_path, band_names=["V", "W"]))
+        geotiff(**arguments(tmp_path, band_names=["V", "W"]))
     with pytest.raises(UserError, match="two bands of one name: 'B4'"):
-        GeoTiffData(**arguments(tmp_path, band_names=["RED", "B4", "X", "Y", "Z"]))
+        geotiff(**arguments(tmp_path, band_names=["RED", "B4", "X", "Y", "Z"]))
 
 
 def test_a_raster_without_band_names_asks_for_them(tmp_path):
     write(pair(tmp_path) / "a_img.tif", image(), ["BLUE"])
     with pytest.raises(UserError, match=r"has 5 bands, and 4 of them have no name .*data\.band_names="):
-        GeoTiffData(**arguments(tmp_path))
+        geotiff(**arguments(tmp_path))
 
 
 @pytest.mark.parametrize(("declared", "given", "value"), [(0, None, 0), (None, 0.0, 0), (7, 0.0, 0)])
@@ -149,29 +150,29 @@ def test_undeclared_nan_stops_in_every_split_and_names_the_pixel(tmp_path, colum
     pixels = image()
     pixels[1, 7, column] = value
     write(tmp_path / "a_img.tif", pixels, BANDS)
-    data = GeoTiffData(**arguments(tmp_path))
+    data = geotiff(**arguments(tmp_path))
     with pytest.raises(
         UserError, match=rf"a_img\.tif has the value {value} at row 7, column {column}, band GREEN.*{advice}"
     ):
         data.setup()
-    other = GeoTiffData(**arguments(tmp_path, bands=["RED"]))
+    other = geotiff(**arguments(tmp_path, bands=["RED"]))
     other.setup()
 
 
 def test_a_label_of_another_size_is_refused_with_both_sizes(tmp_path):
     write(pair(tmp_path) / "a_lab.tif", label(height=38))
     with pytest.raises(UserError, match=r"a_lab\.tif has 38 x 60 pixels .*a_img\.tif 40 x 60"):
-        GeoTiffData(**arguments(tmp_path))
+        geotiff(**arguments(tmp_path))
 
 
 def test_a_label_beside_its_image_is_refused(tmp_path):
     write(pair(tmp_path) / "a_lab.tif", label(), transform=from_origin(500_060, 5_000_000, 30, 30))
     with pytest.raises(UserError, match="lies up to 2 pixels beside its image"):
-        GeoTiffData(**arguments(tmp_path))
+        geotiff(**arguments(tmp_path))
     write(tmp_path / "b" / "a_img.tif", image(), BANDS)
     write(tmp_path / "b" / "a_lab.tif", label(), crs="EPSG:32634")
     with pytest.raises(UserError, match=r"is in EPSG:32634, its image .* in EPSG:32633"):
-        GeoTiffData(**arguments(tmp_path / "b"))
+        geotiff(**arguments(tmp_path / "b"))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_a_label_a_hair_beside_or_without_georeference_is_accepted(tmp_path, geo
 def test_a_label_with_several_bands_is_refused(tmp_path):
     write(pair(tmp_path) / "a_lab.tif", np.stack([label(), label()]))
     with pytest.raises(UserError, match="has 2 bands; a label has one"):
-        GeoTiffData(**arguments(tmp_path))
+        geotiff(**arguments(tmp_path))
 
 
 @pytest.mark.parametrize("column", [3, 40, 59], ids=["train", "val", "test"])
@@ -194,7 +195,7 @@ def test_a_label_value_outside_the_classes_stops_in_every_split(tmp_path, value,
     classes = label()
     classes[6, column] = value
     write(pair(tmp_path) / "a_lab.tif", classes)
-    data = GeoTiffData(**arguments(tmp_path))
+    data = geotiff(**arguments(tmp_path))
     with pytest.raises(
         UserError, match=rf"a_img\.tif has the value {value} at row 6.* 0 \(land\), 1 \(water\), and -1"
     ):
@@ -214,7 +215,7 @@ def test_a_labels_nodata_and_the_ignore_index_are_unlabelled(tmp_path):
 def test_a_labels_nodata_that_is_a_class_must_be_explained(tmp_path):
     write(pair(tmp_path) / "a_lab.tif", label(), nodata=0)
     with pytest.raises(UserError, match=r"declares nodata 0, which is also the class 'land'.*label_nodata=-1"):
-        GeoTiffData(**arguments(tmp_path))
+        geotiff(**arguments(tmp_path))
     counts = loaded(tmp_path, label_nodata=-1).statistics.class_counts["train"]
     assert min(counts) > 0
     assert loaded(tmp_path, label_nodata=0).statistics.class_counts["train"] == [0, counts[1]]
@@ -252,7 +253,7 @@ def test_a_constant_band_is_refused_where_its_deviation_is_needed(tmp_path):
 def test_a_file_that_is_no_raster_is_named(tmp_path):
     (pair(tmp_path) / "a_img.tif").write_text("not a raster")
     with pytest.raises(UserError, match=r"a_img\.tif can't be read as a raster"):
-        GeoTiffData(**arguments(tmp_path))
+        geotiff(**arguments(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -275,7 +276,7 @@ def test_a_file_that_is_no_raster_is_named(tmp_path):
 )
 def test_wrong_arguments_are_refused(tmp_path, change, message):
     with pytest.raises(UserError, match=message):
-        GeoTiffData(**(arguments(pair(tmp_path)) | change))
+        geotiff(**(arguments(pair(tmp_path)) | change))
 
 
 def test_a_file_that_was_replaced_since_is_read_anew(tmp_path):
@@ -301,7 +302,7 @@ def test_split_files_choose_scenes(tmp_path):
 
 def test_normalisation_can_be_given_and_is_none_on_request(tmp_path):
     pair(tmp_path)
-    data = GeoTiffData(**arguments(tmp_path, bands=["RED"], normalize="pretraining"))
+    data = geotiff(**arguments(tmp_path, bands=["RED"], normalize="pretraining"))
     with pytest.raises(AssertionError, match="set_normalization"):
         _ = data.mean
     data.set_normalization([100.0], [50.0])
@@ -401,7 +402,7 @@ def preflight_config(root, **changes):
     """What conf/data/geotiff.yaml gives, for a folder made by `pair`."""
     null = dict.fromkeys(("band_names", "bands", "nodata", "label_nodata", "split", "split_files", "split_rename"))
     plain = {"ignore_index": -1, "split_buffer_px": 0, "num_workers": 0, "normalize": "dataset", "rotation_deg": 0.0}
-    plain |= {"_target_": "geocompose.data.geotiff.GeoTiffData", "random_crop": False, "num_frames": 1}
+    plain |= {"random_crop": False, "num_frames": 1}
     null |= dict.fromkeys(("dates", "date_pattern", "positions", "more_images"))
     return null | plain | {"seed": 0, "baselines": []} | arguments(root) | changes
 
@@ -413,7 +414,7 @@ def chosen(config, trained_on=(), of_backbone=None):
 
 
 def checked(config, trained_on=()):
-    return preflight(config, chosen(config, trained_on))
+    return preflight(GeoTiffSegmentation(**config), chosen(config, trained_on))
 
 
 def test_preflight_raises_what_setup_would(tmp_path):

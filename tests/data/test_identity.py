@@ -46,7 +46,7 @@ def test_a_table_counts_by_its_contents_and_not_by_its_folder():
 
 @pytest.mark.parametrize("task", ["segmentation", "regression", "classification", "multilabel", "scalar_regression"])
 def test_the_default_data_follows_the_task(task):
-    assert configured(f"task={task}")["data"]["_target_"].startswith("geocompose.data.synthetic_")
+    assert configured(f"task={task}")["data"]["_target_"].startswith("geocompose.data.synthetic.sources.")
 
 
 def test_a_statement_of_what_changes_nothing_keeps_the_run_id():

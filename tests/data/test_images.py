@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from geocompose.data.files.pairs import input_files
-from geocompose.data.geotiff_classification import GeoTiffClassificationData
-from geocompose.data.geotiff_multilabel import GeoTiffMultilabelData
-from geocompose.data.geotiff_scalar_regression import GeoTiffScalarRegressionData
 from geocompose.data.preflight import preflight
+from geocompose.data.sources import GeoTiffClassification, GeoTiffScalarRegression
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
+from tests.kit.data_modules import geotiff_classification, geotiff_multilabel, geotiff_scalar_regression
 from tests.kit.data_rasters import BANDS, image, write
 
 LOADING = {"tile_px": 16, "batch_size": 4, "dihedral": False}
@@ -42,7 +40,7 @@ def flat(root, count=6, height=16, width=16):
 
 
 def classified(root, **changes):
-    return GeoTiffClassificationData(**({"root": str(root)} | LOADING | changes))
+    return geotiff_classification(**({"root": str(root)} | LOADING | changes))
 
 
 def from_table(root, **changes):
@@ -50,12 +48,12 @@ def from_table(root, **changes):
 
 
 def multilabel(root, **changes):
-    return GeoTiffMultilabelData(**({"root": str(root), "table": "labels.csv"} | LOADING | changes))
+    return geotiff_multilabel(**({"root": str(root), "table": "labels.csv"} | LOADING | changes))
 
 
 def measured(root, **changes):
     given = {"root": str(root), "table": "labels.csv", "variables": ["share"]}
-    return GeoTiffScalarRegressionData(**(given | LOADING | changes))
+    return geotiff_scalar_regression(**(given | LOADING | changes))
 
 
 def ready(data):
@@ -244,7 +242,7 @@ def test_a_table_that_is_no_text_is_refused_by_its_name(tmp_path, content, messa
 
 def test_images_of_one_class_alone_are_refused_with_the_class(tmp_path):
     with pytest.raises(
-        UserError, match=r"All 5 images under .* are of one class, 'forest'.*data\.images.*mend the folders"
+        UserError, match=r"All 5 images under .* are of one class, 'forest'.*data\.images.*correct the folders"
     ):
         classified(folders(tmp_path, classes=("forest",)))
     with pytest.raises(UserError, match=r"All 2 images .*mend the table"):
@@ -373,9 +371,8 @@ def test_training_images_are_flipped_and_turned_with_the_epoch(tmp_path):
 
 def test_inputs_of_a_run_are_images_table_and_split_files(tmp_path):
     split_table(tmp_path)
-    config = {"root": str(tmp_path), "images": "*.tif", "table": "labels.csv", "file_column": "file"}
-    config |= {"split": None, "split_files": None, "split_rename": None}
-    assert sorted(path.name for path in input_files(config)) == [*(f"chip_{i}.tif" for i in range(6)), "labels.csv"]
+    source = GeoTiffClassification(root=str(tmp_path), images="*.tif", table="labels.csv")
+    assert sorted(path.name for path in source.input_files) == [*(f"chip_{i}.tif" for i in range(6)), "labels.csv"]
 
 
 def test_preflight_raises_what_setup_would(tmp_path):
@@ -392,17 +389,16 @@ def test_preflight_raises_what_setup_would(tmp_path):
     )
     null = dict.fromkeys(names)
     config = null | {
-        "_target_": "geocompose.data.geotiff_scalar_regression.GeoTiffScalarRegressionData",
         "root": str(tmp_path), "images": "*.tif", "table": "labels.csv", "file_column": "file", "variables": ["share"],
         "normalize_target": "dataset", "fit": "refuse", "tile_px": 16, "batch_size": 4, "num_workers": 0,
         "normalize": "dataset", "random_crop": False, "dihedral": True, "rotation_deg": 0.0, "seed": 0, "baselines": ["linear"], "num_frames": 1,
     }  # fmt: skip
     table(flat(tmp_path), ("file", "share"), *[(f"chip_{i}", i) for i in range(6)])
-    preview = preflight(config, list)
+    preview = preflight(GeoTiffScalarRegression(**config), list)
     assert preview.target == Target("scalar_regression", ("share",))
     assert preview.inputs.bands == tuple(BANDS)
     table(tmp_path, ("file", "share"), *[(f"chip_{i}", 1) for i in range(6)])
     with pytest.raises(UserError, match="The variable share is 1 in all training labels"):
-        preflight(config, list)
+        preflight(GeoTiffScalarRegression(**config), list)
     with pytest.raises(UserError, match=r"data\.batch_size=0"):
-        preflight(config | {"batch_size": 0}, list)
+        GeoTiffScalarRegression(**config | {"batch_size": 0})

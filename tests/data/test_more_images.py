@@ -6,13 +6,12 @@ import rasterio
 import torch
 from rasterio.transform import from_origin
 
-from geocompose.data.files.pairs import input_files
-from geocompose.data.geotiff import GeoTiffData
-from geocompose.data.geotiff_classification import GeoTiffClassificationData
 from geocompose.data.rasters.stacked import StackedScene
+from geocompose.data.sources import GeoTiffSegmentation
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 from tests.kit.command import only_run, record_of, run
+from tests.kit.data_modules import geotiff, geotiff_classification
 from tests.kit.data_rasters import BANDS, arguments, image, label, write
 from tests.kit.made_runs import TARGETS, make_run, trained
 from tests.kit.shared import CHIP, needs_chip
@@ -35,7 +34,7 @@ def stack(root, *names, **profile):
 
 def opened(root, **changes):
     given = {"images": "*.tif", "more_images": [RADAR], "baselines": []}
-    return GeoTiffData(**arguments(root, **{**given, **changes}))
+    return geotiff(**arguments(root, **{**given, **changes}))
 
 
 @pytest.mark.parametrize("cache_mb", [0, 100])
@@ -120,8 +119,8 @@ def test_files_of_one_name_in_several_folders_belong_to_their_own(tmp_path):
         for index in range(4):
             write(tmp_path / folder / f"{index}_s2.tif", image(index + 9 * seed, 16, 16), BANDS)
             write(tmp_path / folder / f"{index}_s1.tif", radar(index + 9 * seed, 16, 16))
-    data = GeoTiffClassificationData(
-        str(tmp_path), "*/*_s2.tif", tile_px=16, more_images=[{**RADAR, "images": "*/*_s1.tif"}]
+    data = geotiff_classification(
+        root=str(tmp_path), images="*/*_s2.tif", tile_px=16, more_images=[{**RADAR, "images": "*/*_s1.tif"}]
     )
     data.setup()
     names = [scene.name for scene in data.scenes]
@@ -131,8 +130,7 @@ def test_files_of_one_name_in_several_folders_belong_to_their_own(tmp_path):
 
 def test_further_rasters_count_for_what_the_data_is(tmp_path):
     root = stack(tmp_path, "a", "b", "c")
-    config = {**arguments(root), "images": "*.tif", "more_images": [RADAR]}
-    files = input_files(config)
+    files = GeoTiffSegmentation(**{**arguments(root), "images": "*.tif", "more_images": [RADAR]}).input_files
     assert root / "b_s1.tif" in files
     assert len(files) == len(set(files)) == 9
 

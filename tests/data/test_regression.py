@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from geocompose.data.geotiff_regression import GeoTiffRegressionData
 from geocompose.data.labels.regression import RegressionLabels
 from geocompose.data.scene import ArrayScene
 from geocompose.data.tiles import TileDataset, augmentation
 from geocompose.data.window import Region, Window
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
+from tests.kit.data_modules import geotiff_regression
 from tests.kit.data_rasters import BANDS, image, write
 
 
@@ -28,7 +28,7 @@ def scene(root, label=None, names=None, key="a", pixels=None, **profile):
 
 def made(root, **changes):
     given = {"root": str(root), "images": "*_img.tif", "labels": "*_lab.tif", "variables": ["height"]}
-    return GeoTiffRegressionData(**(given | {"tile_px": 16, "batch_size": 4, "dihedral": False} | changes))
+    return geotiff_regression(**(given | {"tile_px": 16, "batch_size": 4, "dihedral": False} | changes))
 
 
 def loaded(root, **changes):

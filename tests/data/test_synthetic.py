@@ -6,14 +6,14 @@ import torch
 
 from geocompose.data.baselines.rules import run_baselines
 from geocompose.data.synthetic.landscape import CLASS_NAMES, make_landscape
-from geocompose.data.synthetic_segmentation import SyntheticData
 from geocompose.data.window import Window
 from geocompose.errors import UserError
+from tests.kit.data_modules import synthetic_segmentation
 
 
 @pytest.fixture(scope="module")
 def default():
-    data = SyntheticData()
+    data = synthetic_segmentation()
     data.setup()
     return data
 
@@ -64,18 +64,18 @@ def test_the_data_seed_alone_decides_the_data():
 
 
 def test_a_scene_does_not_depend_on_how_many_there_are():
-    few, many = (SyntheticData(num_scenes=count, scene_px=64) for count in (3, 6))
+    few, many = (synthetic_segmentation(num_scenes=count, scene_px=64) for count in (3, 6))
     window = Window(0, 0, 64, 64)
     assert np.array_equal(few.scenes[2].read_image(window, [0])[0], many.scenes[2].read_image(window, [0])[0])
 
 
 def test_a_single_scene_is_split_by_columns():
-    data = SyntheticData(num_scenes=1, scene_px=128)
+    data = synthetic_segmentation(num_scenes=1, scene_px=128)
     assert [regions[0].window.width for regions in data.regions.values()] == [64, 32, 32]
 
 
 def test_bands_can_be_chosen_by_alias():
-    data = SyntheticData(num_scenes=3, scene_px=64, bands=["B11", "GREEN"])
+    data = synthetic_segmentation(num_scenes=3, scene_px=64, bands=["B11", "GREEN"])
     data.setup()
     assert next(iter(data.val_dataloader()))["image"].shape[1] == 2
     json.dumps(data.describe())
@@ -93,4 +93,4 @@ def test_bands_can_be_chosen_by_alias():
 )
 def test_wrong_arguments_are_refused(change, message):
     with pytest.raises(UserError, match=message):
-        SyntheticData(**change)
+        synthetic_segmentation(**change)

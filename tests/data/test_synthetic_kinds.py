@@ -12,20 +12,22 @@ import torch
 from geocompose.data.baselines.rules import run_baselines
 from geocompose.data.synthetic.landscape import CLASS_NAMES, make_biomass, make_landscape
 from geocompose.data.synthetic.scenes import dominant_class, present_classes, water_share
-from geocompose.data.synthetic_classification import SyntheticClassificationData
-from geocompose.data.synthetic_multilabel import SyntheticMultilabelData
-from geocompose.data.synthetic_regression import SyntheticRegressionData
-from geocompose.data.synthetic_scalar_regression import SyntheticScalarRegressionData
-from geocompose.data.synthetic_segmentation import SyntheticData
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
+from tests.kit.data_modules import (
+    synthetic_classification,
+    synthetic_multilabel,
+    synthetic_regression,
+    synthetic_scalar_regression,
+    synthetic_segmentation,
+)
 
 KINDS = {
-    "segmentation": SyntheticData,
-    "regression": SyntheticRegressionData,
-    "classification": SyntheticClassificationData,
-    "multilabel": SyntheticMultilabelData,
-    "scalar_regression": SyntheticScalarRegressionData,
+    "segmentation": synthetic_segmentation,
+    "regression": synthetic_regression,
+    "classification": synthetic_classification,
+    "multilabel": synthetic_multilabel,
+    "scalar_regression": synthetic_scalar_regression,
 }
 # The form of a batch's label: key, shape behind the batch, type.
 BATCHES = {
@@ -77,7 +79,7 @@ def test_default_labels_tell_more_than_a_constant_and_leave_something_to_learn(d
 
 
 def test_default_biomass_is_predicted_half_by_a_line_and_lies_in_its_range():
-    data = SyntheticRegressionData()
+    data = synthetic_regression()
     data.setup()
     (result,) = run_baselines(data, ["linear"])
     assert 0.35 < result["metrics"]["R2"] < 0.65
@@ -127,7 +129,7 @@ def test_a_share_decides_which_classes_a_tile_has():
     small = {"num_scenes": 4, "scene_px": 64}
     counts = []
     for share in (0.01, 0.5):
-        data = SyntheticMultilabelData(min_share=share, **small)
+        data = synthetic_multilabel(min_share=share, **small)
         data.setup()
         counts.append(sum(data.statistics.class_counts["train"]))
     assert counts[0] > counts[1]

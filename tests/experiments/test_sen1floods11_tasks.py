@@ -7,10 +7,8 @@ import pytest
 import rasterio
 
 from geocompose.data.baselines.rules import run_baselines
-from geocompose.data.geotiff_classification import GeoTiffClassificationData
-from geocompose.data.geotiff_regression import GeoTiffRegressionData
-from geocompose.data.geotiff_scalar_regression import GeoTiffScalarRegressionData
 from tests.kit.command import only_run, record_of, run
+from tests.kit.data_modules import geotiff_classification, geotiff_regression, geotiff_scalar_regression
 from tests.kit.places import ROOT
 from tests.kit.shared import CHIP, needs_chip
 
@@ -35,7 +33,14 @@ def scores(data):
 
 def test_the_vegetation_index_is_to_be_predicted_without_its_bands(prepared):
     split = [0.625, 0.125, 0.25]
-    data = GeoTiffRegressionData(str(prepared / "ndvi"), "*_image.tif", "*_ndvi.tif", ["ndvi"], split=split, tile_px=64)
+    data = geotiff_regression(
+        root=str(prepared / "ndvi"),
+        images="*_image.tif",
+        labels="*_ndvi.tif",
+        variables=["ndvi"],
+        split=split,
+        tile_px=64,
+    )
     assert len(data.band_names) == 11
     assert not {"B4", "B8"} & set(data.band_names)
     found = scores(data)
@@ -52,18 +57,18 @@ def test_the_vegetation_index_is_to_be_predicted_without_its_bands(prepared):
 
 def test_tiles_have_classes_by_share_of_water_and_the_chips_split(prepared):
     tiles = {"root": str(prepared / "tiles"), "table": "tiles.csv", "tile_px": 64}
-    data = GeoTiffClassificationData(**tiles)
+    data = geotiff_classification(**tiles)
     found = scores(data)
     assert data.statistics.class_counts == {"train": [20, 14, 6], "val": [2, 3, 3], "test": [3, 4, 9]}
     assert data.class_names == ["dry", "partly", "water"]
     assert found["logistic"]["F1_macro"] > found["constant"]["F1_macro"] + 0.5
-    shares = scores(GeoTiffScalarRegressionData(**tiles, variables=["water_share"]))
+    shares = scores(geotiff_scalar_regression(**tiles, variables=["water_share"]))
     assert shares["linear"]["RMSE"] < 0.5 * shares["constant"]["RMSE"]
 
 
 def test_folders_say_the_same_classes_as_the_table(prepared):
-    by_folder = GeoTiffClassificationData(root=str(prepared / "tiles"), tile_px=64)
-    by_table = GeoTiffClassificationData(root=str(prepared / "tiles"), table="tiles.csv", tile_px=64)
+    by_folder = geotiff_classification(root=str(prepared / "tiles"), tile_px=64)
+    by_table = geotiff_classification(root=str(prepared / "tiles"), table="tiles.csv", tile_px=64)
     labels = [{scene.name: int(scene.read_label(None)) for scene in data.scenes} for data in (by_folder, by_table)]
     assert labels[0] == labels[1]
     assert len(labels[0]) == 64

@@ -9,7 +9,6 @@ from geocompose.actions.early import check_early
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
 from geocompose.contracts.backbone import contract_of
-from geocompose.data.geotiff import GeoTiffData
 from geocompose.errors import UserError
 from geocompose.imagery.agreement import (
     check_convertible,
@@ -23,6 +22,7 @@ from geocompose.imagery.bands import HLS_BANDS, canonical
 from geocompose.imagery.pretraining import Pretraining
 from geocompose.imagery.units import Values
 from geocompose.training.session import read_alike
+from tests.kit.data_modules import geotiff
 from tests.kit.data_rasters import BANDS as FIVE
 from tests.kit.data_rasters import arguments, pair
 from tests.kit.places import CONF
@@ -168,7 +168,7 @@ def test_numbers_published_for_a_unit_are_not_applied_to_values_of_none_without_
     pair(tmp_path)
     names = [canonical(name) for name in FIVE]
     seen = Pretraining(tuple(names), published, None, (1.0,) * 5, (2.0,) * 5)
-    data = GeoTiffData(**{**arguments(tmp_path), "normalize": "pretraining", **stated})
+    data = geotiff(**{**arguments(tmp_path), "normalize": "pretraining", **stated})
     with caplog.at_level("INFO", logger="geocompose"):
         read_alike(data, Weighted(None, seen), {"backbone": {}, "data": {}})
     assert [record.getMessage() for record in caplog.records if record.name == "geocompose"] == said

@@ -2,10 +2,10 @@
 
 import pytest
 
-from geocompose.data.geotiff import GeoTiffData
 from geocompose.errors import UserError
 from geocompose.imagery.bands import BANDS, band, canonical, check_names, wavelength_um
 from geocompose.imagery.sensors import SENSORS
+from tests.kit.data_modules import geotiff
 from tests.kit.data_rasters import arguments, pair
 
 # Bands
@@ -65,7 +65,7 @@ def test_what_the_vocabulary_lacks_is_refused(name, sensor, message):
 
 def test_a_band_that_data_lack_is_told_with_both_names_of_those_it_has(tmp_path):
     pair(tmp_path)
-    data = GeoTiffData(**arguments(tmp_path, band_names=["B2", "B3", "B4", "B8A", "x"]))
+    data = geotiff(**arguments(tmp_path, band_names=["B2", "B3", "B4", "B8A", "x"]))
     with pytest.raises(
         UserError,
         match=r"data\.bands: a_img\.tif has no band 'BLEU'\. Did you mean 'BLUE'\? It has: B2 \(BLUE\), B3 \(GREEN\), "

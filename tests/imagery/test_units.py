@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from geocompose.actions import predict
-from geocompose.data.geotiff import GeoTiffData
-from geocompose.data.synthetic_segmentation import SyntheticData
 from geocompose.errors import UserError
 from geocompose.imagery.units import UNITS, Conversion, Values, converted
+from tests.kit.data_modules import geotiff, synthetic_segmentation
 from tests.kit.data_rasters import BANDS as FIVE
 from tests.kit.data_rasters import arguments, image, label, pair, write
 
@@ -90,7 +89,7 @@ def test_a_statement_that_can_not_be_is_refused(stated, message, tmp_path):
         Values(**stated)
     pair(tmp_path)
     with pytest.raises(UserError, match=message):
-        GeoTiffData(**arguments(tmp_path, **stated))
+        geotiff(**arguments(tmp_path, **stated))
 
 
 # Reading
@@ -100,7 +99,7 @@ def test_values_are_converted_before_statistics_and_normalisation(tmp_path):
     raw = image()
     write(tmp_path / "a_img.tif", raw + 1000, FIVE)
     write(tmp_path / "a_lab.tif", label())
-    data = GeoTiffData(**arguments(tmp_path, unit="dn", offset=1000.0, level="TOA"))
+    data = geotiff(**arguments(tmp_path, unit="dn", offset=1000.0, level="TOA"))
     data.read_as(["reflectance"] * 5)
     data.setup()
     assert data.mean == pytest.approx((raw[:, :, : data.regions["train"][0].window.width] / 1e4).mean((1, 2)), rel=1e-5)
@@ -121,7 +120,7 @@ def test_further_rasters_have_values_of_their_own(tmp_path):
     write(tmp_path / "a_lab.tif", label())
     more = [{"images": "*_sar.tif", "unit": "db"}]
     stated = {"unit": "reflectance_1e4", "level": "TOA", "more_images": more}
-    data = GeoTiffData(**arguments(tmp_path, bands=["VV", "RED"], **stated))
+    data = geotiff(**arguments(tmp_path, bands=["VV", "RED"], **stated))
     assert (data.values.band("B4").unit, data.values.band("VH").unit) == ("reflectance_1e4", "db")
     data.read_as(["power", "reflectance"])
     window = data.regions["train"][0].window
@@ -131,9 +130,9 @@ def test_further_rasters_have_values_of_their_own(tmp_path):
     data.setup()
     assert Values.of(data.describe()).band("VV") == Values("db")
     with pytest.raises(UserError, match=r"data.more_images\[0\].offset=3 .*; here data.more_images\[0\].unit is db"):
-        GeoTiffData(**arguments(tmp_path, more_images=[{"images": "*_sar.tif", "unit": "db", "offset": 3}]))
+        geotiff(**arguments(tmp_path, more_images=[{"images": "*_sar.tif", "unit": "db", "offset": 3}]))
     with pytest.raises(UserError, match=r"data.more_images\[0\].scale is a number, or null; got 'x'"):
-        GeoTiffData(**arguments(tmp_path, more_images=[{"images": "*_sar.tif", "unit": "dn", "scale": "x"}]))
+        geotiff(**arguments(tmp_path, more_images=[{"images": "*_sar.tif", "unit": "dn", "scale": "x"}]))
 
 
 def test_a_band_that_the_model_does_not_read_has_the_unit_of_those_that_it_reads(tmp_path):
@@ -142,7 +141,7 @@ def test_a_band_that_the_model_does_not_read_has_the_unit_of_those_that_it_reads
     write(tmp_path / "a_sar.tif", image(seed=5, bands=2), ["VV", "VH"])
     write(tmp_path / "a_lab.tif", label())
     more = [{"images": "*_sar.tif", "unit": "power"}]
-    data = GeoTiffData(**arguments(tmp_path, bands=["VV", "GREEN"], unit="reflectance", more_images=more))
+    data = geotiff(**arguments(tmp_path, bands=["VV", "GREEN"], unit="reflectance", more_images=more))
     data.read_as(["db", "reflectance_1e4"])
     window = data.regions["train"][0].window
     found, _ = data.scenes[0].read_image(window, range(7))
@@ -155,7 +154,7 @@ def test_a_declared_offset_is_taken_off_whatever_the_backbone(tmp_path):
     raw = image()
     write(tmp_path / "a_img.tif", raw + 1000, FIVE)
     write(tmp_path / "a_lab.tif", label())
-    data = GeoTiffData(**arguments(tmp_path, unit="dn", offset=1000.0))
+    data = geotiff(**arguments(tmp_path, unit="dn", offset=1000.0))
     found, _ = data.scenes[0].read_image(data.regions["train"][0].window, [1, 4])
     assert np.array_equal(found, raw[[1, 4], :, : found.shape[2]])
     assert data.units == ["reflectance_1e4"] * 5
@@ -167,7 +166,7 @@ def test_nodata_is_a_value_of_the_file(tmp_path):
     raw[:, 4, 6] = 1000  # 0 after conversion, and valid
     write(tmp_path / "a_img.tif", raw, FIVE, nodata=0)
     write(tmp_path / "a_lab.tif", label())
-    data = GeoTiffData(**arguments(tmp_path, unit="dn", offset=1000.0))
+    data = geotiff(**arguments(tmp_path, unit="dn", offset=1000.0))
     _, valid = data.scenes[0].read_image(data.regions["train"][0].window, [0, 1, 2, 3, 4])
     assert not valid[3, 5]
     assert valid.sum() == valid.size - 1
@@ -178,14 +177,14 @@ def test_power_that_has_no_db_is_told(tmp_path):
     raw[2, 3, 5] = 0
     write(tmp_path / "a_img.tif", raw, FIVE)
     write(tmp_path / "a_lab.tif", label())
-    data = GeoTiffData(**arguments(tmp_path, unit="power"))
+    data = geotiff(**arguments(tmp_path, unit="power"))
     data.read_as(["db"] * 5)
     with pytest.raises(UserError, match=r"has the value -inf \(after conversion to db\) at row 3, column 5"):
         data.setup()
 
 
 def test_made_up_landscapes_state_what_they_are():
-    data = SyntheticData(num_scenes=3, scene_px=32, tile_px=32, allow_mismatch=["unit"])
+    data = synthetic_segmentation(num_scenes=3, scene_px=32, tile_px=32, allow_mismatch=["unit"])
     assert (data.values.unit, data.values.level, data.values.allow_mismatch) == ("reflectance_1e4", "BOA", ["unit"])
     raw, _ = data.scenes[0].read_image(data.regions["train"][0].window, [0])
     data.read_as(["reflectance"] * 6)

@@ -40,6 +40,6 @@ def pair(root: Path, key="a", seed=0, nodata=None, **size) -> Path:
 
 
 def arguments(root: Path, **changes) -> dict:
-    """Arguments of GeoTiffData for folders made by `pair`."""
+    """Arguments of geotiff for folders made by `pair`."""
     given = {"root": str(root), "images": "*_img.tif", "labels": "*_lab.tif", "class_names": ["land", "water"]}
     return given | {"tile_px": 16, "batch_size": 4, "dihedral": False} | changes

@@ -1,45 +1,11 @@
-"""Figures as they were drawn, and what they say."""
+"""What figures say, and the classes that are drawn."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-
-from geocompose.figures import (
-    class_decisions,
-    confusion_matrix,
-    learning_curves,
-    predicted_against_true,
-    sample_images,
-    sample_numbers,
-    sample_predictions,
-)
 
 NAMES = ["not_water", "water"]
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Return a list that the figures drawn in a test are added to."""
-    figures: list[Figure] = []
-
-    for module in (
-        class_decisions, confusion_matrix, learning_curves, predicted_against_true, sample_images, sample_numbers,
-        sample_predictions,
-    ):  # fmt: skip
-        original = module.canvas
-
-        @contextmanager
-        def canvas(*arguments, original=original) -> Iterator[Figure]:
-            with original(*arguments) as figure:
-                yield figure
-                figures.append(figure)
-
-        monkeypatch.setattr(module, "canvas", canvas)
-    return figures
-
-
 def texts(figure: Figure) -> list[str]:
+    """Return every text in a figure."""
     return [text.get_text() for text in figure.findobj(Text)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geocompose.data.preflight import preflight
+from geocompose.data.preflight import data_source, preflight
 from geocompose.errors import UserError
 from tests.kit.terratorch_runs import FOLDERS, a_raster, a_run, call, composed, conf, fate, translated, written
 
@@ -86,7 +86,7 @@ def test_a_folder_for_each_split_becomes_one_root_with_lists(conf):
     )  # fmt: skip
     lists = config["data"]["split_files"]
     assert Path(lists["train"]).read_text() == "c0_S2.tif\nc1_S2.tif\n"
-    assert preflight(config["data"], lambda names: list(names)).inputs.bands == ("BLUE", "GREEN", "RED")
+    assert preflight(data_source(config["data"]), list).inputs.bands == ("BLUE", "GREEN", "RED")
 
 
 def test_splits_whose_folders_can_not_be_seen_are_listed():

@@ -94,7 +94,7 @@ def test_a_consent_on_the_command_line_gives_no_band_another_ones_filters(photog
     assert torch.equal(model.encoder.state_dict()["conv1.0.weight"][:, 0], photographs[:, 2])
 
 
-SEN1FLOODS11 = {"_target_": "geocompose.data.geotiff.GeoTiffData", "name": "sen1floods11", "root": None}
+SEN1FLOODS11 = {"_target_": "geocompose.data.sources.GeoTiffSegmentation", "name": "sen1floods11", "root": None}
 
 
 GEOTIFF = {**SEN1FLOODS11, "name": "geotiff"}
@@ -118,7 +118,7 @@ def test_runs_recorded_before_there_were_units_keep_their_identity():
 @pytest.mark.parametrize(("typed", "read_with"), [(0.0, 0.0), (None, 1000.0)])
 def test_an_offset_that_was_stated_for_other_data_is_kept_where_its_unit_is_the_run_s(typed, read_with):
     other = {
-        "_target_": "geocompose.data.geotiff.GeoTiffData",
+        "_target_": "geocompose.data.sources.GeoTiffSegmentation",
         "unit": None,
         "offset": typed,
         "scale": None,

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.configuration.checking import check_node
+from geocompose.configuration.instantiation import instantiate
 from geocompose.console import console, show_result
-from geocompose.data.files.pairs import input_files
+from geocompose.data.declaration import DataSource
+from geocompose.data.preflight import data_source
 from geocompose.errors import UserError, counted
 from geocompose.imagery.agreement import check_convertible, check_counted_alike
 from geocompose.imagery.coordinates import DATA_KEYS, WORDS
@@ -47,16 +49,14 @@ def evaluate(
     recorded_run = open_run(run, load_rules(experiment.conf_dir))
     config, record = recorded_run.config, recorded_run.record
     target = Target.from_record(record.data.get("target"))
-    chosen = _data(experiment, config, record, data)
-    from geocompose.configuration.instantiation import instantiate
+    chosen, source = _data(experiment, config, record, data)
     from geocompose.inference.scoring import score
     from geocompose.inference.trained import load_trained
 
     trained = load_trained(recorded_run)
-    data_module = instantiate(chosen)
-    _check_labels(target, data_module.target)
     recorded = trained.data
-    data_module.use_bands(recorded["bands"])
+    data_module = _data_module(chosen, source, recorded["bands"])
+    _check_labels(target, data_module.target)
     _check_inputs(Inputs.from_record(recorded), data_module.inputs)
     _read_alike(data_module, recorded)
     data_module.set_normalization(recorded["normalization"]["mean"], recorded["normalization"]["std"])
@@ -131,8 +131,11 @@ def _check_inputs(trained: Inputs, given: Inputs) -> None:
 
 def _data(
     experiment: Experiment, config: Mapping[str, Any], record: Record, changes: Mapping[str, object] | None
-) -> dict[str, Any]:
-    """Return the data configuration to score on: the run's with changes, or another one, prepared as the run's was."""
+) -> tuple[dict[str, Any], DataSource | None]:
+    """Return the data to score on: the run's with changes, or another one, prepared as the run's was.
+
+    It is returned as configured, and as declared where it is a declaration.
+    """
     overrides = [text.lstrip("+") for text in experiment.overrides]
     keys = [text.partition("=")[0] for text in overrides]
     if not {"data", "experiment"} & set(keys):
@@ -155,10 +158,13 @@ def _data(
         log.info(
             "data.unit is null: values are taken for what the run was trained with, %s.", Values.of(other).in_words()
         )
-    return _with_class_names(other, config, record)
+    other = _with_class_names(other, config, record)
+    return other, data_source(other)
 
 
-def _own_data(config: Mapping[str, Any], record: Record, changes: Mapping[str, object] | None) -> dict[str, Any]:
+def _own_data(
+    config: Mapping[str, Any], record: Record, changes: Mapping[str, object] | None
+) -> tuple[dict[str, Any], DataSource | None]:
     own = {**(config.get("data") or {}), **(changes or {})}
     if "_target_" not in own:
         raise UserError(
@@ -171,19 +177,24 @@ def _own_data(config: Mapping[str, Any], record: Record, changes: Mapping[str, o
             f"The run's own data is not here: data.root={root} is no folder. Write 'action.data={{root: DIR}}' to say "
             "where it lies now, or choose other data with data=OPTION."
         )
-    own = check_node("action.data", own)
-    recorded = record.data.get("fingerprint")  # an imported run has none
-    if root is not None:
-        _check_files(own)
-    if root is not None and recorded is not None and _fingerprint(own) != recorded:
-        log.warning("The files in %s are not those that the run was trained with.", root)
-    return _with_class_names(own, config, record)
+    own = _with_class_names(check_node("action.data", own), config, record)
+    source = data_source(own)
+    if root is not None and source is not None:
+        files = _own_files(source)
+        recorded = record.data.get("fingerprint")  # an imported run has none
+        if recorded is not None and fingerprint(files, Path(str(root)).expanduser()) != recorded:
+            log.warning("The files in %s are not those that the run was trained with.", root)
+    return own, source
 
 
-def _check_files(own: Mapping[str, Any]) -> None:
-    """Refuse a folder in which the run's own data is not found, as that of a run that was imported without its data."""
+def _own_files(source: DataSource) -> list[Path]:
+    """Return the files of a run's own data.
+
+    Raises:
+        UserError: they are not found, as those of a run that was imported without its data.
+    """
     try:
-        input_files(own)
+        return source.input_files
     except UserError as error:
         raise UserError(
             f"The run's own data is not found. {error} Write 'action.data={{root: DIR}}' to say where it lies, and "
@@ -199,5 +210,12 @@ def _with_class_names(data: dict[str, Any], config: Mapping[str, Any], record: R
     return data
 
 
-def _fingerprint(data: Mapping[str, Any]) -> str:
-    return fingerprint(input_files(data), Path(data["root"]).expanduser())
+def _data_module(chosen: Mapping[str, Any], source: DataSource | None, bands: list[str]) -> "SceneData":
+    """Return the data with the bands that the run's model reads."""
+    from geocompose.from_config import opened_data
+
+    if source is not None:
+        return opened_data(source, bands)
+    own: SceneData = instantiate(chosen)
+    own.use_bands(bands)
+    return own

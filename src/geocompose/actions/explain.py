@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from geocompose.actions.early import check_early
 from geocompose.actions.importing import collector_paused
-from geocompose.catalog.origin import is_ours
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.configuration.diagnosis import groups
 from geocompose.configuration.weights import existing_weight_files, loads_weights
 from geocompose.console import console, show_summary
-from geocompose.data.preflight import Preview, preflight
+from geocompose.data.preflight import Preview, data_source, preflight
 from geocompose.errors import counted, quiet, shortened
 from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
 
@@ -55,9 +54,9 @@ def explain(experiment: Experiment) -> None:
 
 
 def _preview(config: Mapping[str, Any]) -> Preview:
-    if is_ours(config["data"]["_target_"]):
-        named = config["data"].get("bands")
-        return preflight(config["data"], lambda available: list(named or available))
+    source = data_source(config["data"])
+    if source is not None:
+        return preflight(source, lambda available: list(source.bands or available))
     from geocompose.from_config import build_data
 
     data = build_data(config)

@@ -17,8 +17,8 @@ from geocompose.actions.importing import collector_paused
 from geocompose.cli import Experiment
 from geocompose.configuration.weights import existing_weight_files
 from geocompose.console import console, show_result
-from geocompose.data.files.pairs import input_files
-from geocompose.data.preflight import Preview, preflight
+from geocompose.data.declaration import DataSource
+from geocompose.data.preflight import data_source, preflight
 from geocompose.errors import UserError, at_least
 from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
 from geocompose.imagery.bands import check_names
@@ -52,7 +52,8 @@ def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
     QUIET.info(_command())
     config = experiment.config
     _check_names(config)
-    inputs = _input_hashes(config)
+    source = data_source(config["data"])
+    inputs = _input_hashes(config, source)
     folder = _folder(experiment, run_id(config, inputs, load_rules(experiment.conf_dir)))
     if _is_done(folder, config, test=test):
         return _show_finished(folder, brief=experiment.in_sweep)
@@ -61,7 +62,7 @@ def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
         with folder.lock():  # says who computes it
             pass
     # Nothing is written, and no earlier result touched, before all that can be wrong has been tried.
-    session = _prepare(config, folder)
+    session = _prepare(config, source, folder)
     with folder.lock():
         if _is_done(folder, config, test=test):  # by another process that held the lock until now
             return _show_finished(folder, brief=experiment.in_sweep)
@@ -109,9 +110,10 @@ def _refuse_failed(folder: RunFolder, config: Mapping[str, Any]) -> None:
         )
 
 
-def _prepare(config: Mapping[str, Any], folder: RunFolder) -> "Session":
+def _prepare(config: Mapping[str, Any], source: DataSource | None, folder: RunFolder) -> "Session":
     """Build and check everything; the model first, before the training loop's libraries are loaded."""
-    preview = _preview(config)
+    # Our own kinds of data are checked before torch is loaded.
+    preview = None if source is None else preflight(source, partial(chosen_bands, config))
     if preview is not None:
         check_rasters_read(config, preview.inputs.bands, preview.values.more)
         check_early(config, preview.inputs.bands, preview.values)
@@ -124,7 +126,7 @@ def _prepare(config: Mapping[str, Any], folder: RunFolder) -> "Session":
             built = build_model(config, inputs=preview.inputs, target=preview.target)
         from geocompose.training.session import prepare
 
-    return prepare(config, built, folder)
+    return prepare(config, preview, built, folder)
 
 
 def _compute(session: "Session", folder: RunFolder, record: Record, *, train: bool, resume: bool, test: bool) -> None:
@@ -153,18 +155,11 @@ def _check_names(config: Mapping[str, Any]) -> None:
         check_names(config[group].get("bands") or [], known=known)
 
 
-def _preview(config: Mapping[str, Any]) -> Preview | None:
-    """Check our own kinds of data before torch is loaded, and return what a model needs to know of them."""
-    if not config["data"]["_target_"].startswith("geocompose.data."):
-        return None
-    return preflight(config["data"], partial(chosen_bands, config))
-
-
-def _input_hashes(config: Mapping[str, Any]) -> dict[str, str]:
+def _input_hashes(config: Mapping[str, Any], source: DataSource | None) -> dict[str, str]:
     hashes = {}
-    data = config["data"]
-    if data.get("root") is not None:
-        hashes["data"] = fingerprint(input_files(data), Path(data["root"]).expanduser())
+    root = config["data"].get("root")
+    if source is not None and root is not None:
+        hashes["data"] = fingerprint(source.input_files, Path(root).expanduser())
     weights = {key: hash_file(path) for key, path in existing_weight_files(config["backbone"]).items()}
     if weights:
         # Those of several backbones side by side, each in its place, count as one input.

@@ -12,49 +12,40 @@ from torch.utils.data import DataLoader
 from geocompose.data import tiles
 from geocompose.data.baselines import raw_values
 from geocompose.data.baselines import rules as baseline_rules
-from geocompose.data.loading import Loading
+from geocompose.data.declaration import DataSource
 from geocompose.data.moments import is_constant
-from geocompose.data.opened import Collection
 from geocompose.data.split import SPLITS
 from geocompose.data.statistics import Statistics, scan
 from geocompose.data.tiling import ImageTiling
 from geocompose.data.window import Region
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Inputs
-from geocompose.imagery.units import Conversion, Values
+from geocompose.imagery.units import Conversion
 
 
 class SceneData(lightning.LightningDataModule):
-    """Samples of scenes in batches; construction reads no pixel, `setup` reads and checks all of them once.
+    """Samples of a declared data set in batches; construction reads no pixel, `setup` reads and checks all of them once.
 
-    name: how records call the data set.
-    collection: the scenes, their splits and samples, and the kind of their labels.
-    bands: names of the bands to read, in this order; None means all. `use_bands` may still change it.
-    values: what the files' values are, as far as that is stated; `read_as` says what a model reads.
-    loading: how samples become batches.
-    baselines: names of the scores without a network that are to be computed beside.
+    source: the declaration, which is opened if it is not yet. `use_bands` may change its bands.
+    scanned: statistics of the declared bands, where all pixels were read already; they hold while no value is
+        converted.
 
-    Attributes: name, baselines and those of `loading`; `band_names` (all there are), `bands` (those read); `target`,
+    Attributes: name, baselines and those of `Loading`; `band_names` (all there are), `bands` (those read); `target`,
     what the labels ask a model for (its mean and deviation are known after `setup`); `scenes`, `regions`; `tile_px`,
     height and width of a sample; `values`; `units` of the selected bands as they are read (None where nobody said); and
     `mismatches`, what differs from a model's pretraining and is intended.
 
     Raises:
-        UserError: a band or baseline is not there.
+        UserError: a band or baseline is not there, or the data can't be opened.
     """
 
     def __init__(
-        self,
-        *,
-        name: str,
-        collection: Collection,
-        bands: list[str] | None,
-        loading: Loading,
-        baselines: list[str],
-        values: Values | None = None,
+        self, source: DataSource, bands: Sequence[str] | None = None, scanned: Statistics | None = None
     ) -> None:
+        """Open the declaration. bands: those to read in place of the declared ones."""
         super().__init__()
-        self.name = name
+        collection, loading = source.collection, source.loading
+        self.name = source.title
         self.scenes = list(collection.scenes)
         self.regions = {split: list(collection.regions[split]) for split in SPLITS}
         self.labels = collection.labels
@@ -67,16 +58,19 @@ class SceneData(lightning.LightningDataModule):
         self.random_crop = loading.random_crop
         self.dihedral = loading.dihedral
         self.rotation_deg = loading.rotation_deg
-        self.baselines = list(baselines)
+        self.baselines = list(source.baselines)
         self.band_names = collection.band_names
-        self.values = replace(Values() if values is None else values, more=collection.more_values)
+        self.values = replace(source.values, more=collection.more_values)
         self.mismatches: list[str] = []
+        self._source = source
         self._collection = collection
         self._statistics: Statistics | None = None
         self._given: tuple[list[float], list[float]] | None = None
         self._shuffle_seed = 0
         baseline_rules.check(self.baselines, self.target, self.band_names, collection.num_frames)
-        self.use_bands(self.band_names if bands is None else bands)
+        chosen = source.bands if bands is None else bands
+        self.use_bands(list(self.band_names if chosen is None else chosen))
+        self._scanned = (list(self.bands), scanned) if scanned is not None else None
 
     @property
     def class_names(self) -> list[str]:
@@ -163,7 +157,7 @@ class SceneData(lightning.LightningDataModule):
         """
         if self._statistics is not None:
             return
-        found = scan(self.scenes, self._places, self.regions, self.labels, self.tiling)
+        found = self._scan()
         numbers = zip(self.bands, found.mean, found.std, strict=True)
         constant = [band for band, mean, std in numbers if is_constant(mean, std)]
         if constant and self.normalize == "dataset" and self._given is None:
@@ -176,6 +170,15 @@ class SceneData(lightning.LightningDataModule):
         self.target = self.labels.scaled(found.labels["train"])
         self._statistics = found
         self._shuffle_seed = torch.initial_seed()
+
+    def _scan(self) -> Statistics:
+        """Return statistics of the selected bands as they are read, without reading again what was read already."""
+        converted = any(one.changes for scene in self.scenes for one in scene.conversions or ())
+        if self._scanned is not None and self._scanned[0] == self.bands and not converted:
+            return self._scanned[1]
+        if self._source.cache_bytes:
+            self._collection.keep_decoded(len(self.bands), self._source.cache_bytes)
+        return scan(self.scenes, self._places, self.regions, self.labels, self.tiling)
 
     @property
     def mean(self) -> list[float]:

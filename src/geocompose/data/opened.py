@@ -60,3 +60,10 @@ class Collection:
         """Return the memory that the rasters with `num_bands` bands and their labels take decoded."""
         rasters = (scene for scene in self.scenes if isinstance(scene, RasterScene | StackedScene))
         return sum(scene.decoded_bytes(num_bands) for scene in rasters)
+
+    def keep_decoded(self, num_bands: int, most_bytes: int) -> None:
+        """Have rasters keep the pixels that are read, if all of `num_bands` bands and the labels fit into this memory."""
+        fits = self.decoded_bytes(num_bands) <= most_bytes
+        for scene in self.scenes:
+            if isinstance(scene, RasterScene | StackedScene):
+                scene.keep_decoded = fits

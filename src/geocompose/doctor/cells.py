@@ -15,10 +15,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from geocompose.catalog.optional import PACKAGES, install_command, installed
-from geocompose.catalog.origin import is_ours
 from geocompose.configuration.checking import check, check_node
 from geocompose.configuration.diagnosis import groups, options
-from geocompose.data.preflight import Preview, preflight
+from geocompose.data.preflight import Preview, data_source, preflight
 from geocompose.errors import UserError, choices, first_line
 
 Patterns = str | list[str] | None
@@ -166,6 +165,9 @@ def _basis(conf_dir: Path, overrides: Sequence[str], of_task: str) -> Basis:
             f"The command line can't be composed{of_task}: {text} action.tasks chooses the tasks to try."
         ) from error
     data = config["data"]
-    if not is_ours(data["_target_"]):
-        raise UserError(f"The doctor takes data of this package alone; data._target_={data['_target_']} is not.")
-    return Basis(config, preflight(data, lambda available: list(data.get("bands") or available)))
+    source = data_source(data)
+    if source is None:
+        raise UserError(
+            f"The doctor takes declared data, such as data=geotiff; data._target_={data['_target_']} is a data module."
+        )
+    return Basis(config, preflight(source, lambda available: list(source.bands or available)))

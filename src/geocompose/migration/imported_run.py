@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
 from geocompose.cost.summary import summarize
-from geocompose.data.files.pairs import input_files
+from geocompose.data.preflight import data_source
 from geocompose.errors import UserError, quiet
 from geocompose.from_config import build_model
 from geocompose.imagery.samples import Inputs, Target
@@ -197,7 +197,8 @@ def _fingerprint(data: Mapping[str, Any]) -> str:
     if next(root.glob(str(data["images"])), None) is None:
         return UNKNOWN
     try:
-        return fingerprint(input_files(data), root)
+        source = data_source(data)
+        return UNKNOWN if source is None else fingerprint(source.input_files, root)
     except UserError as error:
         log.warning("The data of the imported run can't be read, so that its record does not name it: %s", error)
         return UNKNOWN

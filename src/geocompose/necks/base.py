@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -13,7 +14,12 @@ class Neck(nn.Module):
 
     A subclass takes the incoming widths first, then its own arguments, and defines `process_channel_list` and
     `forward`. A `forward` that has an argument `image_size` is given the (padded) image's (rows, columns).
+
+    reads_maps: whether it reads maps alone. keeps_tokens: whether tokens that it gets leave it as tokens.
     """
+
+    reads_maps: ClassVar[bool] = False
+    keeps_tokens: ClassVar[bool] = False
 
     def __init__(self, channel_list: list[int]) -> None:
         """Keep the widths of the incoming features."""

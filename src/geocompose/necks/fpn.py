@@ -16,6 +16,8 @@ class FeaturePyramidNetworkNeck(Neck):
     Source: arXiv 1612.03144, as torchvision has it.
     """
 
+    reads_maps = True
+
     def __init__(self, channel_list: list[int], out_channel: int = 256, output_ordered_dict: bool = False) -> None:
         """Take the incoming widths, finest map first, and the width of every map that comes out.
 

@@ -159,6 +159,8 @@ class PermuteDims(Neck):
 class FlattenMapsToTokens(Neck):
     """Maps (B, C, h, w) become tokens (B, h * w, C), row by row; tokens stay as they are."""
 
+    keeps_tokens = True
+
     def process_channel_list(self, channel_list: list[int]) -> list[int]:
         """Return the widths as they are."""
         return list(channel_list)

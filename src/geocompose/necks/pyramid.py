@@ -20,6 +20,8 @@ class LearnedInterpolateToPyramidal(Neck):
     four levels in the form that TerraTorch's users have weights for.
     """
 
+    reads_maps = True
+
     def __init__(self, channel_list: list[int], exponents: list[int] | None = None) -> None:
         """Take the incoming widths, one per level.
 
@@ -84,6 +86,8 @@ def _resampled(width: int, times: int) -> nn.Module:
 class InterpolateToPyramidal(Neck):
     """n maps of one resolution become a pyramid by interpolation: factors 2^n, ..., 4, 2 for a `scale_factor` of 2."""
 
+    reads_maps = True
+
     def __init__(
         self,
         channel_list: list[int],
@@ -132,6 +136,8 @@ class InterpolateToPyramidal(Neck):
 @NECK_REGISTRY.register
 class MaxpoolToPyramidal(Neck):
     """n maps of one resolution become a pyramid by max-pooling: factors 1, 1/2, 1/4, ... for a `kernel_size` of 2."""
+
+    reads_maps = True
 
     def __init__(self, channel_list: list[int], kernel_size: int = 2, exponents: list[int] | None = None) -> None:
         """Take the incoming widths and the factor between levels.

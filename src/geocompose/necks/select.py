@@ -37,6 +37,8 @@ class SelectIndices(Neck):
     Where the backbone can return just these layers, the factory lets it (`in_backbone`).
     """
 
+    keeps_tokens = True
+
     def __init__(self, channel_list: list[int], indices: list[int]) -> None:
         """Take the incoming widths and the indices.
 

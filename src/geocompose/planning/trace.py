@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -13,12 +14,9 @@ from geocompose.contracts.shapes import features_like, observe
 from geocompose.errors import UserError, first_line
 from geocompose.necks.base import NeckSequence
 from geocompose.planning.automatic import to_maps
+from geocompose.registry import NECK_REGISTRY
 
 CELLS = (64, 96)  # of the coarsest feature in the trial: every level that necks may add divides them
-
-# Necks that read maps alone, and those that hand tokens on as tokens.
-OF_MAPS = ("LearnedInterpolateToPyramidal", "InterpolateToPyramidal", "MaxpoolToPyramidal", "FeaturePyramidNetworkNeck")
-ON_TOKENS = ("SelectIndices", "FlattenMapsToTokens")
 
 Known = list[FeatureSpec | None]  # None: of a shape between necks that no layout explains
 
@@ -64,14 +62,25 @@ def check_order(necks: Sequence[Any], specs: Sequence[FeatureSpec]) -> None:
     """
     if not specs or any(spec.layout != "tokens" for spec in specs):
         return
-    for position, name in enumerate(map(neck_name, necks)):
-        if name in OF_MAPS:
+    for position, neck in enumerate(necks):
+        name, declared = neck_name(neck), _class_of(neck)
+        if getattr(declared, "reads_maps", False):
             raise UserError(
                 f"neck.necks[{position}] ({name}) can't read what it gets: {listed(specs)}. Tokens are not maps yet: "
                 f"write {as_written(to_maps(specs[:1]))[1:-1]} before it, or use neck=auto."
             )
-        if name not in ON_TOKENS:
+        if not getattr(declared, "keeps_tokens", False):
             return
+
+
+def _class_of(neck: Any) -> object:
+    """Return what says of a neck what it reads: the class of its name, the constructor, or the finished module."""
+    if isinstance(neck, Mapping):
+        name = str(neck["name"])
+        if name not in NECK_REGISTRY:
+            return None  # refused where it is built, with the nearest name
+        return NECK_REGISTRY[name]
+    return neck.func if isinstance(neck, partial) else neck
 
 
 def traced(

@@ -21,12 +21,13 @@ from geocompose.contracts.meta import check_training_batch
 from geocompose.cost.summary import Summary, summarize
 from geocompose.data.baselines.rules import run_baselines
 from geocompose.data.module import SceneData
+from geocompose.data.preflight import Preview
 from geocompose.errors import UserError
-from geocompose.from_config import BuiltModel, build_data, build_model, task_kind
+from geocompose.from_config import BuiltModel, build_data, build_model, opened_data
 from geocompose.imagery.agreement import check_convertible, consents, mismatches, taken_for, units_read
 from geocompose.imagery.units import UNITS
 from geocompose.runs import Record, RunFolder
-from geocompose.tasks.base import Task, check_kind
+from geocompose.tasks.base import Task
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.output_range import check_output_range
 from geocompose.training.pictures import draw
@@ -47,18 +48,21 @@ class Session:
     summary: Summary
 
 
-def prepare(config: Mapping[str, Any], built: BuiltModel | None, folder: RunFolder) -> Session:
+def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltModel | None, folder: RunFolder) -> Session:
     """Return the session of a configuration.
 
-    built: the model, where it could be built before the data; None builds it for the data.
+    preview: the data, where it could be opened before; what was read of it is not read again. built: the model, where
+        it could be built for that; None builds it for the data.
 
     Raises:
         UserError: data, task, optimizer or trainer can't be as configured, or the task is not for such data.
     """
     _quieten()
     lightning.seed_everything(config["seed"], workers=True, verbose=False)
-    data = build_data(config)
-    check_kind(task_kind(config["task"]["_target_"]), data.target)
+    if preview is None or preview.source is None:
+        data = build_data(config)
+    else:
+        data = opened_data(preview.source, preview.inputs.bands, preview.statistics)
     if built is None:
         built = build_model(config, inputs=data.inputs, target=data.target)
     read_alike(data, built.model.encoder, config)

@@ -1,18 +1,16 @@
 """Baselines of data where images have labels: what band means and deviations know, and what the labels alone say."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from geocompose import scores
 from geocompose.data.baselines.raw_values import image_features
+from geocompose.data.baselines.samples import LabelledSamples
 from geocompose.data.labels.tally import ClassTally, MultilabelTally, NumberTally
 
-if TYPE_CHECKING:
-    from geocompose.data.module import SceneData
 
-
-def constant(data: "SceneData", max_pixels: int) -> dict[str, Any]:
+def constant(data: LabelledSamples, max_pixels: int) -> dict[str, Any]:
     """Return the scores of what the training labels say of an image nobody has looked at."""
     tally = data.statistics.labels["train"]
     _, truth = image_features(data, "test")
@@ -31,7 +29,7 @@ def constant(data: "SceneData", max_pixels: int) -> dict[str, Any]:
     return _result(data, "constant", detail, truth, np.broadcast_to(tally.mean, truth.shape))
 
 
-def logistic(data: "SceneData", max_pixels: int) -> dict[str, Any]:
+def logistic(data: LabelledSamples, max_pixels: int) -> dict[str, Any]:
     """Return the scores of logistic regression (C = 1) on each image's band means and deviations, standardised."""
     features, classes = image_features(data, "train")
     test_features, truth = image_features(data, "test")
@@ -41,7 +39,7 @@ def logistic(data: "SceneData", max_pixels: int) -> dict[str, Any]:
     return _result(data, "logistic", detail, truth, predicted.reshape(truth.shape))
 
 
-def linear(data: "SceneData", max_pixels: int) -> dict[str, Any]:
+def linear(data: LabelledSamples, max_pixels: int) -> dict[str, Any]:
     """Return the scores of ridge regression (alpha = 1) on each image's band means and deviations, standardised."""
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
@@ -73,7 +71,7 @@ def _classified(features: np.ndarray, classes: np.ndarray, test_features: np.nda
     return model.fit(features[known], classes[known]).predict(test_features).astype(np.int64)
 
 
-def _result(data: "SceneData", name: str, detail: str, truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+def _result(data: LabelledSamples, name: str, detail: str, truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     if data.target.kind == "classification":
         known = truth >= 0
         counted = scores.confusion_matrix(truth[known], predicted[known], data.num_classes)

@@ -1,19 +1,17 @@
 """Baselines of data where pixels have labels: what a pixel's own values know, and what the training labels alone say."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from geocompose import scores
 from geocompose.data.baselines.raw_values import pixel_blocks, pixels
+from geocompose.data.baselines.samples import LabelledSamples
 from geocompose.data.labels.tally import ClassTally, NumberTally
 from geocompose.errors import UserError
 
-if TYPE_CHECKING:
-    from geocompose.data.module import SceneData
 
-
-def constant(data: "SceneData", max_pixels: int) -> dict[str, Any]:
+def constant(data: LabelledSamples, max_pixels: int) -> dict[str, Any]:
     """Return the scores of the most frequent training class, or of the training labels' means, at every pixel."""
     tally = data.statistics.labels["train"]
     if isinstance(tally, ClassTally):
@@ -30,7 +28,7 @@ def constant(data: "SceneData", max_pixels: int) -> dict[str, Any]:
     return _result(data, "constant", f"the mean of the training pixels everywhere: {_values(data, tally.mean)}", sums)
 
 
-def logistic(data: "SceneData", max_pixels: int) -> dict[str, Any]:
+def logistic(data: LabelledSamples, max_pixels: int) -> dict[str, Any]:
     """Return the scores of logistic regression (C = 1) on a pixel's selected bands, standardised."""
     # Imported where it is used: it takes a second, and most actions need no baseline.
     from sklearn.linear_model import LogisticRegression
@@ -54,7 +52,7 @@ def logistic(data: "SceneData", max_pixels: int) -> dict[str, Any]:
     return _result(data, "logistic", detail, matrix)
 
 
-def linear(data: "SceneData", max_pixels: int) -> dict[str, Any]:
+def linear(data: LabelledSamples, max_pixels: int) -> dict[str, Any]:
     """Return the scores of linear regression on a pixel's selected bands, each variable by itself."""
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
@@ -76,9 +74,9 @@ def linear(data: "SceneData", max_pixels: int) -> dict[str, Any]:
     return _result(data, "linear", detail, sums)
 
 
-def _result(data: "SceneData", name: str, detail: str, counted: np.ndarray) -> dict[str, Any]:
+def _result(data: LabelledSamples, name: str, detail: str, counted: np.ndarray) -> dict[str, Any]:
     return {"name": name, "detail": detail, "metrics": scores.SCORES[data.target.kind](counted, data.target.names)}
 
 
-def _values(data: "SceneData", values: list[float]) -> str:
+def _values(data: LabelledSamples, values: list[float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in zip(data.target.names, values, strict=True))

@@ -1,19 +1,16 @@
 """Raw values with their labels, as scores without a network are fitted to: pixels, or images summed up in a few numbers."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from geocompose.data.baselines.samples import LabelledSamples
 from geocompose.data.statistics import CELL_PX
 from geocompose.data.window import grid
 
-if TYPE_CHECKING:
-    from geocompose.data.module import SceneData
-
 
 def pixel_blocks(
-    data: "SceneData", split: str, bands: Sequence[str] | None = None
+    data: LabelledSamples, split: str, bands: Sequence[str] | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the labelled pixels of a split, where pixels have labels: raw values and labels.
 
@@ -38,7 +35,7 @@ def pixel_blocks(
 
 
 def pixels(
-    data: "SceneData", split: str, max_pixels: int | None = None, seed: int = 0, bands: Sequence[str] | None = None
+    data: LabelledSamples, split: str, max_pixels: int | None = None, seed: int = 0, bands: Sequence[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return labelled pixels of a split, as `pixel_blocks` yields them.
 
@@ -60,7 +57,7 @@ def pixels(
     return np.concatenate(values), np.concatenate(labels)
 
 
-def image_features(data: "SceneData", split: str) -> tuple[np.ndarray, np.ndarray]:
+def image_features(data: LabelledSamples, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Return means and deviations of each band and frame of the samples with valid pixels, where images have labels.
 
     Features are float64 (n, 2 x bands x frames), in raw values; labels are classes, int64 (n) or (n, classes), or

@@ -1,15 +1,13 @@
 """Scores without a network, on the same split and samples: what a model has to beat."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from geocompose.data.baselines import images, pixels
+from geocompose.data.baselines.samples import LabelledSamples
 from geocompose.data.baselines.water import INDEX_BANDS, check_index, water_index
 from geocompose.errors import UserError, choices
 from geocompose.imagery.samples import Kind, Target
-
-if TYPE_CHECKING:
-    from geocompose.data.module import SceneData
 
 BASELINES: Mapping[Kind, tuple[str, ...]] = {
     "segmentation": ("constant", "logistic", "mndwi", "ndwi"),
@@ -41,7 +39,7 @@ def check(names: Sequence[str], target: Target, band_names: Sequence[str], num_f
             check_index(name, target, band_names)
 
 
-def run_baselines(data: "SceneData", names: Sequence[str], max_pixels: int = MAX_PIXELS) -> list[dict[str, Any]]:
+def run_baselines(data: LabelledSamples, names: Sequence[str], max_pixels: int = MAX_PIXELS) -> list[dict[str, Any]]:
     """Return for each baseline its `name`, a `detail` in words and its test `metrics` (`geocompose.scores`).
 
     data: after `setup`. Each is fitted to its training samples - where pixels have labels, to `max_pixels` of them,

@@ -1,18 +1,16 @@
 """Water indices with the threshold that suits the training pixels best: what two bands know of water."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from geocompose import scores
 from geocompose.data.baselines.raw_values import pixel_blocks, pixels
+from geocompose.data.baselines.samples import LabelledSamples
 from geocompose.errors import UserError
 from geocompose.imagery.bands import canonical
 from geocompose.imagery.samples import Target
-
-if TYPE_CHECKING:
-    from geocompose.data.module import SceneData
 
 # The second band of (GREEN - band) / (GREEN + band), first choice first. NDWI (McFeeters 1996) on Sentinel-2 takes the
 # broad near infrared B8, at the green band's resolution; harmonised data without it has the narrow one. MNDWI: Xu 2006.
@@ -29,7 +27,7 @@ def check_index(name: str, target: Target, band_names: Sequence[str]) -> None:
     _index_bands(name, band_names)
 
 
-def water_index(data: "SceneData", name: str, max_pixels: int) -> dict[str, Any]:
+def water_index(data: LabelledSamples, name: str, max_pixels: int) -> dict[str, Any]:
     """Return the scores of an index above its best threshold as water, of two classes."""
     water = _water(name, data.target)
     bands = _index_bands(name, data.band_names)

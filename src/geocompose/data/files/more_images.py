@@ -61,34 +61,37 @@ def _is_number(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def all_files(folder: Path, given: Sequence[Mapping[str, Any]] | None) -> set[Path]:
-    """Return every file under `folder` that the patterns of further images match: these are no images themselves.
+def match_more(folder: Path, given: Sequence[Mapping[str, Any]] | None) -> list[list[Path]]:
+    """Return for each entry of `data.more_images` the files under `folder` that its pattern matches.
 
     Raises:
         UserError: a pattern matches nothing.
     """
-    return {
-        path
+    return [
+        match_files(folder, more.images, f"data.more_images[{number}].images")
         for number, more in enumerate(read_more(given))
-        for path in match_files(folder, more.images, f"data.more_images[{number}].images")
-    }
+    ]
 
 
 def partners(
-    folder: Path, pattern: str, images: Sequence[Path], given: Sequence[Mapping[str, Any]] | None
+    folder: Path,
+    pattern: str,
+    images: Sequence[Path],
+    given: Sequence[Mapping[str, Any]] | None,
+    matched: Sequence[Sequence[Path]],
 ) -> list[list[Path]]:
     """Return for each entry of `data.more_images` the file of each image.
 
-    pattern: that of the images, relative to `folder`. Where several files have an image's key, its own folder's is
-        meant.
+    pattern: that of the images, relative to `folder`. matched: what `match_more` returned. Where several files have an
+        image's key, its own folder's is meant.
 
     Raises:
         UserError: an image has no such file, or several.
     """
     found = []
-    for number, more in enumerate(read_more(given)):
+    for number, (more, files) in enumerate(zip(read_more(given), matched, strict=True)):
         by_key: dict[str, list[Path]] = {}
-        for path in match_files(folder, more.images, f"data.more_images[{number}].images"):
+        for path in files:
             by_key.setdefault(key_of(more.images, path.relative_to(folder).as_posix()), []).append(path)
         keys = [key_of(pattern, image.relative_to(folder).as_posix()) for image in images]
         found.append(

@@ -2,12 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from geocompose.data.files.coordinate_tables import tables
 from geocompose.data.files.file_names import data_folder, listed_names, match_files, renamed, some, split_paths
-from geocompose.data.files.image_files import list_images
-from geocompose.data.files.more_images import all_files, partners
 from geocompose.data.files.patterns import key_of
 from geocompose.data.split import SPLITS
 from geocompose.errors import UserError, nearest
@@ -66,28 +63,6 @@ def list_files(
     used = [pair for pair in pairs if pair.key in owner]
     members = {name: [i for i, pair in enumerate(used) if owner[pair.key] == name] for name in SPLITS}
     return Listing(used, [paths[name] for name in SPLITS], members)
-
-
-def input_files(data: Mapping[str, Any]) -> list[Path]:
-    """Return every input file that a data configuration reads; none where it has no `root`.
-
-    data: the plain mapping of a `conf/data` option; `root`, `images`, `labels` or `table`, `split_files`,
-    `split_rename`, `dates`, `positions` and `more_images` are looked at.
-    """
-    if data.get("root") is None:
-        return []
-    folder, more = data_folder(data["root"]), data.get("more_images")
-    beside, without = tables(data, folder), all_files(folder, more)
-    if "labels" not in data:
-        keys = ("root", "images", "table", "file_column", "split", "split_files", "split_rename")
-        listed = list_images(**{key: data[key] for key in keys}, without=without)
-        images, files = [image.path for image in listed.images], listed.lists
-    else:
-        given = (data["root"], data["images"], data["labels"], data.get("split_files"), data.get("split_rename"))
-        found = list_files(*given, without)
-        images, files = [pair.image for pair in found.pairs], [pair.label for pair in found.pairs] + found.split_files
-    further = [path for paths in partners(folder, data["images"], images, more) for path in paths]
-    return images + files + beside + further
 
 
 def match_pairs(root: str, images: str, labels: str, without: Iterable[Path] = ()) -> list[Pair]:

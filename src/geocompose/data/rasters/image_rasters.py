@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from geocompose.data.files.more_images import all_files, partners, read_more
+from geocompose.data.files.more_images import read_more
 from geocompose.data.loading import check_at_least
 from geocompose.data.rasters.label import ImageLabel, SceneLabel
 from geocompose.data.rasters.raster import RasterScene
@@ -37,17 +37,13 @@ class ImageRasters:
     def __post_init__(self) -> None:
         check_at_least("num_frames", self.num_frames, 1)
 
-    def no_images(self, folder: Path) -> set[Path]:
-        """Return the files under a data set's folder that are further rasters of an image, and no images themselves."""
-        return all_files(folder, self.more)
-
-    def scenes(self, folder: Path, pattern: str, named: Sequence[tuple[str, Path, SceneLabel]]) -> list[Rasters]:
+    def scenes(self, named: Sequence[tuple[str, Path, SceneLabel]], further: Sequence[Sequence[Path]]) -> list[Rasters]:
         """Return the scenes of images, each with its name, path and label; headers are read, no pixel.
 
-        folder: that of the data set. pattern: that of the images.
+        further: for each entry of `more` the file of each image.
 
         Raises:
-            UserError: a raster has other bands, or a further one is missing or lies elsewhere.
+            UserError: a raster has other bands, or a further one is on another grid.
         """
         first = [
             RasterScene(name, path, label, self.band_names, self.nodata, self.num_frames) for name, path, label in named
@@ -55,10 +51,9 @@ class ImageRasters:
         entries = read_more(self.more)
         if not entries:
             return list(first)
-        files = partners(folder, pattern, [scene.image_path for scene in first], self.more)
         stacked = []
         for number, scene in enumerate(first):
-            further = [
+            rasters = [
                 RasterScene(
                     scene.name,
                     paths[number],
@@ -69,7 +64,7 @@ class ImageRasters:
                     more.values,
                     names_key=f"data.more_images[{entry}].band_names",
                 )
-                for entry, (more, paths) in enumerate(zip(entries, files, strict=True))
+                for entry, (more, paths) in enumerate(zip(entries, further, strict=True))
             ]
-            stacked.append(StackedScene(scene, further))
+            stacked.append(StackedScene(scene, rasters))
         return list(stacked)

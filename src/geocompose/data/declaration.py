@@ -1,0 +1,83 @@
+"""What every kind of data declares: how samples become batches, which bands are read, what the values are. No torch."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from geocompose.data.loading import Loading
+from geocompose.data.opened import Collection
+from geocompose.imagery.units import Values
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DataSource(ABC):
+    """A data set as a configuration declares it; files are listed and headers read when they are first asked for, once.
+
+    tile_px: height and width of a sample.
+    bands: names of the bands to read, in this order; None means all.
+    batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg: see `Loading`.
+    allow_mismatch: which of unit, level and band may differ from what pretrained weights have seen: see `Values`.
+    seed: of what is drawn of the data itself, such as which images belong to which split.
+    baselines: names of the scores without a network that are computed beside (`geocompose.data.baselines`).
+
+    Raises:
+        UserError: an argument is out of range; on opening: files, headers, lists or splits don't fit together.
+    """
+
+    tile_px: int
+    bands: list[str] | None = None
+    batch_size: int = 8
+    num_workers: int = 0
+    normalize: Literal["dataset", "pretraining", "none"] = "dataset"
+    random_crop: bool = False
+    dihedral: bool = True
+    rotation_deg: float = 0.0
+    allow_mismatch: list[str] | None = None
+    seed: int = 0
+    baselines: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without looking at a file."""
+        _ = self.loading, self.values
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """How records call the data set."""
+
+    @property
+    @abstractmethod
+    def values(self) -> Values:
+        """What the values of its files are, as far as that is stated."""
+
+    @abstractmethod
+    def open(self) -> Collection:
+        """Return scenes, splits and labels; reads lists and headers, but no pixel.
+
+        Raises:
+            UserError: files, headers or splits don't fit together.
+        """
+
+    @cached_property
+    def loading(self) -> Loading:
+        """How samples become batches."""
+        return Loading(
+            self.batch_size, self.num_workers, self.normalize, self.random_crop, self.dihedral, self.rotation_deg
+        )
+
+    @cached_property
+    def collection(self) -> Collection:
+        """The data, opened once."""
+        return self.open()
+
+    @cached_property
+    def input_files(self) -> list[Path]:
+        """Every file that the data is read from; none where it is made in memory."""
+        return []
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory that decoded pixels may take to be kept; 0 where the scenes keep theirs by themselves."""
+        return 0

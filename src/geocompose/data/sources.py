@@ -1,0 +1,363 @@
+"""The kinds of data that are rasters on disk: a label for each pixel, or for each image. Declarations, without torch."""
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from geocompose.data.coordinates.coordinates import CoordinateRules, read_coordinates
+from geocompose.data.declaration import DataSource
+from geocompose.data.files.coordinate_tables import tables
+from geocompose.data.files.file_names import data_folder
+from geocompose.data.files.image_files import ImageListing, list_images
+from geocompose.data.files.more_images import match_more, partners
+from geocompose.data.files.pairs import Listing, list_files
+from geocompose.data.image_labels import classes_of_images, decisions_of_images, numbers_of_images
+from geocompose.data.labels.base import Labels
+from geocompose.data.labels.regression import RegressionLabels
+from geocompose.data.labels.segmentation import SegmentationLabels
+from geocompose.data.loading import check_at_least
+from geocompose.data.opened import Collection
+from geocompose.data.rasters.image_rasters import ImageRasters
+from geocompose.data.rasters.label import ClassRaster, ImageLabel, NumberRaster, SceneLabel
+from geocompose.data.split import SPLITS, split_by_fractions, split_by_members
+from geocompose.data.tiling import GridTiling, ImageTiling
+from geocompose.errors import UserError
+from geocompose.imagery.units import Values
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GeoTiffSource(DataSource):
+    """Rasters under a folder; what all of their kinds share.
+
+    root, images: a folder, and a pattern in it; `**/` means any folder below, none included.
+    name: how records call the data set.
+    band_names: the image's bands in file order; None means the names that the files carry.
+    nodata: value of image pixels without data (NaN allowed); None means what each file declares.
+    split: fractions for train, val and test; None means [0.6, 0.2, 0.2]. split_files: lists of images for train, val
+        and test, in place of fractions. split_rename: texts to replace in the names that they list.
+    cache_mb: decoded pixels are kept in memory while all of them fit into this; else they are read anew by windows.
+    num_frames: time steps in each image, one after the other: all bands of the first, then all of the second, ...;
+        `band_names` are those of one. A pixel without data in one of them is without data.
+    more_images: further rasters of each image on its grid, such as [{images: '*_S1Hand.tif', band_names: [VV, VH],
+        nodata: nan}]: their bands come after the image's. See `geocompose.data.files.more_images.MoreImages`.
+    dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions
+        (`georeference` or a table): see `CoordinateRules`. They go to a backbone that takes them.
+    unit, level, offset, scale: what the files' values are: see `Values`.
+    """
+
+    root: str
+    images: str
+    name: str
+    tile_px: int = 224
+    band_names: list[str] | None = None
+    nodata: float | None = None
+    split: list[float] | None = None
+    split_files: dict[str, str] | None = None
+    split_rename: dict[str, str] | None = None
+    cache_mb: int = 1024
+    num_frames: int = 1
+    more_images: list[dict[str, Any]] | None = None
+    dates: str | None = None
+    date_pattern: str | None = None
+    positions: str | None = None
+    unit: Literal["reflectance", "reflectance_1e4", "dn", "db", "power", "uint8"] | None = None
+    level: Literal["TOA", "BOA"] | None = None
+    offset: float | None = None
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without looking at a file."""
+        super().__post_init__()
+        check_at_least("cache_mb", self.cache_mb, 0)
+
+    @property
+    def title(self) -> str:
+        """How records call the data set."""
+        return self.name
+
+    @cached_property
+    def values(self) -> Values:
+        """What the values of the files are, as far as that is stated."""
+        return Values(self.unit, self.level, self.offset, self.scale, self.allow_mismatch)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory that decoded pixels may take to be kept."""
+        return self.cache_mb * 2**20
+
+    @property
+    def folder(self) -> Path:
+        """The folder `root`.
+
+        Raises:
+            UserError: it is not there.
+        """
+        return data_folder(self.root)
+
+    @cached_property
+    def input_files(self) -> list[Path]:
+        """Images, what says their labels, tables, lists and further rasters."""
+        named = {"dates": self.dates, "positions": self.positions}
+        beside = tables(named, self.folder)
+        further = [path for paths in self._partners for path in paths]
+        return [*self._image_paths, *self._label_paths, *beside, *further]
+
+    @property
+    @abstractmethod
+    def _image_paths(self) -> list[Path]:
+        """The images, in the order of the scenes."""
+
+    @property
+    @abstractmethod
+    def _label_paths(self) -> list[Path]:
+        """The files that say the images' labels and splits."""
+
+    @cached_property
+    def _more_files(self) -> list[list[Path]]:
+        return match_more(self.folder, self.more_images)
+
+    @property
+    def _beside(self) -> set[Path]:
+        """The files that are further rasters of an image, and no images themselves."""
+        return {path for paths in self._more_files for path in paths}
+
+    @cached_property
+    def _partners(self) -> list[list[Path]]:
+        """For each entry of `more_images` the file of each image."""
+        return partners(self.folder, self.images, self._image_paths, self.more_images, self._more_files)
+
+    @property
+    def _rasters(self) -> ImageRasters:
+        return ImageRasters(self.band_names, self.nodata, self.num_frames, self.more_images)
+
+    @property
+    def _rules(self) -> CoordinateRules:
+        return CoordinateRules(self.dates, self.date_pattern, self.positions)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PixelLabelledRasters(GeoTiffSource):
+    """Images and labels that are rasters on one grid.
+
+    labels: pattern under `root`; what `*` matches in the names pairs an image with its label.
+    label_nodata: value of unlabelled pixels; None means what each file declares.
+    split: of the images where there are several, of the columns from west to east where there is one.
+    split_buffer_px: columns left out between the blocks of a single image.
+    tile_px: a sample is a cell of a grid over each region.
+    """
+
+    labels: str
+    label_nodata: float | None = None
+    split_buffer_px: int = 0
+
+    @property
+    @abstractmethod
+    def _kind(self) -> Labels: ...
+
+    @abstractmethod
+    def _label(self, path: Path) -> SceneLabel: ...
+
+    @cached_property
+    def _listing(self) -> Listing:
+        return list_files(self.root, self.images, self.labels, self.split_files, self.split_rename, self._beside)
+
+    @property
+    def _image_paths(self) -> list[Path]:
+        return [pair.image for pair in self._listing.pairs]
+
+    @property
+    def _label_paths(self) -> list[Path]:
+        return [*(pair.label for pair in self._listing.pairs), *self._listing.split_files]
+
+    def open(self) -> Collection:
+        """Return the rasters, with the labels of this kind."""
+        if self.split is not None and self.split_files is not None:
+            raise UserError(
+                "data.split and data.split_files are both given; they exclude each other. Set one of them to null."
+            )
+        if self.split_files is not None and self.split_buffer_px:
+            raise UserError(
+                f"data.split_buffer_px={self.split_buffer_px} is for a single raster split into blocks; set it to 0 "
+                "beside data.split_files."
+            )
+        kind, rasters, tiling, folder = self._kind, self._rasters, GridTiling(self.tile_px), self.folder
+        pairs = self._listing.pairs
+        named = [(pair.image.relative_to(folder).as_posix(), pair.image, self._label(pair.label)) for pair in pairs]
+        scenes = rasters.scenes(named, self._partners)
+        if self._listing.members is None:
+            regions = split_by_fractions(scenes, self.split, seed=self.seed, buffer_px=self.split_buffer_px)
+        else:
+            regions = split_by_members(scenes, self._listing.members)
+        coordinates = read_coordinates(scenes, folder, self._rules, num_frames=self.num_frames)
+        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GeoTiffSegmentation(PixelLabelledRasters):
+    """Rasters with a class for each pixel.
+
+    class_names: the label's values are places in this list. ignore_index: the label of what has no label.
+    """
+
+    class_names: list[str]
+    ignore_index: int = -1
+    name: str = "geotiff"
+    baselines: list[str] = field(default_factory=lambda: ["logistic"])
+
+    @property
+    def _kind(self) -> Labels:
+        return SegmentationLabels(self.class_names, self.ignore_index)
+
+    def _label(self, path: Path) -> SceneLabel:
+        return ClassRaster(path, self.class_names, self.ignore_index, self.label_nodata)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GeoTiffRegression(PixelLabelledRasters):
+    """Rasters with numbers to predict at each pixel.
+
+    variables: names of the numbers. A label has one band per variable, in this order, or bands that carry these names.
+        NaN is no label, infinity is refused.
+    normalize_target: whether a model predicts in units of the training labels' deviation from their mean (`dataset`),
+        or in the labels' own unit (`none`).
+    """
+
+    variables: list[str]
+    normalize_target: Literal["dataset", "none"] = "dataset"
+    name: str = "geotiff_regression"
+    baselines: list[str] = field(default_factory=lambda: ["constant", "linear"])
+
+    @property
+    def _kind(self) -> Labels:
+        return RegressionLabels(self.variables, self.normalize_target)
+
+    def _label(self, path: Path) -> SceneLabel:
+        return NumberRaster(path, self.variables, self.label_nodata)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageLabelledRasters(GeoTiffSource):
+    """Images that have one label each.
+
+    table: a CSV file with a header and one image per row; images that it lacks are left out. file_column: its column of
+        image names, which are paths relative to `root`, file names, or these without extension.
+    split: of the images, drawn by `seed` whatever their label; None means the table's column `split` (train, val or
+        test in each row) if it has one, else [0.6, 0.2, 0.2].
+    tile_px: a sample is an image; smaller ones are padded. fit: larger ones are refused, cropped (the centre; anywhere
+        in training under `random_crop`), or resized until their longer side fits.
+    """
+
+    images: str = "**/*.tif"
+    table: str | None
+    file_column: str = "file"
+    fit: Literal["refuse", "crop", "resize"] = "refuse"
+
+    @abstractmethod
+    def _labelled(self, listing: ImageListing) -> tuple[Labels, list[np.ndarray]]:
+        """Return the kind of label, and that of each listed image."""
+
+    @cached_property
+    def _listing(self) -> ImageListing:
+        return list_images(
+            root=self.root,
+            images=self.images,
+            table=self.table,
+            file_column=self.file_column,
+            split=self.split,
+            split_files=self.split_files,
+            split_rename=self.split_rename,
+            without=self._beside,
+        )
+
+    @property
+    def _image_paths(self) -> list[Path]:
+        return [image.path for image in self._listing.images]
+
+    @property
+    def _label_paths(self) -> list[Path]:
+        return self._listing.lists
+
+    def open(self) -> Collection:
+        """Return the images, with their labels of this kind."""
+        rasters, listing = self._rasters, self._listing
+        kind, labels = self._labelled(listing)
+        tiling = ImageTiling(self.tile_px, self.fit, random_crop=self.random_crop)
+        named: list[tuple[str, Path, SceneLabel]] = [
+            (image.name, image.path, ImageLabel(label)) for image, label in zip(listing.images, labels, strict=True)
+        ]
+        scenes = rasters.scenes(named, self._partners)
+        tiling.check(scenes)
+        if listing.members is not None:
+            regions = split_by_members(scenes, listing.members)
+        elif len(scenes) < len(SPLITS):
+            raise UserError(
+                f"{len(scenes)} labelled images under data.root={self.root} can't be split into train, val and test: "
+                "each split needs at least one image."
+            )
+        else:
+            regions = split_by_fractions(scenes, self.split, seed=self.seed)
+        coordinates = read_coordinates(
+            scenes, self.folder, self._rules, num_frames=self.num_frames, file_column=self.file_column
+        )
+        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GeoTiffClassification(ImageLabelledRasters):
+    """Images with a class each, which is the name of the folder that an image lies in, or what `table` says.
+
+    label_column: the table's column of class names.
+    class_names: the classes in the order of a model's outputs; None means all that there are, sorted.
+    """
+
+    images: str = "*/*.tif"
+    table: str | None = None
+    label_column: str = "label"
+    class_names: list[str] | None = None
+    name: str = "geotiff_classification"
+    baselines: list[str] = field(default_factory=lambda: ["constant", "logistic"])
+
+    def _labelled(self, listing: ImageListing) -> tuple[Labels, list[np.ndarray]]:
+        where = (self.root, self.images, self.table)
+        return classes_of_images(listing, where, self.label_column, self.class_names)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GeoTiffMultilabel(ImageLabelledRasters):
+    """Images with any of the classes.
+
+    label_column: the table's column of class names, separated by `;`; None means that each class has a column of its
+        own, 1 where an image has it, 0 where it does not, and empty where that is unknown.
+    class_names: the classes in the order of a model's outputs; None means all that there are.
+    """
+
+    table: str
+    label_column: str | None = None
+    class_names: list[str] | None = None
+    name: str = "geotiff_multilabel"
+    baselines: list[str] = field(default_factory=lambda: ["constant", "logistic"])
+
+    def _labelled(self, listing: ImageListing) -> tuple[Labels, list[np.ndarray]]:
+        return decisions_of_images(listing, self.file_column, self.label_column, self.class_names)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GeoTiffScalarRegression(ImageLabelledRasters):
+    """Images with numbers.
+
+    variables: the table's columns of numbers; an empty cell is unknown.
+    normalize_target: see `GeoTiffRegression`.
+    """
+
+    table: str
+    variables: list[str]
+    normalize_target: Literal["dataset", "none"] = "dataset"
+    name: str = "geotiff_scalar_regression"
+    baselines: list[str] = field(default_factory=lambda: ["constant", "linear"])
+
+    def _labelled(self, listing: ImageListing) -> tuple[Labels, list[np.ndarray]]:
+        return numbers_of_images(listing, self.variables, self.normalize_target)
