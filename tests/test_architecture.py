@@ -13,8 +13,8 @@ from tests.kit.places import ROOT
 SOURCE = ROOT / "src"
 PACKAGE = "geocompose"
 
-# The rooms, lowest first; rooms of one line stand side by side and don't import each other. A room is a module at the top
-# of the package or a folder, and imports from its own and from lower lines alone.
+# The rooms, lowest first; rooms of one line stand side by side and don't import each other. A room is a module at the
+# top of the package or a folder, and imports from its own and from lower lines alone.
 ORDER = [
     ("errors",),
     ("arguments",),
@@ -168,7 +168,7 @@ def test_a_room_that_answers_before_torch_is_loaded_imports_nothing_that_loads_i
 
 
 def _loaded_with(module: str) -> set[str]:
-    """Return the package's modules that are loaded when one is imported: it, what it imports, and the packages around them."""
+    """Return the package's modules that importing one loads: it, what it imports, and the packages around them."""
     seen: set[str] = set()
     waiting = [module]
     while waiting:

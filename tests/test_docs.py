@@ -101,7 +101,7 @@ def test_every_command_on_a_page_composes_and_its_keys_and_values_are_right(page
 
 
 def pieces(page: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield what a page has its reader do, in order: (file, name, text), (python, "", code), (command, "", arguments)."""
+    """Yield what a page's reader does, in order: (file, name, text), (python, "", code), (command, "", arguments)."""
     block = re.compile(
         r"(?:^`(?P<file>[\w./-]+)`:\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$"
         r"|^    python run\.py (?P<command>[^\n]*)$",

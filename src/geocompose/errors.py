@@ -19,8 +19,8 @@ class UserError(ValueError):
     part: str | None = None
 
 
-# How alike two names are, from 0 to 1: from `SLIP` upwards, one is the other with a slip of the pen. Of several that may
-# be meant, those within `AS_NEAR` of the best are offered.
+# How alike two names are, from 0 to 1: from `SLIP` upwards, one is the other with a slip of the pen. Of several that
+# may be meant, those within `AS_NEAR` of the best are offered.
 SLIP, AS_NEAR = 0.85, 0.05
 SAME_LENGTH = 0.02  # a sign for another one is the likelier slip, where numbers tell names apart
 

@@ -108,6 +108,12 @@ def test_what_can_be_no_cell_is_named_with_its_reason(folder, monkeypatch, capsy
     assert "`decoder=smp_unet`: smp is not installed" in (folder / "outputs" / "doctor.md").read_text()
 
 
+def test_a_source_that_comes_with_the_project_is_installed_by_the_projects_own_file(folder, monkeypatch, capsys):
+    monkeypatch.setattr(doctor_cells, "installed", lambda source: source != "transformers")
+    doctor("[transformers_*,resnet50]", "[fcn]", "segmentation")
+    assert "transformers is not installed (pip install -r requirements.txt)" in capsys.readouterr().out
+
+
 def test_a_refused_cell_has_the_refusal_as_its_reason_and_no_numbers(folder, capsys):
     (bad, good) = doctor("vit", "[linear,upernet]", "segmentation", "neck=none")[::-1]
     assert bad.status == "refused"

@@ -35,8 +35,13 @@ def not_installed(source: str) -> str | None:
     if not missing:
         return None
     packages = f"the package {missing[0]}, which is" if len(missing) == 1 else f"{', '.join(missing)}, which are"
+    return f"Parts of {source} need {packages} not installed: {install_command(source)}"
+
+
+def install_command(source: str) -> str:
+    """Return what to type to install a source's packages."""
     file = "requirements.txt" if source in _COMES_ALONG else f"requirements-{source}.txt"
-    return f"Parts of {source} need {packages} not installed: pip install -r {file}"
+    return f"pip install -r {file}"
 
 
 def require(source: str) -> None:

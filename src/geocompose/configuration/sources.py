@@ -97,7 +97,7 @@ def _member(holder: Found, name: str, trail: Trail) -> Found:
     except ModuleNotFoundError:
         pass
     bound = list(names(holder.tree.body))
-    # `__getattr__` makes names when they are asked for; what `*` brings may be added to a module's `__all__` as it runs.
+    # `__getattr__` makes names when they are asked for; what `*` brings may enter a module's `__all__` as it runs.
     if "__getattr__" in bound or "*" in bound:
         return None
     raise AttributeError(f"module {holder.name!r} has nothing named {name!r}")

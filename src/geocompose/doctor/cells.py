@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from geocompose.catalog.optional import PACKAGES, installed
+from geocompose.catalog.optional import PACKAGES, install_command, installed
 from geocompose.configuration.checking import check, check_node
 from geocompose.configuration.diagnosis import groups, options
 from geocompose.data.preflight import Preview, data_source, preflight
@@ -123,7 +123,7 @@ def _contents(group: str, names: Sequence[str], left_out: list[LeftOut]) -> dict
     for name in names:
         source = name.partition("_")[0]
         if source in PACKAGES and not installed(source):
-            reason = f"{source} is not installed (pip install -r requirements-{source}.txt)"
+            reason = f"{source} is not installed ({install_command(source)})"
             left_out.append(LeftOut(group, name, reason))
             continue
         node = compose(f"{group}/{name}")
