@@ -114,8 +114,14 @@ class CoordinateReader:
         """Return what `action.date` may be."""
         table = f"a table FILE.csv with the columns {', '.join(('file', *date_columns(self._num_frames)))}"
         if self._num_frames == 1:
-            return f"Write action.date=2022-01-15 with the date of the image, file_name, tags, {table}, or none where it is not known."
-        return f"Write 'action.date=[2022-01-15,2022-02-14,...]' with the date of each frame, or none for one that is not known, or {table}."
+            return (
+                f"Write action.date=2022-01-15 with the date of the image, file_name, tags, {table}, or none where it "
+                "is not known."
+            )
+        return (
+            "Write 'action.date=[2022-01-15,2022-02-14,...]' with the date of each frame, or none for one that is not "
+            f"known, or {table}."
+        )
 
     def _position_rule(
         self, given: Sequence[str], data: Mapping[str, Any], names: Sequence[str], asked: str | list[float] | None

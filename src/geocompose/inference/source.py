@@ -14,6 +14,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from geocompose.data.rasters.bands import places_in_file
+from geocompose.data.rasters.file import check_real, equals
 from geocompose.errors import UserError, nearest
 from geocompose.imagery.bands import canonical, positions
 from geocompose.imagery.units import Conversion, converted
@@ -103,12 +104,7 @@ class BandReader:
         places = positions(bands, available, where=dataset.name)
         self.indices = [place + 1 for place in places_in_file(places, len(available), num_frames)]
         _check_unambiguous(bands, available, dataset.name)
-        complex_types = {dataset.dtypes[i - 1] for i in self.indices if dataset.dtypes[i - 1].startswith("complex")}
-        if complex_types:
-            raise UserError(
-                f"{dataset.name} holds complex numbers ({', '.join(complex_types)}). "
-                "Write its amplitude or intensity to a raster of real numbers first."
-            )
+        check_real(dataset.name, dataset.dtypes, [i - 1 for i in self.indices])
         self.nodata = [dataset.nodatavals[i - 1] if nodata is None else nodata for i in self.indices]
         assert conversions is None or len(conversions) == len(self.bands), conversions
         self._conversions = conversions
@@ -134,8 +130,9 @@ class BandReader:
             raise UserError(f"{self.dataset.name} can't be read at {_place(box)}; is it complete? {reason}") from error
         missing = np.zeros(raw.shape[1:], dtype=bool)
         for values, nodata in zip(raw, self.nodata, strict=True):
-            if nodata is not None:
-                missing |= np.isnan(values) if np.isnan(nodata) else values == nodata
+            is_nodata = equals(values, nodata)
+            if is_nodata is not None:
+                missing |= is_nodata
         # A value beyond float32, such as a 64-bit nodata value, becomes infinite: marked as missing, or refused below.
         if self.num_frames > 1:
             raw = raw.reshape(len(self.bands), self.num_frames, *missing.shape)
@@ -154,7 +151,7 @@ class BandReader:
         raise UserError(
             f"{self.dataset.name} has the value {value} in band {self.bands[band]!r} at row {box.row + row}, column "
             f"{box.col + col} (counted from 0), which is not declared as nodata. If such pixels hold no data, "
-            f"write action.nodata={str(value).lower()}; otherwise mend the raster."
+            f"write action.nodata={str(value).lower()}; otherwise fix the raster."
         )
 
 

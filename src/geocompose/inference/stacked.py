@@ -27,7 +27,10 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class FurtherRaster:
-    """A raster beside the first: its path, the names of its bands if it was given some in training, and its nodata value."""
+    """A raster beside the first: its path and nodata value.
+
+    training_names: the names that its bands were given in training, if any.
+    """
 
     path: str
     training_names: Sequence[str] | None = None

@@ -49,7 +49,7 @@ def check_alike(image_path: Path, image: Grid, other_path: Path, other: Grid, *,
     if shift > _SHIFT_TOLERANCE_PX:
         raise UserError(
             f"The {what} {other_path} lies up to {shift:.3g} pixels beside its image {image_path} by their "
-            f"georeferences. Resample the {what} onto the image's grid, or mend the georeference that is wrong."
+            f"georeferences. Resample the {what} onto the image's grid, or fix the georeference that is wrong."
         )
 
 

@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +33,7 @@ class Header:
         self.transform: Affine | None = None if dataset.transform == Affine.identity() else dataset.transform
         self.nodata: list[float | None] = list(dataset.nodatavals)
         self.descriptions: list[str | None] = list(dataset.descriptions)
+        self.dtypes: list[str] = list(dataset.dtypes)
         self.is_complex: bool = any(dtype.startswith("complex") for dtype in dataset.dtypes)
         self.itemsize = max(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
 
@@ -41,7 +42,7 @@ def read_header(path: Path) -> Header:
     """Return the header of a raster file.
 
     Raises:
-        UserError: it is none.
+        UserError: it is not a raster.
     """
     return _with(path, Header)
 
@@ -50,7 +51,7 @@ def read_tags(path: Path) -> dict[str, str]:
     """Return the tags of a raster file, those about its imaging included.
 
     Raises:
-        UserError: it is no raster.
+        UserError: it is not a raster.
     """
     return _with(path, tags_of)
 
@@ -87,6 +88,20 @@ def _with(path: Path, use: Callable[[rasterio.DatasetReader], _Result]) -> _Resu
         raise UserError(
             f"{path} can't be read as a raster ({error}). Replace the file, or narrow the pattern."
         ) from error
+
+
+def check_real(path: Path | str, dtypes: Sequence[str], bands: Sequence[int]) -> None:
+    """Refuse to read bands (counted from 0) of complex numbers: a cast to float would keep their real part alone.
+
+    Raises:
+        UserError: names the types.
+    """
+    found = sorted({dtypes[band] for band in bands if dtypes[band].startswith("complex")})
+    if found:
+        raise UserError(
+            f"{path} holds complex numbers ({', '.join(found)}). "
+            "Write its amplitude or intensity to a raster of real numbers first."
+        )
 
 
 def equals(values: np.ndarray, nodata: float | None) -> np.ndarray | None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from geocompose.data.rasters.bands import names_of_bands, places_in_file
-from geocompose.data.rasters.file import equals, read_bands, read_header
+from geocompose.data.rasters.file import check_real, equals, read_bands, read_header
 from geocompose.data.rasters.label import SceneLabel
 from geocompose.data.window import Window
 from geocompose.imagery.units import Conversion, Values, converted
@@ -26,7 +26,7 @@ class RasterScene:
     names_key: where the configuration has `band_names`, for errors.
 
     Raises:
-        UserError: the file is no raster, has no band names, or another number of bands than names; the label has
+        UserError: the file is not a raster, has no band names, or another number of bands than names; the label has
         another size or place than the image.
     """
 
@@ -54,6 +54,7 @@ class RasterScene:
         self.band_names = names_of_bands(image_path, header, band_names, num_frames, names_key)
         self._nodata = [nodata] * header.count if nodata is not None else header.nodata
         self._itemsize = header.itemsize
+        self._dtypes = header.dtypes
         label.check_fits(image_path, header)
 
     @property
@@ -76,9 +77,10 @@ class RasterScene:
         An image of several frames is (bands, frames, height, width).
 
         Raises:
-            UserError: the file can't be decoded.
+            UserError: the file can't be decoded, or a band of it holds complex numbers.
         """
         planes = places_in_file(bands, len(self.band_names), self.num_frames)
+        check_real(self.image_path, self._dtypes, planes)
         raw = self._read_bands(window, planes)
         valid = np.ones(raw.shape[1:], dtype=bool)
         for plane, band in zip(raw, planes, strict=True):
