@@ -1,4 +1,4 @@
-"""Training and prediction refuse one raster of complex numbers in one way: no network learns from its real part alone."""
+"""Training and prediction refuse a raster of complex numbers alike: no network learns from its real part alone."""
 
 from collections.abc import Callable
 from pathlib import Path

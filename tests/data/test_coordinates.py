@@ -159,7 +159,8 @@ def test_dates_are_read_from_tags_and_the_acquisition_comes_before_the_files_own
 def test_a_raster_without_a_date_among_its_tags_says_which_were_looked_for(tmp_path):
     with pytest.raises(
         UserError,
-        match=r"a_img\.tif has no tag with a date; looked for ACQUISITIONDATETIME, .*SENSING_TIME, .*TIFFTAG_DATETIME\. If",
+        match=r"a_img\.tif has no tag with a date; looked for ACQUISITIONDATETIME, .*SENSING_TIME, "
+        r".*TIFFTAG_DATETIME\. If",
     ):
         coordinates(scenes(tmp_path, "a", "b", "c"), dates="tags")
 
@@ -183,7 +184,8 @@ def test_a_date_is_written_in_several_ways(text):
 
 def test_dates_and_positions_are_read_from_a_table_and_an_empty_cell_is_unknown(tmp_path):
     root = scenes(tmp_path, "a", "b", "c")
-    table(root / "t.csv", "file,date,latitude,longitude", "a_img.tif,2022-01-15,47.5,-8.25", "b_img,,,", "c_img.tif,20220201,1,2",
+    table(root / "t.csv", "file,date,latitude,longitude", "a_img.tif,2022-01-15,47.5,-8.25", "b_img,,,",
+        "c_img.tif,20220201,1,2",
           "elsewhere.tif,2020-01-01,0,0")  # fmt: skip
     found = coordinates(root, dates="t.csv", positions="t.csv")
     assert found["a_img.tif"]["temporal_coords"].tolist() == [[2022, 14]]
@@ -197,11 +199,16 @@ def test_dates_and_positions_are_read_from_a_table_and_an_empty_cell_is_unknown(
     ("rows", "message"),
     [
         (("file,day", "a_img.tif,2022-01-15"), r"t\.csv has no column 'date'. It takes file, date; it has file, day"),
-        (("file,date", "a_img.tif,2022-13-15", "b_img.tif,", "c_img.tif,"), r"t\.csv, line 2: date: 2022-13-15 is no date: there is no month 13"),
-        (("file,date", "a_img.tif,2022-02-30", "b_img.tif,", "c_img.tif,"), r"line 2: date: 2022-02-30 is no date: month 2 of 2022 has no day 30"),
-        (("file,date", "a_img.tif,soon", "b_img.tif,", "c_img.tif,"), r"line 2: date is 'soon', which is no date; write it as 2022-01-15"),
-        (("file,date", "a_img.tif,2022-01-15", "b_img.tif,", "c_imj.tif,"), r"t\.csv has no row for c_img\.tif\. The nearest name in it: 'c_imj\.tif'"),
-        (("file,date", "b_img.tif,"), r"has no row for a_img\.tif and 1 more\..*an empty cell says that it is not known"),
+        (("file,date", "a_img.tif,2022-13-15", "b_img.tif,", "c_img.tif,"),
+            r"t\.csv, line 2: date: 2022-13-15 is no date: there is no month 13"),
+        (("file,date", "a_img.tif,2022-02-30", "b_img.tif,", "c_img.tif,"),
+            r"line 2: date: 2022-02-30 is no date: month 2 of 2022 has no day 30"),
+        (("file,date", "a_img.tif,soon", "b_img.tif,", "c_img.tif,"),
+            r"line 2: date is 'soon', which is no date; write it as 2022-01-15"),
+        (("file,date", "a_img.tif,2022-01-15", "b_img.tif,", "c_imj.tif,"),
+            r"t\.csv has no row for c_img\.tif\. The nearest name in it: 'c_imj\.tif'"),
+        (("file,date", "b_img.tif,"),
+            r"has no row for a_img\.tif and 1 more\..*an empty cell says that it is not known"),
         (("file,date", "a_img.tif,", "a_img,"), r"line 3: the image a_img\.tif has a row already \(.*line 2\)"),
     ],
 )  # fmt: skip
@@ -241,9 +248,11 @@ def test_a_table_is_looked_for_where_lists_are(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dates": "filename"}, r"data\.dates has no 'filename'\. Did you mean 'file_name'\? Allowed: file_name, tags, a table"),
+        ({"dates": "filename"},
+            r"data\.dates has no 'filename'\. Did you mean 'file_name'\? Allowed: file_name, tags, a table"),
         ({"positions": "geo"}, r"data\.positions has no 'geo'\..*Allowed: georeference, a table FILE\.csv, null"),
-        ({"dates": "tags", "date_pattern": "%Y%j"}, r"data\.date_pattern=%Y%j would change nothing: it is for data\.dates=file_name"),
+        ({"dates": "tags", "date_pattern": "%Y%j"},
+            r"data\.date_pattern=%Y%j would change nothing: it is for data\.dates=file_name"),
     ],
 )  # fmt: skip
 def test_a_rule_that_there_is_not_is_refused(tmp_path, changes, message):
@@ -325,7 +334,8 @@ def test_a_grid_that_lies_nowhere_is_refused():
 @needs_chip
 def test_the_real_chip_lies_in_spain():
     data = geotiff(
-        root=str(CHIP), images="*_S2Hand.tif", labels="*_LabelHand.tif", class_names=["land", "water"], positions="georeference", tile_px=64,
+        root=str(CHIP), images="*_S2Hand.tif", labels="*_LabelHand.tif", class_names=["land", "water"],
+            positions="georeference", tile_px=64,
         band_names=[f"b{i}" for i in range(13)], nodata=0.0, baselines=[],
     )  # fmt: skip
     data.setup()
@@ -385,7 +395,8 @@ def _tiny(coordinates=None, **changes):
     torch.manual_seed(0)
     factory = EncoderDecoderFactory((32, 32), coordinates=coordinates)
     return factory.build_model(
-        "segmentation", "prithvi_eo_v2_tiny_tl", "FCNDecoder", num_classes=2, necks="auto", decoder_channels=8, **TINY, **changes
+        "segmentation", "prithvi_eo_v2_tiny_tl", "FCNDecoder", num_classes=2, necks="auto", decoder_channels=8, **TINY,
+            **changes
     ).eval()  # fmt: skip
 
 
@@ -419,7 +430,8 @@ def test_what_only_the_missing_coordinate_uses_does_not_learn():
 @pytest.mark.parametrize("method", ["LORA"])
 def test_coordinates_reach_an_adapted_backbone(method):
     model = _tiny(
-        ("time",), peft_config={"method": method, "replace_qkv": "qkv", "peft_config_kwargs": {"target_modules": ["qkv.q_linear", "qkv.v_linear"]}}
+        ("time",), peft_config={"method": method, "replace_qkv": "qkv",
+            "peft_config_kwargs": {"target_modules": ["qkv.q_linear", "qkv.v_linear"]}}
     )  # fmt: skip
     image_ = torch.randn(1, 6, 32, 32)
     dates = torch.tensor([[[2022.0, 14.0]]])
@@ -438,7 +450,8 @@ def test_a_backbone_that_takes_no_dates_is_not_silently_left_without():
     config = _config("backbone=timm", "backbone.name=test_resnet", "decoder=fcn")
     with pytest.raises(
         UserError,
-        match=r"The data gives dates \(data\.dates\), and the backbone .* takes none: it takes neither dates nor positions\. Write "
+        match=r"The data gives dates \(data\.dates\), and the backbone .* takes none: it takes neither dates nor "
+        r"positions\. Write "
         r"data\.dates=null, or choose a backbone that takes them",
     ):
         build_model(config, inputs=Inputs(tuple(BANDS), 32, 1, ("time",)), target=LAND)
@@ -475,7 +488,8 @@ def test_half_precision_rounds_images_and_no_date():
 
 SMALL = (
     "backbone=prithvi", "backbone.embed_dim=48", "backbone.depth=2", "backbone.num_heads=4", "backbone.img_size=32",
-    "decoder=fcn", "decoder.channels=8", "decoder.num_convs=1", "data=geotiff", "data.images=*_img.tif", "data.labels=*_lab.tif",
+    "decoder=fcn", "decoder.channels=8", "decoder.num_convs=1", "data=geotiff", "data.images=*_img.tif",
+        "data.labels=*_lab.tif",
     "data.class_names=[land,water]", "data.tile_px=32", "trainer.max_epochs=1", "trainer.accelerator=cpu",
     "trainer.progress_bar=false", "data.baselines=[]", "logger=csv",
 )  # fmt: skip
@@ -541,7 +555,8 @@ def test_a_run_with_a_table_of_dates_asks_for_the_date_of_what_it_predicts(fit_r
     predict = ("action=predict", f"action.run={folder}", f"action.input={tmp_path}/data/a_20220115_img.tif")
     with pytest.raises(
         UserError,
-        match=r"trained with dates out of a table \(data\.dates=t\.csv\), which says nothing of other images\. Write action\.date=",
+        match=r"trained with dates out of a table \(data\.dates=t\.csv\), which says nothing of other images\. Write "
+        r"action\.date=",
     ):
         run(*predict, "action.output=a.tif")
     with pytest.raises(

@@ -22,7 +22,7 @@ HEIGHT, WIDTH = 40, 60
 
 
 def series(root, *names, nodata=None, height=HEIGHT, width=WIDTH):
-    """Write rasters of two frames of three bands each, and their labels; return the pixels (bands, frames, rows, columns)."""
+    """Write rasters of two frames of three bands, and labels; return the pixels (bands, frames, rows, columns)."""
     made = []
     for seed, name in enumerate(names):
         pixels = image(seed, height, width, bands=len(BANDS) * FRAMES)
@@ -112,13 +112,17 @@ def test_augmentation_moves_all_frames_and_the_mask_alike(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_frames": 4}, r"a_img\.tif has 6 bands, which can't be 4 frames of as many bands each \(data\.num_frames\)"),
-        ({"num_frames": 3}, r"a_img\.tif has 6 bands, but data\.band_names has 3 names \(BLUE, GREEN, RED\), which in 3 frames .* are 9"),
+        ({"num_frames": 4},
+            r"a_img\.tif has 6 bands, which can't be 4 frames of as many bands each \(data\.num_frames\)"),
+        ({"num_frames": 3},
+            r"a_img\.tif has 6 bands, but data\.band_names has 3 names \(BLUE, GREEN, RED\), which in 3 frames .* are "
+            r"9"),
         ({"num_frames": 1}, r"Are these 2 frames of 3 bands\? Then write data\.num_frames=2\."),
         ({"num_frames": 0}, r"data\.num_frames=0 must be 1 or more"),
         ({"band_names": None}, r"6 of them have no name in the file"),
         ({"baselines": ["ndwi"]}, r"The baseline ndwi is of images of one frame; these have 2 \(data\.num_frames\)"),
-        ({"dates": "file_name"}, r"data\.dates=file_name gives one date an image, and an image has 2 frames.*columns file, date_1, date_2"),
+        ({"dates": "file_name"},
+            r"data\.dates=file_name gives one date an image, and an image has 2 frames.*columns file, date_1, date_2"),
     ],
 )  # fmt: skip
 def test_frames_that_do_not_fit_are_refused(tmp_path, changes, message):
@@ -187,7 +191,8 @@ def test_files_count_the_same(tmp_path):
 
 
 SMALL = (
-    "decoder=fcn", "decoder.channels=8", "decoder.num_convs=1", "data=geotiff", "data.images=*_img.tif", "data.labels=*_lab.tif",
+    "decoder=fcn", "decoder.channels=8", "decoder.num_convs=1", "data=geotiff", "data.images=*_img.tif",
+        "data.labels=*_lab.tif",
     "data.class_names=[land,water]", "data.tile_px=32", "trainer.max_epochs=1", "trainer.accelerator=cpu", "logger=csv",
     "trainer.progress_bar=false", f"data.band_names=[{','.join(BANDS)}]", f"data.num_frames={FRAMES}",
 )  # fmt: skip

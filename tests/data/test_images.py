@@ -210,7 +210,8 @@ def test_numbers_are_columns_of_the_table(tmp_path):
     ("header", "rows", "message"),
     [
         (("file", "label"), [("chip_0", "a"), ("chip_9", "b")], r"line 3: there is no image 'chip_9' .*nearest"),
-        (("file", "label"), [("chip_0", "a"), ("chip_0.tif", "b")], r"line 3: the image chip_0\.tif has a row already, line 2"),
+        (("file", "label"), [("chip_0", "a"), ("chip_0.tif", "b")],
+            r"line 3: the image chip_0\.tif has a row already, line 2"),
         (("file", "label"), [("chip_0", "a"), ("chip_1", "")], r"line 3: chip_1\.tif has no label"),
         (("image", "label"), [("chip_0", "a")], r"has no column 'file' .*data\.file_column.*Allowed: image, label"),
         (("file", "class"), [("chip_0", "a")], r"has no column 'label' \(data\.label_column\)"),
@@ -218,7 +219,8 @@ def test_numbers_are_columns_of_the_table(tmp_path):
         (("file", "label"), [], "has no row below its header"),
         (("file", "file"), [("a", "b")], "two of one name"),
         (("file;label",), [("chip_0;a",)], "is not separated by commas"),
-        (("file", "label", "split"), [("chip_0", "a", "tran")], r"line 2: the column split has 'tran'\. Did you mean 'train'"),
+        (("file", "label", "split"), [("chip_0", "a", "tran")],
+            r"line 2: the column split has 'tran'\. Did you mean 'train'"),
         (("file", "label", "split"), [("chip_0", "a", "train")], "no row whose column split is val"),
     ],
 )  # fmt: skip
@@ -391,7 +393,8 @@ def test_preflight_raises_what_setup_would(tmp_path):
     config = null | {
         "root": str(tmp_path), "images": "*.tif", "table": "labels.csv", "file_column": "file", "variables": ["share"],
         "normalize_target": "dataset", "fit": "refuse", "tile_px": 16, "batch_size": 4, "num_workers": 0,
-        "normalize": "dataset", "random_crop": False, "dihedral": True, "rotation_deg": 0.0, "seed": 0, "baselines": ["linear"], "num_frames": 1,
+        "normalize": "dataset", "random_crop": False, "dihedral": True, "rotation_deg": 0.0, "seed": 0,
+            "baselines": ["linear"], "num_frames": 1,
     }  # fmt: skip
     table(flat(tmp_path), ("file", "share"), *[(f"chip_{i}", i) for i in range(6)])
     preview = preflight(GeoTiffScalarRegression(**config), list)

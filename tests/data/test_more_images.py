@@ -70,10 +70,12 @@ def test_each_raster_has_its_own_nodata(tmp_path):
     [
         ({"imges": "*"}, r"data\.more_images\[0\] has no key 'imges'\. Did you mean 'images'\?"),
         ({"images": None}, r"data\.more_images\[0\]\.images is a pattern such as '\*_S1Hand\.tif'; got None"),
-        ({"band_names": "VV"}, r"data\.more_images\[0\]\.band_names is a list of names such as \[VV, VH\], or null; got 'VV'"),
+        ({"band_names": "VV"},
+            r"data\.more_images\[0\]\.band_names is a list of names such as \[VV, VH\], or null; got 'VV'"),
         ({"nodata": "x"}, r"data\.more_images\[0\]\.nodata is a number, nan included, or null; got 'x'"),
         ({"images": "*_s9.tif"}, r"data\.more_images\[0\]\.images=\*_s9\.tif matches nothing"),
-        ({"band_names": ["B2", "VH"]}, r"a\.tif and .*a_s1\.tif both have the band 'B2'\. Give one of them another name"),
+        ({"band_names": ["B2", "VH"]},
+            r"a\.tif and .*a_s1\.tif both have the band 'B2'\. Give one of them another name"),
         ({"band_names": ["VV"]}, r"a_s1\.tif has 2 bands, but data\.more_images\[0\]\.band_names has 1 names"),
     ],
 )  # fmt: skip
@@ -88,7 +90,8 @@ def test_an_image_without_its_further_raster_is_named(tmp_path):
     (root / "b_s1.tif").unlink()
     with pytest.raises(
         UserError,
-        match=r"The image .*b\.tif has no file that data\.more_images\[0\]\.images=\*_s1\.tif matches\. The text matched by \*",
+        match=r"The image .*b\.tif has no file that data\.more_images\[0\]\.images=\*_s1\.tif matches\. The text "
+        r"matched by \*",
     ):
         opened(root)
 
@@ -96,8 +99,11 @@ def test_an_image_without_its_further_raster_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("profile", "message"),
     [
-        ({"transform": from_origin(500_100, 5_000_000, 30, 30)}, r"The further image .*a_s1\.tif lies up to 3\.33 pixels beside its image"),
-        ({"crs": "EPSG:32634"}, r"The further image .*a_s1\.tif is in EPSG:32634, its image .*a\.tif in EPSG:32633\. Reproject the further"),
+        ({"transform": from_origin(500_100, 5_000_000, 30, 30)},
+            r"The further image .*a_s1\.tif lies up to 3\.33 pixels beside its image"),
+        ({"crs": "EPSG:32634"},
+            r"The further image .*a_s1\.tif is in EPSG:32634, its image .*a\.tif in EPSG:32633\. Reproject the "
+            r"further"),
     ],
 )  # fmt: skip
 def test_a_further_raster_lies_on_the_images_grid(tmp_path, profile, message):
@@ -146,7 +152,8 @@ def test_several_frames_have_further_rasters_of_as_many(tmp_path):
 
 
 SMALL = (
-    "backbone=timm", "backbone.name=test_resnet", "decoder=fcn", "decoder.channels=8", "decoder.num_convs=1", "data.tile_px=32",
+    "backbone=timm", "backbone.name=test_resnet", "decoder=fcn", "decoder.channels=8", "decoder.num_convs=1",
+        "data.tile_px=32",
     "trainer.max_epochs=1", "trainer.accelerator=cpu", "logger=csv", "trainer.progress_bar=false", "data.baselines=[]",
 )  # fmt: skip
 
@@ -213,7 +220,8 @@ def test_further_rasters_of_images_with_one_answer_are_refused(tmp_path, monkeyp
 def test_sentinel_1_stands_beside_sentinel_2_on_the_real_chip(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(
-        *SMALL, "data=sen1floods11", f"data.root={CHIP}", "data.split=[0.625,0.125,0.25]", "data.bands=[GREEN,SWIR_1,VV,VH]",
+        *SMALL, "data=sen1floods11", f"data.root={CHIP}", "data.split=[0.625,0.125,0.25]",
+            "data.bands=[GREEN,SWIR_1,VV,VH]",
         "data.more_images=[{images: '**/*_S1Hand.tif', band_names: [VV, VH], nodata: nan}]", "data.positions=null",
     )  # fmt: skip
     record = record_of(only_run("default"))

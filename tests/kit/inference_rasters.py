@@ -1,4 +1,4 @@
-"""Rasters to predict, small models to predict them with, and a call with everything that most tests do not ask about."""
+"""Rasters to predict, small models to predict them with, and a call with all that most tests do not ask about."""
 
 from collections.abc import Callable
 from pathlib import Path

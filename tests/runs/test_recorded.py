@@ -16,10 +16,14 @@ from geocompose.configuration.weights import weight_files
 from geocompose.runs import load_rules, run_id
 from tests.kit.command import run
 from tests.kit.places import CONF, ROOT
-from tests.recorded.identities import IDENTITIES
 from tests.recorded.rasters import imagery, six_bands
 
 RECORDED = ROOT / "tests" / "recorded"
+# Command lines by the identity of their run. ROOT stands for a folder; the hashes of what data and weights hold are
+# fixed.
+IDENTITIES = dict(
+    line.partition(" ")[::2] for line in (RECORDED / "identities.txt").read_text(encoding="utf-8").splitlines()
+)
 RUNS = sorted(folder.parent for folder in RECORDED.glob("*/record.json"))
 SEGMENTATION, REGRESSION, CLASSIFICATION = "prithvi-fcn-lora", "unet-unet-none", "fusion-identity-none"
 

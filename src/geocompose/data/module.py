@@ -24,7 +24,7 @@ from geocompose.imagery.units import Conversion
 
 
 class SceneData(lightning.LightningDataModule):
-    """Samples of a declared data set in batches; construction reads no pixel, `setup` reads and checks all of them once.
+    """Samples of a declared data set in batches; construction reads no pixel, `setup` reads and checks all, once.
 
     source: the declaration, which is opened if it is not yet. `use_bands` may change its bands.
     scanned: statistics of the declared bands, where all pixels were read already; they hold while no value is
@@ -110,7 +110,7 @@ class SceneData(lightning.LightningDataModule):
         self.read_as([None] * len(bands))
 
     def read_as(self, units: Sequence[str | None]) -> None:
-        """Convert values to these units as they are read, one a selected band, where a rule leads there; before `setup`.
+        """Convert values to these units while reading, one per selected band, where a rule leads there, before setup.
 
         Where none does, and for None, they stay as they are, without a declared offset. Bands that are not selected go
         with a selected one of the same files, so that both can stand in one index.

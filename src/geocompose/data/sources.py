@@ -1,4 +1,4 @@
-"""The kinds of data that are rasters on disk: a label for each pixel, or for each image. Declarations, without torch."""
+"""The kinds of data that are rasters on disk, labelled per pixel or per image: declarations, without torch."""
 
 from abc import abstractmethod
 from dataclasses import dataclass, field

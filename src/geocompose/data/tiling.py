@@ -1,4 +1,4 @@
-"""Which windows of a region are samples: a grid of tiles where pixels have labels, one sample where the image has one."""
+"""Which windows of a region are samples: a grid of tiles where pixels have labels, one where images have."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

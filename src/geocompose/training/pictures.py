@@ -202,7 +202,7 @@ def _images(batch: Mapping[str, Tensor], data: SceneData) -> list[np.ndarray]:
 
 
 def _pixels(task: Task, data: SceneData, split: str, tiles: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return truth and prediction (n, variables) of labelled pixels of these tiles, drawn evenly where there are many."""
+    """Return truth and prediction (n, variables) of labelled pixels of these tiles; of many, some drawn evenly."""
     truths, predictions = [], []
     for start in range(0, len(tiles), data.batch_size):
         batch, predicted = _run(task, data, split, tiles[start : start + data.batch_size])

@@ -9,7 +9,7 @@ from geocompose.imagery.coordinates import coordinates_of
 
 
 class HalfPrecisionModel(HalfPrecision):
-    """Lightning's `bf16-true` and `16-true`, without rounding coordinates: in bfloat16 the year 2018 would become 2016."""
+    """Lightning's `bf16-true` and `16-true` without rounding coordinates: bfloat16 would make 2016 of the year 2018."""
 
     def convert_input(self, data: Any) -> Any:
         """Return a batch as the model takes it: numbers in half precision, but for dates and places."""

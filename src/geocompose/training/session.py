@@ -138,7 +138,11 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
     task.load_state_dict(best["state_dict"])
     record.training["best_epoch"] = best["epoch"]
     # The averaging callback would put the last epoch's average in place of the best one.
-    trainer.callbacks = [callback for callback in trainer.callbacks if not isinstance(callback, WeightAveraging)]  # type: ignore[attr-defined]
+    trainer.callbacks = [  # type: ignore[attr-defined]
+        callback
+        for callback in trainer.callbacks  # type: ignore[attr-defined]
+        if not isinstance(callback, WeightAveraging)
+    ]
     runs = {"val": trainer.validate, "test": trainer.test} if test else {"val": trainer.validate}
     for split, run_split in runs.items():
         logged = run_split(task, datamodule=data, verbose=False)[0]
@@ -164,7 +168,7 @@ def _warn_of_odd_data(data: SceneData) -> None:
                 ", ".join(absent),
                 ": is data.class_names in the order of the label's values?"
                 if data.target.kind == "segmentation"
-                else ", which can't be learnt: add images, split in another way (data.split, data.seed), or leave it out.",
+                else ", which can't be learnt: add images, split differently (data.split, data.seed), or leave it out.",
             )
     largest = max(
         max(region.window.height, region.window.width) for regions in data.regions.values() for region in regions

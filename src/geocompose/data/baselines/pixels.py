@@ -1,4 +1,4 @@
-"""Baselines of data where pixels have labels: what a pixel's own values know, and what the training labels alone say."""
+"""Baselines of data where pixels have labels: what a pixel's own values tell, and the labels alone."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Raw values with their labels, as scores without a network are fitted to: pixels, or images summed up in a few numbers."""
+"""Raw values with their labels, as baselines are fitted to them: pixels, or images in a few numbers."""
 
 from collections.abc import Iterator, Sequence
 

@@ -31,7 +31,7 @@ class Labels(ABC):
 
     @abstractmethod
     def without(self, label: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        """Return the label without what the image shows nothing of; `valid`, bool (height, width), says where it does."""
+        """Return the label only where the image shows something, which `valid`, bool (height, width), says."""
 
     def check(self, label: np.ndarray, scene: Scene, window: Window) -> None:  # noqa: B027 - most need none
         """Refuse values that this kind does not have.
