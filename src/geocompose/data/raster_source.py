@@ -1,0 +1,126 @@
+"""What all kinds of data on disk share: a folder of rasters, their bands, splits, dates and positions. No torch."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from geocompose.data.coordinates.coordinates import CoordinateRules
+from geocompose.data.declaration import DataSource
+from geocompose.data.files.coordinate_tables import tables
+from geocompose.data.files.file_names import data_folder
+from geocompose.data.files.more_images import match_more, partners
+from geocompose.data.loading import check_at_least
+from geocompose.data.rasters.image_rasters import ImageRasters
+from geocompose.imagery.units import Values
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GeoTiffSource(DataSource):
+    """Rasters under a folder; what all of their kinds share.
+
+    root, images: a folder, and a pattern in it; `**/` means any folder below, none included.
+    name: how records call the data set.
+    band_names: the image's bands in file order; None means the names that the files carry.
+    nodata: value of image pixels without data (NaN allowed); None means what each file declares.
+    split: fractions for train, val and test; None means [0.6, 0.2, 0.2]. split_files: lists of images for train, val
+        and test, in place of fractions. split_rename: texts to replace in the names that they list.
+    cache_mb: decoded pixels are kept in memory while all of them fit into this; else they are read anew by windows.
+    num_frames: time steps in each image, one after the other: all bands of the first, then all of the second, ...;
+        `band_names` are those of one. A pixel without data in one of them is without data.
+    more_images: further rasters of each image on its grid, such as [{images: '*_S1Hand.tif', band_names: [VV, VH],
+        nodata: nan}]: their bands come after the image's. See `geocompose.data.files.more_images.MoreImages`.
+    dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions
+        (`georeference` or a table): see `CoordinateRules`. They go to a backbone that takes them.
+    unit, level, offset, scale: what the files' values are: see `Values`.
+    """
+
+    root: str
+    images: str
+    name: str
+    tile_px: int = 224
+    band_names: list[str] | None = None
+    nodata: float | None = None
+    split: list[float] | None = None
+    split_files: dict[str, str] | None = None
+    split_rename: dict[str, str] | None = None
+    cache_mb: int = 1024
+    num_frames: int = 1
+    more_images: list[dict[str, Any]] | None = None
+    dates: str | None = None
+    date_pattern: str | None = None
+    positions: str | None = None
+    unit: Literal["reflectance", "reflectance_1e4", "dn", "db", "power", "uint8"] | None = None
+    level: Literal["TOA", "BOA"] | None = None
+    offset: float | None = None
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without looking at a file."""
+        super().__post_init__()
+        check_at_least("cache_mb", self.cache_mb, 0)
+
+    @property
+    def title(self) -> str:
+        """How records call the data set."""
+        return self.name
+
+    @cached_property
+    def values(self) -> Values:
+        """What the values of the files are, as far as that is stated."""
+        return Values(self.unit, self.level, self.offset, self.scale, self.allow_mismatch)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory that decoded pixels may take to be kept."""
+        return self.cache_mb * 2**20
+
+    @property
+    def folder(self) -> Path:
+        """The folder `root`.
+
+        Raises:
+            UserError: it is not there.
+        """
+        return data_folder(self.root)
+
+    @cached_property
+    def input_files(self) -> list[Path]:
+        """Images, what says their labels, tables, lists and further rasters."""
+        named = {"dates": self.dates, "positions": self.positions}
+        beside = tables(named, self.folder)
+        further = [path for paths in self._partners for path in paths]
+        return [*self._image_paths, *self._label_paths, *beside, *further]
+
+    @property
+    @abstractmethod
+    def _image_paths(self) -> list[Path]:
+        """The images, in the order of the scenes."""
+
+    @property
+    @abstractmethod
+    def _label_paths(self) -> list[Path]:
+        """The files that say the images' labels and splits."""
+
+    @cached_property
+    def _more_files(self) -> list[list[Path]]:
+        return match_more(self.folder, self.more_images)
+
+    @property
+    def _beside(self) -> set[Path]:
+        """The files that are further rasters of an image, and no images themselves."""
+        return {path for paths in self._more_files for path in paths}
+
+    @cached_property
+    def _partners(self) -> list[list[Path]]:
+        """For each entry of `more_images` the file of each image."""
+        return partners(self.folder, self.images, self._image_paths, self.more_images, self._more_files)
+
+    @property
+    def _rasters(self) -> ImageRasters:
+        return ImageRasters(self.band_names, self.nodata, self.num_frames, self.more_images)
+
+    @property
+    def _rules(self) -> CoordinateRules:
+        return CoordinateRules(self.dates, self.date_pattern, self.positions)
