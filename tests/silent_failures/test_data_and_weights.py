@@ -119,6 +119,10 @@ def test_runs_recorded_before_there_were_units_keep_their_identity():
 def test_an_offset_that_was_stated_for_other_data_is_kept_where_its_unit_is_the_run_s(typed, read_with):
     other = {
         "_target_": "geocompose.data.sources.GeoTiffSegmentation",
+        "root": ".",
+        "images": "*_i.tif",
+        "labels": "*_l.tif",
+        "class_names": ["land", "water"],
         "unit": None,
         "offset": typed,
         "scale": None,
@@ -126,5 +130,6 @@ def test_an_offset_that_was_stated_for_other_data_is_kept_where_its_unit_is_the_
     }
     trained = {"tile_px": 32, "unit": "dn", "offset": 1000.0, "scale": None}
     experiment = Experiment({"data": other}, {}, ["data=geotiff", f"data.offset={typed}"], CONF)
-    chosen = evaluate._data(experiment, {"data": dict(other)}, Record(run_id="0123456789", data=trained), None)
+    chosen, source = evaluate._data(experiment, {"data": dict(other)}, Record(run_id="0123456789", data=trained), None)
     assert (chosen["unit"], chosen["offset"], chosen["tile_px"]) == ("dn", read_with, 32)
+    assert (source.unit, source.offset, source.tile_px) == ("dn", read_with, 32)
