@@ -17,7 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from geocompose.from_config import instantiate
+from geocompose.data.module import SceneData
+from geocompose.data.preflight import data_source
 from geocompose.runs import RunFolder, list_runs, load_rules, open_run
 from geocompose.scores import confusion_matrix, from_confusion
 
@@ -47,8 +48,9 @@ def load(study: Path) -> dict[str, dict[int, RunFolder]]:
 
 def logistic_per_tile(run: RunFolder) -> np.ndarray:
     """Return the confusion matrix of each test tile, for per-pixel logistic regression on all 13 bands."""
-    data = instantiate(open_run(run.path, load_rules(CONF), checkpoint=False).config["data"])
-    data.use_bands(data.band_names)
+    source = data_source(open_run(run.path, load_rules(CONF), checkpoint=False).config["data"])
+    assert source is not None, run.path
+    data = SceneData(source, source.collection.band_names)
     data.setup()
     values, classes = data.pixels("train")
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000, tol=1e-6))

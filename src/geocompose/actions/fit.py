@@ -158,8 +158,11 @@ def _check_names(config: Mapping[str, Any]) -> None:
 def _input_hashes(config: Mapping[str, Any], source: DataSource | None) -> dict[str, str]:
     hashes = {}
     root = config["data"].get("root")
-    if source is not None and root is not None:
-        hashes["data"] = fingerprint(source.input_files, Path(root).expanduser())
+    if root is not None:
+        folder = Path(root).expanduser()
+        # Of a data module of your own nobody knows which files it reads: all below its folder count.
+        files = [path for path in folder.rglob("*") if path.is_file()] if source is None else source.input_files
+        hashes["data"] = fingerprint(files, folder)
     weights = {key: hash_file(path) for key, path in existing_weight_files(config["backbone"]).items()}
     if weights:
         # Those of several backbones side by side, each in its place, count as one input.
