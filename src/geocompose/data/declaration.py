@@ -79,5 +79,5 @@ class DataSource(ABC):
 
     @property
     def cache_bytes(self) -> int:
-        """Memory that decoded pixels may take to be kept; 0 where the scenes keep theirs by themselves."""
+        """Memory that decoded pixels may take to be kept; 0 where there are no files to decode."""
         return 0
