@@ -7,8 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from geocompose.data.files.grids import check_alike
-from geocompose.data.rasters.file import Header, equals, read_bands, read_header
+from geocompose.data.files.grids import Grid, check_alike
+from geocompose.data.rasters.file import RasterPath, read_bands
+from geocompose.data.rasters.header import read_header
+from geocompose.data.rasters.valid import check_real, equals
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 
@@ -21,7 +23,7 @@ class SceneLabel(Protocol):
 
     keep_decoded: bool
 
-    def check_fits(self, image_path: Path, image: Header) -> None:
+    def check_fits(self, image_path: RasterPath, image: Grid) -> None:
         """Refuse a label that does not lie on the image's pixels."""
 
     def decoded_bytes(self) -> int:
@@ -38,7 +40,7 @@ class ImageLabel:
         self.label = label
         self.keep_decoded = False
 
-    def check_fits(self, image_path: Path, image: Header) -> None:
+    def check_fits(self, image_path: RasterPath, image: Grid) -> None:
         """Any image fits."""
 
     def decoded_bytes(self) -> int:
@@ -64,7 +66,7 @@ class _LabelRaster(ABC):
     def read(self, window: Window) -> np.ndarray:
         """Return the label of a window."""
 
-    def check_fits(self, image_path: Path, image: Header) -> None:
+    def check_fits(self, image_path: RasterPath, image: Grid) -> None:
         """Refuse a label of another size or place than its image."""
         check_alike(image_path, image, self.path, self._header, what="label")
 
@@ -105,6 +107,7 @@ class ClassRaster(_LabelRaster):
             raise UserError(
                 f"{path} has {self._header.count} bands; a label has one. Is data.labels the pattern of the images?"
             )
+        check_real(path, self._header.dtypes, self._bands)
         declared = self._header.nodata[0]
         if label_nodata is None and declared is not None and declared in range(len(class_names)):
             raise UserError(
@@ -163,8 +166,7 @@ class NumberRaster(_LabelRaster):
                 f"{path} has {header.count} bands ({described}), but data.variables has {len(variables)} names "
                 f"({', '.join(variables)}). A label has one band a variable, or bands that carry the variables' names."
             )
-        if header.is_complex:
-            raise UserError(f"{path} holds complex numbers; a label is real. Write the part that you want to predict.")
+        check_real(path, header.dtypes, self._bands)
         self._nodata = [header.nodata[band] if label_nodata is None else label_nodata for band in self._bands]
 
     def read(self, window: Window) -> np.ndarray:
