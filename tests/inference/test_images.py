@@ -243,7 +243,7 @@ def test_images_that_are_not_there_are_refused_with_what_to_write(folder, tmp_pa
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"empty: this folder holds no \.tif or \.tiff\. Write a pattern"):
         list_images(str(tmp_path / "empty"))
-    with pytest.raises(UserError, match=r"action\.input: no raster or folder .*imags\. Did you mean .*images\?"):
+    with pytest.raises(UserError, match=r"no raster or folder .*imags\. Did you mean .*images\?"):
         list_images(str(tmp_path / "imags"))
     with pytest.raises(UserError, match=r"\*\.jp2 matches no file"):
         list_images(f"{folder}/*.jp2")
