@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from geocompose.actions.early import check_early
-from geocompose.actions.importing import collector_paused
+from geocompose.actions.collector import collector_paused
+from geocompose.actions.early_agreement import check_early
 from geocompose.cli import Experiment
 from geocompose.configuration.weights import existing_weight_files
 from geocompose.console import console, show_result

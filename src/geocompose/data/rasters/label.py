@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from geocompose.data.files.grids import Grid, check_alike
 from geocompose.data.rasters.file import RasterPath, read_bands
+from geocompose.data.rasters.grid import Grid, check_alike
 from geocompose.data.rasters.header import read_header
 from geocompose.data.rasters.valid import check_real, equals
 from geocompose.data.window import Window

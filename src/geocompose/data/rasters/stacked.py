@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from geocompose.data.files.grids import check_alike
 from geocompose.data.rasters.file import RasterPath
+from geocompose.data.rasters.grid import check_alike
 from geocompose.data.rasters.image import Image, RasterImage
 from geocompose.data.window import Window
 from geocompose.errors import UserError
