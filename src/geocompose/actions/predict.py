@@ -47,7 +47,7 @@ def predict(
 
     For a task of pixels (segmentation, regression) `input` is a raster, and `output` a GeoTIFF on its grid. For a task
     of images (classification, multilabel, scalar_regression) `input` is a raster, a folder of rasters or a pattern, and
-    `output` a CSV with a row an image.
+    `output` a CSV with one row per image.
 
     kind: `classes` or `probabilities` where the run knows classes, `values` where it predicts numbers; None is the
         first that fits.

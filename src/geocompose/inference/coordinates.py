@@ -35,12 +35,12 @@ class CoordinateReader:
 
     given: any of `time` and `location`, what the run's data gave. data: the run's data configuration, whose rules hold.
     names: of all images, as a table calls them. num_frames: time steps of an image.
-    dates: in place of the run's rule: the date of all images (one a frame), `file_name`, `tags`, a CSV file with the
+    dates: in place of the run's rule: the date of all images (one per frame), `file_name`, `tags`, a CSV file with the
         columns `file` and `date`, or `none`. position: likewise [latitude, longitude] in degrees, `georeference`, a CSV
         file with `file`, `latitude` and `longitude`, or `none`.
 
     Raises:
-        UserError: it would change nothing, or is no date or position; or the run's rule was a table, which says nothing
+        UserError: it would change nothing, or is not a date or position; or the run's rule was a table, which says nothing
         of other images.
     """
 

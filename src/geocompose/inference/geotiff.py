@@ -26,7 +26,7 @@ class PredictionWriter:
     """An open GeoTIFF of predictions with the size, projection and transform of `like`.
 
     `classes` is one band of class indices with a colour table, uint8 and nodata 255, or uint16 and nodata 65535 from
-    256 classes on; `probabilities` and `values` are one float32 band a class or variable, named after it, with nodata
+    256 classes on; `probabilities` and `values` are one float32 band per class or variable, named after it, with nodata
     NaN. Where there are classes, the tag `class_names` is a JSON list.
 
     checksum: for each band the sum of its pixels' bits so far, uint64: whatever the order in which they were written.
@@ -117,7 +117,7 @@ def check_written(path: Path, checksum: np.ndarray) -> None:
 
 
 def _nodata(content: Content, num_classes: int) -> float:
-    """Return what stands where the source has no data: a number that is no class, or NaN."""
+    """Return what stands where the source has no data: a number that is not a class, or NaN."""
     if content != "classes":
         return float("nan")
     return 255 if num_classes <= 255 else 65_535

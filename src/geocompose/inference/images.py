@@ -1,4 +1,4 @@
-"""A model over many images, one answer an image: read as in training, predicted by batches, written as a table."""
+"""A model over many images, one answer per image: read as in training, predicted by batches, written as a table."""
 
 import csv
 import io
@@ -68,10 +68,10 @@ def predict_images(
 ) -> TableSummary:
     """Predict `images`, write the table `destination` whole or not at all, and return what was done.
 
-    The table is CSV with a row an image. Its column `file` is the image's name; then come
-    - classification: `class`, and for `probabilities` a column `probability_<class>` for each class;
-    - multilabel: a column a class of 1 (it is there) and 0, or for `probabilities` a column `probability_<class>`;
-    - scalar_regression: a column a variable, in its physical unit.
+    The table is CSV with one row per image. Its column `file` is the image's name; then come
+    - classification: `class`, and for `probabilities` one column `probability_<class>` per class;
+    - multilabel: one column per class of 1 (it is there) and 0, or for `probabilities` a column `probability_<class>`;
+    - scalar_regression: one column per variable, in its physical unit.
     All of them are empty for an image without a valid pixel.
 
     model: takes normalised pixels, float32 (B, bands, [frames,] tile_px, tile_px) on the CPU, and returns what a model

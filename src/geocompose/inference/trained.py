@@ -51,7 +51,7 @@ def load_trained(run: RecordedRun) -> TrainedModel:
     data = run.record.data
     target = Target.from_record(data.get("target"))
     config = {**run.config, "backbone": without_weights(run.config["backbone"])}
-    with quiet(logging.WARNING):  # that it starts from random weights is no news of a trained model
+    with quiet(logging.WARNING):  # a trained model gets its weights below
         built = build_model(_as_planned(config, run.record.model), inputs=Inputs.from_record(data), target=target)
     try:
         state = torch.load(run.folder.best, map_location="cpu", weights_only=True)["state_dict"]

@@ -11,7 +11,7 @@ from geocompose.imagery.units import UNITS, Conversion, Values
 def input_values(
     recorded: Mapping[str, Any], unit: str | None, offset: float | None, scale: float | None
 ) -> Values | None:
-    """Return what the input's values are; None where nobody said what the training data's were.
+    """Return what the input's values are; None where it was never stated what the training data's were.
 
     recorded: what record.json says of the run's data. unit, offset, scale: what the user says of the input; None is as
         in training.

@@ -34,7 +34,7 @@ class BandNaming:
     usual: names in file order that are taken where their number is the file's: in prediction, those of the training.
         usual_key: how messages call them.
     num_frames: time steps in each file, one after the other: all bands of the first, then all of the second, ...
-    frames_key: where the configuration has `num_frames`; None where nobody can choose it any more.
+    frames_key: where the configuration has `num_frames`; None where it can't be chosen any more.
     wanted: what errors add: which bands are read.
     """
 

@@ -26,7 +26,7 @@ def is_local(path: RasterPath) -> bool:
 
 
 def opened(path: RasterPath) -> DatasetReader:
-    """Return a raster opened for reading. It stays open for the next call in this process; nobody closes it.
+    """Return a raster opened for reading. It stays open for later calls in this process: do not close it.
 
     Raises:
         UserError: there is no such file, it is a folder, it is not a raster, or it holds several rasters and no band.

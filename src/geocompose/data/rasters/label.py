@@ -95,7 +95,7 @@ class ClassRaster(_LabelRaster):
     label_nodata: value for "not labelled" beside ignore_index; None means what the file declares.
 
     Raises:
-        UserError: the file is no raster, has several bands, or declares a nodata value that is also a class.
+        UserError: the file is not a raster, has several bands, or declares a nodata value that is also a class.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class ClassRaster(_LabelRaster):
                 row, column = wrong[0]
                 raise UserError(
                     f"{self.path} has the value {raw[row, column]} at row {window.row + row}, column "
-                    f"{window.column + column}: a label holds whole numbers, one a class. "
+                    f"{window.column + column}: a label holds whole numbers, one per class. "
                     "If it marks unlabelled pixels, set data.label_nodata to it."
                 )
             raw = np.where(whole, raw, self.ignore_index)
@@ -143,14 +143,14 @@ class ClassRaster(_LabelRaster):
 
 
 class NumberRaster(_LabelRaster):
-    """A raster with one band of numbers a variable; NaN is no label.
+    """A raster with one band of numbers per variable; NaN means no label.
 
     variables: names of the numbers. Where the file's bands carry all of these names, they are found by name; else the
-        file has one band a variable, in this order.
+        file has one band per variable, in this order.
     label_nodata: value for "not labelled" beside NaN; None means what the file declares, band by band.
 
     Raises:
-        UserError: the file is no raster of real numbers, or has another number of bands.
+        UserError: the file is not a raster of real numbers, or has another number of bands.
     """
 
     def __init__(self, path: Path, variables: Sequence[str], label_nodata: float | None = None) -> None:
@@ -164,7 +164,7 @@ class NumberRaster(_LabelRaster):
             described = ", ".join(text or "unnamed" for text in header.descriptions)
             raise UserError(
                 f"{path} has {header.count} bands ({described}), but data.variables has {len(variables)} names "
-                f"({', '.join(variables)}). A label has one band a variable, or bands that carry the variables' names."
+                f"({', '.join(variables)}). A label has one band per variable, or bands that carry the variables' names."
             )
         check_real(path, header.dtypes, self._bands)
         self._nodata = [header.nodata[band] if label_nodata is None else label_nodata for band in self._bands]
@@ -176,7 +176,7 @@ class NumberRaster(_LabelRaster):
             UserError: the file can't be decoded.
         """
         raw = self._raw(window)
-        # A double may be too large for float32; where it is no nodata, the scan finds infinity.
+        # A double may be too large for float32; where it is not nodata, the scan finds infinity.
         with np.errstate(over="ignore"):
             label = raw.astype(np.float32)
         for values, stored, nodata in zip(label, raw, self._nodata, strict=True):
