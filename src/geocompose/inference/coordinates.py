@@ -40,8 +40,8 @@ class CoordinateReader:
         file with `file`, `latitude` and `longitude`, or `none`.
 
     Raises:
-        UserError: it would change nothing, or is not a date or position; or the run's rule was a table, which says nothing
-        of other images.
+        UserError: it would change nothing, or is not a date or position; or the run's rule was a table, which says
+        nothing of other images.
     """
 
     def __init__(

@@ -80,8 +80,8 @@ def predict_raster(
     model: takes normalised pixels, float32 (B, bands, [frames,] h, w) on the CPU, and returns what a model of
         `target.kind` does (segmentation: logits (B, classes, h, w); regression: (B, h, w), or (B, variables, h, w) for
         several), on any device. h and w are `tile_px`, or the raster's size where that is smaller.
-    content: `classes` is the index of the most probable class, `probabilities` the softmax, one band per class; `values`
-        is one band per variable, in its physical unit.
+    content: `classes` is the index of the most probable class, `probabilities` the softmax, one band per class;
+        `values` is one band per variable, in its physical unit.
     reading: how the raster is read. A pixel without data is the mean of every band to the model, and the prediction has
         no data there: 255 (65535 from 256 classes on) or NaN. further: rasters beside the first, on its grid.
     overlap_px: pixels that neighbouring windows share; half of them, next to a window's border, are never written.

@@ -164,7 +164,7 @@ class NumberRaster(_LabelRaster):
             described = ", ".join(text or "unnamed" for text in header.descriptions)
             raise UserError(
                 f"{path} has {header.count} bands ({described}), but data.variables has {len(variables)} names "
-                f"({', '.join(variables)}). A label has one band per variable, or bands that carry the variables' names."
+                f"({', '.join(variables)}). A label has one band per variable, or bands with the variables' names."
             )
         check_real(path, header.dtypes, self._bands)
         self._nodata = [header.nodata[band] if label_nodata is None else label_nodata for band in self._bands]
