@@ -16,7 +16,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from geocompose.catalog.checks import check_source_names
@@ -24,8 +24,10 @@ from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import diagnose, groups
 from geocompose.configuration.overrides import own_overrides
 from geocompose.configuration.own_parts import open_own_parts
+from geocompose.configuration.working_folder import search_working_folder, targets_in
 from geocompose.errors import UserError
 from geocompose.launchers.in_turn import Jobs
+from geocompose.runs.trust import Trust
 
 log = logging.getLogger("geocompose")
 
@@ -35,14 +37,20 @@ class Experiment:
     """What an action is given.
 
     config: plain, resolved and typed. choices: the option chosen in each group. overrides: the command line's.
-    conf_dir: where the configuration lies. in_sweep: whether other configurations run before and after this one.
+    conf_dir: where the configuration lies. config_dirs: all folders of config groups that were composed, it and those
+        that were typed (--config-dir). in_sweep: whether other configurations run before and after this one.
     """
 
     config: dict[str, Any]
     choices: dict[str, str | None]
     overrides: list[str]
     conf_dir: Path
+    config_dirs: tuple[Path, ...] = ()
     in_sweep: bool = False
+
+    def trust(self, typed: Sequence[str] | None) -> Trust:
+        """Return whom to believe of what files say: the composed folders, and the targets that the user has typed."""
+        return Trust((self.conf_dir, *self.config_dirs), tuple(typed or ()))
 
 
 def main(conf_dir: Path) -> None:
@@ -53,7 +61,6 @@ def main(conf_dir: Path) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
     typed = list(sys.argv)
     opened = [_open_mapping(text) for text in open_own_parts(typed[1:])]
-    sys.path.append(os.getcwd())  # for the user's own modules, wherever run.py is
     sys.argv[1:] = opened
     _refuse_foreign_habits(typed[1:])
     given = get_args_parser().parse_args()
@@ -116,6 +123,7 @@ def _of_cell(jobs: Jobs, conf_dir: Path) -> UserError | None:
 
 def run_action(composed: DictConfig, conf_dir: Path) -> object:
     """Check a composed configuration, call its action and return what that returns (an Outcome, of a run)."""
+    search_working_folder(targets_in(OmegaConf.to_container(composed, resolve=False)))
     config = check(composed, groups(conf_dir))
     arguments = dict(config["action"])
     module, _, name = arguments.pop("_target_").rpartition(".")
@@ -126,6 +134,7 @@ def run_action(composed: DictConfig, conf_dir: Path) -> object:
         dict(hydra_config.runtime.choices),
         list(hydra_config.overrides.task),
         conf_dir,
+        tuple(Path(source.path) for source in hydra_config.runtime.config_sources if source.schema == "file"),
         in_sweep=hydra_config.mode is RunMode.MULTIRUN,
     )
     try:

@@ -13,7 +13,7 @@ from geocompose.from_config import build_model
 from geocompose.imagery.bands import HLS_BANDS
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.inference.trained import TrainedModel, load_trained
-from geocompose.runs import Record, load_rules, open_run
+from geocompose.runs import Record, Trust, load_rules, open_run
 from tests.kit.places import CONF
 
 TINY = ("backbone=timm", "backbone.name=test_resnet", "decoder=fcn", "decoder.channels=8", "decoder.num_convs=1")
@@ -63,4 +63,4 @@ def make_run(
 
 def trained(folder: Path) -> TrainedModel:
     """Return the model of the run in a folder, as evaluate and predict load it."""
-    return load_trained(open_run(folder, load_rules(CONF)))
+    return load_trained(open_run(folder, load_rules(CONF), Trust([CONF])))

@@ -3,7 +3,7 @@
 import pytest
 
 from geocompose.errors import UserError
-from geocompose.runs import IdentityRules, load_rules, open_run
+from geocompose.runs import IdentityRules, Trust, load_rules, open_run
 from tests.kit.places import CONF
 from tests.kit.run_folders import complete
 
@@ -16,7 +16,7 @@ def test_planned_necks_of_a_record_have_todays_names_too(run):
     record = run.read()
     record.model = {"parameters": 3, "necks": [{"_target_": "old.Neck", "width": 1}, {"name": "Kept"}]}
     record.write(run.record)
-    opened = open_run(run.path, MOVED)
+    opened = open_run(run.path, MOVED, Trust([], ["new.room.Neck"]))
     assert opened.config == {"neck": {"_target_": "new.room.Neck"}}
     assert opened.record.model == {
         "parameters": 3, "necks": [{"_target_": "new.room.Neck", "width": 1}, {"name": "Kept"}],
@@ -31,7 +31,7 @@ def test_a_run_without_its_configuration_is_told(text, run):
     if text is not None:
         run.config.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=r"config.yaml is (missing|damaged).*compute the run again"):
-        open_run(run.path, IdentityRules())
+        open_run(run.path, IdentityRules(), Trust([]))
 
 
 def test_a_first_name_leads_to_nothing_today():

@@ -36,17 +36,19 @@ def evaluate(
     run: str,
     split: Literal["train", "val", "test"] = "test",
     data: dict[str, object] | None = None,
+    trust: list[str] | None = None,
 ) -> None:
     """Score the run in the folder `run` on a split.
 
     data: arguments to lay over the run's own data, such as {root: NEW, batch_size: 4}; a data option on the command
     line (`data=sen1floods11 data.root=DIR`) is other data instead.
+    trust: targets that the run may name beside those in conf/, such as [my_lab.Net]: they are imported and called.
 
     Raises:
         UserError: the run is not there or not completed, or the data has other labels or lacks the run's bands.
     """
     refuse_other_overrides(experiment, ["data", "experiment"])
-    recorded_run = open_run(run, load_rules(experiment.conf_dir))
+    recorded_run = open_run(run, load_rules(experiment.conf_dir), experiment.trust(trust))
     config, record = recorded_run.config, recorded_run.record
     target = Target.from_record(record.data.get("target"))
     chosen, source = _data(experiment, config, record, data)

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from geocompose.imagery.bands import check_names
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
 from geocompose.runs.fingerprint import fingerprint, hash_file
+from geocompose.runs.folder import check_study
 from geocompose.runs.run_log import QUIET, RunLog, run_log
 from geocompose.studies.cells import Outcome
 
@@ -147,8 +147,7 @@ def _compute(session: "Session", folder: RunFolder, record: Record, *, train: bo
 
 def _check_names(config: Mapping[str, Any]) -> None:
     """Refuse names that can't be, before any file is looked at."""
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", config["study"]) or config["study"].startswith("."):
-        raise UserError(f"study is a folder's name of letters, digits, '.', '_' and '-'; got {config['study']!r}.")
+    check_study(config["study"])
     at_least("seed", config["seed"], 0)
     known = config["data"].get("band_names") or []
     for group in ("data", "backbone"):

@@ -15,8 +15,9 @@ from geocompose.migration.experiment_file import experiment_name, plan_experimen
 from geocompose.migration.ledger import Verdict
 from geocompose.migration.lightning_yaml import read_yaml
 from geocompose.migration.translation import Options, Translation
-from geocompose.runs import RunFolder
+from geocompose.runs import RunFolder, Trust
 from geocompose.runs.fingerprint import hash_file
+from geocompose.runs.folder import check_study
 
 OUTPUTS = Path("outputs")
 _ASKED = {"root": "DIR", "images": "PATTERN", "labels": "PATTERN", "table": "FILE"}
@@ -34,13 +35,14 @@ def import_terratorch(
     std: list[float] | None = None,
     tile_px: int | None = None,
     overwrite: bool = False,
+    trust: list[str] | None = None,
 ) -> None:
     """Write conf/experiment/imported/NAME.yaml from the YAML `config`, and a run's folder from the checkpoint `ckpt`.
 
     One of the two is enough: a YAML makes the experiment alone, a checkpoint the run alone. name: of the experiment,
     and of the study of its runs; the file's, or its folder's, where null. task, label_names (of classes or variables),
     bands, mean, std, tile_px: what the files do not say, or other than they say. overwrite: replace an experiment or a
-    run that is there.
+    run that is there. trust: targets that the files may name, such as [my_lab.Net]: they are imported and called.
 
     Raises:
         UserError: a file can't be read or understood, something is missing, or the weights don't fit.
@@ -49,12 +51,18 @@ def import_terratorch(
     if config is None and ckpt is None:
         raise UserError("Give action.config=FILE.yaml, action.ckpt=FILE.ckpt, or both, of a TerraTorch run.")
     yaml_file, ckpt_file = (None if text is None else Path(text) for text in (config, ckpt))
+    check_study(experiment.config["study"])
     chosen = experiment_name(name, yaml_file, ckpt_file)
+    believed = Trust((), tuple(trust or ()))  # TerraTorch's files name no part of ours
     tree = None if yaml_file is None else read_yaml(yaml_file)
+    if tree is not None:
+        believed.check(tree, f"action.config={yaml_file}")
     from geocompose.migration.checkpoint import read_checkpoint  # loads torch
     from geocompose.migration.translate import merged, translate
 
     checkpoint = None if ckpt_file is None else read_checkpoint(ckpt_file)
+    if checkpoint is not None:
+        believed.check(checkpoint.arguments, f"action.ckpt={ckpt_file}, hyper_parameters")
     tree, differences = merged(tree, checkpoint.arguments if checkpoint else {})
     to = translate(tree, Options(experiment.conf_dir), kind=task, tile_px=tile_px)
     to.bands, to.mean, to.std = bands or to.bands, mean or to.mean, std or to.std

@@ -42,6 +42,7 @@ def predict(
     offset: float | None = None,
     scale: float | None = None,
     overwrite: bool = False,
+    trust: list[str] | None = None,
 ) -> None:
     """Predict `input` with the run in the folder `run` and write `output`.
 
@@ -68,12 +69,13 @@ def predict(
     unit, offset, scale: what the input's values are (see `Values`); None is as the training data's. They are converted
         to what the model reads.
     overwrite: replace `output`.
+    trust: targets that the run may name beside those in conf/, such as [my_lab.Net]: they are imported and called.
 
     Raises:
         UserError: the run, the input or the output can't be used as asked.
     """
     refuse_other_overrides(experiment, [])
-    recorded = open_run(run, load_rules(experiment.conf_dir))
+    recorded = open_run(run, load_rules(experiment.conf_dir), experiment.trust(trust))
     target = Target.from_record(recorded.record.data.get("target"))
     content = choose_content(kind, target)
     check_arguments(target, overlap_px, fit)

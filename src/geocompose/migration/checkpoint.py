@@ -75,7 +75,7 @@ def read_checkpoint(path: Path) -> TerraTorchCheckpoint:
         sha256(path),
         without_timm_module(of_model),
         [key for key in state if not key.startswith("model.")],
-        _plain(arguments) if isinstance(arguments, Mapping) else {},
+        _without_cli(_plain(arguments)) if isinstance(arguments, Mapping) else {},
         content.get("epoch"),
         content.get("global_step"),
     )
@@ -126,6 +126,11 @@ def _why_unreadable(path: Path, error: Exception) -> str:
         f"can't be read ({type(error).__name__}: {reason}). Files that would execute code are not opened; where "
         "TerraTorch is installed, save it again with plain values in hyper_parameters."
     )
+
+
+def _without_cli(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return a task's arguments without what Lightning's command line notes beside them to build the task itself."""
+    return {key: value for key, value in arguments.items() if key not in ("_instantiator", "_class_path")}
 
 
 def _plain(value: Any) -> Any:

@@ -94,5 +94,6 @@ def _text(to: Translation, name: str, origin: list[str]) -> str:
     body = yaml.safe_dump({"defaults": defaults}, sort_keys=False, default_flow_style=False)
     values = yaml.safe_dump({"study": name, **to.values}, sort_keys=False, default_flow_style=None, width=110)
     body += re.sub(r"^(?=\w)", "\n", values, flags=re.MULTILINE)  # an empty line before each group
-    comments = "".join(f"# {line}\n" for line in head)
+    # Texts out of a stranger's file: a line break in one would end the comment.
+    comments = "".join(f"# {' '.join(line.splitlines())}\n" for line in head)
     return f"# @package _global_\n{comments}{body}"

@@ -30,7 +30,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
             "init_args. "
             "Give the file that `terratorch fit --config` takes."
         )
-    _refuse_interpolations(content, path)
     return {str(key): value for key, value in content.items()}
 
 
@@ -40,14 +39,3 @@ def class_name(node: Any) -> str | None:
         return node.rpartition(".")[2]
     path = node.get("class_path") if isinstance(node, dict) else None
     return path.rpartition(".")[2] if isinstance(path, str) else None
-
-
-def _refuse_interpolations(value: Any, path: Path) -> None:
-    if isinstance(value, dict):
-        for item in value.values():
-            _refuse_interpolations(item, path)
-    elif isinstance(value, list):
-        for item in value:
-            _refuse_interpolations(item, path)
-    elif isinstance(value, str) and "${" in value:
-        raise UserError(f"action.config={path} has the interpolation {value!r}; write its value instead.")

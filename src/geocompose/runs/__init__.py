@@ -7,6 +7,7 @@ from geocompose.runs.identity_rules import IdentityRules, load_rules
 from geocompose.runs.lock import RunHeldError
 from geocompose.runs.record import Record
 from geocompose.runs.recorded import RecordedRun, open_run
+from geocompose.runs.trust import Trust
 
 __all__ = [
     "IdentityRules",
@@ -14,6 +15,7 @@ __all__ = [
     "RecordedRun",
     "RunFolder",
     "RunHeldError",
+    "Trust",
     "find_run",
     "folder_name",
     "list_runs",

@@ -1,6 +1,7 @@
 """A run's folder: where its files lie, in which state it is, and how it goes from one state to the next."""
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,16 @@ from geocompose.runs.record import Record, Status
 State = Literal["absent", "running", "completed", "failed", "interrupted"]
 
 _OWN_NAMES = (lock.LOCK_NAME, lock.HOLDER_NAME)
+
+
+def check_study(name: str) -> None:
+    """Refuse the name of a study that is not a folder's name: runs are written below it.
+
+    Raises:
+        UserError: it has other characters than letters, digits, '.', '_' and '-', or begins with '.'.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or name.startswith("."):
+        raise UserError(f"study is a folder's name of letters, digits, '.', '_' and '-'; got {name!r}.")
 
 
 class RunFolder:

@@ -76,7 +76,7 @@ class Record:
             raise UserError(f"There is no record in {path.parent}: {path.name} is missing.") from error
         except IsADirectoryError as error:
             raise UserError(f"{path} is a folder, where a record is needed.") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if isinstance(error, UserError):
                 raise
             raise UserError(

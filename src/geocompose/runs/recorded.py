@@ -10,6 +10,7 @@ from geocompose.runs.find import find_run
 from geocompose.runs.folder import RunFolder
 from geocompose.runs.identity_rules import IdentityRules
 from geocompose.runs.record import Record
+from geocompose.runs.trust import Trust, check_size
 
 
 @dataclass(frozen=True)
@@ -24,18 +25,29 @@ class RecordedRun:
     record: Record
 
 
-def open_run(path: Path | str, rules: IdentityRules, *, checkpoint: bool = True) -> RecordedRun:
-    """Return the completed run in a folder, whichever version recorded it.
+def open_run(path: Path | str, rules: IdentityRules, trust: Trust, *, checkpoint: bool = True) -> RecordedRun:
+    """Return the completed run in a folder, whichever version recorded it; nothing that it names is imported.
 
-    rules: say what has moved since. checkpoint: the run's best checkpoint is needed too.
+    rules: say what has moved since. trust: which targets it may name. checkpoint: the run's best checkpoint is needed
+        too.
 
     Raises:
-        UserError: see `find_run`; or its configuration is missing or damaged.
+        UserError: see `find_run`, `Trust.check` and `check_record`; or its configuration is missing or damaged.
     """
+    from geocompose.runs.record_schema import check_record  # pydantic, which readers of many records don't need
+
     folder = find_run(path, checkpoint=checkpoint)
     record = folder.read()
+    check_size([record.data, record.model], folder.record)
+    check_record(record, folder.record)
     record.model = rules.now_named(record.model)  # the planned necks are built again from it
-    return RecordedRun(folder, rules.now_named(_configuration(folder.config)), record)
+    for number, neck in enumerate(record.model.get("necks") or ()):
+        trust.check_part("neck", f"model.necks[{number}]", neck, folder.record)
+    config = _configuration(folder.config)
+    check_size(config, folder.config)
+    config = rules.now_named(config)
+    trust.check(config, folder.config)
+    return RecordedRun(folder, config, record)
 
 
 def _configuration(path: Path) -> dict[str, Any]:
@@ -48,7 +60,7 @@ def _configuration(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path} is missing: it says what the run is. Put it back, or compute the run again."
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise UserError(_damaged(path, f"not YAML: {first_line(error)}")) from error
     if not isinstance(config, dict):
         raise UserError(_damaged(path, "not a mapping"))

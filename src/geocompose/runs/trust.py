@@ -1,0 +1,127 @@
+"""What is read from a file is data: which `_target_`s it may name, and what else would make it execute something.
+
+Trusted are the command line, the package's own conf/ and a folder typed as --config-dir. A run folder, a record, an
+imported configuration or a checkpoint is a stranger's: whatever Hydra would import, call or resolve in it has to be one
+of the targets that conf/ names in that group, or one that the user has typed.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from geocompose.errors import UserError, nearest
+
+_NAMED = re.compile(r"\b_target_:\s*['\"]?([A-Za-z_][\w.]*)")
+_COMMENT = re.compile(r"(?:^|\s)#.*")
+# What a part may hold beside its target: it only says that the factory completes the part.
+_HARMLESS = ("_partial_",)
+# Groups whose nodes hold nodes of other groups.
+_ALSO = {"auxiliary": ("decoder", "head")}
+_MOST_VALUES = 100_000
+_DEEPEST = 40
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Whom to believe.
+
+    conf: folders of config groups that are trusted: the package's own conf/, and those typed as --config-dir.
+    typed: targets that the user has named, such as `my_lab.Net`: allowed in every group.
+    """
+
+    conf: Sequence[Path]
+    typed: Sequence[str] = ()
+
+    def allowed(self, group: str) -> set[str]:
+        """Return the targets that a file may name in a group."""
+        groups = (group, *_ALSO.get(group, ()))
+        return {*self.typed, *(target for name in groups for target in self._targets.get(name, ()))}
+
+    def check(self, config: Mapping[str, Any], file: Path | str) -> None:
+        """Refuse a configuration that would execute what nobody typed; nothing of it is imported.
+
+        config: nodes by their group. file: where it was read, for errors.
+
+        Raises:
+            UserError: a target that is not allowed, another key for Hydra, an interpolation, or a key that is not a
+            text; says where.
+        """
+        for group, node in config.items():
+            _check_key(group, node, str(group), file, set())
+            self.check_part(str(group), str(group), node, file)
+
+    def check_part(self, group: str, place: str, part: object, file: Path | str) -> None:
+        """Refuse one part of a group, such as a neck out of a record; see `check`. place: where it stands."""
+        self._check(place, part, file, self.allowed(group))
+
+    @cached_property
+    def _targets(self) -> dict[str, set[str]]:
+        """The targets that the trusted folders name, by group."""
+        found: dict[str, set[str]] = {}
+        for folder in self.conf:
+            for path in sorted(folder.glob("*/**/*.yaml")):
+                group = path.relative_to(folder).parts[0]
+                text = _COMMENT.sub("", path.read_text(encoding="utf-8"))
+                found.setdefault(group, set()).update(_NAMED.findall(text))
+        return found
+
+    def _check(self, place: str, value: object, file: Path | str, allowed: set[str]) -> None:
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                _check_key(key, inner, f"{place}.{key}", file, allowed)
+                self._check(f"{place}.{key}", inner, file, allowed)
+        elif isinstance(value, list | tuple):
+            for number, inner in enumerate(value):
+                self._check(f"{place}[{number}]", inner, file, allowed)
+        elif isinstance(value, str) and "${" in value:
+            raise UserError(
+                f"{file}: {place} holds the interpolation {value!r:.200}, which would be resolved on this machine. "
+                "Write its value in its place."
+            )
+
+
+def check_size(content: object, file: Path | str) -> None:
+    """Refuse what is larger or deeper than any configuration or record, before anything walks through it.
+
+    Raises:
+        UserError: more than 100,000 values, or mappings and lists more than 40 deep.
+    """
+    # Counted as they would be built: a YAML alias counts each time that it is used.
+    count, stack = 0, [(content, 0)]
+    while stack:
+        value, depth = stack.pop()
+        count += 1
+        if count > _MOST_VALUES:
+            raise UserError(f"{file} holds more than {_MOST_VALUES:,} values; a run's has hundreds. It is damaged.")
+        if depth > _DEEPEST:
+            raise UserError(f"{file} is nested more than {_DEEPEST} deep; a run's is less than ten. It is damaged.")
+        inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+        stack.extend((each, depth + 1) for each in inner)
+
+
+def _check_key(key: object, value: object, place: str, file: Path | str, allowed: set[str]) -> None:
+    if not isinstance(key, str):
+        raise UserError(f"{file}: {place} has the key {key!r}; keys of a configuration are texts.")
+    if key == "_target_":
+        if not isinstance(value, str) or value not in allowed:
+            _refuse(str(value), place, file, allowed)
+    elif key in _HARMLESS:
+        if not isinstance(value, bool):
+            raise UserError(f"{file}: {place} is true or false; got {value!r:.80}.")
+    elif key.startswith("_"):
+        raise UserError(
+            f"{file}: {place} is not a setting that a part has: keys that begin with _ tell Hydra what to do, and in a "
+            "file there may only be _target_ and _partial_. Remove it."
+        )
+
+
+def _refuse(target: str, place: str, file: Path | str, allowed: Iterable[str]) -> None:
+    guess = nearest(target, list(allowed), cutoff=0.8)
+    hint = f" Did it mean {guess}?" if guess else ""
+    raise UserError(
+        f"{file}: {place} names {target!r:.200}, which is not one of the parts that conf/ has in this place. It was "
+        f"not imported.{hint} If you know this code and trust it, write 'action.trust=[{target:.200}]'."
+    )
