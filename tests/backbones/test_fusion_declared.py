@@ -198,7 +198,7 @@ def test_a_part_whose_bands_are_not_there_or_all_taken_is_refused():
         ),
         (
             {"s2": (1, 3, 32, 32), "s1": (1, 2, 16, 16)},
-            "All modalities are on one grid; got s2 32 x 32, s1 16 x 16 pixels",
+            "All modalities must be on one grid; got s2 32 x 32, s1 16 x 16 pixels",
         ),
     ],
 )

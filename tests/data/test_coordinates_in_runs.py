@@ -125,7 +125,7 @@ def test_a_run_with_a_table_of_dates_asks_for_the_date_of_what_it_predicts(fit_r
 def test_evaluating_without_the_dates_of_the_training_says_that_they_are_off(fit_run, caplog):
     folder = fit_run("data.dates=t.csv")
     run("action=evaluate", f"action.run={folder}", "action.data={dates: null}")
-    assert "The run was trained with dates; this data gives none (data.dates): that encoding is off." in caplog.text
+    assert "trained with dates, but this data gives none (data.dates), so their encoding is off." in caplog.text
 
 
 @pytest.mark.parametrize(

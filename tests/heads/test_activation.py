@@ -49,7 +49,7 @@ def test_a_final_activation_with_weights_learns():
     ("final_act", "message"),
     [
         ("Sigmoid",
-         "head.final_act is a dotted path such as torch.nn.Sigmoid; got 'Sigmoid'. Did you mean 'torch.nn.Sigmoid'"),
+         "final_act must be a dotted path such as torch.nn.Sigmoid; got 'Sigmoid'. Did you mean 'torch.nn.Sigmoid'"),
         ("", "is a dotted path such as torch.nn.Sigmoid; got ''"),
         ("torch.nn.Sigmoid()", r"is a dotted path .* got 'torch.nn.Sigmoid\(\)'"),
         ("..nn.Sigmoid", "is a dotted path"),

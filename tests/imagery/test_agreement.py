@@ -153,9 +153,9 @@ def test_the_published_unit_is_read_with_random_weights_too():
 @pytest.mark.parametrize(
     ("stated", "published", "said"),
     [
-        ({}, "reflectance_1e4", ["data.unit is null: with data.normalize=pretraining, values are taken for "
+        ({}, "reflectance_1e4", ["data.unit is null: data.normalize=pretraining assumes values in "
              "reflectance_1e4 (reflectance x 10000)."]),
-        ({}, None, ["data.unit is null: with data.normalize=pretraining, values are taken for the published numbers' "
+        ({}, None, ["data.unit is null: data.normalize=pretraining assumes values in the published numbers' "
              "unit, which is not known."]),
         ({"unit": "reflectance"}, "reflectance_1e4", ["Values are converted as they are read: reflectance becomes "
              "reflectance_1e4 (BLUE, GREEN, RED, NIR_NARROW, SWIR_1)."]),

@@ -194,12 +194,12 @@ def test_the_masked_autoencoder_exports():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mask_ratio": 1.5}, "mask_ratio is the share of patches to remove, from 0 to 1; got 1.5"),
+        ({"mask_ratio": 1.5}, "mask_ratio must be the share of patches to remove, from 0 to 1; got 1.5"),
         (
             {"decoder_embed_dim": 40},
             "decoder_embed_dim must be a multiple of decoder_num_heads and of 16.*got 40 and 4",
         ),
-        ({"decoder_depth": 0}, "decoder_depth is 1 or more; got 0"),
+        ({"decoder_depth": 0}, "decoder_depth must be 1 or more; got 0"),
         ({"encoder_only": True}, "prithvi_eo_v2_300_mae is the whole autoencoder. Its encoder is the backbone"),
         ({"variant": "prithvi_eo_v2_30"}, "There is no Prithvi variant 'prithvi_eo_v2_30'. Did you mean"),
         ({"in_chans": 3}, "backbone.in_chans=3, but the backbone's bands are 6"),
@@ -213,7 +213,7 @@ def test_an_argument_that_cannot_be_is_refused(changes, message):
 def test_a_call_that_does_not_fit_is_refused():
     with pytest.raises(UserError, match="mask_ratio is the share of patches"):
         small()(image(), mask_ratio=-0.1)
-    with pytest.raises(UserError, match=r"noise is \(2, 16\), a number for each patch; got \(2, 4\)"):
+    with pytest.raises(UserError, match=r"noise must be \(2, 16\), a number for each patch; got \(2, 4\)"):
         small()(image(), noise=torch.rand(2, 4))
     with pytest.raises(UserError, match="not multiples of the patch"):
         small()(image(rows=60))

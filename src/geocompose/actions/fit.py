@@ -148,7 +148,7 @@ def _compute(session: "Session", folder: RunFolder, record: Record, *, train: bo
 def _check_names(config: Mapping[str, Any]) -> None:
     """Refuse names that can't be, before any file is looked at."""
     if not re.fullmatch(r"[A-Za-z0-9._-]+", config["study"]) or config["study"].startswith("."):
-        raise UserError(f"study is a folder's name of letters, digits, '.', '_' and '-'; got {config['study']!r}.")
+        raise UserError(f"study must be a folder's name of letters, digits, '.', '_' and '-'; got {config['study']!r}.")
     at_least("seed", config["seed"], 0)
     known = config["data"].get("band_names") or []
     for group in ("data", "backbone"):
@@ -160,7 +160,7 @@ def _input_hashes(config: Mapping[str, Any], source: DataSource | None) -> dict[
     root = config["data"].get("root")
     if root is not None:
         folder = Path(root).expanduser()
-        # Of a data module of your own nobody knows which files it reads: all below its folder count.
+        # Which files a data module of your own reads is not known, so all files below its folder count.
         files = [path for path in folder.rglob("*") if path.is_file()] if source is None else source.input_files
         hashes["data"] = fingerprint(files, folder)
     weights = {key: hash_file(path) for key, path in existing_weight_files(config["backbone"]).items()}
@@ -198,7 +198,7 @@ def _outcome(record: Record, folder: RunFolder, *, computed: bool) -> Outcome:
 
 def _show_finished(folder: RunFolder, *, brief: bool) -> Outcome:
     record = folder.read()
-    log.info("This run is finished already; rerun=true computes it again.")
+    log.info("This run is already finished. rerun=true computes it again.")
     now = git_state(source_folder())
     if record.git and now and record.git["commit"] != now["commit"]:
         log.info("It was computed by another commit of the code: %s.", record.git["commit"][:10])
@@ -215,6 +215,6 @@ def _show(record: Record, folder: RunFolder) -> None:
     out = console()
     out.print(
         f"{record.model['parameters']:,} parameters, {record.model['trainable']:,} trainable; best epoch "
-        f"{record.training['best_epoch']} of 0 to {record.training['epochs'] - 1}; {record.seconds:.0f} s"
+        f"{record.training['best_epoch']} (epochs 0 to {record.training['epochs'] - 1}); {record.seconds:.0f} s"
     )
     out.print(f"run: {folder.path}")

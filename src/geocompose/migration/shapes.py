@@ -87,7 +87,8 @@ def check_shapes(ledger: Ledger, *, of_data: bool) -> None:
             # null is the default of a setting, but no item.
             if (value is not None or pattern[-1] == "*") and not _SHAPES[shape](value):
                 raise UserError(
-                    f"{'.'.join(place)} of the TerraTorch configuration is {shape}; got {value!r}. Correct the file."
+                    f"{'.'.join(place)} of the TerraTorch configuration must be {shape}; got {value!r}. Correct the "
+                    "file."
                 )
 
 

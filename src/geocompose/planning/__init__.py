@@ -62,11 +62,12 @@ def neck_choice(necks: object) -> NeckChoice:
     if isinstance(necks, str):
         if necks == "auto":
             return AutoNecks()
-        raise UserError(f"necks is null, 'auto' or a list of necks; got {necks!r}. {choices(necks, ['auto'])}")
+        raise UserError(f"necks must be null, 'auto' or a list of necks; got {necks!r}. {choices(necks, ['auto'])}")
     if isinstance(necks, Sequence):
         return NeckList(_checked(necks))
     raise UserError(
-        f"necks is null, 'auto' or a list of necks such as [{{name: SelectIndices, indices: [-1]}}]; got {necks!r}."
+        f"necks must be null, 'auto' or a list of necks such as [{{name: SelectIndices, indices: [-1]}}]; got "
+        f"{necks!r}."
     )
 
 

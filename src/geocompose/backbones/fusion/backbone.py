@@ -283,8 +283,8 @@ def _constructor(name: str, given: object) -> tuple[Any, Any, dict[str, Any]]:
     if callable(given) and not isinstance(given, nn.Module):
         return given, BACKBONE_REGISTRY.find, {}
     raise UserError(
-        f"backbone.parts.{name} is an option of the group backbone (backbone@backbone.parts.{name}=resnet50), or a "
-        "mapping with the name of a backbone and its arguments, such as {name: timm_resnet18, bands: [VV, VH]}; got "
+        f"backbone.parts.{name} must be an option of the group backbone (backbone@backbone.parts.{name}=resnet50), or "
+        "a mapping with the name of a backbone and its arguments, such as {name: timm_resnet18, bands: [VV, VH]}; got "
         f"{given!r}."
     )
 

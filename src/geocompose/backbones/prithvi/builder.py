@@ -43,7 +43,7 @@ def weight_file(variant: str, pretrained: bool, ckpt_path: str | None) -> Weight
     On the meta device there is nothing to load, and None: shapes alone are built there.
 
     Raises:
-        UserError: the variant was never published, or its file can't be had.
+        UserError: the variant has no published weights, or its file can't be downloaded.
     """
     row = variant_named(variant)
     if pretrained and ckpt_path is None and row.file is None:

@@ -97,9 +97,11 @@ class PrithviViT(nn.Module):
             at_least(name, value, 1)
         for name, share in (("drop_path", drop_path), ("vpt_dropout", vpt_dropout)):
             if not 0 <= share < 1:
-                raise UserError(f"{name} is a share from 0 to below 1; got {share}.")
+                raise UserError(f"{name} must be a share from 0 to below 1; got {share}.")
         if int(embed_dim * mlp_ratio) < 1:
-            raise UserError(f"mlp_ratio is above 0: an MLP is so many times as wide as embed_dim; got {mlp_ratio}.")
+            raise UserError(
+                f"mlp_ratio must be above 0: an MLP is so many times as wide as embed_dim; got {mlp_ratio}."
+            )
         if embed_dim % num_heads:
             raise UserError(f"embed_dim must be a multiple of num_heads; got {embed_dim} and {num_heads}.")
         if num_frames % patch[0]:
@@ -274,7 +276,7 @@ def _patch(patch_size: int | Sequence[int]) -> Grid:
     sizes = (1, patch_size, patch_size) if isinstance(patch_size, int) else tuple(patch_size)
     if len(sizes) != 3 or sizes[1] != sizes[2] or min(sizes) < 1:
         raise UserError(
-            f"patch_size is (frames, pixels, pixels) with square patches, such as [1, 16, 16]; got {list(sizes)}."
+            f"patch_size must be (frames, pixels, pixels) with square patches, such as [1, 16, 16]; got {list(sizes)}."
         )
     return sizes[0], sizes[1], sizes[2]
 
@@ -282,5 +284,5 @@ def _patch(patch_size: int | Sequence[int]) -> Grid:
 def _size(img_size: int | Sequence[int]) -> tuple[int, int]:
     sizes = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
     if len(sizes) != 2 or min(sizes) < 1:
-        raise UserError(f"img_size is one number of pixels, or [rows, columns]; got {list(sizes)}.")
+        raise UserError(f"img_size must be one number of pixels, or [rows, columns]; got {list(sizes)}.")
     return sizes[0], sizes[1]

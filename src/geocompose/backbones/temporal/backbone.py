@@ -214,7 +214,7 @@ class TemporalBackbone(nn.Module):
         if temporal_coords is not None:
             if temporal_coords.shape != (batch, steps, 2):
                 raise UserError(
-                    f"temporal_coords are ({batch}, {steps}, 2) for {steps} time steps; got "
+                    f"temporal_coords must be ({batch}, {steps}, 2) for {steps} time steps; got "
                     f"{tuple(temporal_coords.shape)}."
                 )
             if "time" in (self._taken or ()) or self.poolings is None:
@@ -243,7 +243,7 @@ class TemporalBackbone(nn.Module):
 
 def _series(image: Tensor) -> Tensor:
     if image.ndim not in (4, 5):
-        raise UserError(f"A time series is (B, bands, time steps, rows, columns); got {tuple(image.shape)}.")
+        raise UserError(f"A time series must be (B, bands, time steps, rows, columns); got {tuple(image.shape)}.")
     return image.unsqueeze(2) if image.ndim == 4 else image
 
 
@@ -253,7 +253,7 @@ def _lengths(subset_lengths: Sequence[int] | None) -> list[int] | None:
     lengths = list(subset_lengths)
     if not lengths or min(lengths) < 1:
         raise UserError(
-            f"temporal.subset_lengths are numbers of time steps, each 1 or more, such as [2, 3]; got {lengths}."
+            f"temporal.subset_lengths must be numbers of time steps, each 1 or more, such as [2, 3]; got {lengths}."
         )
     return lengths
 

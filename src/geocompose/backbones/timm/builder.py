@@ -181,7 +181,7 @@ def _arguments(
     arguments = dict(kwargs)
     if drop_path_rate is not None:
         if not 0 <= drop_path_rate < 1:
-            raise UserError(f"backbone.drop_path_rate is a share from 0 to below 1; got {drop_path_rate}.")
+            raise UserError(f"backbone.drop_path_rate must be a share from 0 to below 1; got {drop_path_rate}.")
         if "drop_path_rate" not in architecture.arguments and not architecture.open_ended:
             raise UserError(f"backbone.drop_path_rate={drop_path_rate}: {name} has no stochastic depth; write null.")
         arguments["drop_path_rate"] = drop_path_rate
