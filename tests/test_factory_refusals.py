@@ -69,14 +69,14 @@ WRONG = {
         r"num_outputs=2"),
     "num_outputs": ({**REGRESSION, "num_outputs": 0},
         r"regression needs num_outputs, a whole number, 1 or more; got 0"),
-    "necks": ({"necks": "pyramid"}, r"necks is null, 'auto' or a list of necks"),
+    "necks": ({"necks": "pyramid"}, r"necks must be null, 'auto' or a list of necks"),
     "necks misspelt": ({"necks": "atuo"}, r"got 'atuo'. Did you mean 'auto'\?"),
-    "necks that are a number": ({"necks": 3}, r"necks is null, 'auto' or a list of necks such as"),
-    "neck that is a text": ({"necks": ["SelectIndices"]}, r"Each neck is a mapping with a name"),
+    "necks that are a number": ({"necks": 3}, r"necks must be null, 'auto' or a list of necks such as"),
+    "neck that is a text": ({"necks": ["SelectIndices"]}, r"Each neck must be a mapping with a name"),
     "neck without its argument": ({"necks": [{"name": "SelectIndices"}]},
         r"neck.necks\[0\] \(SelectIndices\): missing a required argument: 'indices'"),
     "necks by a prefix": ({"neck_indices": [1]}, r"build_model takes no argument 'neck_indices'"),
-    "neck without a name": ({"necks": [{"indices": [0]}]}, r"Each neck is a mapping with a name"),
+    "neck without a name": ({"necks": [{"indices": [0]}]}, r"Each neck must be a mapping with a name"),
     "unknown neck": ({"necks": [{"name": "SelectIndexes", "indices": [0]}]},
         r"There is no neck 'SelectIndexes'. Did you mean 'SelectIndices'\?"),
     "neck argument": ({"necks": [{"name": "SelectIndices", "index": [0]}]},
@@ -87,10 +87,10 @@ WRONG = {
         r"FCNDecoder reads maps.*ReshapeTokensToImage"),
     "one scale for a pyramid": ({"decoder": "UperNetDecoder", "decoder_kwargs": {"channels": 8}},
         r"UperNetDecoder needs a pyramid.*LearnedInterpolateToPyramidal"),
-    "aux_decoders": ({"aux_decoders": "FCNDecoder"}, r"aux_decoders is a list of AuxiliaryHead"),
+    "aux_decoders": ({"aux_decoders": "FCNDecoder"}, r"aux_decoders must be a list of AuxiliaryHead"),
     "one auxiliary head outside a list": ({"aux_decoders": AuxiliaryHead("a", "FCNDecoder")},
-        r"aux_decoders is a list of AuxiliaryHead"),
-    "auxiliary head that is a number": ({"aux_decoders": [3]}, r"An auxiliary decoder is an AuxiliaryHead, or a "
+        r"aux_decoders must be a list of AuxiliaryHead"),
+    "auxiliary head that is a number": ({"aux_decoders": [3]}, r"An auxiliary decoder must be an AuxiliaryHead, or a "
         r"mapping.*got 3"),
     "auxiliary head with an unknown field": ({"aux_decoders": [{"name": "a", "decodr": "FCNDecoder"}]},
         r"An auxiliary decoder has no field 'decodr'. Did you mean 'decoder'\?"),
@@ -100,7 +100,7 @@ WRONG = {
     "auxiliary head argument": (aux("a", decoder_chanels=4), r"FCNDecoder takes no argument decoder_chanels. Did you "
         r"mean 'decoder_channels'\?"),
     "two auxiliary heads of one name": (aux("a", "a"), r"Two auxiliary decoders are called 'a'"),
-    "auxiliary head's name": (aux("a.b"), r"name must be a text without dots; got 'a.b'"),
+    "auxiliary head's name": (aux("a.b"), r"name must be text without dots; got 'a.b'"),
     "auxiliary decoder": ({"aux_decoders": [AuxiliaryHead("a", "FCNDecodr")]},
         r"There is no decoder 'FCNDecodr'. Did you mean 'FCNDecoder'\?"),
     "rescale": ({"rescale": "yes"}, r"rescale must be true or false; got 'yes'"),
@@ -111,7 +111,8 @@ WRONG = {
         r"LinearDecoder includes its head, so head_dropout \(head\.dropout\) would have no effect; leave it out"),
     "head for a decoder with a head": ({"decoder": "LinearDecoder", "decoder_kwargs": None, "head": nn.Identity()},
         r"LinearDecoder includes its head, so Identity would have no effect; leave it out"),
-    "image_size_out": ({"image_size_out": 32}, r"image_size_out is rows and columns in pixels, such as \[224, 224\]; "
+    "image_size_out": ({"image_size_out": 32},
+        r"image_size_out must be rows and columns in pixels, such as \[224, 224\]; "
         r"got 32"),
     "image_size_out beyond the image": ({"image_size_out": [96, 64]},
         r"can't be larger than the image, which has 64 x 64 pixels"),
@@ -292,9 +293,10 @@ KINDS = {
         r"head_kwargs must be a mapping of names to values.*got \{1: 2\}"),
     "task that is a list": ({"task": ["segmentation"]}, r"There is no task \['segmentation'\]"),
     "auxiliary arguments": ({"aux_decoders": [AuxiliaryHead("a", "FCNDecoder", 5)]},
-        r"auxiliary decoder a: decoder_args is a mapping"),  # type: ignore[arg-type]
+        r"auxiliary decoder a: decoder_args must be a mapping"),  # type: ignore[arg-type]
     "auxiliary name of torch's": (aux("keys"), r"can't be called 'keys'"),
-    "image_size_out of switches": ({"image_size_out": [True, True]}, r"image_size_out is rows and columns in pixels"),
+    "image_size_out of switches": ({"image_size_out": [True, True]},
+        r"image_size_out must be rows and columns in pixels"),
     "image_size_out without rescale": ({"image_size_out": [32, 32], "rescale": False},
         r"with rescale=false it is not. Leave one of them out"),
     "classes of a decoder with a head": ({"decoder": "LinearDecoder", "decoder_kwargs": {"num_classes": 5}},
@@ -321,7 +323,7 @@ def test_an_argument_of_another_kind_is_answered_before_a_constructor_trips_over
 
 @pytest.mark.parametrize("size", [64, (64,), "64", (64.0, 64.0), (0, 64)])
 def test_an_image_size_that_is_none_is_refused(size):
-    with pytest.raises(UserError, match="image_size is rows and columns in pixels"):
+    with pytest.raises(UserError, match="image_size must be rows and columns in pixels"):
         EncoderDecoderFactory(size)
 
 

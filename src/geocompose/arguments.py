@@ -17,7 +17,7 @@ from geocompose.errors import UserError
 
 NUMBERS = (int, float, bool)
 WORDS = {
-    int: "a whole number", float: "a number", bool: "true or false", str: "a text", list: "a list", dict: "a mapping",
+    int: "a whole number", float: "a number", bool: "true or false", str: "text", list: "a list", dict: "a mapping",
     type(None): "null",
 }  # fmt: skip
 PLURALS = {int: "whole numbers", float: "numbers", bool: "true or false"}

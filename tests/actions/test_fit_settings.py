@@ -13,7 +13,7 @@ from tests.kit.data_rasters import BANDS, image, label, write
 @pytest.mark.parametrize("study", ["a/b", "..", "", "a b"])
 def test_a_study_is_a_folders_name(study, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="study is a folder's name"):
+    with pytest.raises(UserError, match="study must be a folder's name"):
         run(*SMALL, f"study='{study}'")
     assert not list(tmp_path.iterdir())
 

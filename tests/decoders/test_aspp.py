@@ -60,15 +60,15 @@ def test_atrous_pooling_with_its_head_ends_in_dropout_and_one_convolution(head, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"dilations": []}, r"ASPPDecoder: dilations is a list of one or more, such as \[1, 6, 12, 18\]"),
+        ({"dilations": []}, r"ASPPDecoder: dilations must be a list of one or more, such as \[1, 6, 12, 18\]"),
         ({"dilations": [1, 0]}, "dilations must be a whole number, 1 or more; got 0"),
-        ({"dilations": 6}, "dilations is a list"),
+        ({"dilations": 6}, "dilations must be a list"),
         ({"channels": 0}, "ASPPDecoder: channels must be a whole number, 1 or more; got 0"),
         ({"in_channels": 7}, "in_channels follows from the features and is 8 here; got 7"),
         ({"in_index": 2}, r"ASPPDecoder: in_index goes from -2 to 1 for 2 feature\(s\); got 2"),
         ({"in_index": [0, 1]}, r"one number, or a list with input_transform=resize_concat; got \[0, 1\]"),
         ({"in_index": 0, "input_transform": "resize_concat"}, "got 0 with input_transform=resize_concat"),
-        ({"in_index": [], "input_transform": "resize_concat"}, "in_index is a list of one or more features"),
+        ({"in_index": [], "input_transform": "resize_concat"}, "in_index must be a list of one or more features"),
         ({"input_transform": "multiple_select"}, "transform must be null or resize_concat; got 'multiple_select'"),
     ],
 )

@@ -211,7 +211,7 @@ def test_an_argument_that_cannot_be_is_refused(changes, message):
 
 
 def test_a_call_that_does_not_fit_is_refused():
-    with pytest.raises(UserError, match="mask_ratio is the share of patches"):
+    with pytest.raises(UserError, match="mask_ratio must be the share of patches"):
         small()(image(), mask_ratio=-0.1)
     with pytest.raises(UserError, match=r"noise must be \(2, 16\), a number for each patch; got \(2, 4\)"):
         small()(image(), noise=torch.rand(2, 4))

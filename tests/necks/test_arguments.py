@@ -26,7 +26,7 @@ from geocompose.registry import NECK_REGISTRY
          "pooling=cls takes the class token, which drop_cls=true drops"),
         ("AggregateTokens", [8], {"index": 1}, r"AggregateTokens: there is 1 feature, .* got \[1\]"),
         ("AggregateTokens", [8, 8], {"index": 0, "indices": [1]}, r"give indices \(\[1\]\) or index \(0\), not both"),
-        ("AggregateTokens", [8], {"indices": "all"}, "indices is a list"),
+        ("AggregateTokens", [8], {"indices": "all"}, "indices must be a list"),
         ("ReshapeTokensToImage", [8], {"effective_time_dim": 0},
          "effective_time_dim, the frames, must be a whole number, 1 or more; got 0"),
         ("ReshapeTokensToImage", [8], {"h": 0}, "h, the rows of the grid, must be a whole number, 1 or more; got 0"),

@@ -197,7 +197,7 @@ def _in_words(argument: Argument) -> str:
         Literal: "one of " + ", ".join(map(str, _literal_values(kind))),
         int: "a whole number",
         float: "a number",
-        str: "a text",
+        str: "text",
         bool: "true or false",
         types.NoneType: "null",
     }

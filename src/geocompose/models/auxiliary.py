@@ -48,7 +48,7 @@ def auxiliary_heads(given: object) -> list[AuxiliaryHead]:
     names = [head.name for head in heads]
     for name in names:
         if not isinstance(name, str) or not name or "." in name:
-            raise UserError(f"An auxiliary decoder's name must be a text without dots; got {name!r}.")
+            raise UserError(f"An auxiliary decoder's name must be text without dots; got {name!r}.")
         if hasattr(nn.ModuleDict(), name):
             raise UserError(
                 f"An auxiliary decoder can't be called {name!r}, which torch's ModuleDict has a use for. Choose "

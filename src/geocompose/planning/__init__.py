@@ -75,8 +75,8 @@ def _checked(necks: Sequence[Any]) -> list[Any]:
     for position, neck in enumerate(necks):
         if not callable(neck) and (not hasattr(neck, "keys") or "name" not in neck):
             raise UserError(
-                "Each neck is a mapping with a name, such as {name: ReshapeTokensToImage}, a module or a constructor; "
-                f"neck.necks[{position}] is {neck!r}."
+                "Each neck must be a mapping with a name, such as {name: ReshapeTokensToImage}, a module or a "
+                f"constructor; neck.necks[{position}] is {neck!r}."
             )
     return [neck if callable(neck) else dict(neck) for neck in necks]
 
