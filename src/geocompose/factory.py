@@ -132,7 +132,9 @@ class EncoderDecoderFactory:
         if unreached and not on_meta:
             shown = shortened(unreached, 3)
             log.info(
-                "Not used by this composition, will not be trained: %s (%s)", counted(len(unreached), "tensor"), shown
+                "Not used by this composition and will not be trained: %s (%s)",
+                counted(len(unreached), "tensor"),
+                shown,
             )
         return model
 
