@@ -5,7 +5,7 @@ import math
 from torch import Tensor
 
 from geocompose.arguments import whole_number, whole_numbers
-from geocompose.errors import UserError
+from geocompose.errors import UserError, counted
 from geocompose.necks.base import Neck
 from geocompose.necks.select import layer_indices
 from geocompose.registry import NECK_REGISTRY
@@ -106,7 +106,7 @@ class ReshapeTokensToImage(Neck):
             of = "a square image" if self.h is None else f"{self.h} rows (h)"
             of = f"an image of {image_size[0]} x {image_size[1]} pixels" if image_size else of
             raise UserError(
-                f"ReshapeTokensToImage: {count} tokens in {self.effective_time_dim} frame(s) don't form a grid of "
+                f"ReshapeTokensToImage: {count} tokens in {counted(self.effective_time_dim, 'frame')} don't form a grid of "
                 f"{of}. Check effective_time_dim (the backbone's frames), the prefix tokens (now "
                 f"{self.num_prefix_tokens}) and, without an image's size, h."
             )
