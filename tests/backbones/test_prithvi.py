@@ -112,7 +112,7 @@ def test_layers_come_in_the_order_asked_for_and_only_the_last_block_is_normalise
         ({"drop_path": 1.5}, "drop_path must be a share from 0 to below 1; got 1.5"),
         ({"vpt": True}, "vpt=true needs vpt_n_tokens"),
         ({"vpt": True, "vpt_n_tokens": 0}, "vpt_n_tokens must be 1 or more; got 0"),
-        ({"vpt": True, "vpt_n_tokens": 2, "vpt_dropout": -0.1}, "vpt_dropout is a share"),
+        ({"vpt": True, "vpt_n_tokens": 2, "vpt_dropout": -0.1}, "vpt_dropout must be a share"),
         ({"vpt_n_tokens": 5}, "vpt_n_tokens=5 counts only with vpt=true"),
         ({"vpt_dropout": 0.1}, "vpt_dropout=0.1 counts only with vpt=true"),
         ({"variant": "prithvi_eo_tiny", "pretrained": True}, "prithvi_eo_tiny has no published weights"),

@@ -191,9 +191,9 @@ def test_a_temporal_backbone_exports_and_its_copies_have_weights_of_their_own():
         ({"pooling": "maen"}, "temporal.pooling has no 'maen'. Did you mean 'mean'"),
         ({"pooling": "keep"}, "has no 'keep'. keep would hand the time steps on apart, which no neck or decoder reads"),
         ({"pooling": "concat"}, "give their number as backbone_temporal_n_timestamps"),
-        ({"n_timestamps": 0}, "number of time steps .*is 1 or more; got 0"),
-        ({"subset_lengths": [1, 0]}, r"are numbers of time steps, each 1 or more, such as \[2, 3\]; got \[1, 0\]"),
-        ({"subset_lengths": []}, "are numbers of time steps"),
+        ({"n_timestamps": 0}, "number of time steps .*must be 1 or more; got 0"),
+        ({"subset_lengths": [1, 0]}, r"must be numbers of time steps, each 1 or more, such as \[2, 3\]; got \[1, 0\]"),
+        ({"subset_lengths": []}, "must be numbers of time steps"),
         ({"subset_lengths": [1, 2], "n_timestamps": 4}, "are 3 time steps together, but there are 4"),
         ({"pooling": "diff", "n_timestamps": 3}, "diff takes two time steps, or two subsets of them; got 3"),
         ({"pooling": "diff", "subset_lengths": [1, 1, 1]}, "diff takes two time steps, or two subsets of them; got 3"),
@@ -230,7 +230,7 @@ def test_a_backbone_that_takes_several_frames_itself_is_refused():
         (
             (1, 3, 2, 16, 16),
             {"temporal_coords": torch.zeros(1, 3, 2)},
-            r"are \(1, 2, 2\) for 2 time steps; got \(1, 3, 2\)",
+            r"must be \(1, 2, 2\) for 2 time steps; got \(1, 3, 2\)",
         ),
     ],
 )
