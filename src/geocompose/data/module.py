@@ -24,7 +24,7 @@ from geocompose.imagery.units import Conversion
 
 
 class SceneData(lightning.LightningDataModule):
-    """Samples of a declared data set in batches; construction reads no pixel, `setup` reads and checks all, once.
+    """Samples of a declared data set in batches; construction reads no pixel, `setup` reads and checks all once.
 
     source: the declaration, which is opened if it is not yet. `use_bands` may change its bands.
     scanned: statistics of the declared bands, where all pixels were read already; they hold while no value is
@@ -32,7 +32,7 @@ class SceneData(lightning.LightningDataModule):
 
     Attributes: name, baselines and those of `Loading`; `band_names` (all there are), `bands` (those read); `target`,
     what the labels ask a model for (its mean and deviation are known after `setup`); `scenes`, `regions`; `tile_px`,
-    height and width of a sample; `values`; `units` of the selected bands as they are read (None where nobody said); and
+    height and width of a sample; `values`; `units` of the selected bands as they are read (None where unknown); and
     `mismatches`, what differs from a model's pretraining and is intended.
 
     Raises:
@@ -110,10 +110,10 @@ class SceneData(lightning.LightningDataModule):
         self.read_as([None] * len(bands))
 
     def read_as(self, units: Sequence[str | None]) -> None:
-        """Convert values to these units while reading, one per selected band, where a rule leads there, before setup.
+        """Convert values to these units while reading, one per selected band, where a rule leads there; before `setup`.
 
-        Where none does, and for None, they stay as they are, without a declared offset. Bands that are not selected go
-        with a selected one of the same files, so that both can stand in one index.
+        Where none does, and for None, they stay as they are, without a declared offset. Bands that are not selected are
+        converted like a selected one of the same files, so that one index can use both.
         """
         assert self._statistics is None, "units are chosen before setup"
         assert len(units) == len(self.bands), (units, self.bands)
@@ -138,7 +138,7 @@ class SceneData(lightning.LightningDataModule):
         return self._collection.places(bands)
 
     def set_normalization(self, mean: list[float], std: list[float]) -> None:
-        """Normalise with these numbers, one a selected band, in place of the data set's own.
+        """Normalise with these numbers, one per selected band, in place of the data set's own.
 
         They are a backbone's published ones under `normalize=pretraining`, or a trained model's when it meets this
         data.
@@ -162,7 +162,7 @@ class SceneData(lightning.LightningDataModule):
         constant = [band for band, mean, std in numbers if is_constant(mean, std)]
         if constant and self.normalize == "dataset" and self._given is None:
             raise UserError(
-                f"The band {constant[0]} has one value in all training pixels, so that it can't be normalised by its "
+                f"The band {constant[0]} has one value in all training pixels, so it can't be normalised by its "
                 "deviation. Leave it out of data.bands, or set data.normalize=none."
             )
         if self._given is None:
@@ -213,7 +213,7 @@ class SceneData(lightning.LightningDataModule):
             batch_size=self.batch_size,
             sampler=tiles.ShuffledTiles(len(dataset), self._shuffle_seed),
             # Batch norm has no variance over one tile where the features are 1 x 1. A lone last tile is left out of its
-            # epoch, another one each time; where it is the only batch, the user wanted it.
+            # epoch, a different one each time; where it is the only batch, the user wanted it.
             drop_last=last == 1 and len(dataset) > 1 and self.batch_size > 1,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,

@@ -22,7 +22,7 @@ class Statistics:
     """What the scan found.
 
     mean, std: a number for each selected band, over the training regions' valid pixels in all frames, labelled or not.
-    labels: for each split a tally of its labels, of those where the image is valid.
+    labels: for each split a tally of its labels, where the image is valid.
     """
 
     mean: list[float]
@@ -53,11 +53,11 @@ def scan(
     """Return statistics of the regions after having looked at every pixel of every split.
 
     bands: for each scene the places of the selected bands.
-    tiling: which windows have a label, where labels are of whole images.
+    tiling: which windows have a label, where whole images are labelled.
 
     Raises:
         UserError: NaN or infinity that is not declared nodata; a label that its kind does not have; a split without
-        any label.
+            labels.
     """
     moments = Moments(len(bands[0]))
     tallies = {split: labels.tally() for split in SPLITS}
@@ -115,9 +115,9 @@ def _check_finite(image: np.ndarray, valid: np.ndarray, scene: Scene, bands: Seq
     value = image[place]
     frame = f" of frame {place[1] + 1}" if len(place) == 4 else ""
     advice = (
-        "If NaN marks missing pixels, declare it with data.nodata=nan; else mend the file."
+        "If NaN marks missing pixels, declare it with data.nodata=nan; else fix the file."
         if np.isnan(value)
-        else "Mend the file, or write a finite nodata value in its place and declare it."
+        else "Fix the file, or write a finite nodata value in its place and declare it."
     )
     raise UserError(
         f"{scene.name} has the value {value}{_converted(scene, bands[band])} at row {window.row + row}, column "

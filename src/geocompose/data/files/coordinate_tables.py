@@ -17,7 +17,7 @@ def is_table(rule: str) -> bool:
 
 
 def date_columns(num_frames: int) -> list[str]:
-    """Return the columns of a table of dates, one a frame."""
+    """Return the columns of a table of dates, one per frame."""
     return ["date"] if num_frames == 1 else [f"date_{number}" for number in range(1, num_frames + 1)]
 
 
@@ -67,7 +67,7 @@ def image_rows(
         hint = f" The nearest name in it: {guess!r}." if guess else ""
         more = f" and {len(without) - 1} more" if len(without) > 1 else ""
         raise UserError(
-            f"{path} has no row for {without[0]}{more}.{hint} Add one for each image; an empty cell says that it is "
+            f"{path} has no row for {without[0]}{more}.{hint} Add one for each image; an empty cell means that it is "
             "not known."
         )
     return [rows[place] for place in range(len(names))]

@@ -26,7 +26,7 @@ _UNLABELLED_SHARE = 0.01
 class Landscape(NamedTuple):
     """A made-up landscape of size x size pixels.
 
-    image: uint16 (6, size, size). label: the class of each pixel, int8 (size, size). unknown: where nobody knows it,
+    image: uint16 (6, size, size). label: the class of each pixel, int8 (size, size). unknown: where it is unknown,
     bool (size, size), about 1 % of the pixels, in patches.
     shares: how much of each class a pixel shows (4, size, size). textures: each class's own pattern, of mean 0 and
     deviation 1 (4, size, size). dryness: how dry vegetation is, 0 to 1 (size, size).
@@ -80,7 +80,7 @@ def compose_landscape(seed: int, index: int, size_px: int) -> Landscape:
     # Towns are roofs beside streets and gardens; fields and bare ground change more slowly.
     textures[_BUILT] = 0.75 * np.sign(_field(random, size_px, 3, roughness=0.2)) + 0.6 * textures[_BUILT]
     brightness = np.exp(_TEXTURE[:, None, None] * textures)
-    # Gardens in towns, dry patches in vegetation, growth on bare ground: each class holds some of another one's
+    # Gardens in towns, dry patches in vegetation, growth on bare ground: each class holds some of another's
     # spectrum.
     blend = 1 / (1 + np.exp(-3.0 * (np.stack([_field(random, size_px, 5, roughness=0.6) for _ in range(3)]) - 1.3)))
     spectra = np.broadcast_to(_SPECTRA[:, :, None, None], (*_SPECTRA.shape, size_px, size_px)).astype(np.float64)
