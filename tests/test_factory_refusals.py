@@ -258,7 +258,7 @@ def test_parts_that_do_not_fit_are_refused_before_weights_are_asked_for(monkeypa
     def download(*_: object) -> None:
         raise AssertionError("the weights were asked for")
 
-    monkeypatch.setattr("geocompose.backbones.prithvi.builder.download", download)
+    monkeypatch.setattr("geocompose.backbones.prithvi.weight_file.download", download)
     with pytest.raises(UserError, match="needs a pyramid"):
         build(decoder="UperNetDecoder", backbone_pretrained=True)
     with pytest.raises(AssertionError, match="were asked for"):
