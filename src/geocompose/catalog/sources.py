@@ -12,7 +12,7 @@ def _no_other(name: str) -> bool:
 
 
 def _any_name(name: str) -> None:
-    """Refuse none."""
+    """Refuse no name."""
 
 
 class NamedParts(Mapping[str, Builder]):

@@ -22,6 +22,7 @@ from geocompose.backbones.prithvi.encodings import (
 from geocompose.backbones.prithvi.prompts import random_prompts, run_with_prompts
 from geocompose.backbones.prithvi.sizes import check_sizes, image_of, patch_of
 from geocompose.contracts.features import FeatureSpec
+from geocompose.contracts.shapes import map_to_tokens
 from geocompose.errors import UserError, choices
 from geocompose.imagery.pretraining import Pretraining
 
@@ -38,7 +39,7 @@ class PatchEmbed(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return tokens (B, frames * rows * columns, embed_dim), columns fastest."""
-        return self.proj(image).flatten(2).transpose(1, 2)
+        return map_to_tokens(self.proj(image))
 
 
 class PrithviViT(nn.Module):
