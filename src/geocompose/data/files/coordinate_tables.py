@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from geocompose.data.files.file_names import FileLookup, list_file
+from geocompose.data.files.file_names import SHOWN, FileLookup, list_file
 from geocompose.data.files.image_files import read_table
-from geocompose.errors import UserError, nearest
+from geocompose.errors import UserError, nearest, shortened
 
 _KEYS = ("dates", "positions")
 
@@ -52,7 +52,7 @@ def image_rows(
         places = lookup.find(row[file_column]).places
         where = f"{path}, line {line}"
         if len(places) > 1:
-            there = ", ".join(names[place] for place in places[:3])
+            there = shortened((names[place] for place in places), SHOWN)
             raise UserError(
                 f"{where}: {row[file_column]!r} stands for several images: {there}. Write the path relative to "
                 "data.root."

@@ -11,7 +11,7 @@ from geocompose.errors import UserError, choices, counted, nearest, shortened
 
 # First cells that make a row of a split file its header, unless an image has that name.
 _HEADERS = {"image", "images", "image_path", "file", "files", "filename", "name", "id", "key", "path", "chip"}
-_SHOWN = 3
+SHOWN = 3  # names that a message gives as examples
 
 
 def data_folder(root: str) -> Path:
@@ -51,7 +51,7 @@ def match_files(root: Path, pattern: str, key_path: str, without: Iterable[Path]
         there = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
         if not there:
             raise UserError(f"{key_path}={pattern} matches nothing: the folder data.root={root} holds no file.")
-        shown = shortened(there, _SHOWN)
+        shown = shortened(there, SHOWN)
         raise UserError(
             f"{key_path}={pattern} matches nothing: the folder data.root={root} holds {counted(len(there), 'file')} "
             f"({shown}). Set {key_path} to match them."
@@ -162,10 +162,3 @@ class FileLookup:
             if key in table:
                 return Found(table[key], None)
         return Found([], nearest(short, [*self._by_name, *self._by_stem], cutoff=0.5))
-
-
-def some(names: Iterable[str]) -> str:
-    """Return the first few of `names` and how many more there are."""
-    names = list(names)
-    rest = f", ... ({len(names)} in all)" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + rest

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from geocompose.data.files.file_names import (
+    SHOWN,
     FileLookup,
     csv_rows,
     data_folder,
@@ -15,7 +16,7 @@ from geocompose.data.files.file_names import (
     split_paths,
 )
 from geocompose.data.split import SPLITS
-from geocompose.errors import UserError, choices
+from geocompose.errors import UserError, choices, shortened
 
 SPLIT_COLUMN = "split"
 
@@ -155,7 +156,7 @@ def _one_place(lookup: FileLookup, name: str, shown: str, where: str, among: str
         hint = f" The nearest name that is there: {found.nearest!r}." if found.nearest else ""
         raise UserError(f"{where}: there is no image {shown!r} among the {len(lookup.names)} {among}.{hint}")
     if len(found.places) > 1:
-        there = ", ".join(lookup.names[place] for place in found.places[:3])
+        there = shortened((lookup.names[place] for place in found.places), SHOWN)
         raise UserError(f"{where}: {shown!r} stands for several images: {there}. Write the path relative to data.root.")
     return found.places[0]
 

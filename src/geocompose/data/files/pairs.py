@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from geocompose.data.files.file_names import data_folder, listed_names, match_files, renamed, some, split_paths
+from geocompose.data.files.file_names import SHOWN, data_folder, listed_names, match_files, renamed, split_paths
 from geocompose.data.files.patterns import key_of
 from geocompose.data.split import SPLITS
-from geocompose.errors import UserError, nearest
+from geocompose.errors import UserError, nearest, shortened
 
 
 class Pair(NamedTuple):
@@ -83,9 +83,10 @@ def match_pairs(root: str, images: str, labels: str, without: Iterable[Path] = (
 
     alone = [key for key in image_paths if key not in label_paths]
     if alone:
-        examples = some(image_paths[key].name for key in alone)
+        examples = shortened((image_paths[key].name for key in alone), SHOWN)
         spare = [key for key in label_paths if key not in image_paths]
-        hint = f" Labels without an image: {some(label_paths[key].name for key in spare)}." if spare else ""
+        left = shortened((label_paths[key].name for key in spare), SHOWN)
+        hint = f" Labels without an image: {left}." if spare else ""
         raise UserError(
             f"{len(alone)} of {len(image_paths)} images in {folder} have no label that data.labels={labels} matches: "
             f"{examples}.{hint} The text matched by * must be equal in data.images={images} and data.labels."
