@@ -16,7 +16,7 @@ def convert(
     """Have scenes convert the values of the selected bands while reading, and return the units that they then have.
 
     places: for each scene the places of `bands` among its own. values: what the data states of its files' values.
-    units: those to reach, one per selected band. Where no rule leads there, and for None, values stay as they are,
+    units: those to reach, one per selected band. Where no rule exists, and for None, values stay as they are,
         without a declared offset.
 
     Bands that are not selected are converted like a selected one of the same files, so that one index can use both.

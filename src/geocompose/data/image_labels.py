@@ -19,7 +19,7 @@ def classes_of_images(
     """Return the kind of label, and the class of each image, int64 ().
 
     where: root and pattern of the images, and their table; without a table an image's class is its folder's name.
-    class_names: the classes in their order; None means all that there are, sorted.
+    class_names: the classes in their order; None means all that occur, sorted.
 
     Raises:
         UserError: an image has no class, or one that `class_names` lacks; or all have the same.

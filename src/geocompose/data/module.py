@@ -85,7 +85,7 @@ class SceneData(lightning.LightningDataModule):
 
     @property
     def ignore_index(self) -> int:
-        """What stands for no label, where labels are classes."""
+        """The value of what has no label, where labels are classes."""
         assert self.target.of_classes, self.target.kind
         return self.target.ignore_index
 
@@ -110,7 +110,7 @@ class SceneData(lightning.LightningDataModule):
         self.read_as([None] * len(bands))
 
     def read_as(self, units: Sequence[str | None]) -> None:
-        """Convert values to these units while reading, one per selected band, where a rule leads there; before `setup`.
+        """Convert values to these units while reading, one per selected band, where a rule exists; before `setup`.
 
         Where none does, and for None, they stay as they are, without a declared offset. See
         `geocompose.data.conversion.convert`.

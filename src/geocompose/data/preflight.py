@@ -50,7 +50,7 @@ def preflight(source: DataSource, choose: Callable[[Sequence[str]], list[str]]) 
     """Return what can be known of data in a second or two; raises now what would else come after torch is loaded.
 
     Rasters are opened, and all pixels checked where that takes only a moment; else `setup` checks them.
-    choose: takes the bands that there are, and returns those to read.
+    choose: takes the data's bands, and returns those to read.
 
     Raises:
         UserError: see `DataSource.open` and `geocompose.data.statistics.scan`.

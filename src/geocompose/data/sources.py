@@ -195,7 +195,7 @@ class GeoTiffClassification(ImageLabelledRasters):
     """Images with a class each, which is the name of the folder that an image lies in, or what `table` says.
 
     label_column: the table's column of class names.
-    class_names: the classes in the order of a model's outputs; None means all that there are, sorted.
+    class_names: the classes in the order of a model's outputs; None means all that occur, sorted.
     """
 
     images: str = "*/*.tif"
@@ -216,7 +216,7 @@ class GeoTiffMultilabel(ImageLabelledRasters):
 
     label_column: the table's column of class names, separated by `;`; None means that each class has a column of its
         own, 1 where an image has it, 0 where it does not, and empty where that is unknown.
-    class_names: the classes in the order of a model's outputs; None means all that there are.
+    class_names: the classes in the order of a model's outputs; None means all that occur.
     """
 
     table: str

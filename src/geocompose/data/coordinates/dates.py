@@ -43,7 +43,7 @@ def year_and_day(when: date) -> tuple[int, int]:
 def date_in_name(name: str, pattern: str | None, *, advice: str) -> date:
     """Return the date in a file's name.
 
-    name: the file's path; only its last part is looked at, or as many as `pattern` has.
+    name: the file's path; only its last part is read, or as many parts as `pattern` has.
     pattern: a text with `%Y` and `%m` and `%d`, or `%Y` and `%j` (the day of the year, from 001), and `*` for any text,
         such as `*_%d%m%Y_*`. None means YYYYMMDD, YYYY-MM-DD, `.YYYYDDD` followed by `T` or `.`, and the names of
         Sentinel-1, Sentinel-2 and Landsat products, whose first date is the acquisition's.

@@ -60,7 +60,7 @@ class Georeference:
 def georeferenced(crs: str | None, grid: Affine | None, name: str, *, advice: str) -> Georeference:
     """Return the place of a raster by its grid.
 
-    name: how errors call it. advice: what to do where it has none.
+    name: its name in errors. advice: what to do where it has no position, for errors.
 
     Raises:
         UserError: it has no grid, or one that does not lie on earth.

@@ -24,7 +24,7 @@ SPLIT_COLUMN = "split"
 class ListedImage(NamedTuple):
     """An image that has a label.
 
-    name: path relative to the data set's folder. where: how errors call the place that gives the label.
+    name: path relative to the data set's folder. where: the place that gives the label, for errors.
     row: the table's cells by column; empty without a table.
     """
 

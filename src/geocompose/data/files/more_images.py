@@ -83,7 +83,7 @@ def partners(
     """Return for each entry of `data.more_images` the file of each image.
 
     pattern: that of the images, relative to `folder`. matched: what `match_more` returned. Where several files have an
-        image's key, its own folder's is meant.
+        image's key, the one in its own folder counts.
 
     Raises:
         UserError: an image has no such file, or several.

@@ -53,8 +53,8 @@ def make_landscape(seed: int, index: int, size_px: int, ignore_index: int) -> tu
 def make_biomass(seed: int, index: int, size_px: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the same image, and the above-ground biomass in t/ha, float32 (1, size, size), NaN where it is unknown.
 
-    Vegetation carries biomass, the more the denser (and so the darker) it is, the less the drier; gardens in towns
-    carry some. A tenth of it is noise that no image shows.
+    Vegetation carries biomass: more where it is dense (and so darker), less where it is dry. Gardens in towns carry
+    some. A tenth of it is noise that no image shows.
     """
     land = compose_landscape(seed, index, size_px)
     density = np.exp(-0.45 * land.textures[_VEGETATION]) * (1 - 0.6 * land.dryness)
@@ -126,7 +126,7 @@ def _classes(random: np.random.Generator, size_px: int) -> np.ndarray:
 def _field(random: np.random.Generator, size_px: int, scale_px: float, roughness: float = 3.0) -> np.ndarray:
     """Return a random field (size, size) of mean 0 and deviation 1 whose shapes are about `scale_px` wide.
 
-    roughness: how fast detail below that scale fades; the smaller, the more detail.
+    roughness: how fast detail below that scale fades; smaller numbers leave more detail.
     """
     frequency = np.hypot(np.fft.fftfreq(2 * size_px)[:, None], np.fft.rfftfreq(2 * size_px)[None])
     amplitude = (1 + (frequency * scale_px * 2) ** 2) ** -(0.5 + roughness)
