@@ -1,10 +1,13 @@
 """What is installed is declared once, in pyproject.toml; the requirements files are names for it."""
 
+import re
 import tomllib
 
 import pytest
 
 from geocompose.catalog.optional import PACKAGES
+from geocompose.catalog.prefixes import ORDER
+from geocompose.runs import environment
 from tests.kit.places import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -24,3 +27,15 @@ def test_every_extra_has_its_file_and_every_source_comes_by_one_or_along():
     assert {file.stem.partition("-")[2] or "test" for file in FILES} == extras
     along = {source for source in PACKAGES if any(text.startswith(source) for text in PROJECT["dependencies"])}
     assert set(PACKAGES) - along == extras - {"test"}
+
+
+def test_every_source_has_its_place_in_the_search_for_bare_names():
+    assert set(PACKAGES) <= set(ORDER)
+
+
+def test_records_name_the_version_of_every_source():
+    helpers = {"geocompose", "requests", "ftfy", "regex"}  # our own extras, and what libraries forgot to ask for
+    extras = PROJECT["optional-dependencies"]
+    texts = [text for extra in extras if extra != "test" for text in extras[extra]]
+    packages = {re.split(r"[<>=!~;\[]", text, maxsplit=1)[0] for text in texts}
+    assert packages - helpers <= set(environment.OPTIONAL_PACKAGES)

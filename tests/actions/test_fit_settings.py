@@ -223,3 +223,30 @@ def test_a_wrong_value_is_told_where_it_was_written(override, message, tmp_path,
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
         run(*SMALL, override)
+
+
+def test_a_data_module_that_declares_no_files_counts_with_all_below_its_root(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "lab_data.py").write_text(
+        "from geocompose.data.module import SceneData\n"
+        "from geocompose.data.sources import GeoTiffSegmentation\n\n\n"
+        "def chips(root: str, tile_px: int = 32) -> SceneData:\n"
+        "    return SceneData(GeoTiffSegmentation(root=root, images='*_img.tif', labels='*_lab.tif', name='chips',\n"
+        "        tile_px=tile_px, class_names=['low', 'high'], batch_size=4))\n"
+    )
+    for seed in range(3):
+        write(tmp_path / "chips" / f"{seed}_img.tif", image(seed), BANDS)
+        write(tmp_path / "chips" / f"{seed}_lab.tif", label(seed))
+    (tmp_path / "conf" / "data").mkdir(parents=True)
+    (tmp_path / "conf" / "data" / "chips.yaml").write_text("_target_: lab_data.chips\nroot: chips\ntile_px: 32\n")
+    here = f"hydra.searchpath=[file://{tmp_path}/conf]"
+    command = (here, "data=chips", *(text for text in SMALL if not text.startswith("data.")))
+    with caplog.at_level("INFO", "geocompose"):
+        run(*command)
+    assert "does not declare which files it reads: all 6 below chips count" in caplog.text
+    first = only_run("default")
+    assert record_of(first)["data"]["fingerprint_of"] == "every file below root"
+    (tmp_path / "chips" / "notes.txt").write_text("any file is part of it")
+    run(*command)
+    assert len(list((tmp_path / "outputs" / "default").iterdir())) == 2

@@ -10,6 +10,7 @@ from torch import nn
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.imagery.samples import Target
 from geocompose.inference.raster import predict_raster
+from geocompose.inference.reading import Reading
 from geocompose.necks import NeckSequence
 from geocompose.registry import NECK_REGISTRY
 
@@ -67,11 +68,7 @@ def test_rows_and_columns_come_out_where_they_went_in(model, tmp_path, height, w
         logits,
         tmp_path / "in.tif",
         tmp_path / "out.tif",
-        bands=["ROW", "COLUMN"],
-        band_names=None,
-        mean=[0.0, 0.0],
-        std=[1.0, 1.0],
-        nodata=None,
+        reading=Reading(bands=["ROW", "COLUMN"], mean=[0.0, 0.0], std=[1.0, 1.0]),
         tile_px=tile_px,
         overlap_px=overlap_px,
         batch_size=3,

@@ -59,7 +59,7 @@ def test_undeclared_nan_stops_wherever_it_lies(tmp_path):
     pixels = image(0, 20, 30)
     pixels[4, 0, 29] = np.nan  # outside the centre crop
     write(folders(tmp_path, height=20, width=30) / "water" / "4.tif", pixels, BANDS)
-    with pytest.raises(UserError, match=r"water/4\.tif has the value nan at row 0, column 29, band SWIR_1"):
+    with pytest.raises(UserError, match=r"water/4\.tif has the value nan in band 'SWIR_1' at row 0, column 29"):
         ready(classified(tmp_path, fit="crop"))
 
 

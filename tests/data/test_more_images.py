@@ -6,7 +6,6 @@ import rasterio
 import torch
 from rasterio.transform import from_origin
 
-from geocompose.data.rasters.stacked import StackedScene
 from geocompose.data.sources import GeoTiffSegmentation
 from geocompose.data.window import Window
 from geocompose.errors import UserError
@@ -43,7 +42,7 @@ def test_bands_of_further_rasters_come_after_the_images(tmp_path, cache_mb):
     assert data.band_names == [*BANDS, "VV", "VH"]
     data.setup()
     assert [scene.name for scene in data.scenes] == ["a.tif", "b.tif", "c.tif"]  # no radar image is an image of its own
-    assert isinstance(data.scenes[0], StackedScene)
+    assert len(data.scenes[0].image.rasters) == 2
     assert data.scenes[0].keep_decoded == (cache_mb > 0)
     got, valid = data.scenes[1].read_image(Window(2, 3, 5, 7), [6, 0, 5])
     assert np.array_equal(got[[0, 2]], radar(1)[[1, 0], 2:7, 3:10])
@@ -61,7 +60,7 @@ def test_each_raster_has_its_own_nodata(tmp_path):
     scene = data.scenes[0]
     assert np.argwhere(~scene.read_image(Window(0, 0, 40, 60), [0, 6])[1]).tolist() == [[3, 4]]
     assert scene.read_image(Window(0, 0, 40, 60), [0, 5])[1].all()  # a band that is not read takes no pixel away
-    with pytest.raises(UserError, match=r"a\.tif has the value nan .*at row 3, column 4, band VH"):
+    with pytest.raises(UserError, match=r"a_s1\.tif has the value nan in band 'VH' at row 3, column 4"):
         opened(root, more_images=[{**RADAR, "nodata": None}]).setup()
 
 
@@ -76,7 +75,7 @@ def test_each_raster_has_its_own_nodata(tmp_path):
         ({"images": "*_s9.tif"}, r"data\.more_images\[0\]\.images=\*_s9\.tif matches nothing"),
         ({"band_names": ["B2", "VH"]},
             r"a\.tif and .*a_s1\.tif both have the band 'B2'\. Give one of them another name"),
-        ({"band_names": ["VV"]}, r"a_s1\.tif has 2 bands, but data\.more_images\[0\]\.band_names has 1 names"),
+        ({"band_names": ["VV"]}, r"a_s1\.tif has 2 bands, but data\.more_images\[0\]\.band_names has 1 name "),
     ],
 )  # fmt: skip
 def test_an_entry_with_a_mistake_is_refused(tmp_path, change, message):
@@ -100,9 +99,9 @@ def test_an_image_without_its_further_raster_is_named(tmp_path):
     ("profile", "message"),
     [
         ({"transform": from_origin(500_100, 5_000_000, 30, 30)},
-            r"The further image .*a_s1\.tif lies up to 3\.33 pixels beside its image"),
+            r"The further raster .*a_s1\.tif lies up to 3\.33 pixels beside its image"),
         ({"crs": "EPSG:32634"},
-            r"The further image .*a_s1\.tif is in EPSG:32634, its image .*a\.tif in EPSG:32633\. Reproject the "
+            r"The further raster .*a_s1\.tif is in EPSG:32634, its image .*a\.tif in EPSG:32633\. Reproject the "
             r"further"),
     ],
 )  # fmt: skip
@@ -115,7 +114,7 @@ def test_a_further_raster_of_another_size_is_refused(tmp_path):
     root = stack(tmp_path, "a", "b", "c")
     write(root / "a_s1.tif", radar(0, 20, 30))
     with pytest.raises(
-        UserError, match=r"The further image .*a_s1\.tif has 20 x 30 pixels \(rows x columns\), its image .* 40 x 60"
+        UserError, match=r"The further raster .*a_s1\.tif has 20 x 30 pixels \(rows x columns\), its image .* 40 x 60"
     ):
         opened(root)
 

@@ -39,7 +39,7 @@ def test_preflight_raises_what_setup_would(tmp_path):
     pixels[4, 7, 50] = np.nan
     write(tmp_path / "e" / "a_img.tif", pixels, BANDS)
     write(tmp_path / "e" / "a_lab.tif", label())
-    with pytest.raises(UserError, match="band SWIR_1"):
+    with pytest.raises(UserError, match="band 'SWIR_1'"):
         checked(preflight_config(tmp_path / "e"))
     assert checked(preflight_config(tmp_path / "e"), ["RED", "GREEN"]).inputs.bands == ("RED", "GREEN")
     with pytest.raises(UserError, match="Did you mean 'RED'"):

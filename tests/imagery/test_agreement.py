@@ -5,7 +5,7 @@ from hydra import compose, initialize_config_dir
 from torch import nn
 
 from geocompose.actions import early
-from geocompose.actions.early import check_early
+from geocompose.actions.early_agreement import check_early
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
 from geocompose.contracts.backbone import contract_of

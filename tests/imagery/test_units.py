@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from geocompose.actions import predict
 from geocompose.errors import UserError
 from geocompose.imagery.units import UNITS, Conversion, Values, converted
 from tests.kit.data_modules import geotiff, synthetic_segmentation
@@ -179,7 +178,7 @@ def test_power_that_has_no_db_is_told(tmp_path):
     write(tmp_path / "a_lab.tif", label())
     data = geotiff(**arguments(tmp_path, unit="power"))
     data.read_as(["db"] * 5)
-    with pytest.raises(UserError, match=r"has the value -inf \(after conversion to db\) at row 3, column 5"):
+    with pytest.raises(UserError, match=r"value -inf \(after conversion to db\) in band 'RED' at row 3, column 5"):
         data.setup()
 
 
@@ -190,46 +189,3 @@ def test_made_up_landscapes_state_what_they_are():
     data.read_as(["reflectance"] * 6)
     scaled, _ = data.scenes[0].read_image(data.regions["train"][0].window, [0])
     assert np.allclose(scaled, raw / 1e4)
-
-
-# Prediction
-
-
-TRAINED = {"unit": "dn", "offset": 1000.0, "scale": None, "bands": ["RED", "VV"], "read_as": ["reflectance_1e4", "db"]}
-
-
-RAW = {"unit": "dn", "offset": None, "scale": None, "bands": ["RED"], "read_as": ["dn"]}
-
-
-def test_an_input_is_read_as_the_training_data_unless_told_otherwise():
-    recorded = TRAINED | {"more_values": {"VV": {"unit": "db"}}}
-    same = predict._values(recorded, None, None, None)
-    assert same.in_words() == "dn, offset 1000"
-    assert [conversion.offset for conversion in predict._conversions(recorded, same)] == [1000.0, 0.0]
-    older = predict._values(recorded, None, 0.0, None)
-    assert predict._conversions(recorded, older)[0].changes is False
-    assert predict._conversions(recorded, predict._values(recorded, "reflectance", None, None))[0].factor == 1e4
-    assert predict._values({"bands": ["RED"]}, None, None, None) is None
-    assert not predict._conversions(RAW, predict._values(RAW, None, None, None))[0].changes
-
-
-@pytest.mark.parametrize(
-    ("recorded", "asked", "message"),
-    [
-        ({"bands": ["RED"]}, ("dn", None, None), "action.unit=dn says what .* the run's data never said"),
-        ({"unit": None}, (None, 1000.0, None), "action.offset=1000.0 says what"),
-        (TRAINED, ("db", 5.0, None), "action.offset=5 .*; here action.unit is db. Write action.unit=dn"),
-        (TRAINED, ("reflectance", None, 3.0), "action.scale=3 is for digital numbers; here action.unit is reflectance"),
-        (TRAINED, ("uint8", None, None), r"reads reflectance_1e4 .*, and no rule turns action.unit=uint8 into that"),
-        (TRAINED, ("dn", None, None), r"it isn't known what was added. Write action.offset=0, or what was added: 1000"),
-        (
-            RAW,
-            (None, 1000.0, None),
-            r"action.offset=1000, and the run was trained with data.offset=null.* would change nothing",
-        ),
-        (RAW, (None, None, 5000.0), r"action.scale=5000, .* Write action.scale=null"),
-    ],
-)
-def test_an_input_that_can_not_be_converted_is_refused(recorded, asked, message):
-    with pytest.raises(UserError, match=message):
-        predict._conversions(recorded, predict._values(recorded, *asked))

@@ -12,9 +12,9 @@ from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 from rasterio.transform import Affine
 
+from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.inference.geotiff import PredictionWriter, check_written
-from geocompose.inference.windows import Box
 from tests.kit.inference_rasters import (
     NORTH_UP,
     above_zero,
@@ -163,7 +163,7 @@ def test_file_that_did_not_arrive_whole_is_refused(scene, tmp_path):
     with rasterio.open(scene) as like:
         writer = PredictionWriter(tmp_path / "o.tif", like, content="values", target=variables("moisture"))
         for row in (35, 0):  # in any order
-            box = Box(row, 0, 35, 50)
+            box = Window(row, 0, 35, 50)
             writer.write(box, np.full((1, 35, 50), row + 0.1), np.ones((35, 50), dtype=bool))
         writer.close()
     check_written(tmp_path / "o.tif", writer.checksum)

@@ -18,7 +18,7 @@ from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
 from geocompose.inference.images import TableSummary, predict_images
 from geocompose.inference.listing import ImageFile, list_images
-from tests.kit.inference_rasters import write
+from tests.kit.inference_rasters import reading, write
 
 CLASSES = Target("classification", ("dry", "wet"))
 SEVERAL = Target("multilabel", ("water", "forest"))
@@ -27,15 +27,10 @@ PAIR = Target("scalar_regression", ("share", "depth"), mean=(0.5, 10.0), std=(0.
 
 
 def table(model: Any, folder: Path, out: Path, **changed: Any) -> TableSummary:
-    bands = changed.get("bands", ["RED", "GREEN"])
     arguments: dict[str, Any] = {
         "target": CLASSES,
         "content": "classes",
-        "bands": bands,
-        "band_names": None,
-        "mean": [0.0] * len(bands),
-        "std": [1.0] * len(bands),
-        "nodata": None,
+        "reading": reading(changed, "RED", "GREEN"),
         "tile_px": 8,
         "fit": "refuse",
         "batch_size": 2,
@@ -248,7 +243,7 @@ def test_images_that_are_not_there_are_refused_with_what_to_write(folder, tmp_pa
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"empty: this folder holds no \.tif or \.tiff\. Write a pattern"):
         list_images(str(tmp_path / "empty"))
-    with pytest.raises(UserError, match=r"imags: there is no such raster or folder\. Did you mean .*images\?"):
+    with pytest.raises(UserError, match=r"no raster or folder .*imags\. Did you mean .*images\?"):
         list_images(str(tmp_path / "imags"))
     with pytest.raises(UserError, match=r"\*\.jp2 matches no file"):
         list_images(f"{folder}/*.jp2")

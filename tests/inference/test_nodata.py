@@ -81,8 +81,6 @@ def test_undeclared_nan_is_refused_with_its_position(tmp_path, bad):
     pixels = np.ones((2, 50, 60), dtype="float32")
     pixels[1, 41, 52] = bad
     source = write(tmp_path / "s.tif", pixels, ["RED", "GREEN"], nodata=0)
-    with pytest.raises(
-        UserError, match=rf"value {bad} in band 'GREEN' at row 41, column 52 .* write action.nodata={bad}"
-    ):
+    with pytest.raises(UserError, match=rf"value {bad} in band 'GREEN' at row 41, column 52 .*action\.nodata"):
         predict(lambda x: x, source, tmp_path / "o.tif", bands=["RED", "GREEN"])
     assert os.listdir(tmp_path) == ["s.tif"]

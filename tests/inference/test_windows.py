@@ -14,28 +14,28 @@ TILINGS = [(32, 0), (32, 8), (32, 7), (32, 31), (1, 0), (64, 20)]
 @pytest.mark.parametrize(("tile_px", "overlap_px"), TILINGS)
 def test_windows_write_every_pixel_once_and_away_from_their_borders(height, width, tile_px, overlap_px):
     written = np.zeros((height, width), dtype=int)
-    for read_box, write_box in plan_windows(height, width, tile_px, overlap_px):
-        assert (read_box.height, read_box.width) == (min(height, tile_px), min(width, tile_px))
-        assert read_box.row >= 0
-        assert read_box.col >= 0
-        assert read_box.row + read_box.height <= height
-        assert read_box.col + read_box.width <= width
-        written[write_box.row : write_box.row + write_box.height, write_box.col : write_box.col + write_box.width] += 1
+    for read, write in plan_windows(height, width, tile_px, overlap_px):
+        assert (read.height, read.width) == (min(height, tile_px), min(width, tile_px))
+        assert read.row >= 0
+        assert read.column >= 0
+        assert read.row + read.height <= height
+        assert read.column + read.width <= width
+        written[write.row : write.row + write.height, write.column : write.column + write.width] += 1
         margins = [
-            (write_box.row - read_box.row, read_box.row == 0),
-            (write_box.col - read_box.col, read_box.col == 0),
+            (write.row - read.row, read.row == 0),
+            (write.column - read.column, read.column == 0),
             (
-                read_box.row + read_box.height - write_box.row - write_box.height,
-                read_box.row + read_box.height == height,
+                read.row + read.height - write.row - write.height,
+                read.row + read.height == height,
             ),
-            (read_box.col + read_box.width - write_box.col - write_box.width, read_box.col + read_box.width == width),
+            (read.column + read.width - write.column - write.width, read.column + read.width == width),
         ]
         assert all(margin >= overlap_px // 2 or at_the_edge for margin, at_the_edge in margins)
     assert (written == 1).all()
 
 
 def test_windows_come_row_by_row():
-    corners = [(window.write.row, window.write.col) for window in plan_windows(100, 70, 32, 8)]
+    corners = [(window.write.row, window.write.column) for window in plan_windows(100, 70, 32, 8)]
     assert corners == sorted(corners)
 
 

@@ -1,5 +1,6 @@
 """Rasters to predict, small models to predict them with, and a call with all that most tests do not ask about."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from rasterio.transform import Affine
 
 from geocompose.imagery.samples import Target
 from geocompose.inference.raster import MapSummary, predict_raster
+from geocompose.inference.reading import Reading
 
 UTM = rasterio.CRS.from_epsg(32630)
 NORTH_UP = Affine(10.0, 0.0, 500_000.0, 0.0, -10.0, 4_200_000.0)
@@ -49,18 +51,22 @@ def variables(*names: str, mean: float = 0.0, std: float = 1.0) -> Target:
     return Target("regression", names, mean=(mean,) * len(names), std=(std,) * len(names))
 
 
+def reading(changed: dict[str, Any], *bands: str) -> Reading:
+    """Take what `changed` says of reading out of it; the rest is not normalised, and `bands` where it says none."""
+    own = {field.name: changed.pop(field.name) for field in dataclasses.fields(Reading) if field.name in changed}
+    own.setdefault("bands", list(bands))
+    own.setdefault("mean", [0.0] * len(own["bands"]))
+    own.setdefault("std", [1.0] * len(own["bands"]))
+    return Reading(**own)
+
+
 def predict(model: Callable[[torch.Tensor], torch.Tensor], source: Path, out: Path, **changed: Any) -> MapSummary:
     """Predict with what most tests don't ask about filled in; `names` are those of classes."""
     names = changed.pop("names", ["low", "high"])
-    bands = changed.get("bands", ["RED"])
     arguments: dict[str, Any] = {
         "target": classes(*names),
         "content": "classes",
-        "bands": ["RED"],
-        "band_names": None,
-        "mean": [0.0] * len(bands),
-        "std": [1.0] * len(bands),
-        "nodata": None,
+        "reading": reading(changed, "RED"),
         "tile_px": 32,
         "overlap_px": 8,
         "batch_size": 3,

@@ -7,7 +7,7 @@ import torch
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
-from geocompose.actions.early import check_early
+from geocompose.actions.early_agreement import check_early
 from geocompose.catalog.optional import installed
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from geocompose.actions.early import check_early
-from geocompose.actions.importing import collector_paused
+from geocompose.actions.collector import collector_paused
+from geocompose.actions.early_agreement import check_early
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.configuration.diagnosis import groups
 from geocompose.configuration.weights import existing_weight_files, loads_weights

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from geocompose.actions.early import check_early
-from geocompose.actions.importing import collector_paused
+from geocompose.actions.collector import collector_paused
+from geocompose.actions.early_agreement import check_early
 from geocompose.cli import Experiment
 from geocompose.configuration.weights import existing_weight_files
 from geocompose.console import console, show_result
@@ -72,7 +72,7 @@ def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
         trained = earlier is not None and bool(earlier.training.get("finished"))  # and only scores are wanted
         resume = trained or (state == "interrupted" and folder.last.is_file())
         record = folder.begin(
-            _record(config, folder, inputs),
+            _record(config, source, folder, inputs),
             config=yaml.safe_dump(config, sort_keys=False),
             overrides=experiment.overrides,
             code_diff=git_diff(source_folder()),
@@ -160,9 +160,9 @@ def _input_hashes(config: Mapping[str, Any], source: DataSource | None) -> dict[
     root = config["data"].get("root")
     if root is not None:
         folder = Path(root).expanduser()
-        # Of a data module of your own nobody knows which files it reads: all below its folder count.
-        files = [path for path in folder.rglob("*") if path.is_file()] if source is None else source.input_files
-        hashes["data"] = fingerprint(files, folder)
+        hashes["data"] = fingerprint(_all_files(folder) if source is None else source.input_files, folder)
+    elif source is None:
+        log.warning("data has no root, so that no file which it reads is part of the run's identity.")
     weights = {key: hash_file(path) for key, path in existing_weight_files(config["backbone"]).items()}
     if weights:
         # Those of several backbones side by side, each in its place, count as one input.
@@ -171,7 +171,16 @@ def _input_hashes(config: Mapping[str, Any], source: DataSource | None) -> dict[
     return hashes
 
 
-def _record(config: Mapping[str, Any], folder: RunFolder, inputs: Mapping[str, str]) -> Record:
+def _all_files(folder: Path) -> list[Path]:
+    """Return every file below a folder: of a data module that declares nothing, it isn't known which it reads."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    log.info("The data does not declare which files it reads: all %s below %s count.", f"{len(files):,}", folder)
+    return files
+
+
+def _record(
+    config: Mapping[str, Any], source: DataSource | None, folder: RunFolder, inputs: Mapping[str, str]
+) -> Record:
     record = Record(
         run_id=folder.path.name.rpartition("-")[2],
         command=_command(),
@@ -182,6 +191,7 @@ def _record(config: Mapping[str, Any], folder: RunFolder, inputs: Mapping[str, s
     )
     if "data" in inputs:
         record.data["fingerprint"] = inputs["data"]
+        record.data["fingerprint_of"] = "every file below root" if source is None else "the files that are read"
     if "weights" in inputs:
         record.weights["sha256"] = inputs["weights"]
     return record

@@ -14,7 +14,7 @@ from geocompose.data.baselines import raw_values
 from geocompose.data.baselines import rules as baseline_rules
 from geocompose.data.conversion import convert
 from geocompose.data.declaration import DataSource
-from geocompose.data.normalization import Normalization
+from geocompose.data.normalization_rule import NormalizationRule
 from geocompose.data.split import SPLITS
 from geocompose.data.statistics import Statistics, scan
 from geocompose.data.tiling import ImageTiling
@@ -65,7 +65,7 @@ class SceneData(lightning.LightningDataModule):
         self._source = source
         self._collection = collection
         self._statistics: Statistics | None = None
-        self._normalization = Normalization(loading.normalize)
+        self._normalization = NormalizationRule(loading.normalize)
         self._shuffle_seed = 0
         baseline_rules.check(self.baselines, self.target, self.band_names, collection.num_frames)
         chosen = source.bands if bands is None else bands

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.labels.base import Labels
-from geocompose.data.rasters.raster import RasterScene
-from geocompose.data.rasters.stacked import StackedScene
+from geocompose.data.rasters.scene import RasterScene
 from geocompose.data.scene import Scene
 from geocompose.data.tiling import Tiling
 from geocompose.data.window import Region
@@ -40,7 +39,8 @@ class Collection:
     def more_values(self) -> dict[str, Values]:
         """What the values of further rasters' bands are, by the vocabulary's names."""
         first = self.scenes[0]
-        return first.more_values if isinstance(first, StackedScene) else {}
+        further = first.image.rasters[1:] if isinstance(first, RasterScene) else []
+        return {vocabulary.canonical(name): raster.values for raster in further for name in raster.band_names}
 
     def inputs(self, bands: Sequence[str]) -> Inputs:
         """Return what samples with these bands give a model."""
@@ -58,12 +58,12 @@ class Collection:
 
     def decoded_bytes(self, num_bands: int) -> int:
         """Return the memory that the rasters with `num_bands` bands and their labels take decoded."""
-        rasters = (scene for scene in self.scenes if isinstance(scene, RasterScene | StackedScene))
+        rasters = (scene for scene in self.scenes if isinstance(scene, RasterScene))
         return sum(scene.decoded_bytes(num_bands) for scene in rasters)
 
     def keep_decoded(self, num_bands: int, most_bytes: int) -> None:
         """Let rasters keep the pixels that are read, if `num_bands` bands and the labels fit into this memory."""
         fits = self.decoded_bytes(num_bands) <= most_bytes
         for scene in self.scenes:
-            if isinstance(scene, RasterScene | StackedScene):
+            if isinstance(scene, RasterScene):
                 scene.keep_decoded = fits

@@ -12,7 +12,7 @@ from geocompose.data.files.coordinate_tables import tables
 from geocompose.data.files.file_names import data_folder
 from geocompose.data.files.more_images import match_more, partners
 from geocompose.data.loading import check_at_least
-from geocompose.data.rasters.image_rasters import ImageRasters
+from geocompose.data.rasters.scenes import SceneRasters
 from geocompose.imagery.units import Values
 
 
@@ -118,8 +118,8 @@ class GeoTiffSource(DataSource):
         return partners(self.folder, self.images, self._image_paths, self.more_images, self._more_files)
 
     @property
-    def _rasters(self) -> ImageRasters:
-        return ImageRasters(self.band_names, self.nodata, self.num_frames, self.more_images)
+    def _rasters(self) -> SceneRasters:
+        return SceneRasters(self.band_names, self.nodata, self.num_frames, self.more_images)
 
     @property
     def _rules(self) -> CoordinateRules:

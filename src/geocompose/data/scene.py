@@ -29,6 +29,9 @@ class Scene(Protocol):
     band_names: list[str]
     conversions: Sequence[Conversion] | None
 
+    def file_of(self, band: int) -> str:
+        """Return how errors call the file that has a band."""
+
     def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the image, float32 (bands, height, width), and where it is valid, bool (height, width).
 
@@ -75,6 +78,10 @@ class ArrayScene:
         self._make = make
         self._summary = summary
         self._made: tuple[np.ndarray, np.ndarray] | None = None
+
+    def file_of(self, band: int) -> str:
+        """Return the scene's name."""
+        return self.name
 
     def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the image, float32 (bands, height, width), and all True (height, width)."""

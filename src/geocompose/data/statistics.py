@@ -8,6 +8,7 @@ import numpy as np
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.tally import ClassTally, MultilabelTally, Tally
 from geocompose.data.moments import Moments
+from geocompose.data.rasters.valid import check_finite
 from geocompose.data.scene import Scene
 from geocompose.data.split import SPLITS
 from geocompose.data.tiling import Tiling
@@ -107,28 +108,15 @@ def _check_labelled(tally: Tally, split: str, labels: Labels, where: str) -> Non
 
 
 def _check_finite(image: np.ndarray, valid: np.ndarray, scene: Scene, bands: Sequence[int], window: Window) -> None:
-    wrong = ~np.isfinite(image) & valid
-    if not wrong.any():
-        return
-    place = tuple(np.argwhere(wrong)[0])
-    band, row, column = place[0], place[-2], place[-1]
-    value = image[place]
-    frame = f" of frame {place[1] + 1}" if len(place) == 4 else ""
-    advice = (
-        "If NaN marks missing pixels, declare it with data.nodata=nan; else fix the file."
-        if np.isnan(value)
-        else "Fix the file, or write a finite nodata value in its place and declare it."
+    check_finite(
+        image,
+        valid,
+        bands=[scene.band_names[band] for band in bands],
+        file_of=lambda band: scene.file_of(bands[band]),
+        window=window,
+        nodata_key="data.nodata",
+        conversions=None if scene.conversions is None else [scene.conversions[band] for band in bands],
     )
-    raise UserError(
-        f"{scene.name} has the value {value}{_converted(scene, bands[band])} at row {window.row + row}, column "
-        f"{window.column + column}, band {scene.band_names[bands[band]]}{frame} ({int(wrong.sum())} such values "
-        f"nearby), which is not declared nodata. {advice}"
-    )
-
-
-def _converted(scene: Scene, band: int) -> str:
-    conversion = scene.conversions[band] if scene.conversions else None
-    return f" (after conversion to {conversion.unit})" if conversion and conversion.changes else ""
 
 
 def _names(scenes: Sequence[Scene], regions: Sequence[Region]) -> str:

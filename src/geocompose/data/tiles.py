@@ -11,6 +11,7 @@ from torchvision.transforms import v2
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.fitting import fitted_image
 from geocompose.data.labels.base import Labels
+from geocompose.data.normalization import Normalization
 from geocompose.data.scene import Scene
 from geocompose.data.window import Region, Window
 
@@ -55,8 +56,7 @@ class TileDataset(Dataset[Sample]):
         self.regions = regions
         self.augment = augment
         self.coordinates = coordinates or Coordinates()
-        self._mean = np.array(mean, dtype=np.float32)
-        self._scale = 1 / np.array(std, dtype=np.float32)
+        self._normalized = Normalization(mean, std)
 
     def __len__(self) -> int:
         return len(self.tiles)
@@ -75,13 +75,11 @@ class TileDataset(Dataset[Sample]):
         scene = self.scenes[self.tiles[index].scene]
         window = self.tiles[index].window if self.regions is None else self._crop(self.regions[index].window)
         raw, valid = scene.read_image(window, self.bands[self.tiles[index].scene])
-        mean, scale = (values.reshape(-1, *[1] * (raw.ndim - 1)) for values in (self._mean, self._scale))
-        normalised = np.where(valid, (raw - mean) * scale, np.float32(0))
         label = self.labels.without(scene.read_label(window), valid)
         below, right = max(0, self.tile_px - window.height), max(0, self.tile_px - window.width)
         if below or right:
             label = self.labels.padded(label, below, right)
-        image = torch.from_numpy(fitted_image(normalised, self.tile_px))
+        image = torch.from_numpy(fitted_image(self._normalized(raw, valid), self.tile_px))
         target = torch.as_tensor(self.labels.as_sample(label))
         if self.augment is not None:
             changed = self.augment(

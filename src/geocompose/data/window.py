@@ -16,6 +16,12 @@ class Window(NamedTuple):
         """Return the rows and columns as the index of a (rows, columns) array."""
         return slice(self.row, self.row + self.height), slice(self.column, self.column + self.width)
 
+    @property
+    def in_words(self) -> str:
+        """Return which pixels these are, counted from 0."""
+        rows, columns = self.slices
+        return f"rows {rows.start}-{rows.stop - 1}, columns {columns.start}-{columns.stop - 1}"
+
 
 class Region(NamedTuple):
     """A window of one scene; `scene` is its place in the list of scenes."""

@@ -92,7 +92,7 @@ def band(name: str) -> Band:
     Raises:
         UserError: the vocabulary lacks it.
     """
-    if name.casefold() not in _CANONICAL:
+    if not is_known(name):
         raise UserError(f"The vocabulary has no band {name!r}. {choices(name, BANDS)}")
     return BANDS[_CANONICAL[name.casefold()]]
 
@@ -114,6 +114,11 @@ def wavelength_um(name: str, sensor: str | None = None) -> float | None:
     if sensor not in found.sensors:
         raise UserError(f"{sensor} has no band {found.name}; it has {', '.join(SENSORS[sensor])}.")
     return found.sensors[sensor].wavelength_um
+
+
+def is_known(name: str) -> bool:
+    """Return whether the vocabulary has a band of this name."""
+    return name.casefold() in _CANONICAL
 
 
 def canonical(name: str) -> str:

@@ -19,7 +19,7 @@ def check_output(output: Tensor, images: Tensor, target: Target) -> None:
     expected = (len(images), *channels, *(images.shape[-2:] if target.pixel_wise else ()))
     if tuple(output.shape) == expected:
         return
-    one, many = ("logit a class", "classes") if target.of_classes else ("number a variable", "variables")
+    one, many = ("logit per class", "classes") if target.of_classes else ("number per variable", "variables")
     advice = ", and rescale=True in the model" if target.pixel_wise else ""
     raise UserError(
         f"The model returned {_shape(output.shape)} for {_shape(images.shape)}; a prediction needs one {one} and "
@@ -39,8 +39,8 @@ def answers(output: Tensor, target: Target, content: Content) -> Tensor:
     output: of any floating type, on any device.
 
     `classes`: the index of the most probable class, one band; of a multilabel task 1 or 0 for each class, from a
-    probability of one half on. `probabilities`: one band a class, float32, summing to 1 but for a multilabel task.
-    `values`: one band a variable, float32, in its physical unit.
+    probability of one half on. `probabilities`: one band per class, float32, summing to 1 but for a multilabel task.
+    `values`: one band per variable, float32, in its physical unit.
     """
     if content == "probabilities":
         return output.float().sigmoid() if target.kind == "multilabel" else output.float().softmax(dim=1)

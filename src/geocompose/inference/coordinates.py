@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rasterio.io import DatasetReader
 
 from geocompose.data.coordinates.coordinates import (
     DATE_RULES,
@@ -19,7 +18,8 @@ from geocompose.data.coordinates.coordinates import (
 from geocompose.data.coordinates.dates import date_in_name, date_in_tags, parse_date
 from geocompose.data.coordinates.positions import FixedPlace, Place, check_position, georeferenced
 from geocompose.data.files.coordinate_tables import date_columns, image_rows, is_table
-from geocompose.data.rasters.file import tags_of
+from geocompose.data.rasters.file import RasterPath
+from geocompose.data.rasters.header import read_header, read_tags
 from geocompose.errors import UserError, counted
 
 if TYPE_CHECKING:
@@ -35,13 +35,13 @@ class CoordinateReader:
 
     given: any of `time` and `location`, what the run's data gave. data: the run's data configuration, whose rules hold.
     names: of all images, as a table calls them. num_frames: time steps of an image.
-    dates: in place of the run's rule: the date of all images (one a frame), `file_name`, `tags`, a CSV file with the
+    dates: in place of the run's rule: the date of all images (one per frame), `file_name`, `tags`, a CSV file with the
         columns `file` and `date`, or `none`. position: likewise [latitude, longitude] in degrees, `georeference`, a CSV
         file with `file`, `latitude` and `longitude`, or `none`.
 
     Raises:
-        UserError: it would change nothing, or is no date or position; or the run's rule was a table, which says nothing
-        of other images.
+        UserError: it would change nothing, or is not a date or position; or the run's rule was a table, which says
+        nothing of other images.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class CoordinateReader:
         self._dates, self._dates_by_name = self._date_rule(given, data, names, dates)
         self._place, self._places_by_name = self._position_rule(given, data, names, position)
 
-    def of(self, name: str, dataset: DatasetReader) -> Coordinates:
-        """Return when and where an open raster was taken; it is the scene 0.
+    def of(self, name: str, path: RasterPath) -> Coordinates:
+        """Return when and where a raster was taken; it is the scene 0.
 
         Raises:
             UserError: its name, tags or georeference do not say.
         """
-        return Coordinates(self._dates_of(name, dataset), self._places_of(name, dataset))
+        return Coordinates(self._dates_of(name, path), self._places_of(name, path))
 
     def _date_rule(
         self, given: Sequence[str], data: Mapping[str, Any], names: Sequence[str], asked: str | list[str] | None
@@ -151,23 +151,22 @@ class CoordinateReader:
         check_position(latitude, longitude, "action.position")
         return FixedPlace(latitude, longitude), {}
 
-    def _dates_of(self, name: str, dataset: DatasetReader) -> list[np.ndarray] | None:
+    def _dates_of(self, name: str, path: RasterPath) -> list[np.ndarray] | None:
         if name in self._dates_by_name:
             return [self._dates_by_name[name]]
         if not isinstance(self._dates, str):
             return None if self._dates is None else [self._dates]
         if self._dates == "file_name":
-            return [as_frames([date_in_name(dataset.name, self._pattern, advice=_DATES_ADVICE)])]
-        return [as_frames([date_in_tags(tags_of(dataset), dataset.name, advice=_DATES_ADVICE)])]
+            return [as_frames([date_in_name(str(path), self._pattern, advice=_DATES_ADVICE)])]
+        return [as_frames([date_in_tags(read_tags(path), str(path), advice=_DATES_ADVICE)])]
 
-    def _places_of(self, name: str, dataset: DatasetReader) -> list[Place] | None:
+    def _places_of(self, name: str, path: RasterPath) -> list[Place] | None:
         if name in self._places_by_name:
             return [self._places_by_name[name]]
         if not isinstance(self._place, str):
             return None if self._place is None else [self._place]
-        crs = dataset.crs.to_string() if dataset.crs else None
-        grid = None if dataset.transform.is_identity else dataset.transform
-        return [georeferenced(crs, grid, dataset.name, advice=_PLACES_ADVICE)]
+        header = read_header(path)
+        return [georeferenced(header.crs, header.transform, str(path), advice=_PLACES_ADVICE)]
 
 
 def stacked(samples: Sequence[Mapping[str, np.ndarray]]) -> "dict[str, Tensor]":

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from geocompose.data.rasters.file import is_local
 from geocompose.errors import UserError
-from geocompose.inference.source import is_local
 
 GEOTIFF = (".tif", ".tiff")
 TABLE = (".csv",)
@@ -24,7 +24,7 @@ def check_name(destination: Path, endings: Sequence[str], sources: Sequence[str 
     """
     if destination.is_dir():
         example = destination / f"prediction{endings[0]}"
-        raise UserError(f"{destination} is a folder. Name the file to write in it, such as {example}.")
+        raise UserError(f"action.output={destination} is a folder. Name the file to write in it, such as {example}.")
     if destination.suffix.lower() not in endings:
         kind = "a table" if tuple(endings) == TABLE else "GeoTIFF"
         raise UserError(

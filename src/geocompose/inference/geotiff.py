@@ -1,6 +1,7 @@
 """Writing predictions as a GeoTIFF on the source's grid, and reading them back to see that all has arrived."""
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,16 +9,15 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, DatasetWriter
-from rasterio.windows import Window
+from rasterio.windows import Window as RasterioWindow
 
+from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.figures.palette import IGNORED, class_colours
 from geocompose.imagery.samples import Target
 from geocompose.inference.content import Content, check_names
-from geocompose.inference.source import ungeoreferenced_is_fine
-from geocompose.inference.windows import Box
 
 BLOCK_PX = 256
 
@@ -26,7 +26,7 @@ class PredictionWriter:
     """An open GeoTIFF of predictions with the size, projection and transform of `like`.
 
     `classes` is one band of class indices with a colour table, uint8 and nodata 255, or uint16 and nodata 65535 from
-    256 classes on; `probabilities` and `values` are one float32 band a class or variable, named after it, with nodata
+    256 classes on; `probabilities` and `values` are one float32 band per class or variable, named after it, with nodata
     NaN. Where there are classes, the tag `class_names` is a JSON list.
 
     checksum: for each band the sum of its pixels' bits so far, uint64: whatever the order in which they were written.
@@ -47,7 +47,7 @@ class PredictionWriter:
             if indices
             else {"dtype": "float32", "predictor": 3}
         )
-        with ungeoreferenced_is_fine(), _explained("created"):
+        with _ungeoreferenced(), _explained("created"):
             self.dataset: DatasetWriter = rasterio.open(
                 path,
                 "w",
@@ -76,16 +76,17 @@ class PredictionWriter:
             for index, name in enumerate(target.names, 1):
                 self.dataset.set_band_description(index, name)
 
-    def write(self, box: Box, values: np.ndarray, valid: np.ndarray) -> None:
-        """Write (bands, h, w) at `box`, and nodata where not `valid` (h, w).
+    def write(self, window: Window, values: np.ndarray, valid: np.ndarray) -> None:
+        """Write (bands, h, w) at `window`, and nodata where not `valid` (h, w).
 
         Raises:
             UserError: the system refuses, as when the disk is full.
         """
         values = np.where(valid, values, self.nodata).astype(self.dataset.dtypes[0])
         self.checksum += _bits(values)
+        place = RasterioWindow(window.column, window.row, window.width, window.height)
         with _explained("written"):
-            self.dataset.write(values, window=Window(box.col, box.row, box.width, box.height))
+            self.dataset.write(values, window=place)
 
     def close(self) -> None:
         """Finish the file; see `check_written` for why that may not be the end of it."""
@@ -106,7 +107,7 @@ def check_written(path: Path, checksum: np.ndarray) -> None:
     """
     found = np.zeros_like(checksum)
     try:
-        with ungeoreferenced_is_fine(), rasterio.open(path) as dataset:
+        with _ungeoreferenced(), rasterio.open(path) as dataset:
             for _, window in dataset.block_windows(1):
                 found += _bits(dataset.read(window=window))
     except RasterioError as error:
@@ -116,7 +117,7 @@ def check_written(path: Path, checksum: np.ndarray) -> None:
 
 
 def _nodata(content: Content, num_classes: int) -> float:
-    """Return what stands where the source has no data: a number that is no class, or NaN."""
+    """Return what stands where the source has no data: a number that is not a class, or NaN."""
     if content != "classes":
         return float("nan")
     return 255 if num_classes <= 255 else 65_535
@@ -146,6 +147,14 @@ def _copy_grid(like: DatasetReader, dataset: DatasetWriter) -> None:
             dataset.transform = like.transform
     if like.rpcs:
         dataset.rpcs = like.rpcs
+
+
+@contextmanager
+def _ungeoreferenced() -> Iterator[None]:
+    """Hold back rasterio's warning of a raster without grid: the source has none either."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
 
 
 @contextmanager

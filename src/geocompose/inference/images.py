@@ -1,11 +1,11 @@
-"""A model over many images, one answer an image: read as in training, predicted by batches, written as a table."""
+"""A model over many images, one answer per image: read as in training, predicted by batches, written as a table."""
 
 import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,17 +13,17 @@ from torch import Tensor
 
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.fitting import Fit, fitted_image, fitted_window
+from geocompose.data.rasters.bands import Contradiction
+from geocompose.data.rasters.image import warn_of_contradictions
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
-from geocompose.imagery.units import Conversion
 from geocompose.inference.answers import answers, check_output, first_not_finite
 from geocompose.inference.content import Content, check_names
 from geocompose.inference.coordinates import CoordinateReader, stacked
 from geocompose.inference.destination import TABLE, check_destination
 from geocompose.inference.listing import ImageFile
-from geocompose.inference.source import BandReader, open_raster, ungeoreferenced_is_fine
+from geocompose.inference.reading import Reading
 from geocompose.inference.tally import Spread, Tally
-from geocompose.inference.windows import Box
 from geocompose.runs.atomic import write_text
 
 
@@ -59,14 +59,7 @@ def predict_images(
     *,
     target: Target,
     content: Content,
-    bands: Sequence[str],
-    band_names: Sequence[str] | None,
-    training_names: Sequence[str] | None = None,
-    mean: Sequence[float],
-    std: Sequence[float],
-    nodata: float | None,
-    conversions: Sequence[Conversion] | None = None,
-    num_frames: int = 1,
+    reading: Reading,
     tile_px: int,
     fit: Fit,
     batch_size: int,
@@ -75,15 +68,15 @@ def predict_images(
 ) -> TableSummary:
     """Predict `images`, write the table `destination` whole or not at all, and return what was done.
 
-    The table is CSV with a row an image. Its column `file` is the image's name; then come
-    - classification: `class`, and for `probabilities` a column `probability_<class>` for each class;
-    - multilabel: a column a class of 1 (it is there) and 0, or for `probabilities` a column `probability_<class>`;
-    - scalar_regression: a column a variable, in its physical unit.
+    The table is CSV with one row per image. Its column `file` is the image's name; then come
+    - classification: `class`, and for `probabilities` one column `probability_<class>` per class;
+    - multilabel: one column per class of 1 (it is there) and 0, or for `probabilities` a column `probability_<class>`;
+    - scalar_regression: one column per variable, in its physical unit.
     All of them are empty for an image without a valid pixel.
 
     model: takes normalised pixels, float32 (B, bands, [frames,] tile_px, tile_px) on the CPU, and returns what a model
         of `target.kind` does, (B, classes) logits or numbers (B,), (B, variables), on any device.
-    bands, band_names, training_names, mean, std, nodata, conversions, num_frames: as for `predict_raster`.
+    reading: how each image is read; one without a valid pixel has no answer.
     tile_px, fit: the size that the model was trained with, and how a larger image comes to it: `crop` takes its centre,
         `resize` scales it, `refuse` stops. A smaller one is padded with the mean below and at the right.
     coordinates: finds when and where each image was taken, which the model is then given by name; None for a model that
@@ -103,18 +96,11 @@ def predict_images(
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["file", *_columns(target, content)])
     tally = Tally(target)
-    reading = {
-        "bands": bands,
-        "band_names": band_names,
-        "training_names": training_names,
-        "mean": mean,
-        "std": std,
-        "nodata": nodata,
-        "conversions": conversions,
-        "num_frames": num_frames,
-    }
+    known: set[Contradiction] = set()
     for start in range(0, len(images), batch_size):
-        samples = [_read(image, tile_px, fit, reading, coordinates) for image in images[start : start + batch_size]]
+        samples = [
+            _read(image, tile_px, fit, reading, coordinates, known) for image in images[start : start + batch_size]
+        ]
         for sample, values in zip(samples, _predict(model, samples, target, content), strict=True):
             table.writerow([sample.name, *_cells(values, target, content)])
             if values is not None:
@@ -173,18 +159,25 @@ def _cells(values: np.ndarray | None, target: Target, content: Content) -> list[
 
 
 def _read(
-    image: ImageFile, tile_px: int, fit: Fit, reading: dict[str, Any], coordinates: CoordinateReader | None
+    image: ImageFile,
+    tile_px: int,
+    fit: Fit,
+    reading: Reading,
+    coordinates: CoordinateReader | None,
+    known: set[Contradiction],
 ) -> _Sample:
-    """Return the image as the model sees it. reading: the arguments of `BandReader`."""
-    with ungeoreferenced_is_fine(), open_raster(image.path) as dataset:
-        height, width = dataset.height, dataset.width
-        if fit == "refuse" and max(height, width) > tile_px:
-            raise UserError(
-                f"{image.path} has {height} x {width} pixels (rows x columns); the run was trained with images of at "
-                f"most {tile_px} x {tile_px}. Write action.fit=crop to take its centre, or action.fit=resize to scale "
-                "it."
-            )
-        window = fitted_window(height, width, tile_px, fit, image.path)
-        pixels, valid = BandReader(dataset, **reading).read(Box(*window))
-        taken = Coordinates() if coordinates is None else coordinates.of(image.name, dataset)
+    """Return the image as the model sees it. known: what was said of names already, which is not said again."""
+    seen = reading.open(image.path)
+    height, width = seen.image.height, seen.image.width
+    if fit == "refuse" and max(height, width) > tile_px:
+        raise UserError(
+            f"{image.path} has {height} x {width} pixels (rows x columns); the run was trained with images of at "
+            f"most {tile_px} x {tile_px}. Write action.fit=crop to take its centre, or action.fit=resize to scale it."
+        )
+    unsaid = [raster for raster in seen.image.rasters if raster.contradiction not in known]
+    warn_of_contradictions(unsaid)
+    known.update(raster.contradiction for raster in unsaid if raster.contradiction is not None)
+    window = fitted_window(height, width, tile_px, fit, image.path)
+    pixels, valid = seen.read(window)
+    taken = Coordinates() if coordinates is None else coordinates.of(image.name, image.path)
     return _Sample(image.name, fitted_image(pixels, tile_px) if valid.any() else None, taken.of(0, window))

@@ -2,13 +2,12 @@
 
 import glob
 import itertools
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from geocompose.errors import UserError, nearest
-from geocompose.inference.source import is_local
+from geocompose.data.rasters.file import is_local, not_there
+from geocompose.errors import UserError
 
 
 class ImageFile(NamedTuple):
@@ -43,10 +42,7 @@ def list_images(given: str) -> list[ImageFile]:
             )
         return found
     if not glob.has_magic(given):
-        beside = os.listdir(path.parent) if path.parent.is_dir() else []
-        guess = nearest(path.name, beside)
-        hint = f" Did you mean {path.parent / guess}?" if guess else ""
-        raise UserError(f"action.input={given}: there is no such raster or folder.{hint}")
+        raise UserError(f"action.input: {not_there(path, 'raster or folder')}")
     fixed = list(itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
     folder = Path(*fixed)
     if not folder.is_dir():

@@ -1,7 +1,6 @@
 """A model over a raster of any size: read, predicted and written window by window."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,17 +10,16 @@ import torch
 from torch import Tensor
 
 from geocompose.data.coordinates.coordinates import Coordinates
-from geocompose.data.window import Window
+from geocompose.data.rasters.file import opened
+from geocompose.data.rasters.image import warn_of_contradictions
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
-from geocompose.imagery.units import Conversion
 from geocompose.inference.answers import answers, check_output, first_not_finite
 from geocompose.inference.content import Content
 from geocompose.inference.coordinates import CoordinateReader, stacked
 from geocompose.inference.destination import GEOTIFF, check_destination, replacing
 from geocompose.inference.geotiff import PredictionWriter, check_written
-from geocompose.inference.source import open_raster
-from geocompose.inference.stacked import FurtherRaster, open_reader
+from geocompose.inference.reading import FurtherRaster, Reading
 from geocompose.inference.tally import Spread, Tally
 from geocompose.inference.windows import PredictionWindow, plan_windows
 
@@ -65,14 +63,7 @@ def predict_raster(
     *,
     target: Target,
     content: Content,
-    bands: Sequence[str],
-    band_names: Sequence[str] | None,
-    training_names: Sequence[str] | None = None,
-    mean: Sequence[float],
-    std: Sequence[float],
-    nodata: float | None,
-    conversions: Sequence[Conversion] | None = None,
-    num_frames: int = 1,
+    reading: Reading,
     further: Sequence[FurtherRaster] = (),
     tile_px: int,
     overlap_px: int,
@@ -89,16 +80,10 @@ def predict_raster(
     model: takes normalised pixels, float32 (B, bands, [frames,] h, w) on the CPU, and returns what a model of
         `target.kind` does (segmentation: logits (B, classes, h, w); regression: (B, h, w), or (B, variables, h, w) for
         several), on any device. h and w are `tile_px`, or the raster's size where that is smaller.
-    content: `classes` is the index of the most probable class, `probabilities` the softmax, one band a class; `values`
-        is one band a variable, in its physical unit.
-    bands, mean, std: what the model was trained with, one a band, in its order.
-    band_names: names of all bands of the file, in file order, whatever it says itself.
-    training_names: those that the training images were given, taken where their number is the file's; without either,
-        the file's own.
-    nodata: value that marks pixels without data; None is what the file declares. Where any of `bands` has it, the model
-        gets the mean of every band, and the prediction has no data: 255 (65535 from 256 classes on) or NaN.
-    conversions: how the values of each of `bands` become the unit of `mean` and `std`; None leaves them as they are.
-    num_frames: time steps in each raster, one after the other. further: rasters beside the first, on its grid.
+    content: `classes` is the index of the most probable class, `probabilities` the softmax, one band per class;
+        `values` is one band per variable, in its physical unit.
+    reading: how the raster is read. A pixel without data is the mean of every band to the model, and the prediction has
+        no data there: 255 (65535 from 256 classes on) or NaN. further: rasters beside the first, on its grid.
     overlap_px: pixels that neighbouring windows share; half of them, next to a window's border, are never written.
     coordinates: finds when and where each window was taken, which the model is then given by name; None for a model
         that is given neither.
@@ -112,29 +97,19 @@ def predict_raster(
     if batch_size < 1:
         raise UserError(f"action.batch_size={batch_size}: write how many windows to predict at a time, 1 or more.")
     tally = Tally(target)
-    reading = {
-        "bands": bands,
-        "band_names": band_names,
-        "training_names": training_names,
-        "mean": mean,
-        "std": std,
-        "nodata": nodata,
-        "conversions": conversions,
-        "num_frames": num_frames,
-    }
-    with ExitStack() as stack:
-        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES))
-        dataset = stack.enter_context(open_raster(source))
-        reader = open_reader(stack, dataset, further, reading)
-        taken = Coordinates() if coordinates is None else coordinates.of(Path(source).name, dataset)
-        plan = plan_windows(dataset.height, dataset.width, tile_px, overlap_px)
+    with rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES):
+        seen = reading.open(source, further)
+        warn_of_contradictions(seen.image.rasters)
+        height, width = seen.image.height, seen.image.width
+        taken = Coordinates() if coordinates is None else coordinates.of(Path(source).name, source)
+        plan = plan_windows(height, width, tile_px, overlap_px)
         check_destination(destination, GEOTIFF, [source, *(raster.path for raster in further)])
         with replacing(destination) as partial:
-            writer = PredictionWriter(partial, dataset, content=content, target=target)
+            writer = PredictionWriter(partial, opened(source), content=content, target=target)
             try:
                 for start in range(0, len(plan), batch_size):
                     tiles = [
-                        _Tile(window, *reader.read(window.read), taken.of(0, Window(*window.read)))
+                        _Tile(window, *seen.read(window.read), taken.of(0, window.read))
                         for window in plan[start : start + batch_size]
                     ]
                     _write_batch(tiles, _predict(model, tiles, target, content), writer, tally)
@@ -143,7 +118,6 @@ def predict_raster(
             finally:
                 writer.close()
             check_written(partial, writer.checksum)
-        height, width = dataset.height, dataset.width
     return MapSummary(
         height=height,
         width=width,
@@ -168,9 +142,9 @@ def _predict(
         check_output(output, batch, target)
         wrong = first_not_finite(output)
         if wrong is not None:
-            row, col, height, width = seen[wrong].window.read
+            row, column, height, width = seen[wrong].window.read
             raise UserError(
-                f"The model returned NaN or infinity for the {height} x {width} window at row {row}, column {col}. "
+                f"The model returned NaN or infinity for the {height} x {width} window at row {row}, column {column}. "
                 "Its training may have diverged: choose another run or checkpoint."
             )
         # Cut before anything is made of it: probabilities of many classes are as large as the logits.

@@ -1,4 +1,4 @@
-"""Scoring a model on a split: counted a tile and pooled by the same functions as in training."""
+"""Scoring a model on a split: counted tile by tile and pooled by the same functions as in training."""
 
 from dataclasses import replace
 

@@ -30,7 +30,7 @@ class Tally:
         self._greatest = np.full(len(target.names), -np.inf)
 
     def add(self, values: np.ndarray) -> None:
-        """Take in (bands, n) of what is written: one band of class indices, or a number a class or a variable."""
+        """Take in (bands, n) of what is written: one band of class indices, or one number per class or variable."""
         number = values.shape[1]
         if not number:
             return

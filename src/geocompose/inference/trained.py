@@ -1,16 +1,18 @@
 """The model of a recorded run, with the weights and necks that it was recorded with."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from geocompose.configuration.weights import without_weights
 from geocompose.errors import UserError, quiet
 from geocompose.from_config import build_model
 from geocompose.imagery.samples import Inputs, Target
+from geocompose.inference.device import best_device
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs import RecordedRun
 
@@ -27,6 +29,18 @@ class TrainedModel:
     data: dict[str, Any]
     target: Target
 
+    def on_best_device(self) -> Callable[..., Tensor]:
+        """Return the model as a function on the best device there is: images (and coordinates) to its output."""
+        device = best_device()
+        model = self.model.to(device)
+
+        def output(images: Tensor, **coordinates: Tensor) -> Tensor:
+            with torch.inference_mode():
+                beside = {name: value.to(device) for name, value in coordinates.items()}
+                return model(images.to(device), **beside).output
+
+        return output
+
 
 def load_trained(run: RecordedRun) -> TrainedModel:
     """Return the best model of a completed run; weights come from the run alone.
@@ -37,7 +51,7 @@ def load_trained(run: RecordedRun) -> TrainedModel:
     data = run.record.data
     target = Target.from_record(data.get("target"))
     config = {**run.config, "backbone": without_weights(run.config["backbone"])}
-    with quiet(logging.WARNING):  # that it starts from random weights is no news of a trained model
+    with quiet(logging.WARNING):  # a trained model gets its weights below
         built = build_model(_as_planned(config, run.record.model), inputs=Inputs.from_record(data), target=target)
     try:
         state = torch.load(run.folder.best, map_location="cpu", weights_only=True)["state_dict"]

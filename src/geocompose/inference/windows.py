@@ -3,29 +3,22 @@
 import itertools
 from typing import NamedTuple
 
+from geocompose.data.window import Window
 from geocompose.errors import UserError
-
-
-class Box(NamedTuple):
-    """A rectangle of a raster in pixels, rows counted from the top and columns from the left."""
-
-    row: int
-    col: int
-    height: int
-    width: int
 
 
 class PredictionWindow(NamedTuple):
     """What the model sees (`read`) and the part of it that is kept (`write`, inside `read`)."""
 
-    read: Box
-    write: Box
+    read: Window
+    write: Window
 
     @property
     def kept(self) -> tuple[slice, slice]:
         """The rows and columns of what was read that are written."""
-        row, col = self.write.row - self.read.row, self.write.col - self.read.col
-        return slice(row, row + self.write.height), slice(col, col + self.write.width)
+        return self.write._replace(
+            row=self.write.row - self.read.row, column=self.write.column - self.read.column
+        ).slices
 
 
 def plan_windows(height: int, width: int, tile_px: int, overlap_px: int) -> list[PredictionWindow]:
@@ -53,8 +46,8 @@ def plan_windows(height: int, width: int, tile_px: int, overlap_px: int) -> list
     cols = _spans(width, tile_px, overlap_px)
     return [
         PredictionWindow(
-            read=Box(row.read, col.read, row.read_px, col.read_px),
-            write=Box(row.write, col.write, row.write_px, col.write_px),
+            read=Window(row.read, col.read, row.read_px, col.read_px),
+            write=Window(row.write, col.write, row.write_px, col.write_px),
         )
         for row in rows
         for col in cols

@@ -11,9 +11,8 @@ from geocompose.data.coordinates.dates import check_pattern, date_in_name, date_
 from geocompose.data.coordinates.positions import FixedPlace, Place, check_position, georeferenced
 from geocompose.data.files.coordinate_tables import date_columns, image_rows, is_table
 from geocompose.data.files.file_names import list_file
-from geocompose.data.rasters.file import read_tags
-from geocompose.data.rasters.raster import RasterScene
-from geocompose.data.rasters.stacked import StackedScene
+from geocompose.data.rasters.header import read_tags
+from geocompose.data.rasters.scene import RasterScene
 from geocompose.data.window import Window
 from geocompose.errors import UserError, choices
 
@@ -86,7 +85,7 @@ class Coordinates:
 
 
 def read_coordinates(
-    scenes: Sequence[RasterScene | StackedScene],
+    scenes: Sequence[RasterScene],
     root: Path,
     rules: CoordinateRules,
     *,
@@ -121,7 +120,7 @@ def dates_in_row(row: Mapping[str, str], where: str, columns: Sequence[str]) -> 
 
 
 def _dates(
-    scenes: Sequence[RasterScene | StackedScene], root: Path, rules: CoordinateRules, num_frames: int, file_column: str
+    scenes: Sequence[RasterScene], root: Path, rules: CoordinateRules, num_frames: int, file_column: str
 ) -> list[np.ndarray]:
     assert rules.dates is not None
     columns = date_columns(num_frames)
@@ -140,15 +139,16 @@ def _dates(
     advice = f"If it has one,{pattern} else write {others}a table (data.dates=FILE.csv), or null."
     if rules.dates == "tags":
         return [
-            as_frames([date_in_tags(read_tags(scene.image_path), str(scene.image_path), advice=advice)])
+            as_frames([date_in_tags(read_tags(scene.image.path), str(scene.image.path), advice=advice)])
             for scene in scenes
         ]
     return [
-        as_frames([date_in_name(scene.image_path.as_posix(), rules.date_pattern, advice=advice)]) for scene in scenes
+        as_frames([date_in_name(Path(scene.image.path).as_posix(), rules.date_pattern, advice=advice)])
+        for scene in scenes
     ]
 
 
-def _places(scenes: Sequence[RasterScene | StackedScene], root: Path, rule: str, file_column: str) -> list[Place]:
+def _places(scenes: Sequence[RasterScene], root: Path, rule: str, file_column: str) -> list[Place]:
     if is_table(rule):
         path = list_file(root, rule, "data.positions")
         rows = image_rows(path, [scene.name for scene in scenes], file_column, ["latitude", "longitude"])

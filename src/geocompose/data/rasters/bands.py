@@ -1,11 +1,13 @@
-"""Which band of a raster file is which band of an image: by name, and by frame where it holds several time steps."""
+"""Which band of a raster is which band of an image: by name, and by frame where it holds several time steps."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from geocompose.data.rasters.file import Header
-from geocompose.errors import UserError
-from geocompose.imagery import bands as vocabulary
+from geocompose.data.rasters.file import RasterPath
+from geocompose.data.rasters.header import Header
+from geocompose.errors import UserError, counted
+from geocompose.imagery.bands import canonical, is_known
 
 
 def places_in_file(bands: Sequence[int], num_bands: int, num_frames: int) -> list[int]:
@@ -16,66 +18,135 @@ def places_in_file(bands: Sequence[int], num_bands: int, num_frames: int) -> lis
     return [frame * num_bands + band for band in bands for frame in range(num_frames)]
 
 
-def names_of_bands(
-    path: Path, header: Header, names: Sequence[str] | None, num_frames: int = 1, key: str = "data.band_names"
-) -> list[str]:
-    """Return the names of a raster's bands, of one frame: `names`, or the file's descriptions.
+class Contradiction(NamedTuple):
+    """Bands that a file calls otherwise than is stated under `key`: each as (its name in the file, the stated one)."""
 
-    key: where the configuration has `names`, for errors.
+    key: str
+    bands: tuple[tuple[str, str], ...]
 
-    Raises:
-        UserError: the file has other bands than that, no names, or a name twice.
+
+@dataclass(frozen=True)
+class BandNaming:
+    """How the bands of rasters are called.
+
+    names: the bands of one frame in file order, as a configuration gives them under `key`; None means `usual`, else
+        what each file says.
+    usual: names in file order that are taken where their number is the file's: in prediction, those of the training.
+        usual_key: how messages call them.
+    num_frames: time steps in each file, one after the other: all bands of the first, then all of the second, ...
+    frames_key: where the configuration has `num_frames`; None where it can't be chosen any more.
+    wanted: what errors add: which bands are read.
     """
-    if header.count % num_frames:
-        raise UserError(
-            f"{path} has {header.count} bands, which can't be {num_frames} frames of as many bands each "
-            "(data.num_frames)."
-        )
-    count = header.count // num_frames
-    found = _described(path, header, count, key) if names is None else list(names)
-    if len(found) != count:
-        raise UserError(f"{path} has {header.count} bands, {_but(found, header.count, num_frames, key)}")
-    canonical = [vocabulary.canonical(name) for name in found]
-    twice = next((name for i, name in enumerate(found) if canonical[i] in canonical[:i]), None)
-    if twice is not None:
-        frames = len(found) // len(set(canonical))
-        if names is None and canonical == canonical[: len(set(canonical))] * frames:
+
+    names: Sequence[str] | None = None
+    usual: Sequence[str] | None = None
+    num_frames: int = 1
+    key: str = "data.band_names"
+    usual_key: str = "the usual names"
+    frames_key: str | None = "data.num_frames"
+    wanted: str = ""
+
+    def of(self, path: RasterPath, header: Header) -> list[str]:
+        """Return the names of a raster's bands, of one frame, in file order.
+
+        Raises:
+            UserError: the file has other bands than that, no names, or a name twice.
+        """
+        if header.count % self.num_frames:
+            key = f" ({self.frames_key})" if self.frames_key else ""
             raise UserError(
-                f"{path} has each of {', '.join(found[: len(set(canonical))])} {frames} times. Are these {frames} "
-                f"frames, one after the other? Then write data.num_frames={frames}; else '{key}=[...]' with a name of "
-                "its own for each."
+                f"{path} has {_bands(header.count)}, which can't be {self.num_frames} frames of as many bands "
+                f"each{key}.{self._wanted}"
             )
+        count = header.count // self.num_frames
+        found = self._stated(count)
+        described = found is None
+        if found is None:
+            found = self._described(path, header, count)
+        if len(found) != count:
+            raise UserError(f"{path} has {_bands(header.count)}, {self._but(found, header.count)}{self._wanted}")
+        self._check_once(path, found, described=described)
+        return found
+
+    def contradiction(self, header: Header) -> Contradiction | None:
+        """Return which bands a file calls otherwise than is stated; None where it calls none so.
+
+        A description that is not a band's name, such as `Layer 1`, contradicts nothing.
+        """
+        count = header.count // self.num_frames
+        stated = self._stated(count)
+        if stated is None:
+            return None
+        own = [text or "" for text in header.descriptions[:count]]
+        known = set(map(canonical, stated))
+        pairs = tuple(
+            (there, name)
+            for there, name in zip(own, stated, strict=True)
+            if canonical(there) != canonical(name) and (is_known(there) or canonical(there) in known)
+        )
+        key = self.key if self.names is not None else self.usual_key
+        return Contradiction(key, pairs) if pairs else None
+
+    def _stated(self, count: int) -> list[str] | None:
+        if self.names is not None:
+            return list(self.names)
+        return list(self.usual) if self.usual is not None and len(self.usual) == count else None
+
+    @property
+    def _wanted(self) -> str:
+        return f" {self.wanted}" if self.wanted else ""
+
+    def _described(self, path: RasterPath, header: Header, count: int) -> list[str]:
+        described = [text for text in header.descriptions if text]
+        if len(described) < header.count:
+            unnamed = header.count - len(described)
+            which = "without names" if unnamed == header.count else f"and {unnamed} of them have no name in the file"
+            raise UserError(
+                f"{path} has {_bands(header.count)} {which}.{self._wanted} Name all bands of the file, in its order, "
+                f"with '{self.key}=[BLUE,GREEN,RED,...]', or write descriptions into it."
+            )
+        if described != described[:count] * self.num_frames:
+            raise UserError(
+                f"{path}: its bands don't have the same names in every frame ({', '.join(described)}). Name those of "
+                f"one frame, in file order: '{self.key}=[BLUE,GREEN,RED,...]'."
+            )
+        return described[:count]
+
+    def _but(self, names: Sequence[str], count: int) -> str:
+        shown = f"{counted(len(names), 'name')} ({', '.join(names)})"
+        if self.num_frames > 1:
+            key = f" ({self.frames_key})" if self.frames_key else ""
+            return (
+                f"but {self.key} has {shown}, which in {self.num_frames} frames{key} are "
+                f"{len(names) * self.num_frames}. Name the bands of one frame, each once, in file order."
+            )
+        return f"but {self.key} has {shown}. Name each band once, in file order.{self._perhaps_frames(names, count)}"
+
+    def _perhaps_frames(self, names: Sequence[str], count: int) -> str:
+        if self.frames_key is None or len(names) < 2 or count <= len(names) or count % len(names):
+            return ""
+        frames = count // len(names)
+        return f" Are these {frames} frames of {len(names)} bands? Then write {self.frames_key}={frames}."
+
+    def _check_once(self, path: RasterPath, names: Sequence[str], *, described: bool) -> None:
+        known = [canonical(name) for name in names]
+        twice = next((name for i, name in enumerate(names) if known[i] in known[:i]), None)
+        if twice is None:
+            return
+        different = len(set(known))
+        frames = len(names) // different
+        if self.frames_key and described and known == known[:different] * frames:
+            raise UserError(
+                f"{path} has each of {', '.join(names[:different])} {frames} times. Are these {frames} frames, one "
+                f"after the other? Then write {self.frames_key}={frames}; else '{self.key}=[...]' with a different "
+                "name for each."
+            )
+        places = ", ".join(str(i) for i, name in enumerate(known, 1) if name == canonical(twice))
         raise UserError(
-            f"{path} has two bands of one name: {twice!r} in {', '.join(found)}. "
-            f"Write '{key}=[...]' with a name of its own for each."
+            f"{path} has the band {twice!r} more than once (bands {places} of {', '.join(names)}). "
+            f"Write '{self.key}=[...]' with a different name for each."
         )
-    return found
 
 
-def _described(path: Path, header: Header, count: int, key: str) -> list[str]:
-    described = [text for text in header.descriptions if text]
-    if len(described) < header.count:
-        raise UserError(
-            f"{path} has {header.count} bands, and {header.count - len(described)} of them have no name in the "
-            f"file. Name them in file order: {key}=[BLUE,GREEN,RED,...]."
-        )
-    if described != described[:count] * (header.count // count):
-        raise UserError(
-            f"{path}: its bands are not called alike in every frame ({', '.join(described)}). Name those of one frame, "
-            f"in file order: {key}=[BLUE,GREEN,RED,...]."
-        )
-    return described[:count]
-
-
-def _but(names: Sequence[str], count: int, num_frames: int, key: str) -> str:
-    shown = f"{len(names)} names ({', '.join(names)})"
-    if num_frames > 1:
-        return (
-            f"but {key} has {shown}, which in {num_frames} frames (data.num_frames) are {len(names) * num_frames}. "
-            "Name the bands of one frame, each once, in file order."
-        )
-    frames = count // len(names) if len(names) > 1 and not count % len(names) else 0
-    several = (
-        f" Are these {frames} frames of {len(names)} bands? Then write data.num_frames={frames}." if frames else ""
-    )
-    return f"but {key} has {shown}. Name each band once, in file order.{several}"
+def _bands(count: int) -> str:
+    return counted(count, "band")

@@ -1,117 +1,100 @@
-"""Raster files: their headers, and windows of them in the type that they are stored in."""
+"""Raster files: opened once per process, and windows of them read in the type that they are stored in."""
 
 import os
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import rasterio
-from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
 
 from geocompose.data.window import Window
-from geocompose.errors import UserError
+from geocompose.errors import UserError, nearest, shortened
+
+RasterPath = str | Path  # a file, or text that GDAL resolves: an address, or a path into an archive
 
 _MOST_OPEN = 64  # files a process keeps open, well below the usual limit of 1024
-_Result = TypeVar("_Result")
-_open_files: OrderedDict[tuple[int, Path, int, int], rasterio.DatasetReader] = OrderedDict()
+_open_files: OrderedDict[tuple[int, str, int, int], DatasetReader] = OrderedDict()
 
 
-class Header:
-    """What a raster says of itself."""
-
-    def __init__(self, dataset: rasterio.DatasetReader) -> None:
-        self.height: int = dataset.height
-        self.width: int = dataset.width
-        self.count: int = dataset.count
-        self.crs: str | None = dataset.crs.to_string() if dataset.crs else None
-        # GDAL says "identity" where a file has no georeference.
-        self.transform: Affine | None = None if dataset.transform == Affine.identity() else dataset.transform
-        self.nodata: list[float | None] = list(dataset.nodatavals)
-        self.descriptions: list[str | None] = list(dataset.descriptions)
-        self.dtypes: list[str] = list(dataset.dtypes)
-        self.is_complex: bool = any(dtype.startswith("complex") for dtype in dataset.dtypes)
-        self.itemsize = max(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
+def is_local(path: RasterPath) -> bool:
+    """Return whether `path` is a file's name, rather than an address or a path into an archive that GDAL resolves."""
+    return "://" not in str(path) and not str(path).startswith("/vsi")
 
 
-def read_header(path: Path) -> Header:
-    """Return the header of a raster file.
+def opened(path: RasterPath) -> DatasetReader:
+    """Return a raster opened for reading. It stays open for later calls in this process: do not close it.
 
     Raises:
-        UserError: it is not a raster.
+        UserError: there is no such file, it is a folder, it is not a raster, or it holds several rasters and no band.
     """
-    return _with(path, Header)
+    key = os.getpid(), str(path), *_state(path)
+    if key not in _open_files:
+        _open_files[key] = _open(path)
+        if len(_open_files) > _MOST_OPEN:
+            _open_files.popitem(last=False)
+    _open_files.move_to_end(key)
+    return _open_files[key]
 
 
-def read_tags(path: Path) -> dict[str, str]:
-    """Return the tags of a raster file, those about its imaging included.
+def _state(path: RasterPath) -> tuple[int, int]:
+    """Return what changes when a file is replaced, as between two runs of a sweep: it is then opened anew.
 
-    Raises:
-        UserError: it is not a raster.
+    The process is part of the key for another reason: after a fork, the child must not read through the parent's file.
     """
-    return _with(path, tags_of)
-
-
-def tags_of(dataset: rasterio.DatasetReader) -> dict[str, str]:
-    """Return the tags of an open raster, those about its imaging included."""
-    return dataset.tags() | dataset.tags(ns="IMAGERY")
-
-
-def read_bands(path: Path, bands: list[int], window: Window | None) -> np.ndarray:
-    """Return bands (counted from 0) of a file in its own type, (bands, height, width); all of it without window."""
-    indexes = [band + 1 for band in bands]
-    place = None if window is None else RasterioWindow(window.column, window.row, window.width, window.height)
-    return _with(path, lambda dataset: dataset.read(indexes, window=place))
-
-
-def _with(path: Path, use: Callable[[rasterio.DatasetReader], _Result]) -> _Result:
-    """Return what `use` makes of the opened file, which stays open for the next call in this process."""
+    if not is_local(path):
+        return 0, 0
     try:
-        # The process is part of the key: after a fork, a file opened by the parent must not be read by the child. So is
-        # the file's state: one that was replaced since, as between two runs of a sweep, must be opened anew.
-        state = path.stat()
-        key = os.getpid(), path, state.st_mtime_ns, state.st_size
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(not_there(Path(path), "raster")) from error
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}.") from error
+    return found.st_mtime_ns, found.st_size
+
+
+def not_there(path: Path, what: str) -> str:
+    """Return the answer to the name of a file that does not exist: the nearest one, or whether its folder exists.
+
+    what: what it should be, such as `raster`.
+    """
+    message = f"There is no {what} {path}."
+    if not path.parent.is_dir():
+        return f"{message} Its folder {path.parent} doesn't exist either."
+    guess = nearest(path.name, os.listdir(path.parent))
+    return f"{message} Did you mean {path.parent / guess}?" if guess else f"{message} Its folder exists."
+
+
+def _open(path: RasterPath) -> DatasetReader:
+    if is_local(path) and Path(path).is_dir():
+        raise UserError(f"{path} is a folder. Name one raster file in it.")
+    try:
         with warnings.catch_warnings():
-            # A raster without georeference is a legitimate input here; training needs only its pixels.
+            # A raster without georeference is a legitimate input: a model needs only its pixels.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            if key not in _open_files:
-                _open_files[key] = rasterio.open(path)
-                if len(_open_files) > _MOST_OPEN:
-                    _open_files.popitem(last=False)
-            _open_files.move_to_end(key)
-            return use(_open_files[key])
-    except (RasterioIOError, OSError) as error:
-        raise UserError(
-            f"{path} can't be read as a raster ({error}). Replace the file, or narrow the pattern."
-        ) from error
+            dataset = rasterio.open(path)
+    except RasterioIOError as error:
+        raise UserError(f"{path} can't be read as a raster: {error}. Replace the file, or leave it out.") from error
+    if dataset.count == 0:
+        inner = shortened(dataset.subdatasets, 6)
+        dataset.close()
+        raise UserError(f"{path} has no bands of its own. Name one of the rasters that it holds: {inner}")
+    return dataset
 
 
-def check_real(path: Path | str, dtypes: Sequence[str], bands: Sequence[int]) -> None:
-    """Refuse to read bands (counted from 0) of complex numbers: a cast to float would keep their real part alone.
+def read_bands(path: RasterPath, bands: list[int], window: Window | None) -> np.ndarray:
+    """Return bands (counted from 0) of a file in its own type, (bands, height, width); all of it without window.
 
     Raises:
-        UserError: names the types.
+        UserError: the file can't be opened, or is damaged there.
     """
-    found = sorted({dtypes[band] for band in bands if dtypes[band].startswith("complex")})
-    if found:
-        raise UserError(
-            f"{path} holds complex numbers ({', '.join(found)}). "
-            "Write its amplitude or intensity to a raster of real numbers first."
-        )
-
-
-def equals(values: np.ndarray, nodata: float | None) -> np.ndarray | None:
-    """Return where `values` are `nodata` (NaN included), or None where they can't be."""
-    if nodata is None:
-        return None
-    if np.isnan(nodata):
-        return np.isnan(values) if np.issubdtype(values.dtype, np.floating) else None
-    if np.issubdtype(values.dtype, np.floating):
-        # A file declares nodata as a double; in a float32 raster its pixels hold the nearest float32.
-        with np.errstate(over="ignore"):
-            return values == values.dtype.type(nodata)
-    return values == nodata
+    dataset = opened(path)
+    place = None if window is None else RasterioWindow(window.column, window.row, window.width, window.height)
+    try:
+        return dataset.read([band + 1 for band in bands], window=place)
+    except RasterioIOError as error:
+        there = "" if window is None else f" at {window.in_words}"
+        raise UserError(f"{path} can't be read{there}; is it complete? {error.__cause__ or error}") from error

@@ -7,8 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from geocompose.data.files.grids import check_alike
-from geocompose.data.rasters.file import Header, equals, read_bands, read_header
+from geocompose.data.rasters.file import RasterPath, read_bands
+from geocompose.data.rasters.grid import Grid, check_alike
+from geocompose.data.rasters.header import read_header
+from geocompose.data.rasters.valid import check_real, equals
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 
@@ -21,7 +23,7 @@ class SceneLabel(Protocol):
 
     keep_decoded: bool
 
-    def check_fits(self, image_path: Path, image: Header) -> None:
+    def check_fits(self, image_path: RasterPath, image: Grid) -> None:
         """Refuse a label that does not lie on the image's pixels."""
 
     def decoded_bytes(self) -> int:
@@ -38,7 +40,7 @@ class ImageLabel:
         self.label = label
         self.keep_decoded = False
 
-    def check_fits(self, image_path: Path, image: Header) -> None:
+    def check_fits(self, image_path: RasterPath, image: Grid) -> None:
         """Any image fits."""
 
     def decoded_bytes(self) -> int:
@@ -64,7 +66,7 @@ class _LabelRaster(ABC):
     def read(self, window: Window) -> np.ndarray:
         """Return the label of a window."""
 
-    def check_fits(self, image_path: Path, image: Header) -> None:
+    def check_fits(self, image_path: RasterPath, image: Grid) -> None:
         """Refuse a label of another size or place than its image."""
         check_alike(image_path, image, self.path, self._header, what="label")
 
@@ -93,7 +95,7 @@ class ClassRaster(_LabelRaster):
     label_nodata: value for "not labelled" beside ignore_index; None means what the file declares.
 
     Raises:
-        UserError: the file is no raster, has several bands, or declares a nodata value that is also a class.
+        UserError: the file is not a raster, has several bands, or declares a nodata value that is also a class.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class ClassRaster(_LabelRaster):
             raise UserError(
                 f"{path} has {self._header.count} bands; a label has one. Is data.labels the pattern of the images?"
             )
+        check_real(path, self._header.dtypes, self._bands)
         declared = self._header.nodata[0]
         if label_nodata is None and declared is not None and declared in range(len(class_names)):
             raise UserError(
@@ -129,7 +132,7 @@ class ClassRaster(_LabelRaster):
                 row, column = wrong[0]
                 raise UserError(
                     f"{self.path} has the value {raw[row, column]} at row {window.row + row}, column "
-                    f"{window.column + column}: a label holds whole numbers, one a class. "
+                    f"{window.column + column}: a label holds whole numbers, one per class. "
                     "If it marks unlabelled pixels, set data.label_nodata to it."
                 )
             raw = np.where(whole, raw, self.ignore_index)
@@ -140,14 +143,14 @@ class ClassRaster(_LabelRaster):
 
 
 class NumberRaster(_LabelRaster):
-    """A raster with one band of numbers a variable; NaN is no label.
+    """A raster with one band of numbers per variable; NaN means no label.
 
     variables: names of the numbers. Where the file's bands carry all of these names, they are found by name; else the
-        file has one band a variable, in this order.
+        file has one band per variable, in this order.
     label_nodata: value for "not labelled" beside NaN; None means what the file declares, band by band.
 
     Raises:
-        UserError: the file is no raster of real numbers, or has another number of bands.
+        UserError: the file is not a raster of real numbers, or has another number of bands.
     """
 
     def __init__(self, path: Path, variables: Sequence[str], label_nodata: float | None = None) -> None:
@@ -161,10 +164,9 @@ class NumberRaster(_LabelRaster):
             described = ", ".join(text or "unnamed" for text in header.descriptions)
             raise UserError(
                 f"{path} has {header.count} bands ({described}), but data.variables has {len(variables)} names "
-                f"({', '.join(variables)}). A label has one band a variable, or bands that carry the variables' names."
+                f"({', '.join(variables)}). A label has one band per variable, or bands with the variables' names."
             )
-        if header.is_complex:
-            raise UserError(f"{path} holds complex numbers; a label is real. Write the part that you want to predict.")
+        check_real(path, header.dtypes, self._bands)
         self._nodata = [header.nodata[band] if label_nodata is None else label_nodata for band in self._bands]
 
     def read(self, window: Window) -> np.ndarray:
@@ -174,7 +176,7 @@ class NumberRaster(_LabelRaster):
             UserError: the file can't be decoded.
         """
         raw = self._raw(window)
-        # A double may be too large for float32; where it is no nodata, the scan finds infinity.
+        # A double may be too large for float32; where it is not nodata, the scan finds infinity.
         with np.errstate(over="ignore"):
             label = raw.astype(np.float32)
         for values, stored, nodata in zip(label, raw, self._nodata, strict=True):

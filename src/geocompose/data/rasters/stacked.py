@@ -1,104 +1,107 @@
-"""Scenes of several rasters on one grid, their bands one after the other: Sentinel-1 beside Sentinel-2, say."""
+"""Images of several rasters on one grid, their bands one after the other: Sentinel-1 beside Sentinel-2, say."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from geocompose.data.files.grids import check_alike
-from geocompose.data.rasters.raster import RasterScene
+from geocompose.data.rasters.file import RasterPath
+from geocompose.data.rasters.grid import check_alike
+from geocompose.data.rasters.image import Image, RasterImage
 from geocompose.data.window import Window
 from geocompose.errors import UserError
-from geocompose.imagery import bands as vocabulary
-from geocompose.imagery.units import Conversion, Values
+from geocompose.imagery.bands import canonical
+from geocompose.imagery.units import Conversion
 
 
-class StackedScene:
-    """An image of several rasters, with the label of the first.
+class StackedImage(Image):
+    """An image of several rasters; size, place and frames are the first one's.
 
     A pixel is valid where it is in each raster of which a band is read; nodata is each raster's own, and so is what its
     values are.
+
+    rename: what errors advise where two rasters have a band of one name.
 
     Raises:
         UserError: a raster lies on another grid than the first, or two have a band of one name.
     """
 
-    def __init__(self, first: RasterScene, more: Sequence[RasterScene]) -> None:
-        self.name, self.image_path, self.label = first.name, first.image_path, first.label
+    def __init__(self, rasters: Sequence[RasterImage], *, rename: str) -> None:
+        first = rasters[0]
+        self.path, self.num_frames = first.path, first.num_frames
         self.height, self.width, self.crs, self.transform = first.height, first.width, first.crs, first.transform
-        self.num_frames = first.num_frames
-        self._rasters = [first, *more]
-        self.band_names = [name for raster in self._rasters for name in raster.band_names]
+        self.band_names = [name for raster in rasters for name in raster.band_names]
+        self.rasters = rasters
         # Of each band: which raster has it, and its place there.
         self._sources = [
-            (number, place) for number, raster in enumerate(self._rasters) for place in range(len(raster.band_names))
+            (number, place) for number, raster in enumerate(rasters) for place in range(len(raster.band_names))
         ]
-        for raster in more:
-            check_alike(first.image_path, first, raster.image_path, raster, what="further image")
-        _check_names(self._rasters)
+        for raster in rasters[1:]:
+            check_alike(first.path, first, raster.path, raster, what="further raster")
+        _check_names(rasters, rename)
 
     @property
     def conversions(self) -> Sequence[Conversion] | None:
         """What is done to the values of each band when it is read; None leaves them all as they are."""
-        if any(raster.conversions is None for raster in self._rasters):
+        if any(raster.conversions is None for raster in self.rasters):
             return None
-        return [conversion for raster in self._rasters for conversion in raster.conversions or ()]
+        return [conversion for raster in self.rasters for conversion in raster.conversions or ()]
 
     @conversions.setter
     def conversions(self, conversions: Sequence[Conversion] | None) -> None:
         left = None if conversions is None else list(conversions)
-        for raster in self._rasters:
+        for raster in self.rasters:
             count = len(raster.band_names)
             raster.conversions = None if left is None else left[:count]
             left = None if left is None else left[count:]
 
     @property
-    def more_values(self) -> dict[str, Values]:
-        """What the values of the further rasters' bands are, by the vocabulary's names."""
-        return {vocabulary.canonical(name): raster.values for raster in self._rasters[1:] for name in raster.band_names}
-
-    @property
     def keep_decoded(self) -> bool:
         """Whether pixels stay in memory once they were read."""
-        return self._rasters[0].keep_decoded
+        return self.rasters[0].keep_decoded
 
     @keep_decoded.setter
     def keep_decoded(self, keep: bool) -> None:
-        for raster in self._rasters:
+        for raster in self.rasters:
             raster.keep_decoded = keep
 
-    def decoded_bytes(self, num_bands: int) -> int:
-        """Return the most memory that `num_bands` of the image and the label take when they are kept decoded."""
-        return max(raster.decoded_bytes(num_bands) for raster in self._rasters)
+    def file_of(self, band: int) -> RasterPath:
+        """Return which raster has a band."""
+        return self.rasters[self._sources[band][0]].path
 
-    def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the image and where it is valid, see `geocompose.data.scene.Scene`.
+    def check_real(self, bands: Sequence[int]) -> None:
+        """Refuse to read complex numbers, see `geocompose.data.rasters.image.Image`."""
+        for raster, _, own in self._of(bands):
+            raster.check_real(own)
 
-        Raises:
-            UserError: a file can't be decoded.
-        """
+    def read(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return pixels and where they are valid, see `geocompose.data.rasters.image.Image`."""
         planes: dict[int, np.ndarray] = {}
         valid = np.ones((window.height, window.width), dtype=bool)
-        for number, raster in enumerate(self._rasters):
-            own = [band for band in bands if self._sources[band][0] == number]
-            if own:
-                image, there = raster.read_image(window, [self._sources[band][1] for band in own])
-                planes.update(zip(own, image, strict=True))
-                valid &= there
+        for raster, wanted, own in self._of(bands):
+            image, there = raster.read(window, own)
+            planes.update(zip(wanted, image, strict=True))
+            valid &= there
         return np.stack([planes[band] for band in bands]), valid
 
-    def read_label(self, window: Window) -> np.ndarray:
-        """Return the label of a window, see `geocompose.data.scene.Scene`."""
-        return self.label.read(window)
+    def decoded_bytes(self, num_bands: int) -> int:
+        """Return the most memory that `num_bands` of it take when they are kept decoded."""
+        return max(raster.decoded_bytes(num_bands) for raster in self.rasters)
+
+    def _of(self, bands: Sequence[int]) -> list[tuple[RasterImage, list[int], list[int]]]:
+        """Return the rasters that have some of `bands`, with these bands, and their places there."""
+        found = []
+        for number, raster in enumerate(self.rasters):
+            wanted = [band for band in bands if self._sources[band][0] == number]
+            if wanted:
+                found.append((raster, wanted, [self._sources[band][1] for band in wanted]))
+        return found
 
 
-def _check_names(rasters: Sequence[RasterScene]) -> None:
-    owner: dict[str, RasterScene] = {}
+def _check_names(rasters: Sequence[RasterImage], rename: str) -> None:
+    owner: dict[str, RasterImage] = {}
     for raster in rasters:
         for name in raster.band_names:
-            known = vocabulary.canonical(name)
+            known = canonical(name)
             if known in owner:
-                raise UserError(
-                    f"{owner[known].image_path} and {raster.image_path} both have the band {name!r}. Give one of them "
-                    "another name, with band_names in data.more_images or data.band_names."
-                )
+                raise UserError(f"{owner[known].path} and {raster.path} both have the band {name!r}. {rename}")
             owner[known] = raster

@@ -23,7 +23,7 @@ class Grid(Protocol):
     transform: Affine | None
 
 
-def check_alike(image_path: Path, image: Grid, other_path: Path, other: Grid, *, what: str) -> None:
+def check_alike(image_path: str | Path, image: Grid, other_path: str | Path, other: Grid, *, what: str) -> None:
     """Refuse a raster that does not lie on its image's pixels.
 
     what: what the raster is in errors, such as `label`.

@@ -1,0 +1,65 @@
+"""The scenes of a data set: which bands their rasters have, in how many frames, and which rasters belong together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geocompose.data.files.more_images import read_more
+from geocompose.data.loading import check_at_least
+from geocompose.data.rasters.bands import BandNaming
+from geocompose.data.rasters.image import Image, RasterImage, warn_of_contradictions
+from geocompose.data.rasters.label import SceneLabel
+from geocompose.data.rasters.scene import RasterScene
+from geocompose.data.rasters.stacked import StackedImage
+
+_RENAME = "Give one of them another name, with band_names in data.more_images or data.band_names."
+
+
+@dataclass(frozen=True)
+class SceneRasters:
+    """How the rasters of a data set are read.
+
+    band_names: names of its bands in file order, of one frame; None means those that the files carry.
+    nodata: value of pixels without data (NaN allowed); None means what each file declares.
+    num_frames: time steps in each file, one after the other. more: see `geocompose.data.files.more_images.MoreImages`.
+
+    Raises:
+        UserError: no frame.
+    """
+
+    band_names: Sequence[str] | None = None
+    nodata: float | None = None
+    num_frames: int = 1
+    more: Sequence[Mapping[str, Any]] | None = None
+
+    def __post_init__(self) -> None:
+        check_at_least("num_frames", self.num_frames, 1)
+
+    def scenes(
+        self, named: Sequence[tuple[str, Path, SceneLabel]], further: Sequence[Sequence[Path]]
+    ) -> list[RasterScene]:
+        """Return the scenes of images, each with its name, path and label; headers are read, no pixel.
+
+        further: for each entry of `more` the file of each image.
+
+        Raises:
+            UserError: a raster has other bands, or a further one is on another grid.
+        """
+        naming = BandNaming(self.band_names, num_frames=self.num_frames)
+        first = [RasterImage(path, naming, self.nodata) for _, path, _ in named]
+        warn_of_contradictions(first)
+        images: Sequence[Image] = first
+        if further:
+            beside = [self._further(number, paths) for number, paths in enumerate(further)]
+            images = [StackedImage(rasters, rename=_RENAME) for rasters in zip(first, *beside, strict=True)]
+        return [RasterScene(name, image, label) for (name, _, label), image in zip(named, images, strict=True)]
+
+    def _further(self, number: int, paths: Sequence[Path]) -> list[RasterImage]:
+        """Return the rasters of an entry of `more`, one per image."""
+        more = read_more(self.more)[number]
+        key = f"data.more_images[{number}].band_names"
+        naming = BandNaming(more.band_names, num_frames=self.num_frames, key=key)
+        rasters = [RasterImage(path, naming, more.nodata, more.values) for path in paths]
+        warn_of_contradictions(rasters)
+        return rasters
