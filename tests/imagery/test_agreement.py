@@ -194,7 +194,7 @@ def test_what_is_said_without_torch_is_what_the_backbone_declares(monkeypatch):
         config = check(compose("config", overrides=["backbone.pretrained=true"]), groups(CONF))
     messages = []
     for target in ("geocompose.backbones.prithvi.builder.build_prithvi", "another"):
-        monkeypatch.setattr(early, "PRITHVI", target)
+        monkeypatch.setattr(early_agreement, "PRITHVI", target)
         for values in (Values(), Values("db", "TOA"), BOA):
             with pytest.raises(UserError) as error:
                 check_early(config, ["B4", "B8"], values)
@@ -205,7 +205,7 @@ def test_what_is_said_without_torch_is_what_the_backbone_declares(monkeypatch):
 
 @pytest.mark.parametrize("backbone", ["prithvi", "timm"])
 def test_random_weights_are_not_asked_what_they_have_seen(backbone, monkeypatch):
-    monkeypatch.setattr(early, "mismatches", None)
+    monkeypatch.setattr(early_agreement, "mismatches", None)
     config = {"backbone": {"_target_": f"geocompose.backbones.{backbone}", "pretrained": False, "ckpt_path": None}}
     check_early(config, ["VV"], Values())
     foreign = {"backbone": {"_target_": "somebody.Backbone", "pretrained": True}}
