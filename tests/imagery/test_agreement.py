@@ -4,6 +4,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from torch import nn
 
+from geocompose.actions import early_agreement
 from geocompose.actions.early_agreement import check_early
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
