@@ -113,7 +113,7 @@ def test_a_decoder_that_includes_its_head_gets_no_other():
 
 @pytest.mark.parametrize("decoder", [WithHead(), "LinearDecoder"])
 def test_head_arguments_for_a_decoder_with_its_own_head_are_refused(decoder):
-    with pytest.raises(UserError, match="includes its head, so nothing takes head_dropout"):
+    with pytest.raises(UserError, match="includes its head, so head_dropout"):
         build(decoder=decoder, decoder_kwargs=None, head_dropout=0.2)
 
 

@@ -16,22 +16,12 @@ from geocompose.factory import EncoderDecoderFactory
 from geocompose.heads import HEADS
 from geocompose.models import AuxiliaryHead
 from geocompose.necks import Neck
+from tests.kit import factory as kit
+from tests.kit.factory import TINY
 
-PRITHVI = {"embed_dim": 32, "depth": 4, "num_heads": 4, "img_size": 64}
-RIGHT: dict[str, Any] = {
-    "task": "segmentation",
-    "backbone": "prithvi_eo_v2_300",
-    "backbone_kwargs": PRITHVI,
-    "decoder": "FCNDecoder",
-    "decoder_kwargs": {"channels": 8},
-    "num_classes": 3,
-}
+PRITHVI = {**TINY, "depth": 4}
+build = partial(kit.build, backbone_kwargs=PRITHVI)
 REGRESSION = {"task": "regression", "num_classes": None}
-
-
-def build(**changes: Any) -> nn.Module:
-    arguments = {key: value for key, value in {**RIGHT, **changes}.items() if value is not ...}
-    return EncoderDecoderFactory((64, 64)).build_model(**arguments)
 
 
 def aux(*names: str, **arguments: Any) -> dict[str, Any]:
@@ -44,7 +34,7 @@ WRONG = {
     "task that is no text": ({"task": None}, r"There is no task None"),
     "backbone": ({"backbone": "prithvi_eo_v2_30"}, r"There is no backbone 'prithvi_eo_v2_30'. Did you mean "
         r"'prithvi_eo_v2_300'\?"),
-    "backbone that is a number": ({"backbone": 3}, r"A backbone is a name, a module or a constructor; got int"),
+    "backbone that is a number": ({"backbone": 3}, r"A backbone must be a name, a module or a constructor; got int"),
     "decoder": ({"decoder": "UpernetDecodr"}, r"There is no decoder 'UpernetDecodr'. Did you mean 'UperNetDecoder'\?"),
     "decoder of a source": ({"decoder": "smp_Unett"}, r"There is no decoder 'smp_Unett'. Did you mean 'smp_Unet'\?"),
     "backbone_kwargs": ({"backbone_kwargs": {"embed_dm": 32}}, r"takes no argument backbone_embed_dm. Did you mean "
@@ -69,14 +59,14 @@ WRONG = {
         r"num_outputs=2"),
     "num_outputs": ({**REGRESSION, "num_outputs": 0},
         r"regression needs num_outputs, a whole number, 1 or more; got 0"),
-    "necks": ({"necks": "pyramid"}, r"necks is null, 'auto' or a list of necks"),
+    "necks": ({"necks": "pyramid"}, r"necks must be null, 'auto' or a list of necks"),
     "necks misspelt": ({"necks": "atuo"}, r"got 'atuo'. Did you mean 'auto'\?"),
-    "necks that are a number": ({"necks": 3}, r"necks is null, 'auto' or a list of necks such as"),
-    "neck that is a text": ({"necks": ["SelectIndices"]}, r"Each neck is a mapping with a name"),
+    "necks that are a number": ({"necks": 3}, r"necks must be null, 'auto' or a list of necks such as"),
+    "neck that is a text": ({"necks": ["SelectIndices"]}, r"Each neck must be a mapping with a name"),
     "neck without its argument": ({"necks": [{"name": "SelectIndices"}]},
         r"neck.necks\[0\] \(SelectIndices\): missing a required argument: 'indices'"),
     "necks by a prefix": ({"neck_indices": [1]}, r"build_model takes no argument 'neck_indices'"),
-    "neck without a name": ({"necks": [{"indices": [0]}]}, r"Each neck is a mapping with a name"),
+    "neck without a name": ({"necks": [{"indices": [0]}]}, r"Each neck must be a mapping with a name"),
     "unknown neck": ({"necks": [{"name": "SelectIndexes", "indices": [0]}]},
         r"There is no neck 'SelectIndexes'. Did you mean 'SelectIndices'\?"),
     "neck argument": ({"necks": [{"name": "SelectIndices", "index": [0]}]},
@@ -87,10 +77,10 @@ WRONG = {
         r"FCNDecoder reads maps.*ReshapeTokensToImage"),
     "one scale for a pyramid": ({"decoder": "UperNetDecoder", "decoder_kwargs": {"channels": 8}},
         r"UperNetDecoder needs a pyramid.*LearnedInterpolateToPyramidal"),
-    "aux_decoders": ({"aux_decoders": "FCNDecoder"}, r"aux_decoders is a list of AuxiliaryHead"),
+    "aux_decoders": ({"aux_decoders": "FCNDecoder"}, r"aux_decoders must be a list of AuxiliaryHead"),
     "one auxiliary head outside a list": ({"aux_decoders": AuxiliaryHead("a", "FCNDecoder")},
-        r"aux_decoders is a list of AuxiliaryHead"),
-    "auxiliary head that is a number": ({"aux_decoders": [3]}, r"An auxiliary decoder is an AuxiliaryHead, or a "
+        r"aux_decoders must be a list of AuxiliaryHead"),
+    "auxiliary head that is a number": ({"aux_decoders": [3]}, r"An auxiliary decoder must be an AuxiliaryHead, or a "
         r"mapping.*got 3"),
     "auxiliary head with an unknown field": ({"aux_decoders": [{"name": "a", "decodr": "FCNDecoder"}]},
         r"An auxiliary decoder has no field 'decodr'. Did you mean 'decoder'\?"),
@@ -100,18 +90,19 @@ WRONG = {
     "auxiliary head argument": (aux("a", decoder_chanels=4), r"FCNDecoder takes no argument decoder_chanels. Did you "
         r"mean 'decoder_channels'\?"),
     "two auxiliary heads of one name": (aux("a", "a"), r"Two auxiliary decoders are called 'a'"),
-    "auxiliary head's name": (aux("a.b"), r"name is a text without dots; got 'a.b'"),
+    "auxiliary head's name": (aux("a.b"), r"name must be text without dots; got 'a.b'"),
     "auxiliary decoder": ({"aux_decoders": [AuxiliaryHead("a", "FCNDecodr")]},
         r"There is no decoder 'FCNDecodr'. Did you mean 'FCNDecoder'\?"),
-    "rescale": ({"rescale": "yes"}, r"rescale is true or false; got 'yes'"),
+    "rescale": ({"rescale": "yes"}, r"rescale must be true or false; got 'yes'"),
     "head": ({"head": "SegmentationHed"}, r"There is no head 'SegmentationHed'. Did you mean 'SegmentationHead'\?"),
-    "head that is a number": ({"head": 3}, r"A head is a name, a module or a constructor; got int"),
+    "head that is a number": ({"head": 3}, r"A head must be a name, a module or a constructor; got int"),
     "head argument for a decoder with a head": ({"decoder": "LinearDecoder", "decoder_kwargs": None,
         "head_dropout": 0.1},
-        r"LinearDecoder includes its head, so nothing takes head_dropout \(head\.dropout\); leave it out"),
+        r"LinearDecoder includes its head, so head_dropout \(head\.dropout\) would have no effect; leave it out"),
     "head for a decoder with a head": ({"decoder": "LinearDecoder", "decoder_kwargs": None, "head": nn.Identity()},
-        r"LinearDecoder includes its head, so Identity has no use; leave it out"),
-    "image_size_out": ({"image_size_out": 32}, r"image_size_out is rows and columns in pixels, such as \[224, 224\]; "
+        r"LinearDecoder includes its head, so Identity would have no effect; leave it out"),
+    "image_size_out": ({"image_size_out": 32},
+        r"image_size_out must be rows and columns in pixels, such as \[224, 224\]; "
         r"got 32"),
     "image_size_out beyond the image": ({"image_size_out": [96, 64]},
         r"can't be larger than the image, which has 64 x 64 pixels"),
@@ -122,7 +113,7 @@ WRONG = {
     "backbone_use_temporal": ({"backbone_use_temporal": True, "backbone_temporal_poling": "mean"},
         r"temporal_poling.*Did you mean '(backbone_)?temporal_pooling'\?"),
     "backbone argument for a finished backbone": ({"backbone": nn.Identity(), "backbone_kwargs": {"depth": 3}},
-        r"The backbone is a finished module, so nothing takes backbone_depth"),
+        r"The backbone is a finished module, so backbone_depth would have no effect"),
     "backbone without widths": ({"backbone": nn.Identity(), "backbone_kwargs": None}, r"has no out_channels"),
     "widths of a decoder": ({"decoder": "UNetDecoder", "decoder_kwargs": {"channels": [8]}, "necks": "auto"},
         r"decoder.channels has one width per feature: 4 here, got \[8\]"),
@@ -258,7 +249,7 @@ def test_parts_that_do_not_fit_are_refused_before_weights_are_asked_for(monkeypa
     def download(*_: object) -> None:
         raise AssertionError("the weights were asked for")
 
-    monkeypatch.setattr("geocompose.backbones.prithvi.builder.download", download)
+    monkeypatch.setattr("geocompose.backbones.prithvi.weight_file.download", download)
     with pytest.raises(UserError, match="needs a pyramid"):
         build(decoder="UperNetDecoder", backbone_pretrained=True)
     with pytest.raises(AssertionError, match="were asked for"):
@@ -267,31 +258,35 @@ def test_parts_that_do_not_fit_are_refused_before_weights_are_asked_for(monkeypa
 
 KINDS = {
     "text for a switch": ({"backbone_kwargs": {**PRITHVI, "pretrained": "false"}},
-        r"backbone_pretrained is true or false; got 'false'"),
+        r"backbone_pretrained must be true or false; got 'false'"),
     "text for a number": ({"backbone_kwargs": {**PRITHVI, "num_frames": "3"}},
-        r"backbone_num_frames is a whole number; got '3'"),
+        r"backbone_num_frames must be a whole number; got '3'"),
     "number for a list": ({"backbone_kwargs": {**PRITHVI, "out_indices": 3}},
-        r"backbone_out_indices is a list of whole numbers or null; got 3"),
-    "switch for a number": ({"decoder_kwargs": {"channels": True}}, r"decoder_channels is a whole number; got True"),
+        r"backbone_out_indices must be a list of whole numbers or null; got 3"),
+    "switch for a number": ({"decoder_kwargs": {"channels": True}},
+        r"decoder_channels must be a whole number; got True"),
     "number for a switch": ({"decoder": "UNetDecoder", "decoder_kwargs": {"use_batchnorm": 5}, "necks": "auto"},
-        r"decoder_use_batchnorm is true or false; got 5"),
-    "null where there must be a number": ({"head_kwargs": {"dropout": None}}, r"head_dropout is a number; got None"),
+        r"decoder_use_batchnorm must be true or false; got 5"),
+    "null where there must be a number": ({"head_kwargs": {"dropout": None}},
+        r"head_dropout must be a number; got None"),
     "text for the bands of timm": ({"backbone": "timm_resnet18", "backbone_kwargs": {"bands": "RED"}},
-        r"backbone_bands is a list or null; got 'RED'"),
+        r"backbone_bands must be a list or null; got 'RED'"),
     "numbers for the bands of timm": ({"backbone": "timm_resnet18", "backbone_kwargs": {"bands": [1, 2]}},
         r"backbone.bands takes names of bands"),
     "share of timm": ({"backbone": "timm_resnet18", "backbone_kwargs": {"drop_path_rate": 5}},
-        r"drop_path_rate is a share from 0 to below 1; got 5"),
-    "time steps": ({"backbone_use_temporal": True,
-        "backbone_temporal_n_timestamps": "2"}, r"backbone_temporal_n_timestamps is a whole number or null; got '2'"),
-    "arguments that are a text": ({"backbone_kwargs": "depth"}, r"backbone_kwargs is a mapping of names to values.*got "
-        r"'depth'"),
-    "arguments without names": ({"head_kwargs": {1: 2}}, r"head_kwargs is a mapping of names to values.*got \{1: 2\}"),
+        r"drop_path_rate must be a share from 0 to below 1; got 5"),
+    "time steps": ({"backbone_use_temporal": True, "backbone_temporal_n_timestamps": "2"},
+        r"backbone_temporal_n_timestamps must be a whole number or null; got '2'"),
+    "arguments that are a text": ({"backbone_kwargs": "depth"},
+        r"backbone_kwargs must be a mapping of names to values.*got 'depth'"),
+    "arguments without names": ({"head_kwargs": {1: 2}},
+        r"head_kwargs must be a mapping of names to values.*got \{1: 2\}"),
     "task that is a list": ({"task": ["segmentation"]}, r"There is no task \['segmentation'\]"),
     "auxiliary arguments": ({"aux_decoders": [AuxiliaryHead("a", "FCNDecoder", 5)]},
-        r"auxiliary decoder a: decoder_args is a mapping"),  # type: ignore[arg-type]
+        r"auxiliary decoder a: decoder_args must be a mapping"),  # type: ignore[arg-type]
     "auxiliary name of torch's": (aux("keys"), r"can't be called 'keys'"),
-    "image_size_out of switches": ({"image_size_out": [True, True]}, r"image_size_out is rows and columns in pixels"),
+    "image_size_out of switches": ({"image_size_out": [True, True]},
+        r"image_size_out must be rows and columns in pixels"),
     "image_size_out without rescale": ({"image_size_out": [32, 32], "rescale": False},
         r"with rescale=false it is not. Leave one of them out"),
     "classes of a decoder with a head": ({"decoder": "LinearDecoder", "decoder_kwargs": {"num_classes": 5}},
@@ -318,7 +313,7 @@ def test_an_argument_of_another_kind_is_answered_before_a_constructor_trips_over
 
 @pytest.mark.parametrize("size", [64, (64,), "64", (64.0, 64.0), (0, 64)])
 def test_an_image_size_that_is_none_is_refused(size):
-    with pytest.raises(UserError, match="image_size is rows and columns in pixels"):
+    with pytest.raises(UserError, match="image_size must be rows and columns in pixels"):
         EncoderDecoderFactory(size)
 
 
@@ -332,7 +327,7 @@ def test_numbers_of_numpy_are_numbers():
     assert model(torch.randn(1, 6, 64, 64)).output.shape == (1, 3, 32, 16)
 
 
-def test_a_part_of_somebody_elses_may_take_more_than_its_annotations_say():
+def test_a_part_of_your_own_may_take_more_than_its_annotations_say():
     class Liberal(FCNDecoder):
         def __init__(self, channel_list: list[int], width: int) -> None:
             super().__init__(channel_list, channels=int(width))

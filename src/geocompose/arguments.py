@@ -17,7 +17,7 @@ from geocompose.errors import UserError
 
 NUMBERS = (int, float, bool)
 WORDS = {
-    int: "a whole number", float: "a number", bool: "true or false", str: "a text", list: "a list", dict: "a mapping",
+    int: "a whole number", float: "a number", bool: "true or false", str: "text", list: "a list", dict: "a mapping",
     type(None): "null",
 }  # fmt: skip
 PLURALS = {int: "whole numbers", float: "numbers", bool: "true or false"}
@@ -40,7 +40,7 @@ def check_kinds(constructor: Callable[..., Any], arguments: Mapping[str, Any], *
         kinds = _alternatives(hints.get(name, Any))
         if kinds and not any(_is(value, kind) for kind in kinds):
             allowed = " or ".join(dict.fromkeys(_word(kind) for kind in kinds))
-            raise UserError(f"{part}: {prefix}{name} is {allowed}; got {value!r}.")
+            raise UserError(f"{part}: {prefix}{name} must be {allowed}; got {value!r}.")
 
 
 def _alternatives(annotation: Any) -> list[Any]:
@@ -78,7 +78,7 @@ def whole_number(name: str, value: object, least: int | None = None) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or (least is not None and value < least):
         bound = f", {least} or more" if least is not None else ""
-        raise UserError(f"{name} is a whole number{bound}; got {value!r}.")
+        raise UserError(f"{name} must be a whole number{bound}; got {value!r}.")
     return int(value)
 
 
@@ -89,7 +89,7 @@ def whole_numbers(name: str, values: object, least: int | None = None, *, exampl
         UserError: it is not a list, or an item is not a whole number or below `least`.
     """
     if isinstance(values, str) or not isinstance(values, Sequence):
-        raise UserError(f"{name} is a list, such as {example}; got {values!r}.")
+        raise UserError(f"{name} must be a list, such as {example}; got {values!r}.")
     return [whole_number(f"Each of {name}", value, least) for value in values]
 
 
@@ -100,7 +100,7 @@ def dropout_rate(name: str, value: object) -> float:
         UserError: it is not a number from 0 to below 1.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise UserError(f"{name} is from 0 to below 1; got {value!r}.")
+        raise UserError(f"{name} must be from 0 to below 1; got {value!r}.")
     return float(value)
 
 

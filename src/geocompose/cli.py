@@ -102,7 +102,7 @@ def _open_mapping(text: str) -> str:
 
 
 def _refuse_foreign_habits(arguments: Sequence[str]) -> None:
-    """Say what to type here to somebody who types TerraTorch's command line."""
+    """Say what to type here instead of TerraTorch's command line."""
     for text in arguments:
         if text == "--config" or text.startswith("--config="):
             print(

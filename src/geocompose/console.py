@@ -41,7 +41,7 @@ def show_summary(summary: "Summary", necks: Sequence["NeckConfig"]) -> None:
     table.add_row("model", "", "", f"{summary.parameters:,}", _share(summary.trainable, summary.parameters))
     out = console()
     out.print(table)
-    out.print(f"{summary.gflops:.2f} GFLOPs an image (forward, 2 a multiply-add)")
+    out.print(f"{summary.gflops:.2f} GFLOPs per image (forward pass, 2 per multiply-add)")
     out.print(f"necks: neck=list 'neck.necks={escape(as_written(necks))}'" if necks else "necks: none")
 
 
@@ -79,7 +79,7 @@ def _number(value: float | None) -> str:
 
 
 def _shapes(shapes: Sequence[tuple[int, ...]], names: Sequence[str] = ()) -> str:
-    """Return shapes a line each, with the names of the images that they are of, where a part takes several."""
+    """Return shapes, one per line, with the names of the images that they are of where a part takes several."""
     lines = ["x".join(map(str, shape)) for shape in shapes]
     if names:
         return "\n".join(f"{name[:8]} {line}" for name, line in zip(names, lines, strict=True))

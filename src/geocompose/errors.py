@@ -94,7 +94,7 @@ def at_least(name: str, value: float, least: float) -> None:
         UserError: names the argument, what it got and the least.
     """
     if not value >= least:
-        raise UserError(f"{name} is {least} or more; got {value}.")
+        raise UserError(f"{name} must be {least} or more; got {value}.")
 
 
 def choices(name: object, allowed: Iterable[str], *, most: int = 24) -> str:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from geocompose.backbones.temporal.options import split_temporal
-from geocompose.errors import UserError, choices, shortened
+from geocompose.errors import UserError, choices, counted, shortened
 from geocompose.heads import HEADS
 from geocompose.models.auxiliary import AuxiliaryHead, auxiliary_heads
 from geocompose.models.encoder_decoder import EncoderDecoderModel
@@ -131,7 +131,11 @@ class EncoderDecoderFactory:
             model.get_parameter(name).requires_grad_(False)
         if unreached and not on_meta:
             shown = shortened(unreached, 3)
-            log.info("%d parameter tensors are not used by this composition and don't learn: %s", len(unreached), shown)
+            log.info(
+                "Not used by this composition and will not be trained: %s (%s)",
+                counted(len(unreached), "tensor"),
+                shown,
+            )
         return model
 
     def trial(self, *args: Any, **kwargs: Any) -> Trial:
@@ -153,7 +157,7 @@ def _image_size(given: Sequence[int]) -> tuple[int, int]:
         or len(given) != 2
         or not all(isinstance(pixels, Integral) and pixels > 0 for pixels in given)
     ):
-        raise UserError(f"image_size is rows and columns in pixels, such as (224, 224); got {given!r}.")
+        raise UserError(f"image_size must be rows and columns in pixels, such as (224, 224); got {given!r}.")
     return int(given[0]), int(given[1])
 
 
@@ -176,7 +180,7 @@ def _outputs(task: str, num_classes: object, num_outputs: object, rescale: objec
     if given is not None:
         raise UserError(f"{task} has {name}, not {other}; got {other}={given!r}. Leave it out.")
     if not isinstance(rescale, bool):
-        raise UserError(f"rescale is true or false; got {rescale!r}.")
+        raise UserError(f"rescale must be true or false; got {rescale!r}.")
     per_pixel = task in PIXEL_WISE
     size = None
     if image_size_out is not None:
@@ -191,7 +195,7 @@ def _outputs(task: str, num_classes: object, num_outputs: object, rescale: objec
             or min(image_size_out) < 1
         ):
             raise UserError(
-                f"image_size_out is rows and columns in pixels, such as [224, 224]; got {image_size_out!r}."
+                f"image_size_out must be rows and columns in pixels, such as [224, 224]; got {image_size_out!r}."
             )
         if not rescale:
             raise UserError(

@@ -188,7 +188,7 @@ def _named(argument: str, given: object) -> dict[str, Any]:
         return {}
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise UserError(
-            f"{argument} is a mapping of names to values, such as {{channels: 64}}, or null; got {given!r}."
+            f"{argument} must be a mapping of names to values, such as {{channels: 64}}, or null; got {given!r}."
         )
     return {name: _plain(value) for name, value in given.items()}
 
@@ -206,7 +206,8 @@ def resolve(kind: str, given: Any, find: Callable[[str], Callable[..., nn.Module
     if isinstance(given, nn.Module):
         if arguments:
             raise UserError(
-                f"The {kind} is a finished module, so nothing takes {kind}_{next(iter(arguments))}; leave it out."
+                f"The {kind} is a finished module, so {kind}_{next(iter(arguments))} would have no effect; leave it "
+                "out."
             )
         return Part(kind, type(given).__name__, module=given)
     if isinstance(given, str):
@@ -216,4 +217,4 @@ def resolve(kind: str, given: Any, find: Callable[[str], Callable[..., nn.Module
         named = [part.given[key] for key in NAMED_BY if part.given.get(key)]
         part.name = str(named[0]) if named else getattr(part.target, "__name__", str(given))
         return part
-    raise UserError(f"A {kind} is a name, a module or a constructor; got {type(given).__name__}.")
+    raise UserError(f"A {kind} must be a name, a module or a constructor; got {type(given).__name__}.")

@@ -120,8 +120,8 @@ class Composition:
     def added_for_others(self, branch: Branch, necks: list[NeckConfig]) -> int:
         """Return how many of the first features are there for another decoder to skip, and hold nothing for this one.
 
-        A planned list has levels for the main decoder; what an auxiliary one counts are the features behind them. Of a
-        list that somebody wrote, every decoder gets everything.
+        A planned list has levels for the main decoder; an auxiliary one counts the features behind them. With a list
+        that a user wrote, every decoder gets all features.
         """
         if not isinstance(neck_choice(self.necks), AutoNecks):
             return 0
@@ -147,10 +147,12 @@ class Composition:
                 )
         if part.includes_head:
             if branch.head.module is not None:
-                raise UserError(f"{part.name} includes its head, so {branch.head.name} has no use; leave it out.")
+                raise UserError(
+                    f"{part.name} includes its head, so {branch.head.name} would have no effect; leave it out."
+                )
             for name in branch.head.changed():
                 raise UserError(
-                    f"{part.name} includes its head, so nothing takes head_{name} (head.{name}); leave it out."
+                    f"{part.name} includes its head, so head_{name} (head.{name}) would have no effect; leave it out."
                 )
             return part.build(widths, **fill), None
         decoder = part.build(widths, **fill)

@@ -200,7 +200,7 @@ def test_data_that_is_not_there_any_more_is_told_with_the_key_to_change(folders)
     folder = make_run(
         Path("outputs/imported/run"), CLASSES, data={**data, "root": "/nowhere", "table": None}, tile_px=16
     )
-    with pytest.raises(UserError, match=r"data\.root=/nowhere is no folder.*action\.data=\{root: DIR\}.*data=OPTION"):
+    with pytest.raises(UserError, match=r"data\.root=/nowhere is not an .*action\.data=\{root: DIR\}.*data=OPTION"):
         evaluate(folder)
 
 

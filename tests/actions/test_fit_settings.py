@@ -13,7 +13,7 @@ from tests.kit.data_rasters import BANDS, image, label, write
 @pytest.mark.parametrize("study", ["a/b", "..", "", "a b"])
 def test_a_study_is_a_folders_name(study, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="study is a folder's name"):
+    with pytest.raises(UserError, match="study must be a folder's name"):
         run(*SMALL, f"study='{study}'")
     assert not list(tmp_path.iterdir())
 
@@ -86,13 +86,13 @@ def test_an_epoch_without_validation_repeats_no_validation(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("trainer.max_epochs=0", r"trainer\.max_epochs is a whole number, 1 or more; got 0"),
+        ("trainer.max_epochs=0", r"trainer\.max_epochs must be a whole number, 1 or more; got 0"),
         ("trainer.check_val_every_n_epoch=9", "never comes in 2 epochs"),
-        ("trainer.early_stopping_patience=0", "counts epochs from 1 on, or is null; got 0"),
+        ("trainer.early_stopping_patience=0", "must be a number of epochs, 1 or more, or null; got 0"),
         ("trainer.devices=2", "one process on one device for now"),
-        ("trainer.accumulate_grad_batches=0", r"accumulate_grad_batches is a whole number, 1 or more; got 0"),
-        ("trainer.gradient_clip_val=-1", r"gradient_clip_val is a norm above 0, or null for none; got -1"),
-        ("trainer.gradient_clip_val=0", r"gradient_clip_val is a norm above 0, or null for none; got 0"),
+        ("trainer.accumulate_grad_batches=0", r"accumulate_grad_batches must be a whole number, 1 or more; got 0"),
+        ("trainer.gradient_clip_val=-1", r"gradient_clip_val must be a norm above 0, or null for none; got -1"),
+        ("trainer.gradient_clip_val=0", r"gradient_clip_val must be a norm above 0, or null for none; got 0"),
         ("scheduler=step scheduler.step_size=0", r"scheduler \(StepLR, scheduler\.step_size=0, .*ZeroDivisionError"),
         ("scheduler=cosine scheduler.T_max=0", r"scheduler \(CosineAnnealingLR, scheduler\.T_max=0, .*ZeroDivision"),
         (
@@ -112,7 +112,7 @@ def test_an_epoch_without_validation_repeats_no_validation(tmp_path, monkeypatch
         ("trainer.ema_decay=1", "between 0 and 1"),
         ("data.normalize=pretraining", "needs the backbone's published statistics"),
         ("data.batch_size=1", r"single value per channel.*data\.batch_size=2 or more"),
-        ("seed=-1", "seed is 0 or more; got -1"),
+        ("seed=-1", "seed must be 0 or more; got -1"),
         ("task.label_smoothing=0.1 task.loss=dice", "belongs to the loss ce"),
         ("task.loss={tversky:{alfa:0.3}}", "tversky has no argument 'alfa'. Did you mean 'alpha'"),
         ("task.aux_loss={fcn:0.4}", "names 'fcn', but the model has no such auxiliary head"),

@@ -46,9 +46,9 @@ def test_the_identity_backbone_hands_the_image_on(arguments):
         ({"bands": ["RED"], "in_chans": 3}, "but bands say 1, in_chans say 3"),
         (
             {"out_channels": [3, 6]},
-            r"returns one feature, so backbone.out_channels is a list of one number; got \[3, 6\]",
+            r"returns one feature, so backbone.out_channels must be a list of one number; got \[3, 6\]",
         ),
-        ({"in_chans": 0}, "backbone.in_chans is 1 or more; got 0"),
+        ({"in_chans": 0}, "backbone.in_chans must be 1 or more; got 0"),
         ({"bands": ["GREN"]}, "Unknown band 'GREN'. Did you mean 'GREEN'"),
     ],
 )
@@ -132,14 +132,14 @@ def test_a_selection_of_levels_never_lets_learn_what_was_frozen():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_stages": 0}, "backbone.num_stages is 1 or more; got 0"),
-        ({"out_channels": 0}, "backbone.out_channels is 1 or more; got 0"),
-        ({"in_channels": 0}, "backbone.in_channels is 1 or more; got 0"),
+        ({"num_stages": 0}, "backbone.num_stages must be 1 or more; got 0"),
+        ({"out_channels": 0}, "backbone.out_channels must be 1 or more; got 0"),
+        ({"in_channels": 0}, "backbone.in_channels must be 1 or more; got 0"),
         ({"in_channels": 4, "bands": ["RED"]}, r"in_channels=4 contradicts backbone.bands=\['RED'\], which are 1"),
         ({"strides": [1, 2]}, r"backbone.strides has one value per stage: 5 here; got \[1, 2\]"),
         ({"strides": [1, 3, 1, 1, 1]}, "backbone.strides takes 1 or 2; got"),
         ({"downsamples": [True] * 5}, "backbone.downsamples has one value per stage: 4 here"),
-        ({"enc_num_convs": [0, 1, 1, 1, 1]}, "backbone.enc_num_convs: each value is 1 or more; got 0"),
+        ({"enc_num_convs": [0, 1, 1, 1, 1]}, "backbone.enc_num_convs: each value must be 1 or more; got 0"),
         ({"out_indices": [0, 5]}, r"levels 0 \(finest\) to 4, each selectable once; got \[0, 5\]"),
         ({"bands": ["RED", "GREN"]}, "Unknown band 'GREN'"),
     ],

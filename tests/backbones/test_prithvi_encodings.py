@@ -111,7 +111,7 @@ def test_time_is_added_to_the_patches_of_its_frame_and_location_to_all():
         ({"location_coords": torch.zeros(2, 2)}, "coords_encoding of this backbone lacks 'location'"),
         (
             {"temporal_coords": torch.zeros(2, 3, 2)},
-            r"temporal_coords are \(B, 1, 2\) for 1 frames of tokens; got \(2, 3, 2\)",
+            r"temporal_coords must be \(B, 1, 2\) for 1 frames of tokens; got \(2, 3, 2\)",
         ),
     ],
 )

@@ -155,8 +155,8 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         r"backbone.weights=imagenett: smp has no such weights of mit_b0. Did you mean 'imagenet'",
     ),
     "two sources": ({"weights": "imagenet", "ckpt_path": "x"}, r"two sources of weights"),
-    "depth": ({"depth": 7}, r"backbone.depth is the number of times the resolution is halved, 3 to 5; got 7"),
-    "stride": ({"output_stride": 12}, r"backbone.output_stride is 8, 16 or 32; got 12"),
+    "depth": ({"depth": 7}, r"backbone.depth must be the number of times the resolution is halved, 3 to 5; got 7"),
+    "stride": ({"output_stride": 12}, r"backbone.output_stride must be 8, 16 or 32; got 12"),
     "no dilation": (
         {"name": "densenet121", "output_stride": 8},
         r"do not support dilated mode .* Try backbone.depth=5 and",

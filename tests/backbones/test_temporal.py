@@ -191,16 +191,16 @@ def test_a_temporal_backbone_exports_and_its_copies_have_weights_of_their_own():
         ({"pooling": "maen"}, "temporal.pooling has no 'maen'. Did you mean 'mean'"),
         ({"pooling": "keep"}, "has no 'keep'. keep would hand the time steps on apart, which no neck or decoder reads"),
         ({"pooling": "concat"}, "give their number as backbone_temporal_n_timestamps"),
-        ({"n_timestamps": 0}, "number of time steps .*is 1 or more; got 0"),
-        ({"subset_lengths": [1, 0]}, r"are numbers of time steps, each 1 or more, such as \[2, 3\]; got \[1, 0\]"),
-        ({"subset_lengths": []}, "are numbers of time steps"),
+        ({"n_timestamps": 0}, "number of time steps .*must be 1 or more; got 0"),
+        ({"subset_lengths": [1, 0]}, r"must be numbers of time steps, each 1 or more, such as \[2, 3\]; got \[1, 0\]"),
+        ({"subset_lengths": []}, "must be numbers of time steps"),
         ({"subset_lengths": [1, 2], "n_timestamps": 4}, "are 3 time steps together, but there are 4"),
         ({"pooling": "diff", "n_timestamps": 3}, "diff takes two time steps, or two subsets of them; got 3"),
         ({"pooling": "diff", "subset_lengths": [1, 1, 1]}, "diff takes two time steps, or two subsets of them; got 3"),
         ({"num_heads": 2}, "temporal.num_heads=2 is of temporal=attention, not of mean"),
         ({"pooling": "attention", "num_heads": 2}, "num_heads=2 are groups of channels, but a feature is 5 wide"),
-        ({"pooling": "attention", "num_heads": 0}, "temporal.num_heads is 1 or more; got 0"),
-        ({"pooling": "attention", "key_channels": 3}, "temporal.key_channels is even, .*; got 3"),
+        ({"pooling": "attention", "num_heads": 0}, "temporal.num_heads must be 1 or more; got 0"),
+        ({"pooling": "attention", "key_channels": 3}, "temporal.key_channels must be even, .*; got 3"),
         (
             {"features_permute_op": [0, 3, 3, 1]},
             r"names each dimension once, such as \[0, 3, 1, 2\]; got \[0, 3, 3, 1\]",
@@ -221,7 +221,7 @@ def test_a_backbone_that_takes_several_frames_itself_is_refused():
     ("shape", "coordinates", "message"),
     [
         ((1, 3, 3, 16, 16), {}, "was built for 2 time steps .*; the image has 3"),
-        ((3, 16, 16), {}, r"A time series is \(B, bands, time steps, rows, columns\); got \(3, 16, 16\)"),
+        ((3, 16, 16), {}, r"A time series must be \(B, bands, time steps, rows, columns\); got \(3, 16, 16\)"),
         (
             (1, 3, 2, 16, 16),
             {"location_coords": torch.zeros(1, 2)},
@@ -230,7 +230,7 @@ def test_a_backbone_that_takes_several_frames_itself_is_refused():
         (
             (1, 3, 2, 16, 16),
             {"temporal_coords": torch.zeros(1, 3, 2)},
-            r"are \(1, 2, 2\) for 2 time steps; got \(1, 3, 2\)",
+            r"must be \(1, 2, 2\) for 2 time steps; got \(1, 3, 2\)",
         ),
     ],
 )
@@ -271,7 +271,7 @@ def test_temporal_arguments_are_taken_out_of_the_backbone_s():
         ),
         ({"temporal_pooling": "max"}, "backbone_temporal_pooling counts only with backbone_use_temporal=true"),
         ({"use_temporal": True, "temporal_concat": True}, "write backbone_temporal_pooling='concat'"),
-        ({"use_temporal": "yes"}, "backbone_use_temporal is true or false; got 'yes'"),
+        ({"use_temporal": "yes"}, "backbone_use_temporal must be true or false; got 'yes'"),
     ],
 )
 def test_temporal_arguments_that_would_do_nothing_are_refused(given, message):

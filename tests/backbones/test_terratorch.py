@@ -170,7 +170,7 @@ def test_a_weight_file_is_loaded(tmp_path):
 def test_what_does_not_fit_is_refused_in_our_words():
     refusals: list[tuple[dict[str, Any], str]] = [
         ({"pretrained": True, "ckpt_path": "x"}, "two sources of weights"),
-        ({"kwargs": {"pretrained": True}}, r"kwargs.pretrained has a place of its own: write backbone.pretrained"),
+        ({"kwargs": {"pretrained": True}}, r"kwargs.pretrained has its own key: write backbone.pretrained"),
         (
             {"kwargs": {"lst": 1}},
             r"TerraTorch's satlas_tiny refuses its arguments: .*'lst'.*Give what it needs as backbone.kwargs",

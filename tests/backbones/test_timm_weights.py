@@ -80,7 +80,7 @@ def hub(tmp_path, monkeypatch):
 
     def download(repository: str, file: str) -> Path:
         if (repository, file) != ("timm/test_resnet.r160_in1k", "model.safetensors"):
-            raise UserError(f"The weights {repository}/{file} can't be had: no network.")
+            raise UserError(f"The weights {repository}/{file} can't be downloaded: no network.")
         return tmp_path / file
 
     monkeypatch.setattr(timm_weights, "download", download)

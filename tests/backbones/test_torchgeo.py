@@ -97,7 +97,7 @@ def test_wavelengths_are_the_users_then_the_models_then_the_vocabularys():
         (["RED"], {"BLU": 0.5}, "names 'BLU', which is not one of backbone.bands"),
         (["RED"], {"RED": -0.5}, "numbers above 0, in um; got -0.5"),
         (["RED"], ["red"], "numbers above 0, in um; got 'red'"),
-        (["RED"], 0.66, "is one number per band, such as"),
+        (["RED"], 0.66, "must be one number per band, such as"),
     ],
 )
 def test_a_band_without_wavelength_is_refused_and_told_how_to_give_it(bands, given, message):

@@ -64,7 +64,7 @@ def test_the_layers_that_are_chosen_are_returned_and_nothing_after_them_learns(n
         ("croma_base", {"kwargs": {"modalities": ["sar"]}, "bands": ["B4"]}, r"\['B4'\] are of optical"),
         ("croma_base", {"kwargs": {"encoder_dim": 50}}, "can't be built with backbone.kwargs"),
         ("scalemae_large_patch16", {}, "such as backbone.gsd_m=10 for Sentinel-2"),
-        ("scalemae_large_patch16", {"gsd_m": -1.0}, "gsd_m is metres per pixel, above 0; got -1.0"),
+        ("scalemae_large_patch16", {"gsd_m": -1.0}, "gsd_m must be metres per pixel, above 0; got -1.0"),
         ("resnet18", {"gsd_m": 10.0}, "resnet18 takes no ground sampling distance; write null"),
         ("dofa_base_patch16_224", {}, "name the bands in backbone.bands"),
         ("dofa_base_patch16_224", {"kwargs": {"wavelength_um": [0.5]}}, "Did you mean 'wavelengths_um'"),

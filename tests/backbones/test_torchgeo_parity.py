@@ -76,9 +76,9 @@ def test_copernicusfm_knows_date_and_place_of_each_sample_by_itself():
     torch.testing.assert_close(mixed[0], both[0])
     torch.testing.assert_close(mixed[1], nothing[1])
     assert not torch.allclose(both, nothing)
-    with pytest.raises(UserError, match=r"temporal_coords are \(B, 1, 2\)"):
+    with pytest.raises(UserError, match=r"temporal_coords must be \(B, 1, 2\)"):
         encoder(image(2), torch.zeros(2, 3, 2))
-    with pytest.raises(UserError, match=r"location_coords are \(B, 2\)"):
+    with pytest.raises(UserError, match=r"location_coords must be \(B, 2\)"):
         encoder(image(2), None, torch.zeros(2, 3))
     check_gradients(encoder.train(), lambda module: module(image(2), dates, places))
 

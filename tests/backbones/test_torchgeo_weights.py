@@ -274,7 +274,7 @@ def test_weights_that_cannot_be_had_are_told_with_the_way_out(monkeypatch):
         raise OSError("Name or service not known")
 
     monkeypatch.setattr(library().ResNet18_Weights, "get_state_dict", unreachable)
-    with pytest.raises(UserError, match=r"can't be had from https://.*Name or service not known.*backbone.ckpt_path"):
+    with pytest.raises(UserError, match=r"can't be downloaded from https://.*service not known.*backbone.ckpt_path"):
         build_torchgeo("resnet18", weights="SENTINEL2_RGB_MOCO")
 
 

@@ -239,13 +239,13 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         {"kwargs": {"hidden_sise": 8}},
         r"kwargs.hidden_sise: the config of transformers' dinov2 doesn't take it. Did you mean 'hidden_size'",
     ),
-    "key of its own place": (
+    "key that has its own here": (
         {"kwargs": {"num_channels": 4}},
-        r"kwargs.num_channels has a place of its own: write backbone.bands",
+        r"kwargs.num_channels has its own key: write backbone.bands",
     ),
     "image size in kwargs": (
         {"kwargs": {"image_size": 64}},
-        r"kwargs.image_size has a place of its own: write backbone.img_size",
+        r"kwargs.image_size has its own key: write backbone.img_size",
     ),
     "value": ({"kwargs": {"hidden_size": "a"}}, r"kwargs don't make a config of transformers' dinov2: .*expected int"),
     "level": ({"out_indices": [99]}, r"out_indices=\[99\]: dinov2 has 13 levels, 0 to 12 \(or -13 to -1\)"),
@@ -270,10 +270,10 @@ def test_a_model_of_the_hub_that_cannot_be_had_is_told(monkeypatch):
     from geocompose.backbones.transformers import config as transformers_config
 
     def refuse(repository: str, file: str) -> Path:
-        raise UserError(f"The weights {repository}/{file} can't be had")
+        raise UserError(f"The weights {repository}/{file} can't be downloaded")
 
     monkeypatch.setattr(transformers_config, "download", refuse)
-    with pytest.raises(UserError, match=r"facebook/dinov2-small/config.json can't be had"):
+    with pytest.raises(UserError, match=r"facebook/dinov2-small/config.json can't be downloaded"):
         build_transformers("facebook/dinov2-small")
 
 

@@ -133,7 +133,7 @@ def test_a_value_becomes_of_its_arguments_type(key, given, expected, source):
         ("rate", "abc", r"part\.rate takes a number; got 'abc'"),
         ("lr", "abc", r"part\.lr takes a number; got 'abc'"),
         ("on", "maybe", r"part\.on takes true or false; got 'maybe'"),
-        ("text", ["a"], r"part\.text takes a text; got"),
+        ("text", ["a"], r"part\.text takes text; got"),
         ("names", "RED", r"part\.names takes .* or null; got 'RED'"),
         ("mode", "c", r"part\.mode has no value 'c'\. Allowed: a, b"),
         ("siz", 3, r"part has no key 'siz'\. "),

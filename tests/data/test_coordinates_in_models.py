@@ -52,7 +52,7 @@ def test_an_unknown_coordinate_adds_nothing_and_leaves_gradients_finite():
     out = encoding(given)
     assert out.dtype == torch.float32
     assert (out[0, 1] == 0).all()
-    assert (out[1, 1] == 0).all()  # half of a coordinate is none
+    assert (out[1, 1] == 0).all()  # half a coordinate does not count
     torch.testing.assert_close(out[:, 0], encoding(given[:, 0]))
     out.sum().backward()
     assert torch.isfinite(encoding.scale.grad).all()
@@ -118,7 +118,7 @@ def test_a_backbone_whose_dates_are_not_given_says_so_in_one_line(caplog):
     with caplog.at_level("INFO", logger="geocompose"):
         build_model(config, inputs=Inputs(("BLUE",), 32, 1, ("location",)), target=LAND)
     said = [text for text in caplog.messages if "encoding is off" in text]
-    assert said == ["The backbone takes dates, and the data gives none (data.dates): that encoding is off."]
+    assert said == ["The backbone takes dates, but the data gives none (data.dates), so their encoding is off."]
 
 
 def test_half_precision_rounds_images_and_no_date():

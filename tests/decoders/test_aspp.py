@@ -60,16 +60,16 @@ def test_atrous_pooling_with_its_head_ends_in_dropout_and_one_convolution(head, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"dilations": []}, r"ASPPDecoder: dilations is a list of one or more, such as \[1, 6, 12, 18\]"),
-        ({"dilations": [1, 0]}, "dilations is a whole number, 1 or more; got 0"),
-        ({"dilations": 6}, "dilations is a list"),
-        ({"channels": 0}, "ASPPDecoder: channels is a whole number, 1 or more; got 0"),
+        ({"dilations": []}, r"ASPPDecoder: dilations must be a list of one or more, such as \[1, 6, 12, 18\]"),
+        ({"dilations": [1, 0]}, "dilations must be a whole number, 1 or more; got 0"),
+        ({"dilations": 6}, "dilations must be a list"),
+        ({"channels": 0}, "ASPPDecoder: channels must be a whole number, 1 or more; got 0"),
         ({"in_channels": 7}, "in_channels follows from the features and is 8 here; got 7"),
         ({"in_index": 2}, r"ASPPDecoder: in_index goes from -2 to 1 for 2 feature\(s\); got 2"),
-        ({"in_index": [0, 1]}, r"in_index is one number, or a list with input_transform=resize_concat; got \[0, 1\]"),
+        ({"in_index": [0, 1]}, r"one number, or a list with input_transform=resize_concat; got \[0, 1\]"),
         ({"in_index": 0, "input_transform": "resize_concat"}, "got 0 with input_transform=resize_concat"),
-        ({"in_index": [], "input_transform": "resize_concat"}, "in_index is a list of one or more features"),
-        ({"input_transform": "multiple_select"}, "input_transform is null or resize_concat; got 'multiple_select'"),
+        ({"in_index": [], "input_transform": "resize_concat"}, "in_index must be a list of one or more features"),
+        ({"input_transform": "multiple_select"}, "transform must be null or resize_concat; got 'multiple_select'"),
     ],
 )
 def test_wrong_arguments_of_atrous_pooling_are_told(arguments, message):
@@ -79,5 +79,5 @@ def test_wrong_arguments_of_atrous_pooling_are_told(arguments, message):
 
 @pytest.mark.parametrize("head", [ASPPSegmentationHead, ASPPRegressionHead])
 def test_a_dropout_of_all_channels_is_refused(head):
-    with pytest.raises(UserError, match="head_dropout_ratio is from 0 to below 1; got 1"):
+    with pytest.raises(UserError, match="head_dropout_ratio must be from 0 to below 1; got 1"):
         head([4], num_classes=2, head_dropout_ratio=1)

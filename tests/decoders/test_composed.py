@@ -77,7 +77,7 @@ def test_a_model_with_scale_modules_builds_as_terratorch_s_users_wrote_it():
 
 
 def test_head_arguments_for_a_pooling_that_has_its_head_are_refused():
-    with pytest.raises(UserError, match="ASPPSegmentationHead includes its head, so nothing takes head_dropout"):
+    with pytest.raises(UserError, match="ASPPSegmentationHead includes its head, so head_dropout"):
         composed("ASPPSegmentationHead", head_dropout=0.2)
 
 

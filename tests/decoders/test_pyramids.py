@@ -38,15 +38,15 @@ def test_the_pyramid_in_the_decoder_is_the_neck_under_the_old_names():
     [
         (lambda: UperNetDecoder([8, 8, 8], scale_modules=True), "makes its pyramid of four features; got 3"),
         (lambda: UperNetDecoder([8]), "reads a pyramid of two levels or more; got 1"),
-        (lambda: UperNetDecoder([8, 8], channels=0), "UperNetDecoder: channels is a whole number, 1 or more"),
-        (lambda: UperNetDecoder([8, 8], pool_scales=[]), "UperNetDecoder: pool_scales is a list of one or more"),
-        (lambda: UperNetDecoder([8, 8], pool_scales=[0]), "pool_scales is a whole number, 1 or more; got 0"),
+        (lambda: UperNetDecoder([8, 8], channels=0), "UperNetDecoder: channels must be a whole number, 1 or more"),
+        (lambda: UperNetDecoder([8, 8], pool_scales=[]), "UperNetDecoder: pool_scales must be a list of one or more"),
+        (lambda: UperNetDecoder([8, 8], pool_scales=[0]), "pool_scales must be a whole number, 1 or more; got 0"),
         (lambda: UNetDecoder([8, 8], channels=[16]), r"decoder.channels has one width per feature: 2 here, got \[16\]"),
-        (lambda: UNetDecoder([8, 8], channels=[16, 0]), "UNetDecoder: channels is a whole number, 1 or more; got 0"),
-        (lambda: UNetDecoder([8, 8], attention_type="se"), "attention_type is null or scse; got 'se'"),
+        (lambda: UNetDecoder([8, 8], channels=[16, 0]), "UNetDecoder: channels must be a whole number, .*; got 0"),
+        (lambda: UNetDecoder([8, 8], attention_type="se"), "attention_type must be null or scse; got 'se'"),
         (lambda: UNetDecoder([8, 8], [16, 8], attention_type="scse"), "16 or more each with attention_type=scse"),
-        (lambda: DECODER_REGISTRY.build("FCNDecoder", [8], channels=0), "FCNDecoder: channels is a whole number"),
-        (lambda: DECODER_REGISTRY.build("FCNDecoder", [8], num_convs=-1), "num_convs is a whole number, 0 or more"),
+        (lambda: DECODER_REGISTRY.build("FCNDecoder", [8], channels=0), "FCNDecoder: channels must be a whole number"),
+        (lambda: DECODER_REGISTRY.build("FCNDecoder", [8], num_convs=-1), "num_convs must be a whole number, 0 "),
     ],
 )
 def test_wrong_arguments_of_the_pyramids_decoders_are_told(build, message):

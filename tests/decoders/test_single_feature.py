@@ -63,8 +63,8 @@ def test_the_perceptron_has_the_activation_that_is_named(activation):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"channels": 0}, "MLPDecoder: channels is a whole number, 1 or more; got 0"),
-        ({"out_dim": 2.5}, "MLPDecoder: out_dim is a whole number, 1 or more; got 2.5"),
+        ({"channels": 0}, "MLPDecoder: channels must be a whole number, 1 or more; got 0"),
+        ({"out_dim": 2.5}, "MLPDecoder: out_dim must be a whole number, 1 or more; got 2.5"),
         ({"activation": "relu"}, "MLPDecoder has no activation 'relu'. Did you mean 'ReLU'"),
         ({"out_index": -3}, r"MLPDecoder: out_index goes from -2 to 1 for 2 feature\(s\); got -3"),
     ],
@@ -107,7 +107,7 @@ def test_the_linear_decoder_takes_its_size_from_the_feature_that_it_reads():
     [
         ({}, "LinearDecoder: give upsampling_size, the stride of the feature"),
         ({"strides": [Fraction(7, 2)]}, "the feature's stride is 3.5 pixels; give upsampling_size"),
-        ({"upsampling_size": 0}, "LinearDecoder: upsampling_size is a whole number, 1 or more; got 0"),
+        ({"upsampling_size": 0}, "LinearDecoder: upsampling_size must be a whole number, 1 or more; got 0"),
         ({"upsampling_size": 4, "in_index": 1}, "LinearDecoder: in_index goes from -1 to 0"),
     ],
 )

@@ -166,7 +166,7 @@ def test_data_that_was_given_is_tried_with_its_own_task_alone(folder):
         ("task=regression", r"task=regression would change nothing: the doctor tries .* action.tasks=PATTERN"),
         ("scheduler=none", "scheduler=none would change nothing: no composition depends on it"),
         ("seed=3", "seed=3 would change nothing"),
-        ("action.workers=0", "action.workers is 1 or more; got 0"),
+        ("action.workers=0", "action.workers must be 1 or more; got 0"),
         (
             "head.channel_list=[8]",
             "can't be composed .task=classification.: .*channel_list.* action.tasks chooses the tasks to try",

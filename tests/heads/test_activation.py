@@ -49,10 +49,10 @@ def test_a_final_activation_with_weights_learns():
     ("final_act", "message"),
     [
         ("Sigmoid",
-         "head.final_act is a dotted path such as torch.nn.Sigmoid; got 'Sigmoid'. Did you mean 'torch.nn.Sigmoid'"),
-        ("", "is a dotted path such as torch.nn.Sigmoid; got ''"),
-        ("torch.nn.Sigmoid()", r"is a dotted path .* got 'torch.nn.Sigmoid\(\)'"),
-        ("..nn.Sigmoid", "is a dotted path"),
+         "final_act must be a dotted path such as torch.nn.Sigmoid; got 'Sigmoid'. Did you mean 'torch.nn.Sigmoid'"),
+        ("", "must be a dotted path such as torch.nn.Sigmoid; got ''"),
+        ("torch.nn.Sigmoid()", r"must be a dotted path .* got 'torch.nn.Sigmoid\(\)'"),
+        ("..nn.Sigmoid", "must be a dotted path"),
         ("torch.nn.Sigmod", "torch.nn has no 'Sigmod'. Did you mean 'Sigmoid'"),
         ("torch.nnn.Sigmoid", "there is no module torch.nnn"),
         ("nowhere.at.all.Sigmoid", "there is no module nowhere"),
@@ -87,5 +87,5 @@ def test_a_module_that_fails_on_its_own_import_shows_its_own_error(tmp_path, mon
 def test_the_configuration_refuses_what_no_activation_can_be():
     node = yaml.safe_load((CONF / "head" / "regression.yaml").read_text())
     assert check_node("head", {**node, "final_act": "torch.nn.ReLU"})["final_act"] == "torch.nn.ReLU"
-    with pytest.raises(UserError, match=r"head\.final_act takes a text or null; got \[1\]"):
+    with pytest.raises(UserError, match=r"head\.final_act takes text or null; got \[1\]"):
         check_node("head", {**node, "final_act": [1]})

@@ -57,16 +57,16 @@ def test_dropout_acts_in_training_alone(kind):
 @pytest.mark.parametrize(
     ("kind", "arguments", "message"),
     [
-        *((kind, {"dropout": dropout}, rf"head\.dropout is from 0 to below 1; got {dropout}")
+        *((kind, {"dropout": dropout}, rf"head\.dropout must be from 0 to below 1; got {dropout}")
           for kind in HEADS for dropout in (1, -0.1)),
-        ("segmentation", {"dropout": "0.1"}, "head.dropout is from 0 to below 1; got '0.1'"),
-        ("segmentation", {"channel_list": 16}, r"head.channel_list is a list, such as \[32, 16\]; got 16"),
-        ("segmentation", {"channel_list": [0]}, "Each of head.channel_list is a whole number, 1 or more; got 0"),
-        ("regression", {"channel_list": [1.5]}, "Each of head.channel_list is a whole number, 1 or more; got 1.5"),
+        ("segmentation", {"dropout": "0.1"}, "head.dropout must be from 0 to below 1; got '0.1'"),
+        ("segmentation", {"channel_list": 16}, r"head.channel_list must be a list, such as \[32, 16\]; got 16"),
+        ("segmentation", {"channel_list": [0]}, "Each of head.channel_list must be a whole number, 1 or more; got 0"),
+        ("regression", {"channel_list": [1.5]}, "Each of head.channel_list must be a whole number, 1 or more; got 1.5"),
         ("regression", {"learned_upscale_layers": -1},
-         "head.learned_upscale_layers is a whole number, 0 or more; got -1"),
-        ("classification", {"dim_list": 8}, "head.dim_list is a list, such as .*; got 8"),
-        ("scalar_regression", {"dim_list": [-8]}, "Each of head.dim_list is a whole number, 1 or more; got -8"),
+         "head.learned_upscale_layers must be a whole number, 0 or more; got -1"),
+        ("classification", {"dim_list": 8}, "head.dim_list must be a list, such as .*; got 8"),
+        ("scalar_regression", {"dim_list": [-8]}, "Each of head.dim_list must be a whole number, 1 or more; got -8"),
     ],
 )  # fmt: skip
 def test_an_argument_of_a_head_that_cannot_be_is_refused(kind, arguments, message):
@@ -84,5 +84,5 @@ def test_an_argument_of_a_head_that_cannot_be_is_refused(kind, arguments, messag
     ],
 )
 def test_a_head_has_an_output_or_more(kind, name):
-    with pytest.raises(UserError, match=f"{name} is a whole number, 1 or more; got 0"):
+    with pytest.raises(UserError, match=f"{name} must be a whole number, 1 or more; got 0"):
         HEADS[kind](6, 0)

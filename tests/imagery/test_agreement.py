@@ -4,7 +4,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from torch import nn
 
-from geocompose.actions import early
+from geocompose.actions import early_agreement
 from geocompose.actions.early_agreement import check_early
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
@@ -153,9 +153,9 @@ def test_the_published_unit_is_read_with_random_weights_too():
 @pytest.mark.parametrize(
     ("stated", "published", "said"),
     [
-        ({}, "reflectance_1e4", ["data.unit is null: with data.normalize=pretraining, values are taken for "
+        ({}, "reflectance_1e4", ["data.unit is null: data.normalize=pretraining assumes values in "
              "reflectance_1e4 (reflectance x 10000)."]),
-        ({}, None, ["data.unit is null: with data.normalize=pretraining, values are taken for the published numbers' "
+        ({}, None, ["data.unit is null: data.normalize=pretraining assumes values in the published numbers' "
              "unit, which is not known."]),
         ({"unit": "reflectance"}, "reflectance_1e4", ["Values are converted as they are read: reflectance becomes "
              "reflectance_1e4 (BLUE, GREEN, RED, NIR_NARROW, SWIR_1)."]),
@@ -195,7 +195,7 @@ def test_what_is_said_without_torch_is_what_the_backbone_declares(monkeypatch):
         config = check(compose("config", overrides=["backbone.pretrained=true"]), groups(CONF))
     messages = []
     for target in ("geocompose.backbones.prithvi.builder.build_prithvi", "another"):
-        monkeypatch.setattr(early, "PRITHVI", target)
+        monkeypatch.setattr(early_agreement, "PRITHVI", target)
         for values in (Values(), Values("db", "TOA"), BOA):
             with pytest.raises(UserError) as error:
                 check_early(config, ["B4", "B8"], values)
@@ -206,7 +206,7 @@ def test_what_is_said_without_torch_is_what_the_backbone_declares(monkeypatch):
 
 @pytest.mark.parametrize("backbone", ["prithvi", "timm"])
 def test_random_weights_are_not_asked_what_they_have_seen(backbone, monkeypatch):
-    monkeypatch.setattr(early, "mismatches", None)
+    monkeypatch.setattr(early_agreement, "mismatches", None)
     config = {"backbone": {"_target_": f"geocompose.backbones.{backbone}", "pretrained": False, "ckpt_path": None}}
     check_early(config, ["VV"], Values())
     foreign = {"backbone": {"_target_": "somebody.Backbone", "pretrained": True}}

@@ -146,8 +146,8 @@ def test_what_the_weights_never_saw_stops_a_run_before_anything_is_read_or_downl
     source, overrides, message, chips, weights, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("geocompose.backbones.prithvi.builder.read_state_dict", None)
-    monkeypatch.setattr("geocompose.backbones.prithvi.builder.download", None)
+    monkeypatch.setattr("geocompose.backbones.prithvi.weight_file.read_state_dict", None)
+    monkeypatch.setattr("geocompose.backbones.prithvi.weight_file.download", None)
     loaded = "backbone.pretrained=true" if source == "hub" else f"backbone.ckpt_path={weights}"
     with pytest.raises(UserError, match=message):
         run(*PARTS, f"data.root={chips / 'plain'}", loaded, *overrides)
@@ -163,7 +163,7 @@ def test_a_stated_mismatch_is_told_and_recorded(chips, weights, tmp_path, monkey
     assert (data["unit"], data["level"], data["offset"]) == ("reflectance", "TOA", None)
     assert data["read_as"] == ["reflectance_1e4"] * 4
     assert [text.partition(":")[0] for text in data["mismatches"]] == ["level", "band"]
-    assert "as stated. level: the published weights of prithvi_eo_v2_tiny_tl saw BOA" in caplog.text
+    assert "as data.allow_mismatch allows: level: the published weights of prithvi_eo_v2_tiny_tl saw BOA" in caplog.text
     assert "No pretrained weights for B8: these bands start randomly" in caplog.text
 
 
@@ -203,7 +203,7 @@ def test_evaluate_and_predict_read_other_units_as_in_training(chips, weights, tm
     monkeypatch.setattr("geocompose.actions.evaluate.log.propagate", True)
     caplog.set_level("INFO", logger="geocompose")
     run("action=evaluate", f"action.run={folder}", *other)
-    assert "data.unit is null: values are taken for what the run was trained with, reflectance_1e4." in caplog.text
+    assert "data.unit is null: values are assumed to be as in the run's training, reflectance_1e4." in caplog.text
     run("action=evaluate", f"action.run={folder}", *other, "data.unit=reflectance", "data.level=BOA")
     assert "The run was trained on data of the level TOA; this data is BOA." in caplog.text
     with pytest.raises(UserError, match=r"The model reads BLUE in reflectance_1e4 .*; the data is db .*allow_mismatch"):

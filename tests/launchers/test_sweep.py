@@ -138,7 +138,7 @@ def test_an_interrupted_sweep_shows_what_is_done_and_what_was_not_run(sweep):
     assert code == 130
     assert [row[1:3] for row in rows(printed)] == [["done", "done"], ["stopped", "interrupted"]]
     assert printed.endswith(
-        "3 cells: 1 done, 1 interrupted, 1 not run\nThe same command goes on with what is missing.\n"
+        "3 cells: 1 done, 1 interrupted, 1 not run\nRun the same command again to compute what is missing.\n"
     )
     assert errors == "Interrupted.\n"
     assert len(CALLS) == 2

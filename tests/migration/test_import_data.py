@@ -51,7 +51,7 @@ def test_the_size_of_tiles_follows_from_the_files_or_is_given():
     assert translated(a_run(tiled_inference_parameters={"h_crop": 128, "w_crop": 128})).tile_px == 128
     assert translated(a_run()).tile_px == 224
     assert translated(a_run(), tile_px=48).values["data"]["tile_px"] == 48
-    with pytest.raises(UserError, match="tile_px is 1 or more; got -3"):
+    with pytest.raises(UserError, match="tile_px must be 1 or more; got -3"):
         translated(a_run(), tile_px=-3)
 
 

@@ -97,10 +97,10 @@ def test_an_experiment_that_could_not_be_composed_is_not_written(conf):
         ({"ckpt": "code.ckpt"}, "Files that would execute code are not opened"),
         ({"ckpt": "nan.ckpt"}, r"the tensor model\.b holds NaN or infinite numbers, as do 1 more,"),
         ({"ckpt": "damaged.ckpt"}, r"holds no tensor as model\.a; the file is damaged"),
-        ({"ckpt": "listed.ckpt"}, r"model\.init_args\.task .* is a text; got \['segmentation'\]"),
+        ({"ckpt": "listed.ckpt"}, r"model\.init_args\.task .* must be text; got \['segmentation'\]"),
         ({"ckpt": "silent.ckpt"}, "does not say which task it is for"),
         ({"ckpt": "silent.ckpt", "task": "segmentation"}, "has no model_args with a backbone's name"),
-        ({"config": "fine.yaml", "name": "a/b"}, "action.name is of letters"),
+        ({"config": "fine.yaml", "name": "a/b"}, "action.name must consist of letters"),
     ],
 )
 def test_files_that_can_not_be_imported_are_one_message(arguments, message, conf):

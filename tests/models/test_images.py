@@ -129,9 +129,9 @@ def test_an_image_of_other_bands_is_refused_by_every_model(backbone):
     model = compose(backbone)
     with pytest.raises(UserError, match=r"takes 3 bands.*; the image \(1, 4, 64, 64\) has 4"):
         model(noise(1, 4, 64, 64))
-    with pytest.raises(UserError, match=r"An image is \(B, bands, rows, columns\), or .*; got \(3, 64, 64\)"):
+    with pytest.raises(UserError, match=r"An image must be \(B, bands, rows, columns\), or .*; got \(3, 64, 64\)"):
         model(noise(3, 64, 64))
-    with pytest.raises(UserError, match=r"An image is .*; got ndarray"):
+    with pytest.raises(UserError, match=r"An image must be .*; got ndarray"):
         model(noise(1, 3, 64, 64).numpy())
 
 

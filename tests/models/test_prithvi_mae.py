@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from geocompose.backbones.prithvi import builder
+from geocompose.backbones.prithvi import weight_file
 from geocompose.backbones.prithvi.builder import VARIANTS, build_prithvi
 from geocompose.errors import UserError
 from geocompose.imagery.bands import HLS_BANDS
@@ -194,12 +194,12 @@ def test_the_masked_autoencoder_exports():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mask_ratio": 1.5}, "mask_ratio is the share of patches to remove, from 0 to 1; got 1.5"),
+        ({"mask_ratio": 1.5}, "mask_ratio must be the share of patches to remove, from 0 to 1; got 1.5"),
         (
             {"decoder_embed_dim": 40},
             "decoder_embed_dim must be a multiple of decoder_num_heads and of 16.*got 40 and 4",
         ),
-        ({"decoder_depth": 0}, "decoder_depth is 1 or more; got 0"),
+        ({"decoder_depth": 0}, "decoder_depth must be 1 or more; got 0"),
         ({"encoder_only": True}, "prithvi_eo_v2_300_mae is the whole autoencoder. Its encoder is the backbone"),
         ({"variant": "prithvi_eo_v2_30"}, "There is no Prithvi variant 'prithvi_eo_v2_30'. Did you mean"),
         ({"in_chans": 3}, "backbone.in_chans=3, but the backbone's bands are 6"),
@@ -211,9 +211,9 @@ def test_an_argument_that_cannot_be_is_refused(changes, message):
 
 
 def test_a_call_that_does_not_fit_is_refused():
-    with pytest.raises(UserError, match="mask_ratio is the share of patches"):
+    with pytest.raises(UserError, match="mask_ratio must be the share of patches"):
         small()(image(), mask_ratio=-0.1)
-    with pytest.raises(UserError, match=r"noise is \(2, 16\), a number for each patch; got \(2, 4\)"):
+    with pytest.raises(UserError, match=r"noise must be \(2, 16\), a number for each patch; got \(2, 4\)"):
         small()(image(), noise=torch.rand(2, 4))
     with pytest.raises(UserError, match="not multiples of the patch"):
         small()(image(rows=60))
@@ -238,7 +238,7 @@ def published(folder: Path, layout: str, model: PrithviMAE) -> Path:
 def test_each_published_layout_loads_whole_from_the_hub(layout, variant, tmp_path, monkeypatch):
     source = small(variant=variant)
     path = published(tmp_path, layout, source)
-    monkeypatch.setattr(builder, "download", lambda repository, file: path)
+    monkeypatch.setattr(weight_file, "download", lambda repository, file: path)
     torch.manual_seed(7)
     model = FULL_MODEL_REGISTRY.build(f"{variant}_mae", pretrained=True, **SMALL).eval()
     assert model.weights is not None

@@ -36,7 +36,7 @@ def test_coordinates_too_coarse_to_tell_years_apart_are_refused(dtype):
 
 def test_a_place_that_is_no_latitude_and_longitude_is_refused():
     backbone = BACKBONE_REGISTRY.build("prithvi_eo_v2_tiny_tl", depth=1, img_size=32)
-    with pytest.raises(UserError, match=r"location_coords are \(B, 2\), latitude and longitude; got \(1, 3\)"):
+    with pytest.raises(UserError, match=r"location_coords must be \(B, 2\), latitude and longitude; got \(1, 3\)"):
         backbone(torch.randn(1, 6, 32, 32), location_coords=torch.zeros(1, 3))
 
 

@@ -76,7 +76,7 @@ def test_a_decoder_of_another_width_is_refused_before_the_first_batch():
 
 
 def test_a_zero_is_not_the_variants_own_number():
-    with pytest.raises(UserError, match="depth is 1 or more; got 0"):
+    with pytest.raises(UserError, match="depth must be 1 or more; got 0"):
         built(64, backbone_depth=0)
 
 

@@ -203,8 +203,8 @@ def test_a_rate_of_zero_keeps_a_part_as_it_was_and_every_part_may_have_one():
         ({"lr_by_part": {"bakbone": 1e-4}}, "lr_by_part has no part 'bakbone'. Did you mean 'backbone'"),
         ({"lr_by_part": {"neck": 1e-4}}, "lr_by_part.neck=0.0001 would change nothing: the neck has no parameter"),
         ({"lr_by_part": {"backbone": 1e-4}, "freeze_backbone": True}, "would change nothing.*free the part"),
-        ({"lr_by_part": {"head": -1.0}}, "lr_by_part.head is a rate of 0 or more; got -1.0"),
-        ({"lr_by_part": {"head": "fast"}}, "lr_by_part.head is a rate of 0 or more; got fast"),
+        ({"lr_by_part": {"head": -1.0}}, "lr_by_part.head must be a rate of 0 or more; got -1.0"),
+        ({"lr_by_part": {"head": "fast"}}, "lr_by_part.head must be a rate of 0 or more; got fast"),
     ],
 )
 def test_rates_that_cannot_be_are_refused(changes, message):
@@ -241,7 +241,7 @@ def test_auxiliary_losses_are_added_by_their_weights(kind):
         (["fcn"], {"fnc": 0.4}, "names 'fnc', but the model has no such auxiliary head. Did you mean 'fcn'"),
         (["fcn"], None, r"head fcn has no weight for its loss. Write task.aux_loss=\{fcn: 0.4\}"),
         (["a", "b"], {"a": 0.2}, r"head b has no weight.*task.aux_loss=\{a: 0.2, b: 0.4\}"),
-        (["fcn"], {"fcn": -1.0}, "aux_loss.fcn is a weight of 0 or more; got -1.0"),
+        (["fcn"], {"fcn": -1.0}, "aux_loss.fcn must be a weight of 0 or more; got -1.0"),
     ],
 )
 def test_auxiliary_heads_and_weights_belong_together(aux, weights, message):

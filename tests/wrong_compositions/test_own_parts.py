@@ -248,7 +248,7 @@ def test_a_class_of_ones_own_that_can_not_be_built_or_run_is_told_why(backbone, 
         ("UperNetDecoder", {"head_droput": 0.1}, r"takes no argument head_droput\. Did you mean 'head_dropout'"),
         ("UperNetDecoder", {"decoder_in_channels": [8, 16]}, r"takes no argument decoder_in_channels\. The widths of "
              r"the features follow from backbone and necks\. Leave it out"),
-        ("LinearDecoder", {"head_dropout": 0.1}, r"nothing takes head_dropout \(head\.dropout\); leave it out"),
+        ("LinearDecoder", {"head_dropout": 0.1}, r"head_dropout \(head\.dropout\) would have no effect; leave it out"),
         (Silent, {}, "Silent has no out_channels"),
     ],
 )  # fmt: skip

@@ -69,7 +69,5 @@ def test_layers_beyond_prithvi_s_depth_are_told_with_the_key_and_what_to_write()
 
 
 def test_the_size_of_images_has_its_own_place_among_transformers_arguments():
-    with pytest.raises(
-        UserError, match=r"backbone\.kwargs\.img_size has a place of its own: write backbone\.img_size\."
-    ):
+    with pytest.raises(UserError, match=r"backbone\.kwargs\.img_size has its own key: write backbone\.img_size\."):
         planned("transformers_dinov2", "FCNDecoder", backbone_kwargs={"kwargs": {"img_size": 224}})

@@ -122,7 +122,7 @@ def _show(rows: Sequence[Row]) -> None:
     out.print(shown)
     ok = sum(row.status == "ok" for row in rows)
     median = statistics.median(row.seconds for row in rows)
-    out.print(f"{ok:,} of {counted(len(rows), 'cell')} ok ({ok / len(rows):.1%}); {median:.2f} s a cell (median)")
+    out.print(f"{ok:,} of {counted(len(rows), 'cell')} ok ({ok / len(rows):.1%}); {median:.2f} s per cell (median)")
 
 
 def _kind(row: Row) -> str:

@@ -25,7 +25,7 @@ def check_early(config: Mapping[str, Any], bands: Sequence[str], values: Values)
     """
     backbone = config["backbone"]
     _check_statements(backbone)
-    # Ours read and download nothing on the meta device; of others nobody knows.
+    # Ours read and download nothing on the meta device; others might.
     if not loads_weights(backbone) or not is_ours(backbone["_target_"]):
         return []
     if backbone["_target_"] == PRITHVI:

@@ -113,7 +113,7 @@ def _check_inputs(trained: Inputs, given: Inputs) -> None:
     """Refuse data that gives the model what it was not trained with; tell what it was trained with and does not get."""
     if given.num_frames != trained.num_frames:
         raise UserError(
-            f"The run was trained with {counted(trained.num_frames, 'frame')} an image; this data has "
+            f"The run was trained with {counted(trained.num_frames, 'frame')} per image; this data has "
             f"{given.num_frames} (data.num_frames). Write data.num_frames={trained.num_frames} if its images have them."
         )
     for name in given.coordinates:
@@ -125,7 +125,7 @@ def _check_inputs(trained: Inputs, given: Inputs) -> None:
     for name in trained.coordinates:
         if name not in given.coordinates:
             log.warning(
-                "The run was trained with %s; this data gives none (%s): that encoding is off.",
+                "The run was trained with %s, but this data gives none (%s), so their encoding is off.",
                 WORDS[name],
                 DATA_KEYS[name],
             )
@@ -158,7 +158,8 @@ def _data(
     if "unit" in other and other["unit"] is None and record.data.get("unit") is not None:
         other |= {key: record.data[key] for key in ("unit", "offset", "scale") if other.get(key) is None}
         log.info(
-            "data.unit is null: values are taken for what the run was trained with, %s.", Values.of(other).in_words()
+            "data.unit is null: values are assumed to be as in the run's training, %s.",
+            Values.of(other).in_words(),
         )
     other = _with_class_names(other, config, record)
     return other, data_source(other)
@@ -176,8 +177,8 @@ def _own_data(
     root = own.get("root")
     if root is not None and not Path(str(root)).expanduser().is_dir():
         raise UserError(
-            f"The run's own data is not here: data.root={root} is no folder. Write 'action.data={{root: DIR}}' to say "
-            "where it lies now, or choose other data with data=OPTION."
+            f"The run's own data is not here: data.root={root} is not an existing folder. Write "
+            "'action.data={root: DIR}' to say where it lies now, or choose other data with data=OPTION."
         )
     own = _with_class_names(check_node("action.data", own), config, record)
     source = data_source(own)

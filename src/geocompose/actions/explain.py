@@ -50,7 +50,9 @@ def explain(experiment: Experiment) -> None:
     show_summary(summary, plan.necks)
     _show(found, experiment.config)
     for difference in intended:
-        console().print(f"The data is not what the pretrained weights have seen, as stated. {difference}")
+        console().print(
+            f"The data differs from what the pretrained weights have seen, as data.allow_mismatch allows: {difference}"
+        )
 
 
 def _preview(config: Mapping[str, Any]) -> Preview:
@@ -83,9 +85,9 @@ def _show(found: "Found", config: Mapping[str, Any]) -> None:
         out.print(f"warning: {warning}")
     if plan.unreached:
         shown = shortened(plan.unreached, 3)
-        out.print(f"not used, so that they don't learn: {counted(len(plan.unreached), 'tensor')} ({shown})")
+        out.print(f"not used, will not be trained: {counted(len(plan.unreached), 'tensor')} ({shown})")
     if loads_weights(config["backbone"]):
-        out.print("weights are not looked at: whether they can be had and fit is seen when they are loaded")
+        out.print("weights are not read here: whether they are available and fit is checked when they are loaded")
     memory = found.memory
     parts = {
         "weights": memory.weights,

@@ -207,7 +207,7 @@ def _outcome(record: Record, folder: RunFolder, *, computed: bool) -> Outcome:
 
 def _show_finished(folder: RunFolder, *, brief: bool) -> Outcome:
     record = folder.read()
-    log.info("This run is finished already; rerun=true computes it again.")
+    log.info("This run is already finished. rerun=true computes it again.")
     now = git_state(source_folder())
     if record.git and now and record.git["commit"] != now["commit"]:
         log.info("It was computed by another commit of the code: %s.", record.git["commit"][:10])
@@ -224,6 +224,6 @@ def _show(record: Record, folder: RunFolder) -> None:
     out = console()
     out.print(
         f"{record.model['parameters']:,} parameters, {record.model['trainable']:,} trainable; best epoch "
-        f"{record.training['best_epoch']} of 0 to {record.training['epochs'] - 1}; {record.seconds:.0f} s"
+        f"{record.training['best_epoch']} (epochs 0 to {record.training['epochs'] - 1}); {record.seconds:.0f} s"
     )
     out.print(f"run: {folder.path}")

@@ -57,7 +57,7 @@ class IdentityBackbone(nn.Module):
 def _only(out_channels: list[int]) -> int:
     if len(out_channels) != 1:
         raise UserError(
-            "IdentityBackbone returns one feature, so backbone.out_channels is a list of one number; got "
+            "IdentityBackbone returns one feature, so backbone.out_channels must be a list of one number; got "
             f"{out_channels}."
         )
     return out_channels[0]

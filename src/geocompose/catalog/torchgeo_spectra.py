@@ -57,12 +57,13 @@ def _numbers(
         return [_positive(key, value) for value in given]
     if given is not None and not isinstance(given, Mapping):
         raise UserError(
-            f"{key} is one number per band, such as [0.49, 0.56], or a mapping, such as {{NDVI: 0.7}}; got {given!r}."
+            f"{key} must be one number per band, such as [0.49, 0.56], or a mapping, such as {{NDVI: 0.7}}; got "
+            f"{given!r}."
         )
     if bands is None:
         raise UserError(
             f"{model} makes its first layer from each band's wavelength: name the bands in backbone.bands, or write "
-            f"{key}=[0.665, 0.56, 0.49] (um, one a channel)."
+            f"{key}=[0.665, 0.56, 0.49] (um, one per channel)."
         )
     own = {canonical(str(name)): _positive(key, value) for name, value in (given or {}).items()}
     for name in own:
@@ -81,5 +82,5 @@ def _numbers(
 
 def _positive(key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise UserError(f"{key} are numbers above 0, in um; got {value!r}.")
+        raise UserError(f"{key} must be numbers above 0, in um; got {value!r}.")
     return float(value)

@@ -76,9 +76,7 @@ def _check_root_folder(config: DictConfig) -> None:
     if given and not OmegaConf.is_missing(data, "root"):
         root = data.root
         if isinstance(root, str) and not Path(root).expanduser().is_dir():
-            raise UserError(
-                f"data.root={root} does not exist, or is not a folder. Set it to the folder that holds the data."
-            )
+            raise UserError(f"data.root={root} is not an existing folder. Set it to the folder that holds the data.")
 
 
 def _missing(config: DictConfig, path: str) -> Iterator[str]:
@@ -199,7 +197,7 @@ def _in_words(argument: Argument) -> str:
         Literal: "one of " + ", ".join(map(str, _literal_values(kind))),
         int: "a whole number",
         float: "a number",
-        str: "a text",
+        str: "text",
         bool: "true or false",
         types.NoneType: "null",
     }

@@ -43,4 +43,4 @@ def check_modalities(given: Mapping[str, Tensor], places: Mapping[str, Sequence[
     sizes = {name: tuple(image.shape[-2:]) for name, image in given.items()}
     if len(set(sizes.values())) > 1:
         shown = ", ".join(f"{name} {rows} x {columns}" for name, (rows, columns) in sizes.items())
-        raise UserError(f"All modalities are on one grid; got {shown} pixels. Resample them to one grid first.")
+        raise UserError(f"All modalities must be on one grid; got {shown} pixels. Resample them to one grid first.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from geocompose.contracts.features import Layout
-from geocompose.errors import UserError, choices
+from geocompose.errors import UserError, choices, counted
 
 # What decoders of other libraries are told, and ours are not asked for.
 FROM_NEIGHBOURS: Mapping[str, str] = {
@@ -80,7 +80,9 @@ def feature_at(channel_list: list[int], index: int, decoder: str, argument: str 
     """
     count = len(channel_list)
     if isinstance(index, bool) or not isinstance(index, int) or not -count <= index < count:
-        raise UserError(f"{decoder}: {argument} goes from {-count} to {count - 1} for {count} feature(s); got {index}.")
+        raise UserError(
+            f"{decoder}: {argument} goes from {-count} to {count - 1} for {counted(count, 'feature')}; got {index}."
+        )
     return channel_list[index]
 
 

@@ -28,7 +28,7 @@ class Found:
     """What is known of a composition that fits together.
 
     trial: its plan, and its model in shapes, in which only that requires gradients which learns. inputs: what the data
-    gives it. gflops: one image, forward, 2 a multiply-add.
+    gives it. gflops: per image, forward pass, 2 per multiply-add.
     """
 
     trial: Trial

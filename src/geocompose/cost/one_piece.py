@@ -137,7 +137,7 @@ def _fused(named: Mapping[str, Any]) -> Tensor:
 
 
 def _attention_flops(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
-    """Return the operations of attention on shapes (B, heads, length, width): its two products, 2 a multiply-add."""
+    """Return the operations of attention on shapes (B, heads, length, width): its two products, 2 per multiply-add."""
     batch, heads, length, width = query
     return 2 * batch * heads * length * key[-2] * (width + value[-1])
 

@@ -26,7 +26,7 @@ class PartSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """A model's parts, parameters and GFLOPs (2 a multiply-add, one image, forward)."""
+    """A model's parts, parameters and GFLOPs (per image, forward pass, 2 per multiply-add)."""
 
     parts: list[PartSummary]
     parameters: int

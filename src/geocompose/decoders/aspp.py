@@ -48,23 +48,23 @@ class ASPPDecoder(nn.Module):
         super().__init__()
         name = type(self).__name__
         if input_transform not in (None, "resize_concat"):
-            raise UserError(f"{name}: input_transform is null or resize_concat; got {input_transform!r}.")
+            raise UserError(f"{name}: input_transform must be null or resize_concat; got {input_transform!r}.")
         if (input_transform is None) is not isinstance(in_index, int):
             raise UserError(
-                f"{name}: in_index is one number, or a list with input_transform=resize_concat; got {in_index} with "
-                f"input_transform={input_transform or 'null'}."
+                f"{name}: in_index must be one number, or a list with input_transform=resize_concat; got {in_index} "
+                f"with input_transform={input_transform or 'null'}."
             )
         self.needs = reads_feature(in_index)
         self.in_index = [in_index] if isinstance(in_index, int) else list(in_index)
         widths = [feature_at(channel_list, index, name) for index in self.in_index]
         if not widths:
-            raise UserError(f"{name}: in_index is a list of one or more features, such as [0, 1]; got [].")
+            raise UserError(f"{name}: in_index must be a list of one or more features, such as [0, 1]; got [].")
         width = sum(widths)
         if in_channels not in (None, width):
             raise UserError(f"{name}: in_channels follows from the features and is {width} here; got {in_channels}.")
         dilations = whole_numbers(f"{name}: dilations", dilations, 1)
         if not dilations:
-            raise UserError(f"{name}: dilations is a list of one or more, such as [1, 6, 12, 18]; got [].")
+            raise UserError(f"{name}: dilations must be a list of one or more, such as [1, 6, 12, 18]; got [].")
         channels = whole_number(f"{name}: channels", channels, 1)
         self.align_corners = align_corners
         self.image_pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), ConvNormRelu(width, channels, 1))

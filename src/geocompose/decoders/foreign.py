@@ -23,7 +23,7 @@ def at_least(least: int) -> Check:
 def widths(name: str, value: Any) -> None:
     """Refuse what is not a list of one or more whole numbers above 0."""
     if not whole_numbers(name, value, 1):
-        raise UserError(f"{name} is a list of one or more, such as [1, 2]; got [].")
+        raise UserError(f"{name} must be a list of one or more, such as [1, 2]; got [].")
 
 
 def count_of(count: int) -> Check:
@@ -31,7 +31,7 @@ def count_of(count: int) -> Check:
 
     def check(name: str, value: Any) -> None:
         if len(whole_numbers(name, value, 1)) != count:
-            raise UserError(f"{name} is a list of {count} whole numbers; got {value!r}.")
+            raise UserError(f"{name} must be a list of {count} whole numbers; got {value!r}.")
 
     return check
 
@@ -44,7 +44,7 @@ def share(name: str, value: Any) -> None:
 def switch(name: str, value: Any) -> None:
     """Refuse what is neither true nor false."""
     if not isinstance(value, bool):
-        raise UserError(f"{name} is true or false; got {value!r}.")
+        raise UserError(f"{name} must be true or false; got {value!r}.")
 
 
 def one_of(*allowed: Any) -> Check:

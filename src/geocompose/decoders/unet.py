@@ -27,7 +27,7 @@ def check_attention(name: str, widths: list[int]) -> None:
         UserError: a width is below 16.
     """
     if min(widths) < LEAST_ATTENDED:
-        raise UserError(f"{name} are {LEAST_ATTENDED} or more each with attention_type=scse; got {widths}.")
+        raise UserError(f"{name} must be {LEAST_ATTENDED} or more each with attention_type=scse; got {widths}.")
 
 
 @DECODER_REGISTRY.register
@@ -65,7 +65,7 @@ class UNetDecoder(nn.Module):
                 f"Write for example {halved(len(channel_list))}, or null."
             )
         if attention_type not in (None, "scse"):
-            raise UserError(f"UNetDecoder: attention_type is null or scse; got {attention_type!r}.")
+            raise UserError(f"UNetDecoder: attention_type must be null or scse; got {attention_type!r}.")
         if attention_type:
             check_attention("UNetDecoder: the widths of channels", widths)
         self.needs = self.needs_given({"channels": widths})

@@ -59,7 +59,7 @@ class UperNetDecoder(nn.Module):
         channels = whole_number("UperNetDecoder: channels", channels, 1)
         pool_scales = whole_numbers("UperNetDecoder: pool_scales", pool_scales, 1)
         if not pool_scales:
-            raise UserError("UperNetDecoder: pool_scales is a list of one or more, such as [1, 2, 3, 6]; got [].")
+            raise UserError("UperNetDecoder: pool_scales must be a list of one or more, such as [1, 2, 3, 6]; got [].")
         *finer, coarsest = channel_list
         self.align_corners = align_corners
         self.psp_modules = nn.ModuleList(

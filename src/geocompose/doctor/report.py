@@ -128,8 +128,8 @@ def _plans_and_pairs(ok: Sequence[Row], cells: Cells) -> Iterator[str]:
     yield ""
     yield (
         "Costs are those of the first task that a pair is ok for. Parameters are all and those that learn; GFLOPs are "
-        "of one image, forward, 2 a multiply-add; memory is what training takes at the batch above, estimated for a "
-        "processor: weights, gradients, the optimizer's state, what the forward keeps, and what the libraries bring "
+        "per image (forward pass, 2 per multiply-add); memory is what training takes at the batch above, estimated for "
+        "a processor: weights, gradients, the optimizer's state, what the forward keeps, and what the libraries bring "
         "along. It leaves out what the data keeps in memory, losses that keep more than cross entropy does, and an "
         "accelerator's context."
     )

@@ -42,7 +42,7 @@ def _find(path: str) -> object:
     module_name, _, name = path.rpartition(".")
     if not module_name or not all(part.isidentifier() for part in path.split(".")):
         guess = f" Did you mean 'torch.nn.{path}'?" if hasattr(nn, path) else ""
-        raise UserError(f"head.final_act is a dotted path such as torch.nn.Sigmoid; got {path!r}.{guess}")
+        raise UserError(f"head.final_act must be a dotted path such as torch.nn.Sigmoid; got {path!r}.{guess}")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

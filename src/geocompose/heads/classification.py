@@ -1,4 +1,4 @@
-"""The head of classification, of one class an image and of several (multi-label)."""
+"""The head of classification: one class per image, or several (multi-label)."""
 
 from geocompose.heads.image_level import ImageLevelHead
 

@@ -174,7 +174,7 @@ def band_names(argument: str, given: Iterable[object]) -> list[str]:
         UserError: the list is empty, or one is misspelt, given twice, or not a name.
     """
     if isinstance(given, str):
-        raise UserError(f"{argument} is a list of band names, such as [BLUE, GREEN, RED]; got {given!r}.")
+        raise UserError(f"{argument} must be a list of band names, such as [BLUE, GREEN, RED]; got {given!r}.")
     refuse_modalities(argument, given)
     names = []
     for band in given:

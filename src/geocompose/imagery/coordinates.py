@@ -46,4 +46,4 @@ def left_off(taken: Sequence[str], given: Sequence[str]) -> str | None:
     if not off:
         return None
     words, keys = (" and ".join(texts[name] for name in off) for texts in (WORDS, DATA_KEYS))
-    return f"The backbone takes {words}, and the data gives none ({keys}): that encoding is off."
+    return f"The backbone takes {words}, but the data gives none ({keys}), so their encoding is off."

@@ -74,7 +74,7 @@ class Jobs:
         ended = [cell for cell in self.cells if cell.status in ("done", "finished already")]
         # Other actions than runs begin anew.
         if any(cell.status == "interrupted" for cell in self.cells) and all(cell.outcome for cell in ended):
-            out.print("The same command goes on with what is missing.")
+            out.print("Run the same command again to compute what is missing.")
 
     def varied(self, overrides: Sequence[str]) -> str:
         """Return what tells a cell from the others of its sweep; "" where it is the only one."""

@@ -21,7 +21,7 @@ def experiment_name(given: str | None, *sources: Path | None) -> str:
     """
     if given is not None:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", given):
-            raise UserError(f"action.name is of letters, digits, '_' and '-'; got {given!r}.")
+            raise UserError(f"action.name must consist of letters, digits, '_' and '-'; got {given!r}.")
         return given
     source = next(path for path in sources if path is not None).resolve()
     stem = source.parent.name if source.stem in ("config", "model", "best", "last") else source.stem

@@ -83,7 +83,7 @@ def load_model(to: Translation, conf_dir: Path, study: str, checkpoint: TerraTor
     if to.mean is None or to.std is None:
         raise UserError(
             "Neither action.config nor action.ckpt says what images were normalised with; give 'action.mean=[...]' and "
-            "'action.std=[...]', a number a band."
+            "'action.std=[...]', one number per band."
         )
     if not len(to.mean) == len(to.std) == len(to.bands):
         raise UserError(

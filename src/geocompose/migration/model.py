@@ -23,7 +23,7 @@ _WITHOUT_PLACE = {
     "rescale": "outputs are always resized to the image",
     "image_size_out": "outputs always have the image's size",
     "backbone_padding": "images are padded by reflection",
-    "backbone_use_temporal": "the data has one frame an image",
+    "backbone_use_temporal": "the data has one frame per image",
 }
 _LORA = {"r": "r", "lora_alpha": "alpha", "lora_dropout": "dropout", "target_modules": "target_modules"}
 _PEFT_DEFAULTS = {"r": 8, "alpha": 8, "dropout": 0.0}

@@ -1,4 +1,4 @@
-"""What each setting that is looked at has to be: a number, a text, a list or a mapping."""
+"""What each setting that is looked at has to be: a number, text, a list or a mapping."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ _SHAPES: Mapping[str, Callable[[Any], bool]] = {
     "a mapping": lambda value: isinstance(value, Mapping),
     "a list": lambda value: isinstance(value, list),
     "a list or a mapping": lambda value: isinstance(value, list | Mapping),
-    "a text": lambda value: isinstance(value, str),
+    "text": lambda value: isinstance(value, str),
     "a number": _is_number,
     "a number above 0": lambda value: _is_number(value) and 0 < value < float("inf"),
     "a whole number": lambda value: isinstance(value, int) and not isinstance(value, bool),
@@ -27,7 +27,7 @@ _SHAPES: Mapping[str, Callable[[Any], bool]] = {
 # `*` stands for each item of a list or a mapping.
 _OF_MODEL: tuple[tuple[Place, str], ...] = (
     (MODEL, "a mapping"),
-    ((*MODEL, "task"), "a text"),
+    ((*MODEL, "task"), "text"),
     ((*MODEL_ARGS, "num_classes"), "a whole number, 1 or more"),
     ((*MODEL_ARGS, "num_outputs"), "a whole number, 1 or more"),
     ((*MODEL_ARGS, "peft_config"), "a mapping"),
@@ -40,13 +40,13 @@ _OF_MODEL: tuple[tuple[Place, str], ...] = (
     ((*MODEL, "class_names"), "a list"),
     ((*MODEL, "ignore_index"), "a whole number"),
     ((*MODEL, "loss"), "a loss's name, a list or a mapping of them"),
-    ((*MODEL, "optimizer"), "a text"),
+    ((*MODEL, "optimizer"), "text"),
     ((*MODEL, "optimizer_hparams"), "a mapping"),
     ((*MODEL, "optimizer_hparams", "lr"), "a number"),
     ((*MODEL, "lr"), "a number"),
     ((*MODEL, "lr_overrides"), "a mapping"),
     ((*MODEL, "lr_overrides", "*"), "a number"),
-    ((*MODEL, "scheduler"), "a text"),
+    ((*MODEL, "scheduler"), "text"),
     ((*MODEL, "scheduler_hparams"), "a mapping"),
     (("optimizer",), "a class's name, or a mapping with class_path"),
     (("optimizer", "init_args"), "a mapping"),
@@ -59,13 +59,13 @@ _OF_MODEL: tuple[tuple[Place, str], ...] = (
 _OF_DATA: tuple[tuple[Place, str], ...] = (
     (DATA, "a mapping"),
     ((*DATA, "constant_scale"), "a number above 0"),
-    ((*DATA, "img_grep"), "a text"),
-    ((*DATA, "label_grep"), "a text"),
+    ((*DATA, "img_grep"), "text"),
+    ((*DATA, "label_grep"), "text"),
     *(
         shape
         for split in ("train", "val", "test")
         for shape in (
-            ((*DATA, f"{split}_label_data_root"), "a text"),
+            ((*DATA, f"{split}_label_data_root"), "text"),
             ((*DATA, f"{split}_transform"), "a list or a mapping"),
             ((*DATA, f"{split}_transform", "*", "init_args"), "a mapping"),
         )
@@ -87,7 +87,8 @@ def check_shapes(ledger: Ledger, *, of_data: bool) -> None:
             # null is the default of a setting, but no item.
             if (value is not None or pattern[-1] == "*") and not _SHAPES[shape](value):
                 raise UserError(
-                    f"{'.'.join(place)} of the TerraTorch configuration is {shape}; got {value!r}. Correct the file."
+                    f"{'.'.join(place)} of the TerraTorch configuration must be {shape}; got {value!r}. Correct the "
+                    "file."
                 )
 
 

@@ -40,8 +40,9 @@ class Translation:
 
     kind: of task. names: classes or variables. choices: the option of each group. values: keys of groups and of the
         root.
-    mean, std: what images are normalised with, a number a band; None where it is not known. bands: those that the model
-    reads, in their order. split_lists: image names of each split, to be written to files that the data can be split by.
+    mean, std: what images are normalised with, one number per band; None where it is not known. bands: those that the
+        model reads, in their order.
+    split_lists: image names of each split, to be written to files that the data can be split by.
     """
 
     ledger: Ledger

@@ -42,13 +42,13 @@ def auxiliary_heads(given: object) -> list[AuxiliaryHead]:
     listed = given.decoders if isinstance(given, AuxiliaryDecoders) else given
     if isinstance(listed, str | Mapping) or not isinstance(listed, Iterable):
         raise UserError(
-            f"aux_decoders is a list of AuxiliaryHead(name, decoder, decoder_args), or null; got {given!r}."
+            f"aux_decoders must be a list of AuxiliaryHead(name, decoder, decoder_args), or null; got {given!r}."
         )
     heads = [item if isinstance(item, AuxiliaryHead) else _from_mapping(item) for item in listed]
     names = [head.name for head in heads]
     for name in names:
         if not isinstance(name, str) or not name or "." in name:
-            raise UserError(f"An auxiliary decoder's name is a text without dots; got {name!r}.")
+            raise UserError(f"An auxiliary decoder's name must be text without dots; got {name!r}.")
         if hasattr(nn.ModuleDict(), name):
             raise UserError(
                 f"An auxiliary decoder can't be called {name!r}, which torch's ModuleDict has a use for. Choose "
@@ -60,8 +60,8 @@ def auxiliary_heads(given: object) -> list[AuxiliaryHead]:
         args = head.decoder_args
         if args is not None and (not isinstance(args, Mapping) or not all(isinstance(key, str) for key in args)):
             raise UserError(
-                f"The auxiliary decoder {head.name}: decoder_args is a mapping such as {{decoder_channels: 64}}, or "
-                f"null; got {args!r}."
+                f"The auxiliary decoder {head.name}: decoder_args must be a mapping such as {{decoder_channels: 64}}, "
+                f"or null; got {args!r}."
             )
     return heads
 
@@ -70,7 +70,7 @@ def _from_mapping(item: object) -> AuxiliaryHead:
     fields = ("name", "decoder", "decoder_args")
     if not isinstance(item, Mapping):
         raise UserError(
-            "An auxiliary decoder is an AuxiliaryHead, or a mapping such as {name: aux, decoder: FCNDecoder}; got "
+            "An auxiliary decoder must be an AuxiliaryHead, or a mapping such as {name: aux, decoder: FCNDecoder}; got "
             f"{item!r}."
         )
     for key in item:

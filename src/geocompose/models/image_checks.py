@@ -31,7 +31,9 @@ def check_image(image: Image, contract: BackboneContract, places: Mapping[str, S
         return
     if not isinstance(image, Tensor) or image.ndim not in (4, 5):
         found = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
-        raise UserError(f"An image is (B, bands, rows, columns), or (B, bands, frames, rows, columns); got {found}.")
+        raise UserError(
+            f"An image must be (B, bands, rows, columns), or (B, bands, frames, rows, columns); got {found}."
+        )
     if in_chans is not None and image.shape[1] != in_chans:
         raise UserError(
             f"This model takes {in_chans} band{'' if in_chans == 1 else 's'}{_listed(contract)}; the image "

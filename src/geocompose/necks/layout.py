@@ -5,7 +5,8 @@ import math
 from torch import Tensor
 
 from geocompose.arguments import whole_number, whole_numbers
-from geocompose.errors import UserError
+from geocompose.contracts.shapes import map_to_tokens
+from geocompose.errors import UserError, counted
 from geocompose.necks.base import Neck
 from geocompose.necks.select import layer_indices
 from geocompose.registry import NECK_REGISTRY
@@ -106,8 +107,8 @@ class ReshapeTokensToImage(Neck):
             of = "a square image" if self.h is None else f"{self.h} rows (h)"
             of = f"an image of {image_size[0]} x {image_size[1]} pixels" if image_size else of
             raise UserError(
-                f"ReshapeTokensToImage: {count} tokens in {self.effective_time_dim} frame(s) don't form a grid of "
-                f"{of}. Check effective_time_dim (the backbone's frames), the prefix tokens (now "
+                f"ReshapeTokensToImage: {count} tokens in {counted(self.effective_time_dim, 'frame')} don't form a "
+                f"grid of {of}. Check effective_time_dim (the backbone's frames), the prefix tokens (now "
                 f"{self.num_prefix_tokens}) and, without an image's size, h."
             )
         return rows, columns
@@ -177,7 +178,7 @@ class FlattenMapsToTokens(Neck):
                     "FlattenMapsToTokens takes maps (batch, channels, rows, columns); got a feature of shape "
                     f"{tuple(feature.shape)}."
                 )
-        return [feature.flatten(2).transpose(1, 2) if feature.ndim == 4 else feature for feature in features]
+        return [map_to_tokens(feature) if feature.ndim == 4 else feature for feature in features]
 
 
 def _places(neck: str, indices: list[int] | None, count: int) -> list[int]:

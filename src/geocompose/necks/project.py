@@ -27,8 +27,8 @@ class ProjectChannels(Neck):
             self.channels = whole_numbers("ProjectChannels: channels", channels, 1, example="256, or [64, 128]")
         if len(self.channels) != len(channel_list):
             raise UserError(
-                f"ProjectChannels: channels is one width, or a list of one per feature: {len(channel_list)} here, got "
-                f"{self.channels}."
+                f"ProjectChannels: channels must be one width, or a list of one per feature: {len(channel_list)} here, "
+                f"got {self.channels}."
             )
         self.projections = nn.ModuleList(
             nn.Identity() if width == wanted else nn.Conv2d(width, wanted, kernel_size=1)

@@ -153,7 +153,7 @@ class MaxpoolToPyramidal(Neck):
         self.of_one_scale = exponents is None
         given = _one_each("MaxpoolToPyramidal", exponents, len(channel_list))
         if any(exponent > 0 for exponent in given):
-            raise UserError(f"MaxpoolToPyramidal: exponents are 0 or less, since it enlarges nothing; got {given}.")
+            raise UserError(f"MaxpoolToPyramidal: exponents must be 0 or less, since it enlarges nothing; got {given}.")
         self.exponents = [-level for level in range(len(channel_list))] if exponents is None else given
 
     def process_channel_list(self, channel_list: list[int]) -> list[int]:

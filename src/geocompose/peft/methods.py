@@ -91,12 +91,12 @@ class Lora:
         at_least("peft.r", self.r, 1)
         at_least("peft.alpha", self.alpha, 1)
         if not 0 <= self.dropout < 1:
-            raise UserError(f"peft.dropout is from 0 to below 1; got {self.dropout}.")
+            raise UserError(f"peft.dropout must be from 0 to below 1; got {self.dropout}.")
         own = {"r": self.r, "lora_alpha": self.alpha, "lora_dropout": self.dropout}
         for name in self.kwargs:
             if name in (*own, "target_modules"):
                 raise UserError(
-                    f"peft.kwargs has {name!r}, which has a place of its own: peft.{name.removeprefix('lora_')}."
+                    f"peft.kwargs has {name!r}, which has its own key: write peft.{name.removeprefix('lora_')}."
                 )
         if self.target_modules is None:
             if self.replace_qkv is not None:
@@ -137,10 +137,10 @@ class Peft:
         replace_qkv, kwargs = config.get("replace_qkv"), config.get("peft_config_kwargs") or {}
         if replace_qkv is not None and not isinstance(replace_qkv, str):
             raise UserError(
-                f"peft_config: replace_qkv is the name of the fused layers, such as qkv; got {replace_qkv!r}."
+                f"peft_config: replace_qkv must be the name of the fused layers, such as qkv; got {replace_qkv!r}."
             )
         if not isinstance(kwargs, Mapping):
-            raise UserError(f"peft_config: peft_config_kwargs is a mapping, such as {{r: 16}}; got {kwargs!r}.")
+            raise UserError(f"peft_config: peft_config_kwargs must be a mapping, such as {{r: 16}}; got {kwargs!r}.")
         return cls(config["method"], replace_qkv, {key: plain(value) for key, value in kwargs.items()})
 
     def adapt(self, backbone: nn.Module) -> nn.Module:
@@ -204,8 +204,8 @@ def peft_method(given: object) -> PeftMethod:
     if isinstance(given, FullFineTuning | Frozen | Lora | Peft):
         return given
     raise UserError(
-        "peft_config is null, or a mapping such as {method: LORA, replace_qkv: qkv, peft_config_kwargs: {...}}; got "
-        f"{given!r}."
+        "peft_config must be null, or a mapping such as {method: LORA, replace_qkv: qkv, peft_config_kwargs: {...}}; "
+        f"got {given!r}."
     )
 
 

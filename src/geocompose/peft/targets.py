@@ -16,6 +16,8 @@ VALUE = ("v_linear", "v_proj", "value", "to_v", "v")
 FEED_FORWARD = ("fc1", "fc2", "fc1_g", "fc1_x", "w1", "w2", "w3", "w12")
 FEED_FORWARD_PARENTS = ("mlp", "ffn", "feed_forward")
 
+TARGETS = "peft.target_modules"  # the key, as messages name it
+
 
 def family_targets(backbone: nn.Module, rank: int) -> list[str]:
     """Return the full names of the modules that LoRA adapts in this backbone; fused queries, keys and values are split.
@@ -79,11 +81,11 @@ def check_targets(backbone: nn.Module, targets: str | Sequence[str]) -> None:
     """
     if isinstance(targets, str):
         if targets != "all-linear":
-            _check_expression(backbone, "target_modules", targets)
+            _check_expression(backbone, TARGETS, targets)
         return
     if isinstance(targets, Sequence) and not targets:
-        raise UserError(f"target_modules is empty, so nothing would be adapted. There are {_kinds(backbone)}.")
-    _check_endings(backbone, "target_modules", targets)
+        raise UserError(f"{TARGETS} is empty, so nothing would be adapted. There are {_kinds(backbone)}.")
+    _check_endings(backbone, TARGETS, targets)
 
 
 def check_patterns(backbone: nn.Module, arguments: Mapping[str, Any]) -> None:
@@ -115,7 +117,7 @@ def _check_expression(backbone: nn.Module, argument: str, pattern: str, before: 
 def _check_endings(backbone: nn.Module, argument: str, targets: Any) -> None:
     if not isinstance(targets, Sequence) or not all(isinstance(target, str) for target in targets):
         raise UserError(
-            f"{argument} is a list of the last parts of modules' names, such as [mlp.fc1]; got {targets!r}."
+            f"{argument} must be a list of the last parts of modules' names, such as [mlp.fc1]; got {targets!r}."
         )
     names = [name for name, _ in backbone.named_modules() if name]
     for target in targets:
@@ -126,7 +128,7 @@ def _check_endings(backbone: nn.Module, argument: str, targets: Any) -> None:
             guess = nearest(target, sorted({".".join(name.split(".")[-parts:]) for name in names}))
             hint = f"Did you mean {guess!r}? " if guess else ""
             raise UserError(
-                f"{argument} has {target!r}, which ends no module's name. {hint}There are {_kinds(backbone)}."
+                f"{argument} has {target!r}, but no module's name ends with that. {hint}Available: {_kinds(backbone)}."
             )
 
 

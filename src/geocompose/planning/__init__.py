@@ -62,11 +62,12 @@ def neck_choice(necks: object) -> NeckChoice:
     if isinstance(necks, str):
         if necks == "auto":
             return AutoNecks()
-        raise UserError(f"necks is null, 'auto' or a list of necks; got {necks!r}. {choices(necks, ['auto'])}")
+        raise UserError(f"necks must be null, 'auto' or a list of necks; got {necks!r}. {choices(necks, ['auto'])}")
     if isinstance(necks, Sequence):
         return NeckList(_checked(necks))
     raise UserError(
-        f"necks is null, 'auto' or a list of necks such as [{{name: SelectIndices, indices: [-1]}}]; got {necks!r}."
+        f"necks must be null, 'auto' or a list of necks such as [{{name: SelectIndices, indices: [-1]}}]; got "
+        f"{necks!r}."
     )
 
 
@@ -74,8 +75,8 @@ def _checked(necks: Sequence[Any]) -> list[Any]:
     for position, neck in enumerate(necks):
         if not callable(neck) and (not hasattr(neck, "keys") or "name" not in neck):
             raise UserError(
-                "Each neck is a mapping with a name, such as {name: ReshapeTokensToImage}, a module or a constructor; "
-                f"neck.necks[{position}] is {neck!r}."
+                "Each neck must be a mapping with a name, such as {name: ReshapeTokensToImage}, a module or a "
+                f"constructor; neck.necks[{position}] is {neck!r}."
             )
     return [neck if callable(neck) else dict(neck) for neck in necks]
 

@@ -27,7 +27,7 @@ def check_study(name: str) -> None:
         UserError: it has other characters than letters, digits, '.', '_' and '-', or begins with '.'.
     """
     if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or name.startswith("."):
-        raise UserError(f"study is a folder's name of letters, digits, '.', '_' and '-'; got {name!r}.")
+        raise UserError(f"study must be a folder's name of letters, digits, '.', '_' and '-'; got {name!r}.")
 
 
 class RunFolder:

@@ -28,7 +28,7 @@ class Record:
     resumed: how many times the run was taken up again.
     git: commit and dirty flag of the code, None where there is no repository.
     data, weights: what was read: fingerprint, sha256 and what the data and the backbone say about themselves.
-    model: parameters, trainable, gflops (2 a multiply-add, one image, forward).
+    model: parameters, trainable, gflops (per image, forward pass, 2 per multiply-add).
     training: epochs, best_epoch (from 0), steps; finished once only the scores are still to come.
     baselines: what needs no network, on the same split: name, detail and metrics each.
     error: the cause in one line, of a failed run.

@@ -218,7 +218,7 @@ def _checked_weights(weights: Mapping[str, float], heads: list[str]) -> dict[str
             known = choices(name, heads) if heads else "It has none: choose some with auxiliary=fcn, or leave it null."
             raise UserError(f"task.aux_loss names {name!r}, but the model has no such auxiliary head. {known}")
         if not 0 <= weight < float("inf"):
-            raise UserError(f"task.aux_loss.{name} is a weight of 0 or more; got {weight}.")
+            raise UserError(f"task.aux_loss.{name} must be a weight of 0 or more; got {weight}.")
     lacking = [name for name in heads if name not in weights]
     if lacking:
         raise UserError(

@@ -45,7 +45,7 @@ class FocalLoss(nn.Module):
     def __init__(self, ignore_index: int, class_weights: list[float] | None = None, gamma: float = 2.0) -> None:
         super().__init__()
         if not gamma >= 0:
-            raise UserError(f"task.loss: gamma of focal is 0 or more; got {gamma}.")
+            raise UserError(f"task.loss: gamma of focal must be 0 or more; got {gamma}.")
         self.ignore_index = ignore_index
         self.gamma = gamma
         self.register_buffer("weight", _as_floats(class_weights), persistent=False)
@@ -89,7 +89,7 @@ class OverlapLoss(nn.Module):
         super().__init__()
         for name, value in (("alpha", alpha), ("beta", beta)):
             if not value >= 0:
-                raise UserError(f"task.loss: {name} of tversky is 0 or more; got {value}.")
+                raise UserError(f"task.loss: {name} of tversky must be 0 or more; got {value}.")
         if not alpha + beta > 0:
             raise UserError("task.loss: alpha and beta of tversky are both 0, so that no mistake costs anything.")
         self.ignore_index = ignore_index
@@ -219,7 +219,7 @@ def _build(
     weights = plain(class_weights)
     check_factors("class_weights", weights, num_classes, "class")
     if not 0 <= label_smoothing < 1:
-        raise UserError(f"task.label_smoothing is from 0 to below 1; got {label_smoothing}.")
+        raise UserError(f"task.label_smoothing must be from 0 to below 1; got {label_smoothing}.")
     built = build_loss(spec, losses(ignore_index, weights, label_smoothing))
     check_belongs("class_weights", weights is not None, spec, ["ce", "focal"])
     check_belongs("label_smoothing", bool(label_smoothing), spec, ["ce"])

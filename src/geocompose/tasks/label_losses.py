@@ -33,9 +33,9 @@ class DecisionLoss(nn.Module):
     ) -> None:
         super().__init__()
         if not gamma >= 0:
-            raise UserError(f"task.loss: gamma of focal is 0 or more; got {gamma}.")
+            raise UserError(f"task.loss: gamma of focal must be 0 or more; got {gamma}.")
         if alpha is not None and not 0 <= alpha <= 1:
-            raise UserError(f"task.loss: alpha of focal is from 0 to 1; got {alpha}.")
+            raise UserError(f"task.loss: alpha of focal must be from 0 to 1; got {alpha}.")
         self.gamma, self.alpha = gamma, alpha
         self.register_buffer("weight", torch.tensor(class_weights), persistent=False)
         positive = None if positive_weights is None else torch.tensor(positive_weights)

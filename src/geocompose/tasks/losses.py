@@ -43,7 +43,7 @@ def build_loss(spec: LossSpec, losses: Mapping[str, Callable[..., nn.Module]]) -
         if name not in losses:
             raise UserError(f"task.loss has no loss {name!r}. {choices(name, losses)}")
         if not weight > 0 or weight == float("inf"):
-            raise UserError(f"task.loss weights are above 0; got {weight} for {name}.")
+            raise UserError(f"task.loss weights must be above 0; got {weight} for {name}.")
         own = list(inspect.signature(losses[name]).parameters)
         for key, value in arguments[name].items():
             if key not in own:
@@ -84,7 +84,7 @@ def check_factors(key: str, factors: list[float] | None, count: int, each: str) 
     if len(factors) != count:
         raise UserError(f"task.{key} has one factor per {each}: {count} here, got {len(factors)}.")
     if any(not 0 <= factor < float("inf") for factor in factors) or not sum(factors) > 0:
-        raise UserError(f"task.{key} are 0 or more, and not all 0; got {factors}.")
+        raise UserError(f"task.{key} must be 0 or more, and not all 0; got {factors}.")
 
 
 def _read(spec: LossSpec) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
@@ -108,4 +108,4 @@ def _read(spec: LossSpec) -> tuple[dict[str, float], dict[str, dict[str, float]]
 
 def _check_number(key: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError(f"task.loss.{key} is a number; got {value!r}.")
+        raise UserError(f"task.loss.{key} must be a number; got {value!r}.")

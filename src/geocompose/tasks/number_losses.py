@@ -94,5 +94,7 @@ def regression_loss(spec: LossSpec, target: Target, variable_weights: list[float
 
 def _huber(target: Target, weights: list[float] | None, delta: float) -> nn.Module:
     if not delta > 0:
-        raise UserError(f"task.loss: delta of huber is above 0, in standard deviations of the labels; got {delta}.")
+        raise UserError(
+            f"task.loss: delta of huber must be above 0, in standard deviations of the labels; got {delta}."
+        )
     return NumberLoss(lambda y, t: F.huber_loss(y, t, reduction="none", delta=delta), target, weights)

@@ -25,7 +25,7 @@ def parameter_groups(model: nn.Module, lr_by_part: Mapping[str, float] | None) -
         if part not in PARTS:
             raise UserError(f"task.lr_by_part has no part {part!r}. {choices(part, PARTS)}")
         if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 <= lr < float("inf"):
-            raise UserError(f"task.lr_by_part.{part} is a rate of 0 or more; got {lr}.")
+            raise UserError(f"task.lr_by_part.{part} must be a rate of 0 or more; got {lr}.")
         own = [parameter for parameter in getattr(model, PARTS[part]).parameters() if parameter.requires_grad]
         if not own:
             raise UserError(

@@ -1,4 +1,4 @@
-"""metrics.csv: one row an epoch, kept when a run resumes."""
+"""metrics.csv: one row per epoch, kept when a run resumes."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ class MetricsCsv(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take up the rows of the epochs before a resumed one."""
-        # As they are written: a number that is read and written again may look different, an empty cell is none.
+        # Kept as text: a number that is read and written again may look different, and an empty cell has no number.
         self.rows = [row for row in _written_rows(self.path) if float(row["epoch"]) < trainer.current_epoch]
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

@@ -136,7 +136,7 @@ def _multilabel(folder: Path, task: Task, data: SceneData, split: str, counts: n
 
 def _scalar_regression(folder: Path, task: Task, data: SceneData, split: str, sums: np.ndarray) -> None:
     names = task.target.names
-    # One number an image: its sums are itself.
+    # One number per image: its sums are the number itself.
     truth = np.where(sums[:, :, _N] > 0, sums[:, :, _SUM_Y], np.nan)
     predicted_against_true(
         truth, truth + sums[:, :, _SUM_E], names, folder / "scatter.png", title=f"{split} split",

@@ -36,7 +36,7 @@ def rehearse(
         run.
 
     Raises:
-        UserError: the optimizer or the schedule can't be built or stepped, a rate is no number from 0 on, or all are 0.
+        UserError: the optimizer or the schedule can't be built or stepped, a rate isn't 0 or more, or all are 0.
     """
     stand_ins = [
         {**group, "params": [torch.nn.Parameter(torch.zeros((1,) * group["params"][0].ndim))]} for group in groups

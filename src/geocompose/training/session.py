@@ -188,7 +188,9 @@ def read_alike(data: SceneData, encoder: torch.nn.Module, config: Mapping[str, A
     contract = contract_of(encoder)
     data.mismatches = mismatches(contract.seen(data.bands), data.values, allowed=consents(config))
     for difference in data.mismatches:
-        log.warning("The data is not what the pretrained weights have seen, as stated. %s", difference)
+        log.warning(
+            "The data differs from what the pretrained weights have seen, as data.allow_mismatch allows: %s", difference
+        )
     data.read_as(units_read(contract.known_of(data.bands), data.bands))
     _tell_conversions(data)
     _normalize(data, contract)
@@ -218,7 +220,7 @@ def _normalize(data: SceneData, contract: BackboneContract) -> None:
     check_convertible(data.values, data.bands, units)
     for key, unit in taken_for(data.values, data.bands, units).items():
         said = "the published numbers' unit, which is not known" if unit is None else f"{unit} ({UNITS[unit]})"
-        log.info("%s is null: with data.normalize=pretraining, values are taken for %s.", key, said)
+        log.info("%s is null: data.normalize=pretraining assumes values in %s.", key, said)
     data.set_normalization(*published)
 
 

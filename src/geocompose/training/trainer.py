@@ -59,7 +59,7 @@ def build_trainer(
         ("check_val_every_n_epoch", check_val_every_n_epoch),
     ):
         if value < 1:
-            raise UserError(f"trainer.{name} is a whole number, 1 or more; got {value}.")
+            raise UserError(f"trainer.{name} must be a whole number, 1 or more; got {value}.")
     if check_val_every_n_epoch > max_epochs:
         raise UserError(
             f"trainer.check_val_every_n_epoch={check_val_every_n_epoch} never comes in {max_epochs} epochs, and "
@@ -67,16 +67,17 @@ def build_trainer(
         )
     if early_stopping_patience is not None and early_stopping_patience < 1:
         raise UserError(
-            f"trainer.early_stopping_patience counts epochs from 1 on, or is null; got {early_stopping_patience}."
+            f"trainer.early_stopping_patience must be a number of epochs, 1 or more, or null; got "
+            f"{early_stopping_patience}."
         )
     if devices != 1 and not (isinstance(devices, list) and len(devices) == 1):
         raise UserError(
-            f"A run is one process on one device for now: trainer.devices is 1, or [NUMBER]; got {devices}."
+            f"A run is one process on one device for now: trainer.devices must be 1, or [NUMBER]; got {devices}."
         )
     if gradient_clip_val is not None and not 0 < gradient_clip_val < float("inf"):
-        raise UserError(f"trainer.gradient_clip_val is a norm above 0, or null for none; got {gradient_clip_val}.")
+        raise UserError(f"trainer.gradient_clip_val must be a norm above 0, or null for none; got {gradient_clip_val}.")
     if ema_decay is not None and not 0 < ema_decay < 1:
-        raise UserError(f"trainer.ema_decay is between 0 and 1, such as 0.999; got {ema_decay}.")
+        raise UserError(f"trainer.ema_decay must be between 0 and 1, such as 0.999; got {ema_decay}.")
     metric, mode = selection
     # The best epoch needs no optimizer state; only where weights are averaged does Lightning swap them in a full
     # checkpoint.

@@ -89,7 +89,7 @@ def check_kwargs(
     refused: Collection[str] = (),
     open_ended: bool = False,
 ) -> None:
-    """Refuse what a foreign constructor doesn't know, and what has a place of its own in ours.
+    """Refuse what a foreign constructor doesn't know, and what has its own key in ours.
 
     own_place: foreign name -> our key. taken_by: who would take the arguments, for the message.
     refused: names that it would take, but that make no sense of a backbone. open_ended: it takes other names than
@@ -101,6 +101,6 @@ def check_kwargs(
     free = [name for name in allowed if name not in own_place and name not in refused]
     for key in kwargs:
         if key in own_place:
-            raise UserError(f"backbone.kwargs.{key} has a place of its own: write {own_place[key]}.")
+            raise UserError(f"backbone.kwargs.{key} has its own key: write {own_place[key]}.")
         if key in refused or (key not in free and not open_ended):
             raise UserError(f"backbone.kwargs.{key}: {taken_by} doesn't take it. {choices(key, free)}")

@@ -33,7 +33,7 @@ def download(repository: str, file: str, revision: str | None = None) -> Path:
         while cause.__cause__ or cause.__context__:
             cause = cause.__cause__ or cause.__context__  # type: ignore[assignment]
         raise UserError(
-            f"The weights {repository}/{file} can't be had from the Hugging Face hub: {first_line(cause)}. "
+            f"The weights {repository}/{file} can't be downloaded from the Hugging Face hub: {first_line(cause)}. "
             "Download the file elsewhere and give its path as backbone.ckpt_path, or use backbone.pretrained=false."
         ) from error
 

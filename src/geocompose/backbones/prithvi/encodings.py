@@ -115,7 +115,7 @@ def with_coordinates(
             raise UserError("temporal_coords are given, but coords_encoding of this backbone lacks 'time'.")
         if temporal_coords.shape[1:] != (frames, 2):
             raise UserError(
-                f"temporal_coords are (B, {frames}, 2) for {frames} frames of tokens; got "
+                f"temporal_coords must be (B, {frames}, 2) for {frames} frames of tokens; got "
                 f"{tuple(temporal_coords.shape)}."
             )
         tokens = tokens + time(temporal_coords).repeat_interleave(rows * columns, dim=1).to(tokens.dtype)
@@ -123,6 +123,8 @@ def with_coordinates(
         if location is None:
             raise UserError("location_coords are given, but coords_encoding of this backbone lacks 'location'.")
         if location_coords.ndim != 2 or location_coords.shape[1] != 2:
-            raise UserError(f"location_coords are (B, 2), latitude and longitude; got {tuple(location_coords.shape)}.")
+            raise UserError(
+                f"location_coords must be (B, 2), latitude and longitude; got {tuple(location_coords.shape)}."
+            )
         tokens = tokens + location(location_coords).unsqueeze(1).to(tokens.dtype)
     return tokens

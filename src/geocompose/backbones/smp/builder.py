@@ -126,9 +126,9 @@ def _check(name: str, weights: str | None, ckpt_path: str | None, depth: int, ou
     """Refuse what smp doesn't have."""
     check_name(name)
     if not 3 <= depth <= 5:
-        raise UserError(f"backbone.depth is the number of times the resolution is halved, 3 to 5; got {depth}.")
+        raise UserError(f"backbone.depth must be the number of times the resolution is halved, 3 to 5; got {depth}.")
     if output_stride not in OUTPUT_STRIDES:
-        raise UserError(f"backbone.output_stride is 8, 16 or 32; got {output_stride}.")
+        raise UserError(f"backbone.output_stride must be 8, 16 or 32; got {output_stride}.")
     if weights is None:
         return
     check_one_source(True, ckpt_path, "backbone.weights")

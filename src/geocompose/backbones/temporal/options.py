@@ -81,7 +81,7 @@ def split_temporal(backbone_kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], 
             )
     use = backbone_kwargs.get("use_temporal")
     if use not in (None, False, True):
-        raise UserError(f"backbone_use_temporal is true or false; got {use!r}.")
+        raise UserError(f"backbone_use_temporal must be true or false; got {use!r}.")
     if temporal.pop("concat", False):
         raise UserError("backbone_temporal_concat is out of use; write backbone_temporal_pooling='concat'.")
     if not use:

@@ -66,7 +66,7 @@ class TemporalAttention(nn.Module):
         at_least("temporal.key_channels", key_channels, 2)
         if key_channels % 2:
             raise UserError(
-                f"temporal.key_channels is even, half sines and half cosines of the date; got {key_channels}."
+                f"temporal.key_channels must be even, half sines and half cosines of the date; got {key_channels}."
             )
         if num_heads is None:
             num_heads = max(heads for heads in range(1, MOST_HEADS + 1) if channels % heads == 0)

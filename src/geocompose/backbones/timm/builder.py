@@ -62,7 +62,7 @@ def build_timm(
 ) -> nn.Module:
     """Return timm's own features module of the model `name`: images (B, C, H, W) in, a list of feature maps out.
 
-    The module carries `out_channels`, `feature_specs` (one a returned map), `in_chans`, `bands`, `img_size` (height
+    The module carries `out_channels`, `feature_specs` (one per returned map), `in_chans`, `bands`, `img_size` (height
     and width in pixels it was built for), `fixed_size` (it takes no other), `weights` (source and sha256, None if
     random) and `pretraining` (what the weights have seen; None if random, or of a file of your own without
     `pretrained_on`). Names in its state dict are timm's. Parameters that the returned maps don't depend on don't
@@ -181,7 +181,7 @@ def _arguments(
     arguments = dict(kwargs)
     if drop_path_rate is not None:
         if not 0 <= drop_path_rate < 1:
-            raise UserError(f"backbone.drop_path_rate is a share from 0 to below 1; got {drop_path_rate}.")
+            raise UserError(f"backbone.drop_path_rate must be a share from 0 to below 1; got {drop_path_rate}.")
         if "drop_path_rate" not in architecture.arguments and not architecture.open_ended:
             raise UserError(f"backbone.drop_path_rate={drop_path_rate}: {name} has no stochastic depth; write null.")
         arguments["drop_path_rate"] = drop_path_rate

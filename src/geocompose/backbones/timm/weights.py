@@ -49,7 +49,7 @@ def load_pretrained(
         names, to timm.
 
     Raises:
-        UserError: the weights can't be had, or don't cover the model with these arguments; says why.
+        UserError: the weights can't be downloaded, or don't cover the model with these arguments; says why.
     """
     file, source = _pretrained_file(name)
     if choice is None or choice.is_the_same:
@@ -132,7 +132,7 @@ def _download_url(url: str) -> Path:
             torch.hub.download_url_to_file(url, str(path), progress=False)
         except OSError as error:
             raise UserError(
-                f"The weights {url} can't be had: {error}. Download the file elsewhere and give its path as "
+                f"The weights {url} can't be downloaded: {error}. Download the file elsewhere and give its path as "
                 "backbone.ckpt_path, or use backbone.pretrained=false."
             ) from error
     return path

@@ -63,7 +63,7 @@ def build_torchgeo(
 
     Raises:
         UserError: torchgeo is missing, a name or argument that isn't there, bands without wavelength or weights,
-            weights that can't be had or don't fit.
+            weights that can't be downloaded or don't fit.
     """
     model = model_named(name)
     torchgeo_models()  # that it is missing is said first
@@ -116,7 +116,7 @@ def _check_gsd(name: str, model: Model, gsd_m: float | None) -> None:
     if model.family not in WITH_GSD:
         raise UserError(f"backbone.gsd_m={gsd_m}: {name} takes no ground sampling distance; write null.")
     if not gsd_m > 0:
-        raise UserError(f"backbone.gsd_m is metres per pixel, above 0; got {gsd_m}.")
+        raise UserError(f"backbone.gsd_m must be metres per pixel, above 0; got {gsd_m}.")
 
 
 def _croma_bands(names: list[str] | None, modalities: object) -> list[str]:
@@ -128,7 +128,7 @@ def _croma_bands(names: list[str] | None, modalities: object) -> list[str]:
         or not wanted
         or not all(m in CROMA_BANDS for m in wanted)
     ):
-        raise UserError(f"backbone.kwargs.modalities is a list of sar, optical or both; got {modalities!r}.")
+        raise UserError(f"backbone.kwargs.modalities must be a list of sar, optical or both; got {modalities!r}.")
     if names is None:
         return [band for modality in CROMA_BANDS if modality in wanted for band in CROMA_BANDS[modality]]
     if modalities is not None and set(by_modality(names)) != set(wanted):

@@ -135,7 +135,9 @@ class CopernicusFm(BlockTokens):
         if location_coords is None:
             return self.coord_fc(self.coord_token)
         if location_coords.ndim != 2 or location_coords.shape[1] != 2:
-            raise UserError(f"location_coords are (B, 2), latitude and longitude; got {tuple(location_coords.shape)}.")
+            raise UserError(
+                f"location_coords must be (B, 2), latitude and longitude; got {tuple(location_coords.shape)}."
+            )
         # In float32 as in pretraining: the finest waves are 0.0001 degrees long.
         latitude, longitude = torch.nan_to_num(location_coords.float()).unbind(-1)
         half = self.embed_dim // 2
@@ -149,7 +151,7 @@ class CopernicusFm(BlockTokens):
             return self.time_fc(self.time_token)
         if temporal_coords.shape[1:] != (1, 2):
             raise UserError(
-                "temporal_coords are (B, 1, 2), year and day of year of one image; got "
+                "temporal_coords must be (B, 1, 2), year and day of year of one image; got "
                 f"{tuple(temporal_coords.shape)}. For a series of images use the temporal wrapper."
             )
         coordinates = temporal_coords[:, 0]

@@ -140,7 +140,9 @@ def plane_encoding(width: int, grid: Grid, scale: float = 1.0, device: torch.dev
         UserError: `width` is not a multiple of 4.
     """
     if width % 4:
-        raise UserError(f"backbone.kwargs.embed_dim is a multiple of 4, for the encoding of positions; got {width}.")
+        raise UserError(
+            f"backbone.kwargs.embed_dim must be a multiple of 4, for the encoding of positions; got {width}."
+        )
     rows, columns = torch.meshgrid(*(torch.arange(count, device=device) for count in grid), indexing="ij")
     parts = [sine_cosine(place.flatten() * scale, width // 2) for place in (columns, rows)]
     cells = torch.cat(parts, dim=1)

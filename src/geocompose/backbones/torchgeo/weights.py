@@ -50,7 +50,7 @@ class Published:
         """Return the tensors by name, downloaded once by torchgeo, and their source and sha256.
 
         Raises:
-            UserError: the file can't be had or read.
+            UserError: the file can't be downloaded or read.
         """
         url = self.member.url
         try:
@@ -58,8 +58,8 @@ class Published:
             content = self.member.get_state_dict(progress=False, map_location="cpu", check_hash=True, weights_only=True)
         except Exception as error:
             raise UserError(
-                f"The weights {self.name} can't be had from {url}: {type(error).__name__}: {reason(error)} Download "
-                "the file elsewhere and give its path as backbone.ckpt_path, beside "
+                f"The weights {self.name} can't be downloaded from {url}: {type(error).__name__}: {reason(error)} "
+                "Download the file elsewhere and give its path as backbone.ckpt_path, beside "
                 f"backbone.weights={self.member.name}."
             ) from error
         return flat(content), origin(cached(url), f"{self.name} {url}")

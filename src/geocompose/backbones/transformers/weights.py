@@ -40,7 +40,7 @@ def load_pretrained(
     parameters that may start randomly, since no feature depends on them.
 
     Raises:
-        UserError: the weights can't be had, or don't cover the model.
+        UserError: the weights can't be downloaded or read, or don't cover the model.
     """
     config = made_of.config(image_size=image_size, levels=levels)
     loader: Any = made_of.backbone_class
@@ -135,7 +135,7 @@ def _preprocessing(name: str) -> dict[str, Any]:
         return json.loads(download(name, PREPROCESSING).read_text(encoding="utf-8"))
     except UserError as error:
         cause = error.__cause__
-        # Only a repository without that file says nothing; without a network nobody knows.
+        # A repository without that file states nothing. Without a network it isn't known whether it has one.
         if not isinstance(cause, EntryNotFoundError) or isinstance(cause, LocalEntryNotFoundError):
             raise
         return {}

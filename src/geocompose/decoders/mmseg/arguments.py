@@ -32,27 +32,27 @@ FILLED_IN: Mapping[str, str] = {
 def _index(name: str, value: Any) -> None:
     if isinstance(value, Sequence) and not isinstance(value, str):
         if not whole_numbers(name, value):
-            raise UserError(f"{name} is a list of one or more, such as [0, 1]; got [].")
+            raise UserError(f"{name} must be a list of one or more, such as [0, 1]; got [].")
     else:
         whole_number(name, value)
 
 
 def _positive(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise UserError(f"{name} is a number above 0; got {value!r}.")
+        raise UserError(f"{name} must be a number above 0; got {value!r}.")
 
 
 def _some_of(*allowed: str) -> Check:
     def check(name: str, value: Any) -> None:
         if isinstance(value, str) or not isinstance(value, Sequence) or not value or set(value) - set(allowed):
-            raise UserError(f"{name} is a list of some of {', '.join(allowed)}; got {value!r}.")
+            raise UserError(f"{name} must be a list of some of {', '.join(allowed)}; got {value!r}.")
 
     return check
 
 
 def _layer(name: str, value: Any, kinds: Sequence[str]) -> None:
     if not isinstance(value, Mapping) or "type" not in value:
-        raise UserError(f"{name} is a mapping with a type, such as {{type: {kinds[0]}}}; got {value!r}.")
+        raise UserError(f"{name} must be a mapping with a type, such as {{type: {kinds[0]}}}; got {value!r}.")
     if value["type"] == "SyncBN":
         raise UserError(f"{name}: SyncBN is for several processes; runs here have one. Write {{type: BN}}.")
     if value["type"] not in kinds:
@@ -83,7 +83,7 @@ def _activation(name: str, value: Any) -> None:
 
 def _ham(name: str, value: Any) -> None:
     if not isinstance(value, Mapping):
-        raise UserError(f"{name} is a mapping, such as {{MD_R: 16}}; got {value!r}.")
+        raise UserError(f"{name} must be a mapping, such as {{MD_R: 16}}; got {value!r}.")
     for key, number in value.items():
         if key not in HAM_CHECKS:
             raise UserError(f"{name} has no {key!r}. {choices(key, HAM_CHECKS)}")

@@ -36,7 +36,7 @@ def _indices(asked: Request) -> list[int]:
         return list(range(len(asked.widths)))
     if isinstance(wanted, int):
         raise UserError(
-            f"mmseg {asked.head}: in_index is a list of the features that it reads, such as [0, 1], or null; "
+            f"mmseg {asked.head}: in_index must be a list of the features that it reads, such as [0, 1], or null; "
             f"got {wanted}."
         )
     for index in wanted:
@@ -48,10 +48,12 @@ def one(asked: Request) -> Arguments:
     """Complete the arguments of a head that reads one feature, or several joined."""
     index, joined = asked.given.get("in_index", -1), asked.given.get("input_transform") is not None
     if not isinstance(index, int) and "input_transform" not in asked.own:
-        raise UserError(f"mmseg {asked.head}: in_index is the number of the one feature that it reads; got {index}.")
+        raise UserError(
+            f"mmseg {asked.head}: in_index must be the number of the one feature that it reads; got {index}."
+        )
     if isinstance(index, int) is joined:
         raise UserError(
-            f"mmseg {asked.head}: in_index is one number, or a list with input_transform=resize_concat; "
+            f"mmseg {asked.head}: in_index must be one number, or a list with input_transform=resize_concat; "
             f"got {index} with input_transform={asked.given.get('input_transform') or 'null'}."
         )
     read: int | list[int] = (
@@ -61,11 +63,11 @@ def one(asked: Request) -> Arguments:
     )
     total = read if isinstance(read, int) else sum(read)
     if asked.given.get("num_convs") == 0 and "dw_act_cfg" in asked.own:
-        raise UserError(f"mmseg {asked.head}: num_convs is a whole number, 1 or more; got 0.")
+        raise UserError(f"mmseg {asked.head}: num_convs must be a whole number, 1 or more; got 0.")
     if asked.given.get("num_convs") == 0 and "concat_input" in asked.own and total != asked.given["channels"]:
         raise UserError(
-            f"mmseg {asked.head}: with num_convs=0 the feature goes on as it is, so channels is its width, {total}; "
-            f"got {asked.given['channels']}."
+            f"mmseg {asked.head}: with num_convs=0 the feature goes on as it is, so channels must be its width, "
+            f"{total}; got {asked.given['channels']}."
         )
     return {**asked.given, "in_channels": read, "in_index": index}
 
@@ -167,7 +169,7 @@ def segmenter(asked: Request) -> Arguments:
     """Complete the arguments of a transformer over the cells of one feature."""
     if asked.given["embed_dims"] % asked.given["num_heads"]:
         raise UserError(
-            f"mmseg {asked.head}: embed_dims is divided among num_heads; got {asked.given['embed_dims']} and "
+            f"mmseg {asked.head}: embed_dims must be a multiple of num_heads; got {asked.given['embed_dims']} and "
             f"{asked.given['num_heads']}."
         )
     return {**one(asked), "channels": asked.given["embed_dims"]}
@@ -180,6 +182,6 @@ def ham(asked: Request) -> Arguments:
     width = asked.given.get("ham_channels", 512)
     if width % ham.get("MD_S", 1):
         raise UserError(
-            f"mmseg {asked.head}: ham_channels is a multiple of ham_kwargs.MD_S; got {width} and {ham['MD_S']}."
+            f"mmseg {asked.head}: ham_channels must be a multiple of ham_kwargs.MD_S; got {width} and {ham['MD_S']}."
         )
     return {**many(asked), "ham_kwargs": ham}

@@ -87,7 +87,7 @@ def _fpn(widths: list[int], strides: Strides, given: Arguments) -> Arguments:
     arguments = {"segmentation_channels": 128, "merge_policy": "add", **given}
     if arguments["segmentation_channels"] % 32:
         raise UserError(
-            "smp FPN: segmentation_channels is a multiple of 32, the groups of its norm; "
+            "smp FPN: segmentation_channels must be a multiple of 32, the groups of its norm; "
             f"got {arguments['segmentation_channels']}."
         )
     return {**arguments, "encoder_channels": widths, "encoder_depth": len(widths)}
@@ -125,7 +125,7 @@ def _upernet(widths: list[int], strides: Strides, given: Arguments) -> Arguments
 def _one_width(arch: str, given: Arguments, default: int) -> int:
     width = given.get("decoder_channels", default)
     if not isinstance(width, int):
-        raise UserError(f"smp {arch}: decoder_channels is one whole number, such as {default}; got {width}.")
+        raise UserError(f"smp {arch}: decoder_channels must be one whole number, such as {default}; got {width}.")
     return width
 
 
@@ -145,7 +145,7 @@ def _deeplab_plus(widths: list[int], strides: Strides, given: Arguments) -> Argu
     output_stride = given.get("output_stride", 8 if fits_8 else 16)
     factor = JOINED.get(output_stride)
     if factor is None:
-        raise UserError(f"smp DeepLabV3Plus: output_stride is 16 or 8; got {output_stride}.")
+        raise UserError(f"smp DeepLabV3Plus: output_stride must be 16 or 8; got {output_stride}.")
     if strides is not None and strides[2] * factor != strides[-1]:
         raise UserError(
             f"smp DeepLabV3Plus joins its last feature, enlarged {factor} times, to its third: the third must be "

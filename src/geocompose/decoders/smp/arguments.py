@@ -26,7 +26,7 @@ def _width_or_widths(name: str, value: Any) -> None:
 
 def _rates(name: str, value: Any) -> None:
     if len(whole_numbers(name, value, 1)) != 3:
-        raise UserError(f"{name} are three whole numbers, such as [12, 24, 36]; got {value!r}.")
+        raise UserError(f"{name} must be three whole numbers, such as [12, 24, 36]; got {value!r}.")
 
 
 def _norm(name: str, value: Any) -> None:

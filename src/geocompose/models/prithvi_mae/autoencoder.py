@@ -102,12 +102,12 @@ def _shuffle(patches: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
     if noise is None:
         noise = torch.rand(batch, count, device=patches.device)
     if noise.shape != (batch, count):
-        raise UserError(f"noise is ({batch}, {count}), a number for each patch; got {tuple(noise.shape)}.")
+        raise UserError(f"noise must be ({batch}, {count}), a number for each patch; got {tuple(noise.shape)}.")
     order = noise.argsort(dim=1)
     return order, order.argsort(dim=1)
 
 
 def _share(mask_ratio: float) -> float:
     if not 0 <= mask_ratio <= 1:
-        raise UserError(f"mask_ratio is the share of patches to remove, from 0 to 1; got {mask_ratio}.")
+        raise UserError(f"mask_ratio must be the share of patches to remove, from 0 to 1; got {mask_ratio}.")
     return mask_ratio
