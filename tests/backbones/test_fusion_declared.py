@@ -145,7 +145,7 @@ class Vectors(nn.Module):
         ({"s2": PRITHVI, "s1": {**RESNET, "depht": 3}}, "depht"),
         (
             {"s2": PRITHVI, "s1": "timm_test_resnet"},
-            r"backbone.parts.s1 is an option .* \(backbone@backbone.parts.s1=resnet50\), or a mapping",
+            r"backbone.parts.s1 must be an option .* \(backbone@backbone.parts.s1=resnet50\), or a mapping",
         ),
         (
             {"s2": PRITHVI, "s1": {"name": "timm_test_resnet"}},

@@ -106,8 +106,8 @@ class ReshapeTokensToImage(Neck):
             of = "a square image" if self.h is None else f"{self.h} rows (h)"
             of = f"an image of {image_size[0]} x {image_size[1]} pixels" if image_size else of
             raise UserError(
-                f"ReshapeTokensToImage: {count} tokens in {counted(self.effective_time_dim, 'frame')} don't form a grid "
-                f"of {of}. Check effective_time_dim (the backbone's frames), the prefix tokens (now "
+                f"ReshapeTokensToImage: {count} tokens in {counted(self.effective_time_dim, 'frame')} don't form a "
+                f"grid of {of}. Check effective_time_dim (the backbone's frames), the prefix tokens (now "
                 f"{self.num_prefix_tokens}) and, without an image's size, h."
             )
         return rows, columns
