@@ -16,22 +16,12 @@ from geocompose.factory import EncoderDecoderFactory
 from geocompose.heads import HEADS
 from geocompose.models import AuxiliaryHead
 from geocompose.necks import Neck
+from tests.kit import factory as kit
+from tests.kit.factory import TINY
 
-PRITHVI = {"embed_dim": 32, "depth": 4, "num_heads": 4, "img_size": 64}
-RIGHT: dict[str, Any] = {
-    "task": "segmentation",
-    "backbone": "prithvi_eo_v2_300",
-    "backbone_kwargs": PRITHVI,
-    "decoder": "FCNDecoder",
-    "decoder_kwargs": {"channels": 8},
-    "num_classes": 3,
-}
+PRITHVI = {**TINY, "depth": 4}
+build = partial(kit.build, backbone_kwargs=PRITHVI)
 REGRESSION = {"task": "regression", "num_classes": None}
-
-
-def build(**changes: Any) -> nn.Module:
-    arguments = {key: value for key, value in {**RIGHT, **changes}.items() if value is not ...}
-    return EncoderDecoderFactory((64, 64)).build_model(**arguments)
 
 
 def aux(*names: str, **arguments: Any) -> dict[str, Any]:
@@ -259,7 +249,7 @@ def test_parts_that_do_not_fit_are_refused_before_weights_are_asked_for(monkeypa
     def download(*_: object) -> None:
         raise AssertionError("the weights were asked for")
 
-    monkeypatch.setattr("geocompose.backbones.prithvi.builder.download", download)
+    monkeypatch.setattr("geocompose.backbones.prithvi.weight_file.download", download)
     with pytest.raises(UserError, match="needs a pyramid"):
         build(decoder="UperNetDecoder", backbone_pretrained=True)
     with pytest.raises(AssertionError, match="were asked for"):
@@ -337,7 +327,7 @@ def test_numbers_of_numpy_are_numbers():
     assert model(torch.randn(1, 6, 64, 64)).output.shape == (1, 3, 32, 16)
 
 
-def test_a_part_of_somebody_elses_may_take_more_than_its_annotations_say():
+def test_a_part_of_your_own_may_take_more_than_its_annotations_say():
     class Liberal(FCNDecoder):
         def __init__(self, channel_list: list[int], width: int) -> None:
             super().__init__(channel_list, channels=int(width))

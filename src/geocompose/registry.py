@@ -173,7 +173,7 @@ class MultiSourceRegistry:
         return _builder(source, bare)
 
     def includes_head(self, name: str) -> bool:
-        """Return whether the part `name` brings its head: as it says itself, else as its source says of all its parts.
+        """Return whether the part `name` brings its head: as its class or function says.
 
         Raises:
             UserError: no source has it; names the nearest.
@@ -182,7 +182,7 @@ class MultiSourceRegistry:
         target: Any = _builder(source, bare)
         while isinstance(target, partial):
             target = target.func
-        return bool(getattr(target, "includes_head", getattr(source, "includes_head", False)))
+        return bool(getattr(target, "includes_head", False))
 
     def _locate(self, name: str) -> tuple[Mapping[str, Builder], str]:
         """Return the source that has a part, and the part's name there."""

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from geocompose.backbones.fusion.backbone import FusionBackbone, build_fusion
 from geocompose.backbones.temporal.backbone import TemporalBackbone
@@ -16,7 +16,7 @@ from geocompose.imagery.bands import HLS_BANDS
 from geocompose.imagery.part_bands import bands_of_parts, joined
 from geocompose.imagery.pretraining import Pretraining
 from tests.kit.fused import PRITHVI, RESNET, S1, S2, compose, fused
-from tests.kit.small import Maps, Tokens
+from tests.kit.small import Maps, Tokens, Vectors
 
 
 class Pretrained(Maps):
@@ -126,17 +126,6 @@ def test_files_of_weights_are_found_in_parts_and_left_out_when_a_run_brings_its_
 # What can't be
 
 
-class Vectors(nn.Module):
-    in_chans, out_channels = 2, [8]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(2, 8, 4, 4)
-
-    def forward(self, picture: Tensor) -> list[Tensor]:
-        return [self.conv(picture).mean(dim=(2, 3))]
-
-
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
@@ -155,7 +144,7 @@ class Vectors(nn.Module):
             {"s2": {**PRITHVI, "num_frames": 3}, "s1": RESNET},
             "take different numbers of frames: s2 3, s1 1. Give each num_frames=1, and let temporal=mean",
         ),
-        ({"s2": PRITHVI, "s1": lambda bands: Vectors()}, "backbone.parts.s1 has no bands"),
+        ({"s2": PRITHVI, "s1": lambda bands: Vectors(in_chans=2)}, "backbone.parts.s1 has no bands"),
         ({"s.2": PRITHVI, "s1": RESNET}, "backbone.parts.s.2: a part's name is letters, digits and underscores"),
         ({"train": PRITHVI, "s1": RESNET}, "backbone.parts.train: a part's name .* not one that torch has"),
     ],
@@ -167,7 +156,7 @@ def test_parts_that_cannot_stand_side_by_side_are_refused(parts, message):
 
 def test_vectors_and_two_fixed_sizes_cannot_be_joined():
     with pytest.raises(UserError, match=r"backbone.parts.b: Vectors returns vectors, which have no grid"):
-        FusionBackbone({"a": Tokens(), "b": Vectors()})
+        FusionBackbone({"a": Tokens(), "b": Vectors(in_chans=2)})
     one, other = Tokens(), Tokens()
     one.fixed_size = other.fixed_size = True
     one.img_size, other.img_size = 224, (256, 256)

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from geocompose.backbones.foreign.files import read_state_dict, without_timm_module
-from geocompose.backbones.prithvi import builder
+from geocompose.backbones.prithvi import weight_file
 from geocompose.backbones.prithvi.vit import PrithviViT
 from geocompose.errors import UserError
 from geocompose.imagery.bands import HLS_BANDS
@@ -50,7 +50,7 @@ def test_each_published_layout_is_loaded_from_the_hub(layout, tmp_path, monkeypa
         asked.append(f"{repository}/{file}")
         return path
 
-    monkeypatch.setattr(builder, "download", download)
+    monkeypatch.setattr(weight_file, "download", download)
     model = small(pretrained=True)
     assert asked == ["ibm-nasa-geospatial/Prithvi-EO-2.0-300M/Prithvi_EO_V2_300M.pt"]
     assert model.weights == {"source": asked[0], "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

@@ -3,6 +3,7 @@
 import pytest
 
 from geocompose.catalog.sources import NamedParts
+from geocompose.errors import UserError
 
 
 def build(name: str, width: int = 1) -> tuple[str, int]:
@@ -23,6 +24,25 @@ def test_names_that_are_not_listed_may_be_answered_too():
     assert list(parts) == ["a"]
     assert "refused" in parts
     assert parts["refused"]() == ("refused", 1)
+
+
+def test_a_name_may_be_refused_when_it_is_looked_up():
+    def check(name: str) -> None:
+        if name == "refused":
+            raise UserError("refused is not here, because it is too large")
+
+    parts = NamedParts(build, lambda: ("a",), has=lambda name: name in ("a", "refused"), check=check)
+    assert "refused" in parts
+    with pytest.raises(UserError, match="too large"):
+        parts["refused"]
+    assert parts["a"]() == ("a", 1)
+
+
+def test_the_name_may_be_any_argument_of_the_builder():
+    def wide(width: int, name: str) -> tuple[str, int]:
+        return name, width
+
+    assert NamedParts(wide, lambda: ("a",), argument="name")["a"](3) == ("a", 3)
 
 
 def test_what_only_the_library_knows_is_a_further_name_and_not_listed():

@@ -67,7 +67,7 @@ def test_variables_are_fitted_by_themselves_where_they_have_labels(tmp_path):
 
 
 def images(root, *rows):
-    """Write an image a row, brighter by the row's first number, and the table of the others."""
+    """Write one image per row, brighter by the row's first number, and the table of the others."""
     with (root / "t.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "split", *"abc"[: len(rows[0]) - 2]])
@@ -103,7 +103,7 @@ def test_several_classes_are_decided_one_by_one_and_unknown_ones_count_nowhere(t
     assert results["logistic"]["metrics"]["F1_a"] == 1
     assert results["logistic"]["metrics"]["accuracy_micro"] == pytest.approx(4 / 5)
     truth = np.array([[1, 0], [0, 1], [-1, 1]])
-    usual = np.tile([0, 1], (3, 1))  # a has half of the training images, which is no majority
+    usual = np.tile([0, 1], (3, 1))  # a has half of the training images, not a majority
     assert results["constant"]["metrics"] == pytest.approx(
         scores.multilabel_scores(scores.multilabel_counts(truth, usual), ["a", "b"]), nan_ok=True
     )

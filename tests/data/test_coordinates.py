@@ -31,15 +31,15 @@ def test_dates_and_positions_are_read_from_a_table_and_an_empty_cell_is_unknown(
     [
         (("file,day", "a_img.tif,2022-01-15"), r"t\.csv has no column 'date'. It takes file, date; it has file, day"),
         (("file,date", "a_img.tif,2022-13-15", "b_img.tif,", "c_img.tif,"),
-            r"t\.csv, line 2: date: 2022-13-15 is no date: there is no month 13"),
+            r"t\.csv, line 2: date: 2022-13-15 is not a date: there is no month 13"),
         (("file,date", "a_img.tif,2022-02-30", "b_img.tif,", "c_img.tif,"),
-            r"line 2: date: 2022-02-30 is no date: month 2 of 2022 has no day 30"),
+            r"line 2: date: 2022-02-30 is not a date: month 2 of 2022 has no day 30"),
         (("file,date", "a_img.tif,soon", "b_img.tif,", "c_img.tif,"),
-            r"line 2: date is 'soon', which is no date; write it as 2022-01-15"),
+            r"line 2: date is 'soon', which is not a date; write it as 2022-01-15"),
         (("file,date", "a_img.tif,2022-01-15", "b_img.tif,", "c_imj.tif,"),
             r"t\.csv has no row for c_img\.tif\. The nearest name in it: 'c_imj\.tif'"),
         (("file,date", "b_img.tif,"),
-            r"has no row for a_img\.tif and 1 more\..*an empty cell says that it is not known"),
+            r"has no row for a_img\.tif and 1 more\..*an empty cell means that it is not known"),
         (("file,date", "a_img.tif,", "a_img,"), r"line 3: the image a_img\.tif has a row already \(.*line 2\)"),
     ],
 )  # fmt: skip
@@ -138,7 +138,7 @@ def test_longitudes_counted_from_0_to_360_become_those_from_minus_180_to_180():
 def test_a_raster_without_georeference_has_no_position(tmp_path):
     root = scenes(tmp_path, "a", "b", "c", crs=None, transform=None)
     with pytest.raises(
-        UserError, match=r"a_img\.tif has no georeference, so that its position is not known\. Write the positions"
+        UserError, match=r"a_img\.tif has no georeference, so its position is not known\. Write the positions"
     ):
         coordinates(root, positions="georeference")
 

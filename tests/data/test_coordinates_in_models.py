@@ -52,7 +52,7 @@ def test_an_unknown_coordinate_adds_nothing_and_leaves_gradients_finite():
     out = encoding(given)
     assert out.dtype == torch.float32
     assert (out[0, 1] == 0).all()
-    assert (out[1, 1] == 0).all()  # half of a coordinate is none
+    assert (out[1, 1] == 0).all()  # half a coordinate does not count
     torch.testing.assert_close(out[:, 0], encoding(given[:, 0]))
     out.sum().backward()
     assert torch.isfinite(encoding.scale.grad).all()

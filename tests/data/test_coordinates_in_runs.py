@@ -94,7 +94,7 @@ def test_a_run_with_a_table_of_dates_asks_for_the_date_of_what_it_predicts(fit_r
         UserError, match=r"action\.position=\[1\.0, 2\.0\] would change nothing: the run was trained without positions"
     ):
         run(*predict, "action.output=a.tif", "action.date=none", "action.position=[1,2]")
-    with pytest.raises(UserError, match=r"action\.date: 2022-02-30 is no date"):
+    with pytest.raises(UserError, match=r"action\.date: 2022-02-30 is not a date"):
         run(*predict, "action.output=a.tif", "action.date=2022-02-30")
     with pytest.raises(
         UserError, match=r"action\.date=\[2022-01-01, 2022-02-02\] has 2 dates; an image of this run has 1"

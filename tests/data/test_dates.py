@@ -25,7 +25,7 @@ from tests.kit.dated import coordinates, scenes
         ("S1A_IW_GRDH_1SDV_20220115T235950_20220116T000015_041472_04EE95_0D19.tif", date(2022, 1, 15)),
         ("LC08_L2SP_193024_20220115_20220123_02_T1.tif", date(2022, 1, 15)),
         ("20220115_and_again_20220115.tif", date(2022, 1, 15)),
-        ("20220115_part_20229999.tif", date(2022, 1, 15)),  # a number that is no date beside one that is
+        ("20220115_part_20229999.tif", date(2022, 1, 15)),  # a number that is not a date beside one that is
         ("folder_20200101/scene_20220115.tif", date(2022, 1, 15)),
     ],
 )
@@ -43,7 +43,7 @@ def test_the_common_forms_of_a_date_in_a_name_are_read(name, expected):
         ("Spain_7370579_S2Hand.tif", r"Spain_7370579_S2Hand\.tif has no date in its name: neither YYYYMMDD nor"),
         ("chip_2019123.tif", "has no date in its name"),  # seven digits are a date in a product's name alone
         ("a_120220115.tif", "has no date in its name"),
-        ("a_20221301.tif", r"a_20221301\.tif: 20221301 is no date: there is no month 13"),
+        ("a_20221301.tif", r"a_20221301\.tif: 20221301 is not a date: there is no month 13"),
         ("a_2022-02-30.tif", "month 2 of 2022 has no day 30"),
         ("a.2022366T1.tif", "the year 2022 has no day 366"),
     ],
@@ -59,13 +59,13 @@ def test_a_pattern_says_where_an_unusual_date_stands():
     assert date_in_name("p7_2022.01.15.tif", "p?_%Y.%m.%d.tif", advice="") == date(2022, 1, 15)
     with pytest.raises(UserError, match=r"The name x\.tif does not match data\.date_pattern=\*_%d%m%Y_\*\. Do this\."):
         date_in_name("x.tif", "*_%d%m%Y_*", advice="Do this.")
-    with pytest.raises(UserError, match="a_31022022_b: 2022-02-31 is no date: month 2 of 2022 has no day 31"):
+    with pytest.raises(UserError, match="a_31022022_b: 2022-02-31 is not a date: month 2 of 2022 has no day 31"):
         date_in_name("a_31022022_b", "*_%d%m%Y_*", advice="")
 
 
 @pytest.mark.parametrize("text", ["0000-01-01", "0000001"])
 def test_a_year_before_the_first_is_refused_in_its_own_words(text):
-    with pytest.raises(UserError, match=f"the tag DATE: {text} is no date: years begin at 1"):
+    with pytest.raises(UserError, match=f"the tag DATE: {text} is not a date: years begin at 1"):
         parse_date(text, "the tag DATE")
 
 
@@ -120,7 +120,7 @@ def test_a_tag_of_several_days_or_of_none_is_refused():
     with pytest.raises(UserError, match="the tag SENSING_TIME has several dates"):
         date_in_tags({"SENSING_TIME": "2022-01-15T23:59;2022-01-16T00:01"}, "x", advice="")
     with pytest.raises(
-        UserError, match="x: the tag DATE_ACQUIRED is 'January', which is no date; write it as 2022-01-15"
+        UserError, match="x: the tag DATE_ACQUIRED is 'January', which is not a date; write it as 2022-01-15"
     ):
         date_in_tags({"date_acquired": "January"}, "x", advice="")
 

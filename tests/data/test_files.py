@@ -137,7 +137,7 @@ def test_an_image_listed_twice_is_named(tmp_path):
 def test_a_split_file_that_is_no_text_is_named(tmp_path):
     pairs = match_pairs(str(chips(tmp_path, "A", "B")), **SEN1)
     (tmp_path / "s.txt").write_bytes(b"A\nB\xfc\n")
-    with pytest.raises(UserError, match=r"s\.txt is no text in UTF-8"):
+    with pytest.raises(UserError, match=r"s\.txt is not text in UTF-8"):
         read_split(tmp_path / "s.txt", pairs, {})
 
 

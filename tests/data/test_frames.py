@@ -120,9 +120,9 @@ def test_augmentation_moves_all_frames_and_the_mask_alike(tmp_path):
         ({"num_frames": 1}, r"Are these 2 frames of 3 bands\? Then write data\.num_frames=2\."),
         ({"num_frames": 0}, r"data\.num_frames=0 must be 1 or more"),
         ({"band_names": None}, r"6 bands without names"),
-        ({"baselines": ["ndwi"]}, r"The baseline ndwi is of images of one frame; these have 2 \(data\.num_frames\)"),
+        ({"baselines": ["ndwi"]}, r"The baseline ndwi is for images of one frame; these have 2 \(data\.num_frames\)"),
         ({"dates": "file_name"},
-            r"data\.dates=file_name gives one date an image, and an image has 2 frames.*columns file, date_1, date_2"),
+            r"data\.dates=file_name gives one date per image, and an image has 2 frames.*columns file, date_1, date_2"),
     ],
 )  # fmt: skip
 def test_frames_that_do_not_fit_are_refused(tmp_path, changes, message):

@@ -41,7 +41,7 @@ def test_a_wrong_table_is_refused_with_its_line(tmp_path, header, rows, message)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("file,label\nchip_0,Höhe\n".encode("latin-1"), r"labels\.csv is no text in UTF-8 .*Save it as CSV in UTF-8"),
+        ("file,label\nchip_0,Höhe\n".encode("latin-1"), r"labels\.csv is not text in UTF-8 .*Save it as CSV in UTF-8"),
         (b"file,label\nchip_0," + 150_000 * b"x", r"labels\.csv can't be read as CSV: field larger than"),
     ],
 )

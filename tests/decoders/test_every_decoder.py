@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from geocompose.contracts.needs import Needs, needs_of
 from geocompose.decoders.smp.architectures import ARCHITECTURES
-from geocompose.decoders.smp.decoder import SmpDecoder, SmpSource
+from geocompose.decoders.smp.decoder import SmpDecoder
 from geocompose.registry import DECODER_REGISTRY
 from tests.kit.decoder_cases import SMALL, build, features, shake
 
@@ -79,7 +79,7 @@ def test_includes_head_means_the_same_on_class_module_and_source(case):
     assert type(decoder).includes_head is decoder.includes_head
     assert DECODER_REGISTRY.includes_head(name) is decoder.includes_head
     assert decoder.includes_head is (name in ("LinearDecoder", "ASPPSegmentationHead", "ASPPRegressionHead"))
-    assert SmpSource.includes_head is SmpDecoder.includes_head is False
+    assert DECODER_REGISTRY.includes_head("smp_Unet") is SmpDecoder.includes_head is False
 
 
 @pytest.mark.parametrize("case", SMALL)

@@ -146,8 +146,8 @@ def test_what_the_weights_never_saw_stops_a_run_before_anything_is_read_or_downl
     source, overrides, message, chips, weights, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("geocompose.backbones.prithvi.builder.read_state_dict", None)
-    monkeypatch.setattr("geocompose.backbones.prithvi.builder.download", None)
+    monkeypatch.setattr("geocompose.backbones.prithvi.weight_file.read_state_dict", None)
+    monkeypatch.setattr("geocompose.backbones.prithvi.weight_file.download", None)
     loaded = "backbone.pretrained=true" if source == "hub" else f"backbone.ckpt_path={weights}"
     with pytest.raises(UserError, match=message):
         run(*PARTS, f"data.root={chips / 'plain'}", loaded, *overrides)

@@ -213,7 +213,7 @@ def _few(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Maps(nn.Module):
-    """A backbone of one convolution a level: maps of any widths and strides."""
+    """A backbone of one convolution per level: maps of any widths and strides."""
 
     in_chans = 3
 
@@ -227,7 +227,7 @@ class Maps(nn.Module):
 
 
 class Tokens(nn.Module):
-    """A backbone of one convolution a layer: tokens at stride 16 after one class token."""
+    """A backbone of one convolution per layer: tokens at stride 16 after one class token."""
 
     in_chans = 3
     patch_size = 16
@@ -240,6 +240,20 @@ class Tokens(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         cells = [layer(image).flatten(2).transpose(1, 2) for layer in self.layers]
         return [torch.cat([tokens.mean(dim=1, keepdim=True), tokens], dim=1) for tokens in cells]
+
+
+class Vectors(nn.Module):
+    """A backbone that returns one pooled vector per image."""
+
+    out_channels = [8]
+
+    def __init__(self, in_chans: int = 3) -> None:
+        super().__init__()
+        self.in_chans = in_chans
+        self.layer = nn.Conv2d(in_chans, 8, 1)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return [self.layer(image).mean(dim=(2, 3))]
 
 
 STAND_INS: Mapping[str, Callable[[], nn.Module]] = {

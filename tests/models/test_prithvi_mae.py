@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from geocompose.backbones.prithvi import builder
+from geocompose.backbones.prithvi import weight_file
 from geocompose.backbones.prithvi.builder import VARIANTS, build_prithvi
 from geocompose.errors import UserError
 from geocompose.imagery.bands import HLS_BANDS
@@ -238,7 +238,7 @@ def published(folder: Path, layout: str, model: PrithviMAE) -> Path:
 def test_each_published_layout_loads_whole_from_the_hub(layout, variant, tmp_path, monkeypatch):
     source = small(variant=variant)
     path = published(tmp_path, layout, source)
-    monkeypatch.setattr(builder, "download", lambda repository, file: path)
+    monkeypatch.setattr(weight_file, "download", lambda repository, file: path)
     torch.manual_seed(7)
     model = FULL_MODEL_REGISTRY.build(f"{variant}_mae", pretrained=True, **SMALL).eval()
     assert model.weights is not None

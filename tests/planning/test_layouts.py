@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from geocompose.arguments import as_written
 from geocompose.contracts.features import FeatureSpec
@@ -10,6 +9,7 @@ from geocompose.contracts.needs import Needs
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.planning import AutoNecks, plan
 from tests.kit.planned import CLASSED, after, planned, written
+from tests.kit.small import Vectors
 
 TOKENS = FeatureSpec(32, 16, "tokens", num_prefix_tokens=5)
 FRAMES = FeatureSpec(32, 16, "tokens", num_prefix_tokens=1, num_frames=3)
@@ -67,20 +67,6 @@ def test_a_decoder_that_reads_no_maps_gets_what_it_reads(layouts, specs, necks):
     found = plan(AutoNecks(), specs, Needs(layouts=layouts), maps_by_default=False)
     assert as_written(found)[1:-1] == necks
     assert {spec.layout for spec in after(found, specs)} == set(layouts)
-
-
-class Vectors(nn.Module):
-    """A backbone that returns one pooled vector."""
-
-    out_channels = [8]
-    in_chans = 3
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Conv2d(3, 8, 1)
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        return [self.layer(image).mean(dim=(2, 3))]
 
 
 @pytest.mark.parametrize("name", ["IdentityDecoder", "MLPDecoder"])

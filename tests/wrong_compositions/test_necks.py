@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from tests.kit.compositions import planned
-from tests.kit.small import Maps, Tokens
+from tests.kit.small import Maps, Tokens, Vectors
 
 # Lists of necks, written by hand
 
@@ -130,20 +130,6 @@ def test_without_necks_the_advice_begins_with_what_was_there():
 
 
 # What neck=auto can't do, it doesn't send back to neck=auto
-
-
-class Vectors(nn.Module):
-    """A backbone that returns one pooled vector per image."""
-
-    out_channels = [8]
-    in_chans = 3
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Conv2d(3, 8, 1)
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        return [self.layer(image).mean(dim=(2, 3))]
 
 
 @pytest.mark.parametrize("decoder", ["UNetDecoder", "IdentityDecoder", "MLPDecoder", "smp_Unet"])

@@ -10,7 +10,7 @@ def chosen_layers(indices: Sequence[int], depth: int, selected: Sequence[int]) -
     """Return the numbers of the layers that are asked for, in the order given; negative ones count from the end.
 
     depth: how many layers there are. selected: those that were returned until now. What comes after the last of these
-        has stopped learning, so it can't be had again.
+        has stopped learning, so it can't be selected again.
 
     Raises:
         UserError: an index is outside the depth, given twice or was given up before, or `indices` is empty.

@@ -88,6 +88,11 @@ def channel_dim(spec: FeatureSpec) -> int:
     return 1 if spec.layout in ("NCHW", "vector") else -1
 
 
+def map_to_tokens(feature: Tensor) -> Tensor:
+    """Return tokens (B, cells, C) of a map (B, C, [frames,] rows, columns), frame by frame and row by row."""
+    return feature.flatten(2).transpose(1, 2)
+
+
 def observe(
     features: Sequence[Tensor],
     widths: list[int],

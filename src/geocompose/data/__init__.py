@@ -1,1 +1,1 @@
-"""Labelled scenes: found, split into regions, cut into tiles, handed on in batches."""
+"""Labelled scenes: found, split into regions, cut into tiles, and loaded in batches."""

@@ -20,7 +20,7 @@ class DataSource(ABC):
     batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg: see `Loading`.
     allow_mismatch: which of unit, level and band may differ from what pretrained weights have seen: see `Values`.
     seed: of what is drawn of the data itself, such as which images belong to which split.
-    baselines: names of the scores without a network that are computed beside (`geocompose.data.baselines`).
+    baselines: names of the scores without a network that are computed as well (`geocompose.data.baselines`).
 
     Raises:
         UserError: an argument is out of range; on opening: files, headers, lists or splits don't fit together.
@@ -45,7 +45,7 @@ class DataSource(ABC):
     @property
     @abstractmethod
     def title(self) -> str:
-        """How records call the data set."""
+        """The data set's name in records."""
 
     @property
     @abstractmethod
@@ -79,5 +79,5 @@ class DataSource(ABC):
 
     @property
     def cache_bytes(self) -> int:
-        """Memory that decoded pixels may take to be kept; 0 where there are no files to decode."""
+        """How much memory decoded pixels may take and still be kept; 0 where there are no files to decode."""
         return 0

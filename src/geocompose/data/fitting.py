@@ -15,7 +15,7 @@ def fitted_window(height: int, width: int, tile_px: int, fit: Fit, name: str) ->
 
     fit: for images with a side longer than `tile_px`: `crop` is the centre, at most `tile_px` long at each side;
         `resize` is the whole image, which `fitted_image` then shrinks; `refuse` stops. Smaller images are read whole.
-    name: how the error calls the image.
+    name: the image's name in errors.
 
     Raises:
         UserError: the image is larger than a sample under `refuse`.

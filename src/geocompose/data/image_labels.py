@@ -19,10 +19,10 @@ def classes_of_images(
     """Return the kind of label, and the class of each image, int64 ().
 
     where: root and pattern of the images, and their table; without a table an image's class is its folder's name.
-    class_names: the classes in their order; None means all that there are, sorted.
+    class_names: the classes in their order; None means all that occur, sorted.
 
     Raises:
-        UserError: an image has no class, or another one than `class_names`; or all have the same.
+        UserError: an image has no class, or one that `class_names` lacks; or all have the same.
     """
     root, pattern, table = where
     if table is None:
@@ -117,8 +117,8 @@ def _decision(image: ListedImage, column: str) -> int:
     decisions = {"0": 0, "1": 1, "": UNKNOWN, "-1": UNKNOWN}
     if cell not in decisions:
         raise UserError(
-            f"{image.where}: {column} is {cell!r}; it is 1 (has the class), 0 (has it not), or empty (unknown). "
-            "Columns that are no classes are left out by naming the others in data.class_names; for a column of "
+            f"{image.where}: {column} is {cell!r}; it is 1 (has the class), 0 (does not), or empty (unknown). "
+            "Leave out columns that are not classes by naming the others in data.class_names; for a column of "
             "several names separated by ';' set data.label_column."
         )
     return decisions[cell]

@@ -13,10 +13,10 @@ NORMALIZATIONS = ("dataset", "pretraining", "none")
 class Loading:
     """How samples become batches.
 
-    batch_size: samples a batch. num_workers: processes that load.
+    batch_size: samples per batch. num_workers: processes that load.
     normalize: `dataset` subtracts the training split's mean and divides by its standard deviation, band by band;
         `pretraining` does so with numbers that `SceneData.set_normalization` brings; `none` leaves values as they are.
-    random_crop: draw training samples anywhere in their region instead of on the grid, as many an epoch.
+    random_crop: draw training samples anywhere in their region instead of on the grid, the same number per epoch.
     dihedral: flip and turn training samples by quarters. rotation_deg: turn them further, by up to this angle.
 
     Raises:
@@ -40,7 +40,7 @@ class Loading:
 
 
 def check_classes(class_names: Sequence[str], ignore_index: int) -> None:
-    """Refuse class names or an ignore index that labels and scores can't be told apart with.
+    """Refuse class names or an ignore index by which labels and scores can't be told apart.
 
     Raises:
         UserError: fewer than two classes, one twice, one called `macro` or `micro`, or an ignore index that is a class.
@@ -54,12 +54,12 @@ def check_classes(class_names: Sequence[str], ignore_index: int) -> None:
     if 0 <= ignore_index < len(names):
         raise UserError(
             f"data.ignore_index={ignore_index} is also the class {names[ignore_index]!r}. "
-            f"Use a number that is no class, such as -1 or {max(255, len(names))}."
+            f"Use a number that is not a class, such as -1 or {max(255, len(names))}."
         )
 
 
 def check_variables(variables: Sequence[str]) -> None:
-    """Refuse names of numbers that labels and scores can't be told apart with.
+    """Refuse names of numbers by which labels and scores can't be told apart.
 
     Raises:
         UserError: no name, or one twice.

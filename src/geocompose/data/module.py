@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import lightning
 import numpy as np
@@ -12,19 +12,19 @@ from torch.utils.data import DataLoader
 from geocompose.data import tiles
 from geocompose.data.baselines import raw_values
 from geocompose.data.baselines import rules as baseline_rules
+from geocompose.data.conversion import convert
 from geocompose.data.declaration import DataSource
-from geocompose.data.moments import is_constant
+from geocompose.data.normalization_rule import NormalizationRule
 from geocompose.data.split import SPLITS
 from geocompose.data.statistics import Statistics, scan
 from geocompose.data.tiling import ImageTiling
 from geocompose.data.window import Region
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Inputs
-from geocompose.imagery.units import Conversion
 
 
 class SceneData(lightning.LightningDataModule):
-    """Samples of a declared data set in batches; construction reads no pixel, `setup` reads and checks all, once.
+    """Samples of a declared data set in batches; construction reads no pixel, `setup` reads and checks all once.
 
     source: the declaration, which is opened if it is not yet. `use_bands` may change its bands.
     scanned: statistics of the declared bands, where all pixels were read already; they hold while no value is
@@ -32,7 +32,7 @@ class SceneData(lightning.LightningDataModule):
 
     Attributes: name, baselines and those of `Loading`; `band_names` (all there are), `bands` (those read); `target`,
     what the labels ask a model for (its mean and deviation are known after `setup`); `scenes`, `regions`; `tile_px`,
-    height and width of a sample; `values`; `units` of the selected bands as they are read (None where nobody said); and
+    height and width of a sample; `values`; `units` of the selected bands as they are read (None where unknown); and
     `mismatches`, what differs from a model's pretraining and is intended.
 
     Raises:
@@ -65,7 +65,7 @@ class SceneData(lightning.LightningDataModule):
         self._source = source
         self._collection = collection
         self._statistics: Statistics | None = None
-        self._given: tuple[list[float], list[float]] | None = None
+        self._normalization = NormalizationRule(loading.normalize)
         self._shuffle_seed = 0
         baseline_rules.check(self.baselines, self.target, self.band_names, collection.num_frames)
         chosen = source.bands if bands is None else bands
@@ -85,7 +85,7 @@ class SceneData(lightning.LightningDataModule):
 
     @property
     def ignore_index(self) -> int:
-        """What stands for no label, where labels are classes."""
+        """The value of what has no label, where labels are classes."""
         assert self.target.of_classes, self.target.kind
         return self.target.ignore_index
 
@@ -110,24 +110,13 @@ class SceneData(lightning.LightningDataModule):
         self.read_as([None] * len(bands))
 
     def read_as(self, units: Sequence[str | None]) -> None:
-        """Convert values to these units while reading, one per selected band, where a rule leads there, before setup.
+        """Convert values to these units while reading, one per selected band, where a rule exists; before `setup`.
 
-        Where none does, and for None, they stay as they are, without a declared offset. Bands that are not selected go
-        with a selected one of the same files, so that both can stand in one index.
+        Where none does, and for None, they stay as they are, without a declared offset. See
+        `geocompose.data.conversion.convert`.
         """
         assert self._statistics is None, "units are chosen before setup"
-        assert len(units) == len(self.bands), (units, self.bands)
-        chosen = [self.values.band(band).nearest(unit) for band, unit in zip(self.bands, units, strict=True)]
-        beside: dict[int, Conversion] = {}
-        for band, conversion in zip(self.bands, chosen, strict=True):
-            beside.setdefault(id(self.values.band(band)), conversion)
-        for scene, places in zip(self.scenes, self._places, strict=True):
-            stated = [self.values.band(name) for name in scene.band_names]
-            conversions = [beside.get(id(values)) or values.nearest(None) for values in stated]
-            for place, conversion in zip(places, chosen, strict=True):
-                conversions[place] = conversion
-            scene.conversions = conversions
-        self.units = [conversion.unit for conversion in chosen]
+        self.units = convert(self.scenes, self._places, self.bands, self.values, units)
 
     def places(self, bands: Sequence[str]) -> list[list[int]]:
         """Return for each scene the places of `bands` among its bands.
@@ -138,14 +127,13 @@ class SceneData(lightning.LightningDataModule):
         return self._collection.places(bands)
 
     def set_normalization(self, mean: list[float], std: list[float]) -> None:
-        """Normalise with these numbers, one a selected band, in place of the data set's own.
+        """Normalise with these numbers, one per selected band, in place of the data set's own.
 
         They are a backbone's published ones under `normalize=pretraining`, or a trained model's when it meets this
         data.
         """
-        assert len(mean) == len(std) == len(self.bands), (mean, std, self.bands)
-        assert all(value > 0 for value in std), std
-        self._given = list(mean), list(std)
+        assert len(mean) == len(self.bands), (mean, self.bands)
+        self._normalization.give(mean, std)
 
     def setup(self, stage: str | None = None) -> None:
         """Read and check all pixels of all splits, once; the order of training tiles then follows torch's global seed.
@@ -158,14 +146,8 @@ class SceneData(lightning.LightningDataModule):
         if self._statistics is not None:
             return
         found = self._scan()
-        numbers = zip(self.bands, found.mean, found.std, strict=True)
-        constant = [band for band, mean, std in numbers if is_constant(mean, std)]
-        if constant and self.normalize == "dataset" and self._given is None:
-            raise UserError(
-                f"The band {constant[0]} has one value in all training pixels, so that it can't be normalised by its "
-                "deviation. Leave it out of data.bands, or set data.normalize=none."
-            )
-        if self._given is None:
+        self._normalization.check(self.bands, found)
+        if not self._normalization.is_given:
             self.labels.check_training(found.labels["train"])
         self.target = self.labels.scaled(found.labels["train"])
         self._statistics = found
@@ -183,12 +165,12 @@ class SceneData(lightning.LightningDataModule):
     @property
     def mean(self) -> list[float]:
         """What is subtracted from each selected band."""
-        return self._normalization()[0]
+        return self._normalization.numbers(len(self.bands), self._statistics)[0]
 
     @property
     def std(self) -> list[float]:
         """What each selected band is divided by after that."""
-        return self._normalization()[1]
+        return self._normalization.numbers(len(self.bands), self._statistics)[1]
 
     @property
     def statistics(self) -> Statistics:
@@ -208,17 +190,10 @@ class SceneData(lightning.LightningDataModule):
         """Return shuffled, augmented batches of the training samples."""
         dataset = self._tiles("train", training=True)
         last = len(dataset) % self.batch_size
-        return DataLoader(
-            dataset,
-            batch_size=self.batch_size,
-            sampler=tiles.ShuffledTiles(len(dataset), self._shuffle_seed),
-            # Batch norm has no variance over one tile where the features are 1 x 1. A lone last tile is left out of its
-            # epoch, another one each time; where it is the only batch, the user wanted it.
-            drop_last=last == 1 and len(dataset) > 1 and self.batch_size > 1,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
+        # Batch norm has no variance over one tile where the features are 1 x 1. A lone last tile is left out of its
+        # epoch, a different one each time; where it is the only batch, the user wanted it.
+        drop_last = last == 1 and len(dataset) > 1 and self.batch_size > 1
+        return self._loader(dataset, tiles.ShuffledTiles(len(dataset), self._shuffle_seed), drop_last=drop_last)
 
     def val_dataloader(self) -> DataLoader[tiles.Sample]:
         """Return batches of the validation samples, in order."""
@@ -230,9 +205,16 @@ class SceneData(lightning.LightningDataModule):
 
     def in_order(self, split: str) -> DataLoader[tiles.Sample]:
         """Return batches of the samples of any split in the order of their numbers, neither cropped nor augmented."""
+        return self._loader(self._tiles(split, training=False))
+
+    def _loader(
+        self, dataset: tiles.TileDataset, sampler: tiles.ShuffledTiles | None = None, *, drop_last: bool = False
+    ) -> DataLoader[tiles.Sample]:
         return DataLoader(
-            self._tiles(split, training=False),
+            dataset,
             batch_size=self.batch_size,
+            sampler=sampler,
+            drop_last=drop_last,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -259,12 +241,7 @@ class SceneData(lightning.LightningDataModule):
             **self.values.as_record(),
             "read_as": self.units,
             "mismatches": self.mismatches,
-            "normalization": {
-                "normalize": self.normalize,
-                "source": self._normalization_source(),
-                "mean": self.mean,
-                "std": self.std,
-            },
+            "normalization": self._normalization.describe(len(self.bands), self.statistics),
             "splits": {
                 split: {
                     "scenes": len({region.scene for region in self.regions[split]}),
@@ -274,19 +251,6 @@ class SceneData(lightning.LightningDataModule):
                 for split in SPLITS
             },
         }
-
-    def _normalization_source(self) -> Literal["dataset", "given", "none"]:
-        if self._given is not None:
-            return "given"
-        return "none" if self.normalize == "none" else "dataset"
-
-    def _normalization(self) -> tuple[list[float], list[float]]:
-        if self._given is not None:
-            return self._given
-        assert self.normalize != "pretraining", "set_normalization() comes first under normalize=pretraining"
-        if self.normalize == "none":
-            return [0.0] * len(self.bands), [1.0] * len(self.bands)
-        return self.statistics.mean, self.statistics.std
 
     def _tiles(self, split: str, *, training: bool) -> tiles.TileDataset:
         assert self._statistics is not None, "setup() comes first"

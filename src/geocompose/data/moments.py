@@ -6,7 +6,7 @@ import numpy as np
 class Moments:
     """Mean and standard deviation of blocks of values, merged block by block so that no large sums are subtracted.
 
-    count: how many values of each band have been added. mean, std: a number a band, float64.
+    count: how many values of each band have been added. mean, std: one number per band, float64.
     """
 
     def __init__(self, num_bands: int) -> None:

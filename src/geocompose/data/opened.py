@@ -62,7 +62,7 @@ class Collection:
         return sum(scene.decoded_bytes(num_bands) for scene in rasters)
 
     def keep_decoded(self, num_bands: int, most_bytes: int) -> None:
-        """Have rasters keep the pixels that are read, if `num_bands` bands and the labels fit into this memory."""
+        """Let rasters keep the pixels that are read, if `num_bands` bands and the labels fit into this memory."""
         fits = self.decoded_bytes(num_bands) <= most_bytes
         for scene in self.scenes:
             if isinstance(scene, RasterScene):

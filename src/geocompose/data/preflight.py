@@ -33,10 +33,10 @@ def data_source(data: Mapping[str, Any]) -> DataSource | None:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a composition needs to know of data before anything is read for good.
+    """What a composition needs to know of data before it is read for training.
 
     values: what the data states of its files' values. source: what was opened; None where that is unknown.
-    statistics: of the values as the files have them, where all pixels were read already.
+    statistics: of the values as the files hold them, where all pixels were read already.
     """
 
     inputs: Inputs
@@ -47,10 +47,10 @@ class Preview:
 
 
 def preflight(source: DataSource, choose: Callable[[Sequence[str]], list[str]]) -> Preview:
-    """Return what can be known of data in a second or two, and raise what would be raised after torch has been loaded.
+    """Return what can be known of data in a second or two; raises now what would else come after torch is loaded.
 
-    Rasters are opened, and all pixels checked where that takes no longer than a moment; where it would, `setup` checks
-    them. choose: returns the bands to read, of those that there are.
+    Rasters are opened, and all pixels checked where that takes only a moment; else `setup` checks them.
+    choose: takes the data's bands, and returns those to read.
 
     Raises:
         UserError: see `DataSource.open` and `geocompose.data.statistics.scan`.

@@ -21,12 +21,12 @@ class GeoTiffSource(DataSource):
     """Rasters under a folder; what all of their kinds share.
 
     root, images: a folder, and a pattern in it; `**/` means any folder below, none included.
-    name: how records call the data set.
+    name: the data set's name in records.
     band_names: the image's bands in file order; None means the names that the files carry.
     nodata: value of image pixels without data (NaN allowed); None means what each file declares.
     split: fractions for train, val and test; None means [0.6, 0.2, 0.2]. split_files: lists of images for train, val
         and test, in place of fractions. split_rename: texts to replace in the names that they list.
-    cache_mb: decoded pixels are kept in memory while all of them fit into this; else they are read anew by windows.
+    cache_mb: decoded pixels are kept in memory if all of them fit into this; else they are read anew by windows.
     num_frames: time steps in each image, one after the other: all bands of the first, then all of the second, ...;
         `band_names` are those of one. A pixel without data in one of them is without data.
     more_images: further rasters of each image on its grid, such as [{images: '*_S1Hand.tif', band_names: [VV, VH],
@@ -63,7 +63,7 @@ class GeoTiffSource(DataSource):
 
     @property
     def title(self) -> str:
-        """How records call the data set."""
+        """The data set's name in records."""
         return self.name
 
     @cached_property
@@ -73,7 +73,7 @@ class GeoTiffSource(DataSource):
 
     @property
     def cache_bytes(self) -> int:
-        """Memory that decoded pixels may take to be kept."""
+        """How much memory decoded pixels may take and still be kept."""
         return self.cache_mb * 2**20
 
     @property
@@ -109,7 +109,7 @@ class GeoTiffSource(DataSource):
 
     @property
     def _beside(self) -> set[Path]:
-        """The files that are further rasters of an image, and no images themselves."""
+        """The files that are further rasters of an image, not images themselves."""
         return {path for paths in self._more_files for path in paths}
 
     @cached_property

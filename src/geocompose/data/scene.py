@@ -13,7 +13,7 @@ from geocompose.imagery.units import Conversion, converted
 class Scene(Protocol):
     """An image with its label.
 
-    name: how errors and records call it.
+    name: its name in errors and records.
     height, width: size in pixels.
     crs: coordinate reference system as text such as `EPSG:32633`; None where there is none.
     transform: from (column, row) to coordinates; None where there is none.

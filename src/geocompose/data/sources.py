@@ -84,7 +84,7 @@ class PixelLabelledRasters(GeoTiffSource):
 class GeoTiffSegmentation(PixelLabelledRasters):
     """Rasters with a class for each pixel.
 
-    class_names: the label's values are places in this list. ignore_index: the label of what has no label.
+    class_names: the label's values are places in this list. ignore_index: the value of pixels without a label.
     """
 
     class_names: list[str]
@@ -105,7 +105,7 @@ class GeoTiffRegression(PixelLabelledRasters):
     """Rasters with numbers to predict at each pixel.
 
     variables: names of the numbers. A label has one band per variable, in this order, or bands that carry these names.
-        NaN is no label, infinity is refused.
+        NaN means no label; infinity is refused.
     normalize_target: whether a model predicts in units of the training labels' deviation from their mean (`dataset`),
         or in the labels' own unit (`none`).
     """
@@ -195,7 +195,7 @@ class GeoTiffClassification(ImageLabelledRasters):
     """Images with a class each, which is the name of the folder that an image lies in, or what `table` says.
 
     label_column: the table's column of class names.
-    class_names: the classes in the order of a model's outputs; None means all that there are, sorted.
+    class_names: the classes in the order of a model's outputs; None means all that occur, sorted.
     """
 
     images: str = "*/*.tif"
@@ -216,7 +216,7 @@ class GeoTiffMultilabel(ImageLabelledRasters):
 
     label_column: the table's column of class names, separated by `;`; None means that each class has a column of its
         own, 1 where an image has it, 0 where it does not, and empty where that is unknown.
-    class_names: the classes in the order of a model's outputs; None means all that there are.
+    class_names: the classes in the order of a model's outputs; None means all that occur.
     """
 
     table: str

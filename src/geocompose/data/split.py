@@ -46,12 +46,12 @@ def split_by_fractions(
 
 
 def split_by_members(scenes: "Sequence[Scene]", members: Mapping[str, Sequence[int]]) -> dict[str, list[Region]]:
-    """Return the regions of each split where `members` has the places of each split's scenes."""
+    """Return the regions of each split. members: the places of its scenes in `scenes`."""
     return {name: whole_scenes(scenes, members[name]) for name in SPLITS}
 
 
 def whole_scenes(scenes: "Sequence[Scene]", places: Sequence[int]) -> list[Region]:
-    """Return one region each for the scenes at `places`, all of their pixels."""
+    """Return one region with all pixels for each of the scenes at `places`."""
     return [Region(i, Window(0, 0, scenes[i].height, scenes[i].width)) for i in places]
 
 
@@ -80,7 +80,7 @@ def _counts(num_scenes: int, shares: Sequence[float]) -> list[int]:
 
 
 def _blocks(scene: "Scene", shares: Sequence[float], buffer_px: int) -> dict[str, list[Region]]:
-    """Return one block of columns a split, from west to east."""
+    """Return one block of columns per split, from west to east."""
     edges = [0, *(round(scene.width * sum(shares[:i])) for i in range(1, len(shares))), scene.width]
     # Where pixels have a negative width, the first column is the easternmost one.
     mirrored = scene.transform is not None and scene.transform.a < 0

@@ -23,7 +23,7 @@ class Statistics:
     """What the scan found.
 
     mean, std: a number for each selected band, over the training regions' valid pixels in all frames, labelled or not.
-    labels: for each split a tally of its labels, of those where the image is valid.
+    labels: for each split a tally of its labels, where the image is valid.
     """
 
     mean: list[float]
@@ -54,11 +54,11 @@ def scan(
     """Return statistics of the regions after having looked at every pixel of every split.
 
     bands: for each scene the places of the selected bands.
-    tiling: which windows have a label, where labels are of whole images.
+    tiling: which windows have a label, where whole images are labelled.
 
     Raises:
         UserError: NaN or infinity that is not declared nodata; a label that its kind does not have; a split without
-        any label.
+            labels.
     """
     moments = Moments(len(bands[0]))
     tallies = {split: labels.tally() for split in SPLITS}

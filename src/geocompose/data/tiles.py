@@ -24,8 +24,8 @@ class TileDataset(Dataset[Sample]):
     A sample has `image`, float32 (bands, [frames,] tile_px, tile_px), normalised; `tile`, its place in its split; and a
     label: `mask`, where pixels have labels, int64 or float32 ([variables,] tile_px, tile_px); else `label`, int64 () or
     (classes), or float32 () or (variables). Where a tile is cut off at its region's edge, or the image has no data, the
-    image is 0 (the mean) and a mask without label. Where they are given, `temporal_coords` and `location_coords` go
-    along.
+    image is 0 (the mean) and the mask has no label. Where they are given, `temporal_coords` and `location_coords` are
+    there too.
 
     scenes, bands: the scenes, and for each the places of the selected bands.
     tiles: the window of each sample. One with a side longer than tile_px is shrunk.
@@ -110,8 +110,8 @@ class TileDataset(Dataset[Sample]):
 def augmentation(*, dihedral: bool, rotation_deg: float, no_label: float) -> v2.Transform | None:
     """Return the random change of an image, and of its mask where it has one, or None for none.
 
-    dihedral: one of the eight combinations of flips and quarter turns, each as likely.
-    rotation_deg: then a turn by an angle between minus and plus this one. The image is interpolated, the mask takes the
+    dihedral: one of the eight combinations of flips and quarter turns, all equally likely.
+    rotation_deg: then a turn by an angle between minus and plus this. The image is interpolated, the mask takes the
         nearest pixel's label; corners that come in are 0, the mean, and `no_label`.
     """
     steps: list[torch.nn.Module] = []
@@ -126,7 +126,7 @@ def augmentation(*, dihedral: bool, rotation_deg: float, no_label: float) -> v2.
 
 
 class ShuffledTiles(Sampler[tuple[int, int]]):
-    """Every tile once an epoch in random order, each with a seed for its crop and augmentation.
+    """Every tile once per epoch in random order, each with a seed for its crop and augmentation.
 
     Both depend on `seed` and the epoch alone: neither the number of workers, nor what else draws random numbers, nor an
     interruption between epochs changes what a model is trained on.

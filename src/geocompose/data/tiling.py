@@ -1,4 +1,4 @@
-"""Which windows of a region are samples: a grid of tiles where pixels have labels, one where images have."""
+"""Which windows of a region are samples: a grid of tiles where pixels have labels, one per image where images have."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class GridTiling(Tiling):
 
 
 class ImageTiling(Tiling):
-    """One sample an image.
+    """One sample per image.
 
     fit: what becomes of images larger than a sample, see `geocompose.data.fitting.fitted_window`.
     random_crop: whether training draws its crops anywhere in the image.

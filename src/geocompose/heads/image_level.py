@@ -5,6 +5,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from geocompose.arguments import dropout_rate, whole_number, whole_numbers
+from geocompose.contracts.shapes import map_to_tokens
 from geocompose.errors import UserError
 
 
@@ -52,7 +53,7 @@ class ImageLevelHead(nn.Module):
     def _positions(self, decoded: Tensor) -> Tensor:
         """Return vectors (B, positions, in_dim)."""
         if decoded.ndim == 4 and decoded.shape[1] == self.in_dim:
-            return decoded.flatten(2).transpose(1, 2)  # cells row by row
+            return map_to_tokens(decoded)
         if decoded.ndim == 3 and decoded.shape[2] == self.in_dim:
             return decoded
         if decoded.ndim == 2 and decoded.shape[1] == self.in_dim:

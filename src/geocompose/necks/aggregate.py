@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from geocompose.arguments import whole_number
+from geocompose.contracts.shapes import map_to_tokens
 from geocompose.errors import UserError, choices
 from geocompose.necks.base import Neck
 from geocompose.necks.select import layer_indices
@@ -76,7 +77,7 @@ class AggregateTokens(Neck):
                     f"{tuple(feature.shape)} has none. Put this neck before ReshapeTokensToImage, or pool by mean, max "
                     "or min."
                 )
-            return feature.flatten(2).transpose(1, 2)  # (B, C, h, w) to (B, h * w, C), row by row
+            return map_to_tokens(feature)
         raise UserError(
             f"AggregateTokens takes tokens (batch, tokens, {width}) or a map (batch, {width}, rows, columns); got a "
             f"feature of shape {tuple(feature.shape)}. Maps with channels last need PermuteDims with new_order [0, 3, "

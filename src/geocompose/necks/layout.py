@@ -5,6 +5,7 @@ import math
 from torch import Tensor
 
 from geocompose.arguments import whole_number, whole_numbers
+from geocompose.contracts.shapes import map_to_tokens
 from geocompose.errors import UserError, counted
 from geocompose.necks.base import Neck
 from geocompose.necks.select import layer_indices
@@ -177,7 +178,7 @@ class FlattenMapsToTokens(Neck):
                     "FlattenMapsToTokens takes maps (batch, channels, rows, columns); got a feature of shape "
                     f"{tuple(feature.shape)}."
                 )
-        return [feature.flatten(2).transpose(1, 2) if feature.ndim == 4 else feature for feature in features]
+        return [map_to_tokens(feature) if feature.ndim == 4 else feature for feature in features]
 
 
 def _places(neck: str, indices: list[int] | None, count: int) -> list[int]:

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from geocompose.backbones.fusion.as_one import bands_of, common_frames, common_size, merged_pretraining
 from geocompose.backbones.fusion.levels import Level, as_map, map_channels, matched, onto_grid
-from geocompose.contracts.backbone import USUAL_SIZE, BackboneContract, contract_of
+from geocompose.contracts.backbone import contract_of
 from geocompose.contracts.features import FeatureSpec, common_multiple
 from geocompose.contracts.images import Image, split
 from geocompose.contracts.probing import backbone_specs
 from geocompose.errors import UserError
-from geocompose.imagery.bands import canonical
 from geocompose.imagery.modalities import channel_places
 from geocompose.imagery.part_bands import bands_of_parts, joined
 from geocompose.imagery.pretraining import Pretraining
@@ -61,14 +61,14 @@ class FusionBackbone(nn.Module):
         self.parts = nn.ModuleDict(parts)
         contracts = {name: contract_of(part) for name, part in parts.items()}
         self.modalities = {
-            name: list((modalities or {}).get(name) or _bands(name, said)) for name, said in contracts.items()
+            name: list((modalities or {}).get(name) or bands_of(name, said)) for name, said in contracts.items()
         }
         self.bands = joined(self.modalities) if bands is None else list(bands)
         self.in_chans = len(self.bands)
         self._places = channel_places(self.modalities, self.bands, backbone=type(self).__name__)
         self._inner_places = {name: said.places for name, said in contracts.items()}
-        self.num_frames = _frames(contracts)
-        self.fixed_size, self.img_size = _size(contracts)
+        self.num_frames = common_frames(contracts)
+        self.fixed_size, self.img_size = common_size(contracts)
         self._taken = {name: said.coordinates for name, said in contracts.items()}
         self.coords_encoding = list(dict.fromkeys(each for taken in self._taken.values() for each in taken))
         self._specs = {name: backbone_specs(part, self.img_size) for name, part in parts.items()}
@@ -117,12 +117,12 @@ class FusionBackbone(nn.Module):
     @property
     def pretraining(self) -> Pretraining | None:
         """What the parts' weights have seen, of the bands that they read; None where all are random."""
-        return _merged([(contract_of(part).pretraining, bands) for part, bands in self.readers])
+        return merged_pretraining([(contract_of(part).pretraining, bands) for part, bands in self.readers])
 
     @property
     def published(self) -> Pretraining | None:
         """Likewise, with what is published of a part whose weights are random."""
-        return _merged([(contract_of(part).known, bands) for part, bands in self.readers])
+        return merged_pretraining([(contract_of(part).known, bands) for part, bands in self.readers])
 
     def select_layers(self, indices: Sequence[int]) -> None:
         """Return these levels only, in this order; parts that can, compute nothing after the last level that they give.
@@ -170,71 +170,8 @@ class FusionBackbone(nn.Module):
         )
 
 
-def _frames(contracts: Mapping[str, BackboneContract]) -> int:
-    """Return how many frames every part takes.
-
-    Raises:
-        UserError: they take different numbers.
-    """
-    frames = {name: said.frames for name, said in contracts.items()}
-    if len(set(frames.values())) > 1:
-        shown = ", ".join(f"{name} {count}" for name, count in frames.items())
-        raise UserError(
-            f"The parts of the backbone take different numbers of frames: {shown}. Give each num_frames=1, and let "
-            "temporal=mean hand a time series on one by one."
-        )
-    return next(iter(frames.values()))
-
-
-def _size(contracts: Mapping[str, BackboneContract]) -> tuple[bool, tuple[int, int]]:
-    """Return whether a part takes one size of images only, and that size, or one that suits.
-
-    Raises:
-        UserError: parts take images of one size only, and not the same.
-    """
-    fixed = {name: said.own_size for name, said in contracts.items() if said.fixed_size}
-    if len(set(fixed.values())) > 1:
-        shown = ", ".join(f"{name} {rows} x {columns}" for name, (rows, columns) in fixed.items())
-        raise UserError(f"Parts of the backbone take images of one size only, and not the same: {shown} pixels.")
-    if fixed:
-        return True, next(iter(fixed.values()))
-    sizes = [said.img_size for said in contracts.values() if said.img_size is not None]
-    return False, sizes[0] if sizes else USUAL_SIZE
-
-
 def _moved(level: Level, part: str, place: int) -> Level:
     return Level(level.stride, level.leader, {**level.places, part: place})
-
-
-def _merged(seen: Sequence[tuple[Pretraining | None, list[str]]]) -> Pretraining | None:
-    """Return what several weights have seen as one; of a band that several read, what the first has seen of it.
-
-    Unit and level are those on which all agree; numbers are there where all bands have them.
-    """
-    known = [(each, bands) for each, bands in seen if each is not None]
-    if not known:
-        return None
-    numbers: dict[str, tuple[float, float] | None] = {}
-    for each, bands in known:
-        for band in bands:
-            if not each.lacking([band]):
-                found = each.statistics([band])
-                numbers.setdefault(canonical(band), None if found is None else (found[0][0], found[1][0]))
-    units, levels = {each.unit for each, _ in known}, {each.level for each, _ in known}
-    pairs = [pair for pair in numbers.values() if pair is not None]
-    whole = len(pairs) == len(numbers)
-    return Pretraining(
-        tuple(numbers),
-        unit=units.pop() if len(units) == 1 else None,
-        level=levels.pop() if len(levels) == 1 else None,
-        mean=tuple(mean for mean, _ in pairs) if whole else None,
-        std=tuple(std for _, std in pairs) if whole else None,
-    )
-
-
-def _bands(name: str, said: BackboneContract) -> list[str]:
-    own = said.bands or [band for listed in (said.modalities or {}).values() for band in listed]
-    return list(own) if own else [f"{name}_{channel}" for channel in range(said.channels)]
 
 
 def build_fusion(

@@ -1,15 +1,10 @@
 """The one builder for all Prithvi encoders, random or with published weights."""
 
-import logging
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-import torch
-
-from geocompose.backbones.foreign.files import download, origin, read_state_dict
 from geocompose.backbones.prithvi.vit import PrithviViT
-from geocompose.backbones.prithvi.weights import encoder_part, load_weights
+from geocompose.backbones.prithvi.weight_file import load_file, weight_file
+from geocompose.backbones.prithvi.weights import encoder_part
 from geocompose.catalog.prithvi import (
     VARIANTS,
     model_bands,
@@ -20,44 +15,6 @@ from geocompose.catalog.prithvi import (
 from geocompose.errors import UserError
 from geocompose.imagery.pretraining import of_own_file
 from geocompose.registry import BACKBONE_REGISTRY
-
-log = logging.getLogger("geocompose")
-
-
-@dataclass(frozen=True)
-class WeightFile:
-    """A file of pretrained weights, and where it comes from."""
-
-    path: Path
-    source: str
-
-    @property
-    def origin(self) -> dict[str, str]:
-        """What a run records of the weights: where they come from and the sha256 of the file."""
-        return origin(self.path, self.source)
-
-
-def weight_file(variant: str, pretrained: bool, ckpt_path: str | None) -> WeightFile | None:
-    """Return the file to load, from `ckpt_path` where given, else from the hub; or None for random weights.
-
-    On the meta device there is nothing to load, and None: shapes alone are built there.
-
-    Raises:
-        UserError: the variant has no published weights, or its file can't be downloaded.
-    """
-    row = variant_named(variant)
-    if pretrained and ckpt_path is None and row.file is None:
-        raise UserError(f"{variant} has no published weights; use backbone.pretrained=false or another variant.")
-    if torch.get_default_device().type == "meta":
-        return None
-    if ckpt_path is not None:
-        return WeightFile(Path(ckpt_path), str(Path(ckpt_path)))
-    if not pretrained:
-        log.info("Backbone %s starts from random weights (backbone.pretrained=false).", variant)
-        return None
-    assert row.repository is not None
-    assert row.file is not None
-    return WeightFile(download(row.repository, row.file), f"{row.repository}/{row.file}")
 
 
 def build_prithvi(
@@ -139,16 +96,14 @@ def build_prithvi(
         model.pretraining = pretraining_of(row, of_weights)
     if ckpt_path is not None:
         model.pretraining = of_own_file(pretrained_on, pretraining_of(row, of_weights), variant)
-    file = weight_file(variant, pretrained, ckpt_path)
-    if file is not None:
-        load_weights(
-            model,
-            encoder_part(read_state_dict(file.path)),
-            bands=names,
-            pretrained_bands=of_weights,
-            allow_random_bands=allow_random_bands,
-        )
-        model.weights = file.origin
+    model.weights = load_file(
+        model,
+        weight_file(variant, pretrained, ckpt_path),
+        encoder_part,
+        bands=names,
+        pretrained_bands=of_weights,
+        allow_random_bands=allow_random_bands,
+    )
     return model
 
 

@@ -4,7 +4,6 @@ Source: Prithvi-EO-1.0 (arXiv 2310.18660) and Prithvi-EO-2.0 (arXiv 2412.02732).
     published weights.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -20,8 +19,11 @@ from geocompose.backbones.prithvi.encodings import (
     positions_for,
     with_coordinates,
 )
+from geocompose.backbones.prithvi.prompts import random_prompts, run_with_prompts
+from geocompose.backbones.prithvi.sizes import check_sizes, image_of, patch_of
 from geocompose.contracts.features import FeatureSpec
-from geocompose.errors import UserError, at_least, choices
+from geocompose.contracts.shapes import map_to_tokens
+from geocompose.errors import UserError, choices
 from geocompose.imagery.pretraining import Pretraining
 
 COORDINATES = ("time", "location")
@@ -37,7 +39,7 @@ class PatchEmbed(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return tokens (B, frames * rows * columns, embed_dim), columns fastest."""
-        return self.proj(image).flatten(2).transpose(1, 2)
+        return map_to_tokens(self.proj(image))
 
 
 class PrithviViT(nn.Module):
@@ -45,10 +47,8 @@ class PrithviViT(nn.Module):
 
     Block outputs are returned without norm; the last block's pass `norm`. Nothing after the last returned layer is
     computed, and what is never computed does not require gradients. With `vpt`, tokens that are learned for each block
-    (`vpt_prompt_embeddings`) stand after the class token while that block runs; they go on learning when the backbone
-    is frozen.
-
-    Source of prompts: Visual Prompt Tuning, deep variant (arXiv 2203.12119).
+    (`vpt_prompt_embeddings`, see `geocompose.backbones.prithvi.prompts`) stand after the class token while that block
+    runs; they go on learning when the backbone is frozen.
     """
 
     pos_embed: Tensor
@@ -87,25 +87,18 @@ class PrithviViT(nn.Module):
             UserError: a size, an index or a name can't be; says what can.
         """
         super().__init__()
-        patch, size = _patch(patch_size), _size(img_size)
-        for name, value in (
-            ("embed_dim", embed_dim),
-            ("depth", depth),
-            ("num_heads", num_heads),
-            ("num_frames", num_frames),
-        ):
-            at_least(name, value, 1)
+        patch, size = patch_of(patch_size), image_of(img_size)
+        check_sizes(
+            embed_dim=embed_dim,
+            depth=depth,
+            num_heads=num_heads,
+            num_frames=num_frames,
+            mlp_ratio=mlp_ratio,
+            patch_frames=patch[0],
+        )
         for name, share in (("drop_path", drop_path), ("vpt_dropout", vpt_dropout)):
             if not 0 <= share < 1:
                 raise UserError(f"{name} must be a share from 0 to below 1; got {share}.")
-        if int(embed_dim * mlp_ratio) < 1:
-            raise UserError(
-                f"mlp_ratio must be above 0: an MLP is so many times as wide as embed_dim; got {mlp_ratio}."
-            )
-        if embed_dim % num_heads:
-            raise UserError(f"embed_dim must be a multiple of num_heads; got {embed_dim} and {num_heads}.")
-        if num_frames % patch[0]:
-            raise UserError(f"num_frames must be a multiple of the patch's {patch[0]} frames; got {num_frames}.")
         for name in coords_encoding:
             if name not in COORDINATES:
                 raise UserError(f"coords_encoding has no {name!r}. {choices(name, COORDINATES)}")
@@ -131,7 +124,9 @@ class PrithviViT(nn.Module):
         )
         self.norm = nn.LayerNorm(embed_dim)
         self._initialise()
-        self.vpt_prompt_embeddings = self._prompts(vpt, vpt_n_tokens, vpt_dropout)
+        self.vpt_prompt_embeddings = random_prompts(
+            vpt, vpt_n_tokens, vpt_dropout, depth=depth, embed_dim=embed_dim, patch_px=patch[1]
+        )
         self.vpt_dropout = nn.Dropout(vpt_dropout)
         # What goes on learning, in training mode, when the backbone is frozen.
         self.adapter_layer_names = ("vpt_prompt_embeddings", "vpt_dropout") if vpt else ()
@@ -151,27 +146,11 @@ class PrithviViT(nn.Module):
         nn.init.xavier_uniform_(projection.view(projection.shape[0], -1))
         trunc_normal_(self.cls_token, std=0.02)
 
-    def _prompts(self, vpt: bool, n_tokens: int | None, dropout: float) -> nn.ParameterList | None:
-        """Return random prompts (1, n_tokens, embed_dim) per block, spread as in the paper; None without VPT."""
-        if not vpt:
-            if n_tokens is not None or dropout:
-                given = f"vpt_n_tokens={n_tokens}" if n_tokens is not None else f"vpt_dropout={dropout}"
-                raise UserError(f"{given} counts only with vpt=true; write vpt=true, or leave it out.")
-            return None
-        if n_tokens is None:
-            raise UserError("vpt=true needs vpt_n_tokens, the number of prompts per block, such as vpt_n_tokens=10.")
-        at_least("vpt_n_tokens", n_tokens, 1)
-        # Xavier's bound for a patch of three channels, whatever the bands, as the paper's code has it.
-        bound = math.sqrt(6 / (3 * self.patch_size[1] * self.patch_size[2] + self.embed_dim))
-        return nn.ParameterList(
-            nn.init.uniform_(torch.empty(1, n_tokens, self.embed_dim), -bound, bound) for _ in range(self.depth)
-        )
-
     def select_layers(self, indices: Sequence[int]) -> None:
         """Return only these layers, in this order, and compute nothing after the last of them.
 
         Gradients are only ever switched off, for what comes after the last layer: what was frozen stays frozen. So a
-        layer after those selected before can't be had again.
+        layer after those selected before can't be selected again.
 
         Raises:
             UserError: an index is outside the depth, given twice or was given up before, or `indices` is empty.
@@ -248,9 +227,8 @@ class PrithviViT(nn.Module):
         block = self.blocks[index]
         if self.vpt_prompt_embeddings is None:
             return block(tokens)
-        prompts = self.vpt_dropout(self.vpt_prompt_embeddings[index].expand(tokens.shape[0], -1, -1)).to(tokens.dtype)
-        tokens = block(torch.cat([tokens[:, :1], prompts, tokens[:, 1:]], dim=1))
-        return torch.cat([tokens[:, :1], tokens[:, 1 + prompts.shape[1] :]], dim=1)
+        prompts = self.vpt_dropout(self.vpt_prompt_embeddings[index].expand(tokens.shape[0], -1, -1))
+        return run_with_prompts(block, tokens, prompts)
 
     def grid_of(self, image: Tensor) -> Grid:
         """Return the token grid of an image (B, bands, T, H, W).
@@ -270,19 +248,3 @@ class PrithviViT(nn.Module):
             )
         t, h, w = (n // patch for n, patch in zip(size, self.patch_size, strict=True))
         return t, h, w
-
-
-def _patch(patch_size: int | Sequence[int]) -> Grid:
-    sizes = (1, patch_size, patch_size) if isinstance(patch_size, int) else tuple(patch_size)
-    if len(sizes) != 3 or sizes[1] != sizes[2] or min(sizes) < 1:
-        raise UserError(
-            f"patch_size must be (frames, pixels, pixels) with square patches, such as [1, 16, 16]; got {list(sizes)}."
-        )
-    return sizes[0], sizes[1], sizes[2]
-
-
-def _size(img_size: int | Sequence[int]) -> tuple[int, int]:
-    sizes = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
-    if len(sizes) != 2 or min(sizes) < 1:
-        raise UserError(f"img_size must be one number of pixels, or [rows, columns]; got {list(sizes)}.")
-    return sizes[0], sizes[1]

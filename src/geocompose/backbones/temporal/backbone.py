@@ -8,12 +8,13 @@ from typing import Literal
 from torch import Tensor, nn
 
 from geocompose.backbones.temporal.pooling import KEY_CHANNELS, POOLINGS, TemporalAttention, days, group_means, pool
+from geocompose.backbones.temporal.steps import group_lengths, number_of_steps
 from geocompose.contracts.backbone import BackboneContract, contract_of
 from geocompose.contracts.features import FeatureSpec
 from geocompose.contracts.images import Image
 from geocompose.contracts.probing import backbone_specs
 from geocompose.contracts.shapes import channel_dim
-from geocompose.errors import UserError, at_least, choices
+from geocompose.errors import UserError, choices
 
 log = logging.getLogger("geocompose")
 
@@ -66,8 +67,8 @@ class TemporalBackbone(nn.Module):
             _check_permutation(features_permute_op)
         self.encoder = encoder
         self.pooling = pooling
-        self.subset_lengths = _lengths(subset_lengths)
-        self.n_timestamps = self._steps(n_timestamps)
+        self.subset_lengths = group_lengths(subset_lengths)
+        self.n_timestamps = number_of_steps(pooling, n_timestamps, self.subset_lengths)
         self.num_frames = self.n_timestamps or 1
         self.counts_frames = True
         self.in_chans = inside.channels
@@ -92,35 +93,6 @@ class TemporalBackbone(nn.Module):
                     raise UserError(
                         f"temporal.{name}={value} is of temporal=attention, not of {pooling}; leave it out."
                     )
-
-    def _steps(self, n_timestamps: int | None) -> int | None:
-        """Return the number of time steps, or None where any will do."""
-        if n_timestamps is not None:
-            at_least("The number of time steps (backbone_temporal_n_timestamps)", n_timestamps, 1)
-        total = sum(self.subset_lengths) if self.subset_lengths else n_timestamps
-        if n_timestamps not in (None, total):
-            raise UserError(
-                f"temporal.subset_lengths={self.subset_lengths} are {total} time steps together, but there are "
-                f"{n_timestamps} (data.num_frames, or backbone_temporal_n_timestamps). Let them agree."
-            )
-        if self.pooling == "diff":
-            pooled = len(self.subset_lengths) if self.subset_lengths else total
-            if pooled not in (None, 2):
-                assert total is not None
-                instead = (
-                    "Write data.num_frames=2 with images of two frames, or temporal=none for images of one."
-                    if total == 1
-                    else f"Give two lengths as temporal.subset_lengths, such as [1, {total - 1}], or use another "
-                    "pooling."
-                )
-                raise UserError(f"Pooling diff takes two time steps, or two subsets of them; got {pooled}. {instead}")
-            return total or 2
-        if self.pooling == "concat" and total is None:
-            raise UserError(
-                "Pooling concat makes features as many times as wide as there are time steps: give their number as "
-                "backbone_temporal_n_timestamps."
-            )
-        return total
 
     def _hand_on(self, inside: BackboneContract) -> None:
         """Say of itself what the backbone inside says."""
@@ -245,17 +217,6 @@ def _series(image: Tensor) -> Tensor:
     if image.ndim not in (4, 5):
         raise UserError(f"A time series must be (B, bands, time steps, rows, columns); got {tuple(image.shape)}.")
     return image.unsqueeze(2) if image.ndim == 4 else image
-
-
-def _lengths(subset_lengths: Sequence[int] | None) -> list[int] | None:
-    if subset_lengths is None:
-        return None
-    lengths = list(subset_lengths)
-    if not lengths or min(lengths) < 1:
-        raise UserError(
-            f"temporal.subset_lengths must be numbers of time steps, each 1 or more, such as [2, 3]; got {lengths}."
-        )
-    return lengths
 
 
 def _check_permutation(order: Sequence[int]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from geocompose.backbones.torchgeo.tokens import BlockTokens, plane_encoding, with_class_token
+from geocompose.contracts.shapes import map_to_tokens
 
 
 class ScaleMae(BlockTokens):
@@ -30,6 +31,6 @@ class ScaleMae(BlockTokens):
     def forward(self, image: Tensor) -> list[Tensor]:
         """Return the selected layers' tokens for an image (B, bands, H, W); H and W multiples of the patch."""
         grid = self.grid_of(image)
-        patches = self.patch_embed.proj(image).flatten(2).transpose(1, 2)
+        patches = map_to_tokens(self.patch_embed.proj(image))
         positions = plane_encoding(self.embed_dim, grid, self.gsd_m, image.device)
         return self.run_blocks(with_class_token(self.cls_token, positions, patches))

@@ -11,7 +11,7 @@ from geocompose.data.labels.tally import ClassTally, MultilabelTally, NumberTall
 
 
 def constant(data: LabelledSamples, max_pixels: int) -> dict[str, Any]:
-    """Return the scores of what the training labels say of an image nobody has looked at."""
+    """Return the scores of one prediction for all images, the best that the training labels alone give."""
     tally = data.statistics.labels["train"]
     _, truth = image_features(data, "test")
     if isinstance(tally, ClassTally):
@@ -58,7 +58,10 @@ def linear(data: LabelledSamples, max_pixels: int) -> dict[str, Any]:
 
 
 def _classified(features: np.ndarray, classes: np.ndarray, test_features: np.ndarray) -> np.ndarray:
-    """Return the predicted class of each test image: the one of all training images, or 0, where that is no choice."""
+    """Return the predicted class of each test image.
+
+    Without a choice that is the only class that training images have, or 0 where none is known.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

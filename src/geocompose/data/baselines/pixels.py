@@ -38,7 +38,7 @@ def logistic(data: LabelledSamples, max_pixels: int) -> dict[str, Any]:
     values, classes = pixels(data, "train", max_pixels)
     if len(np.unique(classes)) < 2:
         raise UserError(
-            f"All labelled training pixels are {data.target.names[classes[0]]!r}, so that the baseline logistic has "
+            f"All labelled training pixels are {data.target.names[classes[0]]!r}, so the baseline logistic has "
             "nothing to tell apart. Split in another way (data.split, data.seed), or set data.baselines=[]."
         )
     # In float64 and to this tolerance the result does not depend on the number of threads.

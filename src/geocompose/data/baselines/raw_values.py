@@ -15,7 +15,7 @@ def pixel_blocks(
     """Yield the labelled pixels of a split, where pixels have labels: raw values and labels.
 
     Values are float32 (n, bands), or (n, bands x frames), the frames of the first band first. Labels are classes, int64
-    (n), or numbers, float32 (n, variables), NaN for a variable without label.
+    (n), or numbers, float32 (n, variables), NaN for a variable without a label.
     bands: any of the data's bands; None means the selected ones. The selected bands alone decide which pixels
     count, so that all choices see the same ones; where another band has no data, the pixel's values are all 0.
     """

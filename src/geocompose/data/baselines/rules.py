@@ -33,7 +33,7 @@ def check(names: Sequence[str], target: Target, band_names: Sequence[str], num_f
         if name in INDEX_BANDS:
             if num_frames > 1:
                 raise UserError(
-                    f"The baseline {name} is of images of one frame; these have {num_frames} (data.num_frames). Leave "
+                    f"The baseline {name} is for images of one frame; these have {num_frames} (data.num_frames). Leave "
                     "it out of data.baselines."
                 )
             check_index(name, target, band_names)

@@ -51,7 +51,7 @@ def _normalized_difference(values: np.ndarray) -> np.ndarray:
 
 
 def best_threshold(index: np.ndarray, is_water: np.ndarray) -> float:
-    """Return the value from which on pixels are called water so that their mIoU is highest.
+    """Return the threshold with the highest mIoU where pixels at or above it are called water.
 
     Every value that occurs is tried, by cumulative counts over the sorted index; of equally good ones the lowest is
     taken.

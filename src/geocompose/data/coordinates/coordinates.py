@@ -30,10 +30,10 @@ class CoordinateRules:
     positions: `georeference` (the centre of each sample by the raster's grid), or a CSV file with the columns `file`,
         `latitude` and `longitude` (degrees, WGS84); None means that they are not given.
 
-    An empty cell of a table is what is not known: the sample then has NaN, and no encoding is added.
+    An empty cell of a table means that it is not known: the sample then has NaN, and no encoding is added.
 
     Raises:
-        UserError: no such rule, or a pattern that would change nothing or says no date.
+        UserError: no such rule, or a pattern that would change nothing or does not say a date.
     """
 
     dates: str | None = None
@@ -58,7 +58,7 @@ class Coordinates:
     """When and where each scene of a data set was taken.
 
     dates: for each scene float32 (frames, 2), year and day of the year from 0; None where dates are not given.
-    places: for each scene where it lies; None where positions are not given. NaN is what is not known.
+    places: for each scene where it lies; None where positions are not given. NaN where it is not known.
     """
 
     dates: Sequence[np.ndarray] | None = None
@@ -92,13 +92,13 @@ def read_coordinates(
     num_frames: int = 1,
     file_column: str = "file",
 ) -> Coordinates:
-    """Return when and where the scenes were taken; names, tags and headers are read, no pixel.
+    """Return when and where the scenes were taken; names, tags and headers are read, but no pixel.
 
     root: the data set's folder, relative to which tables and images are named. file_column: the column of image names
         in tables.
 
     Raises:
-        UserError: a name, tag, cell or georeference says no date or position; the message says where and what to write.
+        UserError: a name, tag, cell or georeference gives no date or position; says where, and what to write.
     """
     dates = _dates(scenes, root, rules, num_frames, file_column) if rules.dates is not None else None
     places = _places(scenes, root, rules.positions, file_column) if rules.positions is not None else None
@@ -111,10 +111,10 @@ def as_frames(dates: Sequence[date | None]) -> np.ndarray:
 
 
 def dates_in_row(row: Mapping[str, str], where: str, columns: Sequence[str]) -> np.ndarray:
-    """Return the dates in these columns of a row of a table, one a frame, as batches hold them; NaN for an empty cell.
+    """Return the dates in these columns of a table's row, one per frame, as batches hold them; NaN for an empty cell.
 
     Raises:
-        UserError: a cell is no date; `where` begins the message.
+        UserError: a cell is not a date; `where` begins the message.
     """
     return as_frames([parse_date(row[name], f"{where}: {name}") if row[name] else None for name in columns])
 
@@ -130,7 +130,7 @@ def _dates(
         return [dates_in_row(row, where, columns) for where, row in rows]
     if num_frames > 1:
         raise UserError(
-            f"data.dates={rules.dates} gives one date an image, and an image has {num_frames} frames "
+            f"data.dates={rules.dates} gives one date per image, and an image has {num_frames} frames "
             f"(data.num_frames). Write the dates into a table with the columns {file_column}, {', '.join(columns)}, "
             "and data.dates=FILE.csv."
         )
@@ -161,7 +161,7 @@ def place_in_row(row: Mapping[str, str], where: str) -> FixedPlace:
     """Return the position in a row of a table, NaN where its cells are empty.
 
     Raises:
-        UserError: one cell is empty, is no number or lies nowhere; `where` begins the message.
+        UserError: one cell is empty, is not a number or is out of range; `where` begins the message.
     """
     cells = [row["latitude"], row["longitude"]]
     if not any(cells):

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from geocompose.errors import UserError
 
 _YEAR = r"((?:19|20)\d{2})"
-# In a file's name. Seven digits are a date only where products write it so: else they are somebody's number.
+# In a file's name. Seven digits are a date only where products write it that way; elsewhere they are just a number.
 _FORMS = (
     re.compile(rf"(?<!\d){_YEAR}(\d{{2}})(\d{{2}})(?!\d)"),
     re.compile(rf"(?<!\d){_YEAR}-(\d{{2}})-(\d{{2}})(?!\d)"),
@@ -27,7 +27,7 @@ _WHOLE = (
 _PARTS = {"%Y": r"(?P<Y>\d{4})", "%m": r"(?P<m>\d{2})", "%d": r"(?P<d>\d{2})", "%j": r"(?P<j>\d{3})"}
 
 # Where products and GDAL's drivers write the acquisition, first choice first. TIFFTAG_DATETIME comes last: many
-# programs write into it when they made the file.
+# programs write there when they made the file.
 TAGS = (
     *("ACQUISITIONDATETIME", "ACQUISITION_DATETIME", "ACQUISITION_DATE", "DATE_ACQUIRED"),
     *("SENSING_TIME", "SENSING_DATE", "DATATAKE_1_DATATAKE_SENSING_START", "PRODUCT_START_TIME", "DATETIME"),
@@ -43,14 +43,14 @@ def year_and_day(when: date) -> tuple[int, int]:
 def date_in_name(name: str, pattern: str | None, *, advice: str) -> date:
     """Return the date in a file's name.
 
-    name: the file's path; only its last part is looked at, or as many as `pattern` has.
+    name: the file's path; only its last part is read, or as many parts as `pattern` has.
     pattern: a text with `%Y` and `%m` and `%d`, or `%Y` and `%j` (the day of the year, from 001), and `*` for any text,
         such as `*_%d%m%Y_*`. None means YYYYMMDD, YYYY-MM-DD, `.YYYYDDD` followed by `T` or `.`, and the names of
         Sentinel-1, Sentinel-2 and Landsat products, whose first date is the acquisition's.
-    advice: what to do where there is no one date, for errors.
+    advice: what to do where there is no single date, for errors.
 
     Raises:
-        UserError: there is no date, there are two, or one can't be.
+        UserError: there is no date, there are two, or it does not exist.
     """
     if pattern is not None:
         return _by_pattern(name, pattern, advice)
@@ -75,7 +75,7 @@ def date_in_name(name: str, pattern: str | None, *, advice: str) -> date:
 
 
 def check_pattern(pattern: str, key: str) -> None:
-    """Refuse a pattern that says no date.
+    """Refuse a pattern that does not say a date.
 
     Raises:
         UserError: names the key, and what a pattern has.
@@ -109,7 +109,7 @@ def date_in_tags(tags: Mapping[str, str], where: str, *, advice: str) -> date:
     """Return the date of the first of `TAGS` that is there.
 
     Raises:
-        UserError: none of them is there (says which were looked for), or it is no date.
+        UserError: none of them is there (says which were looked for), or it is not a date.
     """
     upper = {name.upper(): value for name, value in tags.items()}
     for name in TAGS:
@@ -127,13 +127,13 @@ def parse_date(text: str, where: str) -> date:
     """Return the date that a text is: 2022-01-15, 20220115, 2022:01:15, 2022015, 2022-015, with or without a time.
 
     Raises:
-        UserError: it is none; `where` begins the message.
+        UserError: it is not a date; `where` begins the message.
     """
     for form in _WHOLE:
         matched = form.fullmatch(text)
         if matched:
             return _checked([part for part in matched.groups() if part.isdigit()], text, where)
-    raise UserError(f"{where} is {text!r}, which is no date; write it as 2022-01-15.")
+    raise UserError(f"{where} is {text!r}, which is not a date; write it as 2022-01-15.")
 
 
 def _checked(parts: "tuple[str, ...] | list[str]", text: str, where: str) -> date:
@@ -149,11 +149,11 @@ def _checked(parts: "tuple[str, ...] | list[str]", text: str, where: str) -> dat
         reason = f"there is no month {numbers[1]}"
     else:
         reason = f"month {numbers[1]} of {numbers[0]} has no day {numbers[2]}"
-    raise UserError(f"{where}: {text} is no date: {reason}.")
+    raise UserError(f"{where}: {text} is not a date: {reason}.")
 
 
 def _date(parts: "tuple[str, ...] | list[str]") -> date | None:
-    """Return the date of year, month and day, or of year and day of the year from 1; None where there is none."""
+    """Return the date of year, month and day, or of year and day of the year from 1; None if it does not exist."""
     numbers = [int(part) for part in parts]
     try:
         if len(numbers) == 3:

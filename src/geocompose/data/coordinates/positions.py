@@ -1,4 +1,4 @@
-"""Where on earth an image lies: by its georeference, window by window, or as somebody wrote it down."""
+"""Where on earth an image lies: by its georeference, window by window, or as a table gives it."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -53,20 +53,20 @@ class Georeference:
         x = self.transform.a * column + self.transform.b * row + self.transform.c
         y = self.transform.d * column + self.transform.e * row + self.transform.f
         longitudes, latitudes = transform(_crs(self.crs), _crs(_WGS84), [x], [y])
-        # Grids of degrees may count them from 0 to 360.
+        # Some grids in degrees count longitudes from 0 to 360.
         return latitudes[0], longitudes[0] if -180 <= longitudes[0] <= 180 else (longitudes[0] + 180) % 360 - 180
 
 
 def georeferenced(crs: str | None, grid: Affine | None, name: str, *, advice: str) -> Georeference:
     """Return the place of a raster by its grid.
 
-    name: how errors call it. advice: what to do where it has none.
+    name: its name in errors. advice: what to do where it has no position, for errors.
 
     Raises:
-        UserError: it has no grid, or none that lies on earth.
+        UserError: it has no grid, or one that does not lie on earth.
     """
     if crs is None or grid is None:
-        raise UserError(f"{name} has no georeference, so that its position is not known. {advice}")
+        raise UserError(f"{name} has no georeference, so its position is not known. {advice}")
     place = Georeference(crs, grid)
     try:
         latitude, longitude = place.at(Window(0, 0, 1, 1))
@@ -83,7 +83,7 @@ def georeferenced(crs: str | None, grid: Affine | None, name: str, *, advice: st
 
 
 def check_position(latitude: float, longitude: float, where: str) -> None:
-    """Refuse what is no position on earth.
+    """Refuse what is not a position on earth.
 
     Raises:
         UserError: `where` begins the message.

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from geocompose.data.files.file_names import FileLookup, list_file
+from geocompose.data.files.file_names import SHOWN, FileLookup, list_file
 from geocompose.data.files.image_files import read_table
-from geocompose.errors import UserError, nearest
+from geocompose.errors import UserError, nearest, shortened
 
 _KEYS = ("dates", "positions")
 
@@ -17,7 +17,7 @@ def is_table(rule: str) -> bool:
 
 
 def date_columns(num_frames: int) -> list[str]:
-    """Return the columns of a table of dates, one a frame."""
+    """Return the columns of a table of dates, one per frame."""
     return ["date"] if num_frames == 1 else [f"date_{number}" for number in range(1, num_frames + 1)]
 
 
@@ -52,7 +52,7 @@ def image_rows(
         places = lookup.find(row[file_column]).places
         where = f"{path}, line {line}"
         if len(places) > 1:
-            there = ", ".join(names[place] for place in places[:3])
+            there = shortened((names[place] for place in places), SHOWN)
             raise UserError(
                 f"{where}: {row[file_column]!r} stands for several images: {there}. Write the path relative to "
                 "data.root."
@@ -67,7 +67,7 @@ def image_rows(
         hint = f" The nearest name in it: {guess!r}." if guess else ""
         more = f" and {len(without) - 1} more" if len(without) > 1 else ""
         raise UserError(
-            f"{path} has no row for {without[0]}{more}.{hint} Add one for each image; an empty cell says that it is "
+            f"{path} has no row for {without[0]}{more}.{hint} Add one for each image; an empty cell means that it is "
             "not known."
         )
     return [rows[place] for place in range(len(names))]

@@ -11,7 +11,7 @@ from geocompose.errors import UserError, choices, counted, nearest, shortened
 
 # First cells that make a row of a split file its header, unless an image has that name.
 _HEADERS = {"image", "images", "image_path", "file", "files", "filename", "name", "id", "key", "path", "chip"}
-_SHOWN = 3
+SHOWN = 3  # names that a message gives as examples
 
 
 def data_folder(root: str) -> Path:
@@ -30,7 +30,7 @@ def data_folder(root: str) -> Path:
 
 
 def match_files(root: Path, pattern: str, key_path: str, without: Iterable[Path] = ()) -> list[Path]:
-    """Return the files under `root` that the glob `pattern` matches, without those of `without`, sorted.
+    """Return the files under `root` that the glob `pattern` matches, except those in `without`, sorted.
 
     key_path: the configuration's key of the pattern, for errors.
 
@@ -51,7 +51,7 @@ def match_files(root: Path, pattern: str, key_path: str, without: Iterable[Path]
         there = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
         if not there:
             raise UserError(f"{key_path}={pattern} matches nothing: the folder data.root={root} holds no file.")
-        shown = shortened(there, _SHOWN)
+        shown = shortened(there, SHOWN)
         raise UserError(
             f"{key_path}={pattern} matches nothing: the folder data.root={root} holds {counted(len(there), 'file')} "
             f"({shown}). Set {key_path} to match them."
@@ -63,7 +63,7 @@ def list_file(root: Path, name: str, key_path: str) -> Path:
     """Return the file `name` under `root`, or else under the working directory.
 
     Raises:
-        UserError: there is none.
+        UserError: it is in neither.
     """
     for path in (root / name, Path(name).expanduser()):
         if path.is_file():
@@ -91,16 +91,16 @@ def split_paths(root: Path, split_files: Mapping[str, str]) -> dict[str, Path]:
 def listed_names(path: Path, known: Iterable[str]) -> list[str]:
     """Return the first column of a split file, without empty rows and without a header (`image`, `name`, ...).
 
-    known: names that are no header even where they read like one.
+    known: names that are not a header, even where they read like one.
 
     Raises:
-        UserError: the file lists nothing, or is no text.
+        UserError: the file lists nothing, or is not text.
     """
     names = [cells[0] for _, cells in csv_rows(path) if cells and cells[0]]
     if names and names[0].casefold() in _HEADERS and names[0] not in set(known):
         names = names[1:]
     if not names:
-        raise UserError(f"The split file {path} lists no image; it takes one image a row, in the first column.")
+        raise UserError(f"The split file {path} lists no image; it takes one image per row, in the first column.")
     return names
 
 
@@ -108,14 +108,14 @@ def csv_rows(path: Path) -> list[tuple[int, list[str]]]:
     """Return the rows of a CSV file, each with the number of its last line (from 1) and its cells without outer spaces.
 
     Raises:
-        UserError: the file is no text in UTF-8, or no CSV.
+        UserError: the file is not text in UTF-8, or not CSV.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.reader(lines)
             return [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no text in UTF-8 ({error.reason}). Save it as CSV in UTF-8.") from error
+        raise UserError(f"{path} is not text in UTF-8 ({error.reason}). Save it as CSV in UTF-8.") from error
     except csv.Error as error:
         raise UserError(f"{path} can't be read as CSV: {error}.") from error
 
@@ -162,10 +162,3 @@ class FileLookup:
             if key in table:
                 return Found(table[key], None)
         return Found([], nearest(short, [*self._by_name, *self._by_stem], cutoff=0.5))
-
-
-def some(names: Iterable[str]) -> str:
-    """Return the first few of `names` and how many more there are."""
-    names = list(names)
-    rest = f", ... ({len(names)} in all)" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + rest

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from geocompose.data.files.file_names import (
+    SHOWN,
     FileLookup,
     csv_rows,
     data_folder,
@@ -15,7 +16,7 @@ from geocompose.data.files.file_names import (
     split_paths,
 )
 from geocompose.data.split import SPLITS
-from geocompose.errors import UserError, choices
+from geocompose.errors import UserError, choices, shortened
 
 SPLIT_COLUMN = "split"
 
@@ -23,8 +24,8 @@ SPLIT_COLUMN = "split"
 class ListedImage(NamedTuple):
     """An image that has a label.
 
-    name: path relative to the data set's folder. where: how errors call the place that gives the label.
-    row: the table's cells by column; empty without table.
+    name: path relative to the data set's folder. where: the place that gives the label, for errors.
+    row: the table's cells by column; empty without a table.
     """
 
     name: str
@@ -36,7 +37,7 @@ class ListedImage(NamedTuple):
 class ImageListing(NamedTuple):
     """The images of a data set, sorted by name.
 
-    columns: those of the table; none without table. lists: table and split files.
+    columns: those of the table; none without a table. lists: table and split files.
     members: for each split the places of its images in `images`; None where fractions say.
     """
 
@@ -57,18 +58,18 @@ def list_images(
     split_rename: Mapping[str, str] | None,
     without: Iterable[Path] = (),
 ) -> ImageListing:
-    """Return the images under `root` that have a label; with split files those alone that they name.
+    """Return the images under `root` that have a label; with split files, only those that they name.
 
     images: glob pattern relative to `root`; `**/` means any folder, none included.
-    table: a CSV file with a header and one image a row; None means that every image has its label from elsewhere.
+    table: a CSV file with a header and one image per row; None means that labels come from elsewhere.
     file_column: the table's column of image names: paths relative to `root`, file names, or these without extension.
     split, split_files: as in `geocompose.data.files.pairs.list_files`. Where both are None and the table has a column
         `split`, that says which image is for train, val or test.
-    without: files that are no images, whatever the pattern matches.
+    without: files that are not images, whatever the pattern matches.
 
     Raises:
         UserError: no image or table; a row that names no image, or one that another row has; a cell of `split` that is
-        no split; fractions and lists at once.
+            not a split; fractions and lists at once.
     """
     if split is not None and split_files is not None:
         raise UserError(
@@ -109,7 +110,7 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]
     """Return the columns of a CSV file and its rows, each with its line's number (the header is line 1).
 
     Raises:
-        UserError: the file is no CSV or has no row, a column twice or without name, or a row of another length.
+        UserError: the file is not CSV or has no row, a column twice or without a name, or a row of another length.
     """
     lines = csv_rows(path)
     header = lines[0][1] if lines else []
@@ -117,9 +118,9 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]
     if len(header) == 1 and any(sign in header[0] for sign in ";\t"):
         raise UserError(f"{path} is not separated by commas: its header is {header[0]!r}. Write it as CSV with commas.")
     if len(set(header)) < len(header) or not all(header):
-        raise UserError(f"{path} has a column without name, or two of one name: {', '.join(header)}.")
+        raise UserError(f"{path} has a column without a name, or two of one name: {', '.join(header)}.")
     if not rows:
-        raise UserError(f"{path} has no row below its header; it takes one image a row.")
+        raise UserError(f"{path} has no row below its header; it takes one image per row.")
     for line, row in rows:
         if len(row) != len(header):
             raise UserError(f"{path}, line {line}: {len(row)} cells, but the header has {len(header)} columns.")
@@ -155,7 +156,7 @@ def _one_place(lookup: FileLookup, name: str, shown: str, where: str, among: str
         hint = f" The nearest name that is there: {found.nearest!r}." if found.nearest else ""
         raise UserError(f"{where}: there is no image {shown!r} among the {len(lookup.names)} {among}.{hint}")
     if len(found.places) > 1:
-        there = ", ".join(lookup.names[place] for place in found.places[:3])
+        there = shortened((lookup.names[place] for place in found.places), SHOWN)
         raise UserError(f"{where}: {shown!r} stands for several images: {there}. Write the path relative to data.root.")
     return found.places[0]
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from geocompose.data.files.file_names import match_files, some
+from geocompose.data.files.file_names import SHOWN, match_files
 from geocompose.data.files.patterns import key_of
-from geocompose.errors import UserError, choices
+from geocompose.errors import UserError, choices, shortened
 from geocompose.imagery.units import Values
 
 _OF_VALUES = ("unit", "level", "offset", "scale")
@@ -83,7 +83,7 @@ def partners(
     """Return for each entry of `data.more_images` the file of each image.
 
     pattern: that of the images, relative to `folder`. matched: what `match_more` returned. Where several files have an
-        image's key, its own folder's is meant.
+        image's key, the one in its own folder counts.
 
     Raises:
         UserError: an image has no such file, or several.
@@ -109,4 +109,5 @@ def _one(candidates: Sequence[Path], image: Path, number: int, more: MoreImages,
     alike = f"The text matched by * must be equal there and in data.images={pattern}."
     if not candidates:
         raise UserError(f"The image {image} has no file that {key} matches. {alike}")
-    raise UserError(f"The image {image} has several files that {key} matches: {some(map(str, candidates))}. {alike}")
+    several = shortened(candidates, SHOWN)
+    raise UserError(f"The image {image} has several files that {key} matches: {several}. {alike}")

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from geocompose.data.files.file_names import data_folder, listed_names, match_files, renamed, some, split_paths
+from geocompose.data.files.file_names import SHOWN, data_folder, listed_names, match_files, renamed, split_paths
 from geocompose.data.files.patterns import key_of
 from geocompose.data.split import SPLITS
-from geocompose.errors import UserError, nearest
+from geocompose.errors import UserError, nearest, shortened
 
 
 class Pair(NamedTuple):
@@ -37,14 +37,14 @@ def list_files(
     split_rename: Mapping[str, str] | None = None,
     without: Iterable[Path] = (),
 ) -> Listing:
-    """Return the pairs under `root` sorted by key; with split files those alone that they name.
+    """Return the pairs under `root` sorted by key; with split files, only those that they name.
 
     split_files: a file for each of train, val and test; relative to `root`, or else to the working directory.
     split_rename: texts to replace in the names that split files list, such as {"S1Hand": "S2Hand"}.
-    without: files that are no images, whatever the patterns match.
+    without: files that are not images, whatever the patterns match.
 
     Raises:
-        UserError: see `match_pairs` and `read_split`; also a split without file, or an image in two splits.
+        UserError: see `match_pairs` and `read_split`; also a split without a file, or an image in two splits.
     """
     pairs = match_pairs(root, images, labels, without)
     if split_files is None:
@@ -69,9 +69,9 @@ def match_pairs(root: str, images: str, labels: str, without: Iterable[Path] = (
     """Return the images under `root` with their labels, sorted by key.
 
     images, labels: glob patterns relative to `root`; `**/` means any folder, none included. The text that the `*`s of
-    the file name stand for is the key (that of the folders' where the file name has none), and equal keys belong
-    together. A file that the label pattern matches is no image, nor is one of `without`; a label without image is left
-    out.
+    the file name stand for is the key (that of the folders, where the file name has none), and equal keys belong
+    together. A file that the label pattern matches is not an image, nor is one of `without`. Labels without an image
+    are left out.
 
     Raises:
         UserError: no such folder; a pattern matches nothing; two files have one key; an image has no label.
@@ -83,9 +83,10 @@ def match_pairs(root: str, images: str, labels: str, without: Iterable[Path] = (
 
     alone = [key for key in image_paths if key not in label_paths]
     if alone:
-        examples = some(image_paths[key].name for key in alone)
+        examples = shortened((image_paths[key].name for key in alone), SHOWN)
         spare = [key for key in label_paths if key not in image_paths]
-        hint = f" Labels without an image: {some(label_paths[key].name for key in spare)}." if spare else ""
+        left = shortened((label_paths[key].name for key in spare), SHOWN)
+        hint = f" Labels without an image: {left}." if spare else ""
         raise UserError(
             f"{len(alone)} of {len(image_paths)} images in {folder} have no label that data.labels={labels} matches: "
             f"{examples}.{hint} The text matched by * must be equal in data.images={images} and data.labels."
@@ -96,14 +97,14 @@ def match_pairs(root: str, images: str, labels: str, without: Iterable[Path] = (
 def read_split(path: Path, pairs: Sequence[Pair], rename: Mapping[str, str]) -> list[str]:
     """Return the keys of the images that a split file lists, in its order.
 
-    path: text or CSV, one image a row in the first column: a key, or an image's file name, with or without folder and
+    path: text or CSV, one image per row in the first column: a key, or an image's file name, with or without folder and
     extension. Empty rows and a first row that is a header (`image`, `name`, ...) are passed over.
     rename: texts to replace in each name before it is looked up.
 
     Raises:
-        UserError: the file lists nothing, an image twice, or a name without image (the nearest one is named).
+        UserError: the file lists nothing, an image twice, or a name that no image has (names the nearest).
     """
-    # Where one image's key is another one's file name, the file name counts.
+    # Where the key of one image is the file name of another, the file name counts.
     known = {pair.key: pair.key for pair in pairs}
     known |= {pair.image.stem: pair.key for pair in pairs}
     known |= {pair.image.name: pair.key for pair in pairs}
@@ -117,7 +118,7 @@ def read_split(path: Path, pairs: Sequence[Pair], rename: Mapping[str, str]) -> 
             hint = f"The nearest name that is there: {guess!r}. " if guess else ""
             raise UserError(
                 f"The split file {path} lists {shown}, but data.images matches no such image. {hint}"
-                "Mend the list, or say with data.split_rename={old: new} how its names differ."
+                "Fix the list, or say with data.split_rename={old: new} how its names differ."
             )
         keys.append(known[looked_up])
     twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None) if len(set(keys)) < len(keys) else None

@@ -18,7 +18,7 @@ TARGET_NORMALIZATIONS = ("dataset", "none")
 class Labels(ABC):
     """One kind of label, as `Scene.read_label` returns it.
 
-    key: how a sample calls it, `mask` for a label of each pixel, `label` for one of the whole image.
+    key: its name in a sample: `mask` for a label of each pixel, `label` for one of the whole image.
     target: what it asks a model for, without the numbers that only a scan knows.
     """
 
@@ -31,7 +31,7 @@ class Labels(ABC):
 
     @abstractmethod
     def without(self, label: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        """Return the label only where the image shows something, which `valid`, bool (height, width), says."""
+        """Return the label, with none where the image shows nothing. valid: bool (height, width)."""
 
     def check(self, label: np.ndarray, scene: Scene, window: Window) -> None:  # noqa: B027 - most need none
         """Refuse values that this kind does not have.
@@ -49,19 +49,19 @@ class Labels(ABC):
         return label
 
     def check_training(self, tally: Tally) -> None:  # noqa: B027 - as above
-        """Refuse training labels that nothing can be learnt from.
+        """Refuse training labels from which nothing can be learnt.
 
         Raises:
             UserError: says what they lack.
         """
 
     def scaled(self, tally: Tally) -> Target:
-        """Return the target with what the training labels' tally says of them."""
+        """Return the target with what the tally says of the training labels."""
         return self.target
 
 
 class Numbers(Labels):
-    """Labels that are numbers, NaN where there is none; what pixels and images have in common.
+    """Labels that are numbers, NaN where there is none: what pixels and images have in common.
 
     variables: names of the numbers, in their order.
     normalize_target: `dataset` lets a model predict in units of the training labels' deviation from their mean, `none`
@@ -90,7 +90,7 @@ class Numbers(Labels):
         for name, mean, std in zip(self.target.names, tally.mean, tally.std, strict=True):
             if is_constant(mean, std):
                 raise UserError(
-                    f"The variable {name} is {mean:g} in all training labels, so that it can't be normalised by its "
+                    f"The variable {name} is {mean:g} in all training labels, so it can't be normalised by its "
                     "deviation, nor learnt. Leave it out of data.variables, or split in another way (data.split, "
                     "data.seed)."
                 )

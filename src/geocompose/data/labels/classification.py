@@ -29,7 +29,7 @@ class ClassificationLabels(Labels):
         self.target = Target("classification", tuple(class_names), UNKNOWN)
 
     def tally(self) -> ClassTally:
-        """Return the empty count of images a class."""
+        """Return the empty count of images per class."""
         return ClassTally(self.target.names, UNKNOWN, "images")
 
     def without(self, label: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ UNKNOWN = -1
 
 
 class MultilabelLabels(Labels):
-    """For each class 1 (has it), 0 (has it not) or -1 (unknown), int64 (classes).
+    """For each class 1 (has it), 0 (does not) or -1 (unknown), int64 (classes).
 
     class_names: the classes, in the label's order.
 

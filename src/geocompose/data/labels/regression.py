@@ -37,8 +37,8 @@ class RegressionLabels(Numbers):
         variable, row, column = np.argwhere(wrong)[0]
         raise UserError(
             f"The label of {scene.name} has the value {label[variable, row, column]} at row {window.row + row}, column "
-            f"{window.column + column}, variable {self.target.names[variable]}. If it marks pixels without label, set "
-            "data.label_nodata to what the file holds there, or write NaN in its place."
+            f"{window.column + column}, variable {self.target.names[variable]}. If it marks pixels without a label, "
+            "set data.label_nodata to what the file holds there, or write NaN in its place."
         )
 
     def without(self, label: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ class SegmentationLabels(Labels):
         self.target = Target("segmentation", tuple(class_names), ignore_index)
 
     def tally(self) -> ClassTally:
-        """Return the empty count of pixels a class."""
+        """Return the empty count of pixels per class."""
         return ClassTally(self.target.names, self.target.ignore_index, "pixels")
 
     def check(self, label: np.ndarray, scene: Scene, window: Window) -> None:
@@ -44,7 +44,7 @@ class SegmentationLabels(Labels):
         raise UserError(
             f"The label of {scene.name} has the value {label[row, column]} at row {window.row + row}, column "
             f"{window.column + column}. Allowed: {classes}, and {ignore_index} (data.ignore_index) for pixels without "
-            "label. Add the class to data.class_names, mend the label, or set data.label_nodata if this value means "
+            "a label. Add the class to data.class_names, fix the label, or set data.label_nodata if this value means "
             "unlabelled."
         )
 

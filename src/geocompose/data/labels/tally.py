@@ -23,7 +23,7 @@ class Tally(ABC):
 
     @property
     def unlabelled_names(self) -> list[str]:
-        """The variables that have no label at all; of classes none, since a class may be absent."""
+        """The variables that have no label at all; always empty for classes, since a class may be absent."""
         return []
 
     @abstractmethod
@@ -32,7 +32,7 @@ class Tally(ABC):
 
 
 class ClassTally(Tally):
-    """Counts of classes, each pixel or image of one class.
+    """Counts of classes, where each pixel or image has one class.
 
     what: `pixels` or `images`, as records call them.
     """
@@ -53,13 +53,13 @@ class ClassTally(Tally):
         return int(self.counts.sum())
 
     def describe(self) -> dict[str, Any]:
-        """Return the labelled ones and those of each class."""
+        """Return how many have a label, and how many have each class."""
         per_class = dict(zip(self.class_names, self.counts.tolist(), strict=True))
         return {f"labelled_{self.what}": self.num_labelled, f"class_{self.what}": per_class}
 
 
 class MultilabelTally(Tally):
-    """Counts of images that have each class; an image may have several, and not all may be known of it."""
+    """Counts of images that have each class; an image may have several, and some may be unknown."""
 
     def __init__(self, class_names: Sequence[str]) -> None:
         self.class_names = list(class_names)
@@ -79,7 +79,7 @@ class MultilabelTally(Tally):
         return self._images
 
     def describe(self) -> dict[str, Any]:
-        """Return the labelled images and those that have each class."""
+        """Return how many images have a label, and how many have each class."""
         per_class = dict(zip(self.class_names, self.counts.tolist(), strict=True))
         return {"labelled_images": self.num_labelled, "class_images": per_class}
 
@@ -98,7 +98,7 @@ class NumberTally(Tally):
         self._labelled = 0
 
     def add(self, label: np.ndarray) -> None:
-        """Take in numbers (variables, ...), NaN without label."""
+        """Take in numbers (variables, ...), NaN where there is no label."""
         flat = label.reshape(len(self.variables), -1)
         there = ~np.isnan(flat)
         self._labelled += int(there.any(0).sum())
@@ -130,7 +130,7 @@ class NumberTally(Tally):
         return [float(moments.std[0]) for moments in self._moments]
 
     def describe(self) -> dict[str, Any]:
-        """Return the labelled ones, and count, mean, deviation and range of each variable."""
+        """Return how many have a label, and count, mean, deviation and range of each variable."""
         columns = zip(self.variables, self._moments, self.mean, self.std, self._range.tolist(), strict=True)
         return {
             f"labelled_{self.what}": self.num_labelled,

@@ -26,7 +26,7 @@ class Grid(Protocol):
 def check_alike(image_path: str | Path, image: Grid, other_path: str | Path, other: Grid, *, what: str) -> None:
     """Refuse a raster that does not lie on its image's pixels.
 
-    what: how errors call the raster, such as `label`.
+    what: what the raster is in errors, such as `label`.
 
     Raises:
         UserError: size, coordinate reference system or place differ; says how.

@@ -26,7 +26,7 @@ _UNLABELLED_SHARE = 0.01
 class Landscape(NamedTuple):
     """A made-up landscape of size x size pixels.
 
-    image: uint16 (6, size, size). label: the class of each pixel, int8 (size, size). unknown: where nobody knows it,
+    image: uint16 (6, size, size). label: the class of each pixel, int8 (size, size). unknown: where it is unknown,
     bool (size, size), about 1 % of the pixels, in patches.
     shares: how much of each class a pixel shows (4, size, size). textures: each class's own pattern, of mean 0 and
     deviation 1 (4, size, size). dryness: how dry vegetation is, 0 to 1 (size, size).
@@ -53,8 +53,8 @@ def make_landscape(seed: int, index: int, size_px: int, ignore_index: int) -> tu
 def make_biomass(seed: int, index: int, size_px: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the same image, and the above-ground biomass in t/ha, float32 (1, size, size), NaN where it is unknown.
 
-    Vegetation carries biomass, the more the denser (and so the darker) it is, the less the drier; gardens in towns
-    carry some. A tenth of it is noise that no image shows.
+    Vegetation carries biomass: more where it is dense (and so darker), less where it is dry. Gardens in towns carry
+    some. A tenth of it is noise that no image shows.
     """
     land = compose_landscape(seed, index, size_px)
     density = np.exp(-0.45 * land.textures[_VEGETATION]) * (1 - 0.6 * land.dryness)
@@ -80,7 +80,7 @@ def compose_landscape(seed: int, index: int, size_px: int) -> Landscape:
     # Towns are roofs beside streets and gardens; fields and bare ground change more slowly.
     textures[_BUILT] = 0.75 * np.sign(_field(random, size_px, 3, roughness=0.2)) + 0.6 * textures[_BUILT]
     brightness = np.exp(_TEXTURE[:, None, None] * textures)
-    # Gardens in towns, dry patches in vegetation, growth on bare ground: each class holds some of another one's
+    # Gardens in towns, dry patches in vegetation, growth on bare ground: each class holds some of another's
     # spectrum.
     blend = 1 / (1 + np.exp(-3.0 * (np.stack([_field(random, size_px, 5, roughness=0.6) for _ in range(3)]) - 1.3)))
     spectra = np.broadcast_to(_SPECTRA[:, :, None, None], (*_SPECTRA.shape, size_px, size_px)).astype(np.float64)
@@ -126,7 +126,7 @@ def _classes(random: np.random.Generator, size_px: int) -> np.ndarray:
 def _field(random: np.random.Generator, size_px: int, scale_px: float, roughness: float = 3.0) -> np.ndarray:
     """Return a random field (size, size) of mean 0 and deviation 1 whose shapes are about `scale_px` wide.
 
-    roughness: how fast detail below that scale fades; the smaller, the more detail.
+    roughness: how fast detail below that scale fades; smaller numbers leave more detail.
     """
     frequency = np.hypot(np.fft.fftfreq(2 * size_px)[:, None], np.fft.rfftfreq(2 * size_px)[None])
     amplitude = (1 + (frequency * scale_px * 2) ** 2) ** -(0.5 + roughness)

@@ -1,4 +1,4 @@
-"""Made-up landscapes as scenes, made when they are first read, and what the classes of a tile are summed up to."""
+"""Made-up landscapes as scenes, made when they are first read, and one label for a tile from its pixels' labels."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +21,7 @@ Summary = Callable[[np.ndarray], np.ndarray]
 def landscapes(make: Maker, summary: Summary | None, num_scenes: int, scene_px: int, seed: int) -> list[ArrayScene]:
     """Return scenes of six HLS bands; each is the same whatever their number.
 
-    make: returns image and labels by seed, number and size. summary: turns the labels of a tile into that of an image.
+    make: returns image and labels by seed, number and size. summary: turns the labels of a tile's pixels into one.
     """
     return [
         ArrayScene(

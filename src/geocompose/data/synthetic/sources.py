@@ -51,7 +51,7 @@ class SyntheticSource(DataSource):
 
     @property
     def title(self) -> str:
-        """How records call the data set."""
+        """The data set's name in records."""
         return self.kind
 
     @cached_property

@@ -1,14 +1,14 @@
 """Decode heads of mmsegmentation as decoders that include their head."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
-from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from geocompose.catalog.mmseg import NAMES, NOT_HERE, check_name
+from geocompose.catalog.sources import NamedParts
 from geocompose.contracts.needs import Needs
 from geocompose.decoders.layers import accept_single_values
 from geocompose.decoders.mmseg.any_size import accept_few_cells, draw_bases
@@ -123,25 +123,13 @@ def _initialise(head: Any) -> None:
         initialize(head, head.init_cfg)
 
 
-class MmsegSource(Mapping[str, Callable[..., MmsegDecoder]]):
-    """The decode heads of mmsegmentation by their class's name, such as `UPerHead`; listed without importing it."""
-
-    includes_head: ClassVar[bool] = MmsegDecoder.includes_head
-
-    def __getitem__(self, name: str) -> Callable[..., MmsegDecoder]:
-        if name not in self:
-            raise KeyError(name)
-        check_name(name)  # says why, where it can't be a decoder here
-        return partial(MmsegDecoder, name=name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in NAMES or name in NOT_HERE
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(NAMES)
-
-    def __len__(self) -> int:
-        return len(NAMES)
-
-
-DECODER_REGISTRY.register_source("mmseg", MmsegSource())
+DECODER_REGISTRY.register_source(
+    "mmseg",
+    NamedParts(
+        MmsegDecoder,
+        lambda: NAMES,
+        argument="name",
+        has=lambda name: name in NAMES or name in NOT_HERE,
+        check=check_name,  # says why, where a head can't be a decoder here
+    ),
+)

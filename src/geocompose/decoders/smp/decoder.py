@@ -1,13 +1,13 @@
 """Decoders of segmentation_models.pytorch behind one adapter."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
-from functools import partial
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from geocompose.catalog.sources import NamedParts
 from geocompose.contracts.needs import Needs
 from geocompose.decoders.layers import accept_single_values
 from geocompose.decoders.smp.architectures import ARCHITECTURES, FILLED_IN, Architecture
@@ -76,21 +76,4 @@ def architecture(arch: str) -> Architecture:
     return ARCHITECTURES[arch]
 
 
-class SmpSource(Mapping[str, Callable[..., SmpDecoder]]):
-    """The decoders of segmentation_models.pytorch by their architecture's name, such as `Unet`."""
-
-    includes_head: ClassVar[bool] = SmpDecoder.includes_head
-
-    def __getitem__(self, name: str) -> Callable[..., SmpDecoder]:
-        if name not in ARCHITECTURES:
-            raise KeyError(name)
-        return partial(SmpDecoder, arch=name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(ARCHITECTURES)
-
-    def __len__(self) -> int:
-        return len(ARCHITECTURES)
-
-
-DECODER_REGISTRY.register_source("smp", SmpSource())
+DECODER_REGISTRY.register_source("smp", NamedParts(SmpDecoder, ARCHITECTURES.keys, argument="arch"))

@@ -2,10 +2,9 @@
 
 from functools import partial
 
-from geocompose.backbones.foreign.files import read_state_dict
-from geocompose.backbones.prithvi.builder import weight_file
 from geocompose.backbones.prithvi.vit import PrithviViT
-from geocompose.backbones.prithvi.weights import load_weights, whole
+from geocompose.backbones.prithvi.weight_file import load_file, weight_file
+from geocompose.backbones.prithvi.weights import whole
 from geocompose.catalog.prithvi import (
     VARIANTS,
     model_bands,
@@ -92,16 +91,14 @@ def build_prithvi_mae(
         coords_scale_learn=learn_scale,
     )
     model = PrithviMAE(encoder, decoder, mask_ratio=mask_ratio, norm_pix_loss=norm_pix_loss)
-    file = weight_file(variant, pretrained, ckpt_path)
-    if file is not None:
-        load_weights(
-            model,
-            whole(read_state_dict(file.path)),
-            bands=names,
-            pretrained_bands=of_weights,
-            allow_random_bands=allow_random_bands,
-        )
-        model.weights = file.origin
+    model.weights = load_file(
+        model,
+        weight_file(variant, pretrained, ckpt_path),
+        whole,
+        bands=names,
+        pretrained_bands=of_weights,
+        allow_random_bands=allow_random_bands,
+    )
     return model
 
 
