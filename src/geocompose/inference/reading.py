@@ -120,7 +120,11 @@ class ModelInput:
     def __init__(self, image: Image, reading: Reading) -> None:
         self.image, self._reading = image, reading
         where = " with ".join(str(raster.path) for raster in image.rasters)
-        self._places = positions(reading.bands, image.band_names, where=where)
+        advice = (
+            "Where these are other names of the same bands, name all bands of the file, in its order, with "
+            "'action.band_names=[...]'."
+        )
+        self._places = positions(reading.bands, image.band_names, where=where, advice=advice)
         image.check_real(self._places)
         if reading.conversions is not None:
             unchanged = Conversion(None)

@@ -57,15 +57,21 @@ def _state(path: RasterPath) -> tuple[int, int]:
 
 
 def not_there(path: Path, what: str) -> str:
-    """Return the answer to the name of a file that does not exist: the nearest one, or whether its folder exists.
+    """Return the answer to the name of a file that does not exist: the nearest one, or what its folder holds.
 
     what: what it should be, such as `raster`.
     """
     message = f"There is no {what} {path}."
     if not path.parent.is_dir():
         return f"{message} Its folder {path.parent} doesn't exist either."
-    guess = nearest(path.name, os.listdir(path.parent))
-    return f"{message} Did you mean {path.parent / guess}?" if guess else f"{message} Its folder exists."
+    # Without endings, which all of them share.
+    beside = {Path(name).stem: name for name in sorted(os.listdir(path.parent))}
+    guess = nearest(path.stem, beside)
+    if guess:
+        return f"{message} Did you mean {path.parent / beside[guess]}?"
+    return (
+        f"{message} Its folder holds {shortened(beside.values(), 5)}." if beside else f"{message} Its folder is empty."
+    )
 
 
 def _open(path: RasterPath) -> DatasetReader:

@@ -72,7 +72,7 @@ def check_finite(
     wrong = ~np.isfinite(image) & valid
     if not wrong.any():
         return
-    nearby = counted(int(wrong.sum()), "such value")
+    found = counted(int(wrong.sum()), "such value")
     place = tuple(int(number) for number in np.argwhere(wrong)[0])
     band, row, column = place[0], place[-2], place[-1]
     value = image[place]
@@ -86,6 +86,6 @@ def check_finite(
     )
     raise UserError(
         f"{file_of(band)} has the value {value}{changed} in band {bands[band]!r}{frame} at row {window.row + row}, "
-        f"column {window.column + column} (counted from 0; {nearby} nearby), which is not "
+        f"column {window.column + column} (counted from 0; {found} in this window), which is not "
         f"declared nodata. {advice}"
     )
