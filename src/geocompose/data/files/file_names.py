@@ -54,9 +54,10 @@ def match_files(root: Path, pattern: str, key_path: str, without: Iterable[Path]
             raise UserError(f"{key_path}={pattern} matches nothing: the folder data.root={root} holds no file.")
         one_per_folder = {PurePosixPath(name).parent: name for name in reversed(there)}
         shown = shortened(reversed(one_per_folder.values()), SHOWN)
+        such_as = "" if len(one_per_folder) == len(there) else "such as "
         raise UserError(
             f"{key_path}={pattern} matches nothing: the folder data.root={root} holds {counted(len(there), 'file')} "
-            f"(such as {shown}). Set {key_path} to match them."
+            f"({such_as}{shown}). Set {key_path} to match them."
         )
     return files
 
