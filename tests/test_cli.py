@@ -176,7 +176,7 @@ def test_a_sweep_with_one_impossible_cell_computes_the_others_and_leaves_only_ru
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [
-        (("data=geotiff", "data.root=/nowhere"), "error: data.root=/nowhere does not exist"),
+        (("data=geotiff", "data.root=/nowhere"), "error: data.root=/nowhere is not an existing folder"),
         (
             ("backbone=timm", "backbone.name=resnet18", "optimizer.lrr=1"),
             "error: optimizer has no key 'lrr'. Did you mean 'lr'",

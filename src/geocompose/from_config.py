@@ -22,7 +22,7 @@ from geocompose.factory import EncoderDecoderFactory
 from geocompose.imagery.agreement import consents, with_consent
 from geocompose.imagery.band_choice import chosen_bands
 from geocompose.imagery.coordinates import left_off
-from geocompose.imagery.samples import Inputs, Target
+from geocompose.imagery.samples import LABELS, Inputs, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.trial import Trial
 from geocompose.wiring import Plan
@@ -140,8 +140,8 @@ def _composed(
     kind = task_kind(config["task"]["_target_"])
     if kind != target.kind:
         raise UserError(
-            f"task={kind} needs labels of that kind, but this data has labels for task={target.kind}. Write "
-            f"task={target.kind}, or choose other data."
+            f"task={kind} needs {LABELS.get(kind, 'labels of that kind')}, but this data has {LABELS[target.kind]}. "
+            f"Write task={target.kind}, or choose data with such labels."
         )
     size = image_size or (inputs.tile_px, inputs.tile_px)
     backbone = with_consent(_told_bands(config["backbone"], inputs.bands), consented="band" in consents(config))

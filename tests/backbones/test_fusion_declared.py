@@ -134,7 +134,7 @@ def test_files_of_weights_are_found_in_parts_and_left_out_when_a_run_brings_its_
         ({"s2": PRITHVI, "s1": {**RESNET, "depht": 3}}, "depht"),
         (
             {"s2": PRITHVI, "s1": "timm_test_resnet"},
-            r"backbone.parts.s1 is an option .* \(backbone@backbone.parts.s1=resnet50\), or a mapping",
+            r"backbone.parts.s1 must be an option .* \(backbone@backbone.parts.s1=resnet50\), or a mapping",
         ),
         (
             {"s2": PRITHVI, "s1": {"name": "timm_test_resnet"}},

@@ -12,6 +12,8 @@ import rasterio
 from affine import Affine
 
 from geocompose.data.labels.classification import ClassificationLabels
+from geocompose.data.rasters.bands import BandNaming
+from geocompose.data.rasters.image import RasterImage
 from geocompose.data.rasters.label import ImageLabel
 from geocompose.data.rasters.scenes import SceneRasters
 from geocompose.data.statistics import scan
@@ -33,7 +35,7 @@ class Read(Protocol):
 
     def __call__(
         self,
-        path: Path,
+        path: Path | str,
         bands: Sequence[str] = TWO,
         *,
         names: list[str] | None = None,
@@ -73,9 +75,9 @@ BOTH = pytest.mark.parametrize("read", [by_training, by_prediction])
 def damaged(path: Path) -> Path:
     pixels = np.random.default_rng(0).normal(size=(2, 200, 200)).astype("float32")
     write(path, pixels, TWO, compress="deflate")
-    with path.open("rb+") as file:
-        file.seek(path.stat().st_size // 2)
-        file.write(bytes(10_000))
+    with path.open("rb+") as content:
+        content.seek(path.stat().st_size // 2)
+        content.write(bytes(10_000))
     return path
 
 
@@ -83,24 +85,26 @@ def several_rasters(path: Path) -> Path:
     """A GeoPackage of two rasters."""
     profile = {"height": 6, "width": 7, "count": 1, "dtype": "uint8", "crs": UTM, "transform": NORTH_UP}
     for name in ("first", "second"):
-        with rasterio.open(path, "w", driver="GPKG", RASTER_TABLE=name, APPEND_SUBDATASET="YES", **profile) as file:
-            file.write(ONES[:1].astype("uint8"))
+        with rasterio.open(path, "w", driver="GPKG", RASTER_TABLE=name, APPEND_SUBDATASET="YES", **profile) as raster:
+            raster.write(ONES[:1].astype("uint8"))
     return path
 
 
-def placed(path: Path, *numbers: float) -> Path:
-    """A raster with a geotransform that writers refuse and files have all the same."""
+def described(path: Path, *types: str, where: str = "") -> Path:
+    """A VRT of two bands of these types, with what writers refuse and files have all the same."""
     write(path.with_suffix(".inner.tif"), ONES, TWO)
     bands = "".join(
-        f'<VRTRasterBand dataType="Float32" band="{i}"><Description>{name}</Description><SimpleSource><SourceFilename>'
+        f'<VRTRasterBand dataType="{kind}" band="{i}"><Description>{name}</Description><SimpleSource><SourceFilename>'
         f"{path.with_suffix('.inner.tif')}</SourceFilename><SourceBand>{i}</SourceBand></SimpleSource></VRTRasterBand>"
-        for i, name in enumerate(TWO, 1)
+        for i, (name, kind) in enumerate(zip(TWO, types, strict=True), 1)
     )
-    where = ", ".join(map(str, numbers))
-    path.write_text(
-        f'<VRTDataset rasterXSize="7" rasterYSize="6"><GeoTransform>{where}</GeoTransform>{bands}</VRTDataset>'
-    )
+    path.write_text(f'<VRTDataset rasterXSize="7" rasterYSize="6">{where}{bands}</VRTDataset>')
     return path
+
+
+def placed(path: Path, *numbers: float | str) -> Path:
+    where = f"<GeoTransform>{', '.join(map(str, numbers))}</GeoTransform>"
+    return described(path, "Float32", "Float32", where=where)
 
 
 def with_value(path: Path, value: float, **profile: Any) -> Path:
@@ -110,7 +114,7 @@ def with_value(path: Path, value: float, **profile: Any) -> Path:
 
 
 REFUSED = {
-    "missing": (lambda p: write(p / "b.tif", ONES, TWO).with_name("a.tif"), {}, r"no raster .*a\.tif\. Did you mean"),
+    "missing": (lambda p: write(p / "tile1.tif", ONES, TWO).with_name("tile.tif"), {}, r"Did you mean .*tile1"),
     "folder": (lambda p: p, {}, "is a folder. Name one raster file in it"),
     "not a raster": (lambda p: (p / "a.tif").write_text("x") and p / "a.tif", {}, r"a\.tif can't be read as a raster"),
     "empty file": (lambda p: (p / "a.tif").write_text("") or p / "a.tif", {}, r"a\.tif can't be read as a raster"),
@@ -120,6 +124,11 @@ REFUSED = {
         lambda p: write(p / "a.tif", ONES.astype("complex64"), TWO),
         {},
         r"a\.tif holds complex numbers \(complex64\).*amplitude",
+    ),
+    "complex whole numbers": (
+        lambda p: described(p / "a.vrt", "CInt16", "CInt16"),
+        {},
+        r"a\.vrt holds complex numbers \(complex_int16\).*amplitude",
     ),
     "pixels of size 0": (lambda p: placed(p / "a.vrt", 0, 0, 0, 0, 0, -10), {}, r"a\.vrt has a georeference that"),
     "NaN in the transform": (lambda p: placed(p / "a.vrt", 0, "nan", 0, 0, 0, -1), {}, "georeference that no grid"),
@@ -252,13 +261,50 @@ def test_nodata_is_known_to_both(tmp_path: Path, read: Read, dtype: str, given: 
     assert image[0, 1, 2] == (0 if read is by_prediction else -9999)
 
 
+@BOTH
+def test_a_nodata_value_that_float32_rounds_is_known(tmp_path: Path, read: Read) -> None:
+    pixels = np.ones((2, 6, 7), "float32")
+    pixels[0, 1, 2] = 0.1
+    path = write(tmp_path / "a.tif", pixels, TWO, nodata=0.1)
+    raster = RasterImage(path, BandNaming())
+    assert np.argwhere(~raster.read(Window(0, 0, 6, 7), [0])[1]).tolist() == [[1, 2]]
+    assert read(path).shape == (2, 6, 7)
+
+
+@BOTH
+def test_bands_of_different_types_are_read_each_in_its_own(tmp_path: Path, read: Read) -> None:
+    path = described(tmp_path / "a.vrt", "UInt16", "Float32")
+    np.testing.assert_array_equal(read(path), ONES)
+
+
+@BOTH
+def test_each_raster_has_its_own_nodata(tmp_path: Path, read: Read) -> None:
+    pixels = np.full((1, 6, 7), 7, "uint8")
+    pixels[0, 1, 2] = 9
+    first = write(tmp_path / "a.tif", ONES * 9, TWO)
+    second = write(tmp_path / "b.tif", pixels, ["VV"], nodata=9)
+    image = read(first, [*TWO, "VV"], more=[second])
+    changed = np.argwhere(image[0] == 0).tolist()
+    assert changed == ([[1, 2]] if read is by_prediction else [])
+    assert image[0, 0, 0] == 9
+
+
+@BOTH
+def test_a_raster_inside_a_file_is_read_by_the_name_that_the_refusal_says(tmp_path: Path, read: Read) -> None:
+    package = several_rasters(tmp_path / "a.gpkg")
+    with pytest.raises(UserError, match="Name one of the rasters") as refusal:
+        read(package)
+    inner = str(refusal.value).rpartition("holds: ")[2].split(", ")[0]
+    assert read(inner, ["RED"], names=["RED", "GREEN", "BLUE", "ALPHA"]).shape == (1, 6, 7)
+
+
 def test_training_says_once_which_names_files_contradict(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     paths = [write(tmp_path / f"{i}.tif", ONES, ["B3", "Layer 2"]) for i in range(3)]
     rasters = SceneRasters(["RED", "NIR_BROAD"])
     with caplog.at_level(logging.WARNING, "geocompose"):
         rasters.scenes([(path.name, path, ImageLabel(np.array(0))) for path in paths], [])
     assert [record.getMessage() for record in caplog.records] == [
-        f"{paths[0]} and 2 further files: bands have other names than in data.band_names: B3 (read as RED)."
+        f"{paths[0]} and 2 further files: the names of data.band_names count, not the file's own: B3 is read as RED."
     ]
 
 
@@ -269,5 +315,5 @@ def test_prediction_says_which_names_a_file_contradicts(tmp_path: Path, caplog: 
     with caplog.at_level(logging.WARNING, "geocompose"):
         predict_raster(above_zero, path, tmp_path / "o.tif", **settings, tile_px=8, overlap_px=0, batch_size=1)
     assert [record.getMessage() for record in caplog.records] == [
-        f"{path}: bands have other names than in the training data's names: GREEN (read as RED), RED (read as GREEN)."
+        f"{path}: the names of the training data count, not the file's own: GREEN is read as RED, RED is read as GREEN."
     ]

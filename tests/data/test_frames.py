@@ -215,7 +215,7 @@ def test_a_run_of_several_frames_is_trained_drawn_evaluated_and_predicted(tmp_pa
     assert [row["name"] for row in record["baselines"]] == ["logistic"]
     run("action=evaluate", f"action.run={folder}")
     with pytest.raises(
-        UserError, match=r"The run was trained with 2 frames an image; this data has 1 \(data\.num_frames\)"
+        UserError, match=r"The run was trained with 2 frames per image; this data has 1 \(data\.num_frames\)"
     ):
         run(
             "action=evaluate", f"action.run={folder}",
@@ -249,7 +249,7 @@ def test_a_run_of_several_frames_is_trained_drawn_evaluated_and_predicted(tmp_pa
     write(tmp_path / "five.tif", image(bands=5))
     with pytest.raises(
         UserError,
-        match=r"five\.tif has 5 bands, which can't be 2 frames of .*\. The model wants 2 frames of BLUE, GREEN, RED",
+        match=r"five\.tif has 5 bands, which can't be 2 frames of .*\. The model needs 2 frames of BLUE, GREEN, RED",
     ):
         run(
             "action=predict", f"action.run={folder}", "action.input=five.tif", "action.output=b.tif", "action.date=none"

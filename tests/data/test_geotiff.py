@@ -132,7 +132,7 @@ def test_declared_nan_and_large_nodata_are_filled_and_ignored(tmp_path, nodata):
 
 @pytest.mark.parametrize("column", [3, 40, 59], ids=["train", "val", "test"])
 @pytest.mark.parametrize(
-    ("value", "advice"), [(float("nan"), r"data\.nodata=nan"), (float("inf"), "Fix the file, or write")]
+    ("value", "advice"), [(float("nan"), r"data\.nodata=nan"), (float("inf"), r"data\.nodata=inf")]
 )
 def test_undeclared_nan_stops_in_every_split_and_names_the_pixel(tmp_path, column, value, advice):
     pair(tmp_path)

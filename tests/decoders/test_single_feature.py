@@ -66,7 +66,7 @@ def test_the_perceptron_has_the_activation_that_is_named(activation):
         ({"channels": 0}, "MLPDecoder: channels must be a whole number, 1 or more; got 0"),
         ({"out_dim": 2.5}, "MLPDecoder: out_dim must be a whole number, 1 or more; got 2.5"),
         ({"activation": "relu"}, "MLPDecoder has no activation 'relu'. Did you mean 'ReLU'"),
-        ({"out_index": -3}, r"MLPDecoder: out_index goes from -2 to 1 for 2 feature\(s\); got -3"),
+        ({"out_index": -3}, r"MLPDecoder: out_index goes from -2 to 1 for 2 features; got -3"),
     ],
 )
 def test_wrong_arguments_of_the_perceptron_are_told(arguments, message):
@@ -84,7 +84,7 @@ def test_the_identity_hands_on_maps_tokens_and_vectors_as_they_are(shape):
     first = IdentityDecoder([3, 5], out_index=0)
     assert first(given) is given[0]
     assert first.out_channels == 3
-    with pytest.raises(UserError, match=r"IdentityDecoder: out_index goes from -2 to 1 for 2 feature\(s\); got 2"):
+    with pytest.raises(UserError, match=r"IdentityDecoder: out_index goes from -2 to 1 for 2 features; got 2"):
         IdentityDecoder([3, 5], out_index=2)
 
 

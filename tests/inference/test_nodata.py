@@ -81,6 +81,17 @@ def test_undeclared_nan_is_refused_with_its_position(tmp_path, bad):
     pixels = np.ones((2, 50, 60), dtype="float32")
     pixels[1, 41, 52] = bad
     source = write(tmp_path / "s.tif", pixels, ["RED", "GREEN"], nodata=0)
-    with pytest.raises(UserError, match=rf"value {bad} in band 'GREEN' at row 41, column 52 .*action\.nodata"):
+    with pytest.raises(UserError, match=rf"value {bad} in band 'GREEN' at row 41, column 52 .*action\.nodata={bad}"):
         predict(lambda x: x, source, tmp_path / "o.tif", bands=["RED", "GREEN"])
     assert os.listdir(tmp_path) == ["s.tif"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_value_that_normalisation_makes_infinite_never_reaches_the_model(tmp_path):
+    pixels = np.ones((1, 8, 8), dtype="float32")
+    pixels[0, 2, 3] = -3.4e38
+    source = write(tmp_path / "s.tif", pixels, ["RED"])
+    with pytest.raises(UserError, match=r"value -3\.39.*e\+38 in band 'RED' at row 2, column 3 .*action\.nodata=-3"):
+        predict(lambda x: above_zero(x.clamp(min=0)), source, tmp_path / "o.tif", std=[0.05])
+    declared = write(tmp_path / "d.tif", pixels, ["RED"], nodata=-3.4e38)
+    assert predict(above_zero, declared, tmp_path / "o.tif", std=[0.05]).nodata_pixels == 1

@@ -73,10 +73,10 @@ def test_bands_that_are_not_there_are_named(scene, tmp_path):
 
 def test_bands_without_names_are_never_guessed(tmp_path):
     source = write(tmp_path / "s.tif", np.ones((2, 4, 4), dtype="uint8"))
-    with pytest.raises(UserError, match=r"has 2 bands without names. The model wants RED. .*band_names=\[BLUE"):
+    with pytest.raises(UserError, match=r"has 2 bands without names. The model needs RED. .*band_names=\[BLUE"):
         predict(above_zero, source, tmp_path / "o.tif")
     with pytest.raises(
-        UserError, match=r"2 bands, but action.band_names has 3 names \(B2, B3, B4\).*The model wants RED"
+        UserError, match=r"2 bands, but action.band_names has 3 names \(B2, B3, B4\).*The model needs RED"
     ):
         predict(above_zero, source, tmp_path / "o.tif", band_names=["B2", "B3", "B4"])
 

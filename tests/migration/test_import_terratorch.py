@@ -282,7 +282,7 @@ def test_an_import_ends_with_the_command_that_scores_the_run_on_data_that_is_not
     folder = only_run().path
     told = capsys.readouterr().out
     assert f"  python run.py action=evaluate action.run={folder} 'action.data={{root: DIR}}'\n" in told
-    with pytest.raises(UserError, match=r"no folder\. Write 'action\.data=\{root: DIR\}'"):
+    with pytest.raises(UserError, match=r"not an existing folder\. Write 'action\.data=\{root: DIR\}'"):
         run("action=evaluate", f"action.run={folder}")
     Path("chips").mkdir()
     Path("chips/notes.txt").touch()

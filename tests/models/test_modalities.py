@@ -58,7 +58,7 @@ def test_a_backbone_of_two_modalities_takes_a_mapping_or_one_image_of_all_bands(
 def test_a_backbone_of_two_modalities_is_probed_counted_and_run_through_time():
     backbone = TwoSensors()
     assert contract_of(backbone).channels == 3
-    assert {name: tuple(one.shape) for name, one in probe_image(backbone, (16, 16), 2).items()} == {
+    assert {name: tuple(one.shape) for name, one in probe_image(contract_of(backbone), (16, 16), 2).items()} == {
         "optical": (1, 2, 2, 16, 16), "sar": (1, 1, 2, 16, 16),
     }  # fmt: skip
     assert [(spec.channels, spec.stride) for spec in backbone_specs(backbone, (32, 48))] == [(8, 4), (8, 8)]

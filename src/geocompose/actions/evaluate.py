@@ -186,7 +186,7 @@ def _own_data(
         files = _own_files(source)
         recorded = record.data.get("fingerprint")  # an imported run has none
         if recorded is not None and fingerprint(files, Path(str(root)).expanduser()) != recorded:
-            log.warning("The files in %s are not those that the run was trained with.", root)
+            log.warning("The files in %s are not those of the run's training; they are scored all the same.", root)
     return own, source
 
 

@@ -13,7 +13,7 @@ from geocompose.inference.content import choose_content
 from geocompose.inference.listing import ImageFile, list_images
 from geocompose.inference.request import (
     check_arguments,
-    coordinates_of,
+    coordinate_reader,
     destination_of,
     further_rasters,
     opened_input,
@@ -85,9 +85,9 @@ def predict(
     conversions = None if values is None else conversions_to_model(recorded.record.data, values)
     reading = reading_of(recorded, band_names=band_names, nodata=nodata, conversions=conversions)
     # Before the model's libraries are loaded. Images other than the first are opened when they are read.
-    opened_input(recorded, reading, images[0].path, further)
+    opened_input(recorded, target, reading, images[0].path, further)
     destination = destination_of(output, [image.path for image in images], target, overwrite=overwrite)
-    coordinates = coordinates_of(recorded, [image.name for image in images], date, position)
+    coordinates = coordinate_reader(recorded, [image.name for image in images], date, position)
     coordinates.of(*images[0])
 
     from geocompose.inference.trained import load_trained

@@ -22,15 +22,11 @@ DIVISIBLE = 224
 LONG_IMAGE = (224, 3584)
 
 
-def probe_image(backbone: nn.Module, size: tuple[int, int], num_frames: int | None = None) -> Image:
+def probe_image(contract: BackboneContract, size: tuple[int, int], num_frames: int | None = None) -> Image:
     """Return a shape-only image as a backbone itself takes it: a mapping of images where it has several modalities.
 
     num_frames: as many as the backbone says it takes where null.
     """
-    return _image(contract_of(backbone), size, num_frames)
-
-
-def _image(contract: BackboneContract, size: tuple[int, int], num_frames: int | None = None) -> Image:
     frames = contract.frames if num_frames is None else num_frames
     places = contract.places
     if places is None:
@@ -66,7 +62,7 @@ def backbone_specs(backbone: nn.Module, image_size: tuple[int, int]) -> list[Fea
     refused: UserError | None = None
     for size in _sizes(contract, image_size):
         try:
-            features = meta_forward(backbone, _image(contract, size))
+            features = meta_forward(backbone, probe_image(contract, size))
         except FOREIGN_ERRORS as error:
             stopped = error
             continue
@@ -122,7 +118,7 @@ def _confirm_tokens(
     others: Sequence[Tensor] | None = None
     if not contract.fixed_size:
         with suppress(*FOREIGN_ERRORS):  # it takes images of one size alone
-            others = meta_forward(backbone, _image(contract, taller))
+            others = meta_forward(backbone, probe_image(contract, taller))
     for place in places:
         spec, tokens = specs[place], features[place].shape[1]
         if others is not None:
@@ -156,7 +152,7 @@ def _sizes(contract: BackboneContract, image_size: tuple[int, int]) -> list[tupl
 def _untriable(contract: BackboneContract, image_size: tuple[int, int], error: Exception) -> UserError:
     """Return what to say of a backbone whose forward stopped, as far as it can be told why."""
     said, channels = first_line(error), contract.channels
-    given = _image(contract, image_size)
+    given = probe_image(contract, image_size)
     shape = tuple(given.shape) if isinstance(given, Tensor) else {key: tuple(one.shape) for key, one in given.items()}
     # Torch has no type of error of its own for these; its words are all there is.
     if any(word in said for word in ("meta", "NVIDIA", "CUDA")) or isinstance(error, NotImplementedError):

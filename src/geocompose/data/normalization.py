@@ -19,7 +19,8 @@ class Normalization:
     def __call__(self, image: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """Return an image (bands, [frames,] height, width) normalised, float32, and 0 (the mean) where not `valid`."""
         per_band = (-1, *[1] * (image.ndim - 1))
-        normalised = image - self._mean.reshape(per_band)
-        normalised *= self._scale.reshape(per_band)
-        normalised[..., ~valid] = 0
-        return normalised
+        with np.errstate(over="ignore", invalid="ignore"):  # nodata may be any number
+            normalized: np.ndarray = image - self._mean.reshape(per_band)
+            normalized *= self._scale.reshape(per_band)
+        normalized[..., ~valid] = 0
+        return normalized

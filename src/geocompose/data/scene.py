@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from affine import Affine
 
+from geocompose.data.rasters.valid import Origin
 from geocompose.data.window import Window
 from geocompose.imagery.units import Conversion, converted
 
@@ -29,8 +30,8 @@ class Scene(Protocol):
     band_names: list[str]
     conversions: Sequence[Conversion] | None
 
-    def file_of(self, band: int) -> str:
-        """Return how errors call the file that has a band."""
+    def origin_of(self, band: int) -> Origin:
+        """Return where a band comes from, for errors."""
 
     def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the image, float32 (bands, height, width), and where it is valid, bool (height, width).
@@ -79,9 +80,9 @@ class ArrayScene:
         self._summary = summary
         self._made: tuple[np.ndarray, np.ndarray] | None = None
 
-    def file_of(self, band: int) -> str:
-        """Return the scene's name."""
-        return self.name
+    def origin_of(self, band: int) -> Origin:
+        """Return the scene's name: it is in no file."""
+        return Origin(self.name, "data.nodata={}")
 
     def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the image, float32 (bands, height, width), and all True (height, width)."""

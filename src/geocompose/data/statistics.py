@@ -112,9 +112,8 @@ def _check_finite(image: np.ndarray, valid: np.ndarray, scene: Scene, bands: Seq
         image,
         valid,
         bands=[scene.band_names[band] for band in bands],
-        file_of=lambda band: scene.file_of(bands[band]),
+        origin_of=lambda band: scene.origin_of(bands[band]),
         window=window,
-        nodata_key="data.nodata",
         conversions=None if scene.conversions is None else [scene.conversions[band] for band in bands],
     )
 

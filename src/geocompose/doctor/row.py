@@ -13,9 +13,9 @@ UNEXPECTED = "unexpected: "
 class Row:
     """One cell.
 
-    reason: why it was refused; "" where it is ok. necks: the plan, as one would write it. gflops: one image, forward, 2
-    a multiply-add. training_memory_mb: see `geocompose.cost.training_memory`. seconds: what finding all this took.
-    Numbers of a refused cell are None.
+    reason: why it was refused; "" where it is ok. necks: the plan, as one would write it. gflops: per image, forward
+    pass, 2 per multiply-add. training_memory_mb: see `geocompose.cost.training_memory`. seconds: what finding all this
+    took. Numbers of a refused cell are None.
     """
 
     backbone: str

@@ -37,6 +37,11 @@ def chosen_bands(config: Mapping[str, Any], available: Sequence[str]) -> list[st
     there = {canonical(name) for name in available}
     if trained_on and all(canonical(name) in there for name in trained_on):
         return list(trained_on)
+    check_names(
+        available,
+        advice=f"The data has the bands {', '.join(available)}. Name all of them in file order with "
+        "'data.band_names=[BLUE,GREEN,RED,...]', or choose some with data.bands.",
+    )
     return list(available)
 
 

@@ -126,10 +126,10 @@ def canonical(name: str) -> str:
     return _CANONICAL.get(name.casefold(), name)
 
 
-def positions(wanted: Sequence[str], available: Sequence[str], *, where: str) -> list[int]:
+def positions(wanted: Sequence[str], available: Sequence[str], *, where: str, advice: str = "") -> list[int]:
     """Return for each wanted band its place in `available`; names are compared through the vocabulary.
 
-    `where` says in the error whose bands these are, such as "the data".
+    `where` says in the error whose bands these are, such as "the data"; `advice` what to do about a missing one.
 
     Raises:
         UserError: a band is wanted that is not there, or wanted twice; names the nearest one that is there.
@@ -137,20 +137,22 @@ def positions(wanted: Sequence[str], available: Sequence[str], *, where: str) ->
     place = {canonical(name): i for i, name in enumerate(available)}
     missing = [name for name in wanted if canonical(name) not in place]
     if missing:
-        guess = nearest(missing[0], [*available, *place])
+        guess = nearest(missing[0], [*available, *place]) if len(missing) == 1 else None
         hint = f"Did you mean {guess!r}? " if guess else ""
         there = ", ".join(name if canonical(name) == name else f"{name} ({canonical(name)})" for name in available)
-        raise UserError(f"{where} has no band {', '.join(map(repr, missing))}. {hint}It has: {there}.")
+        raise UserError(
+            f"{where} has no band {', '.join(map(repr, missing))}. {hint}It has: {there}.{advice and f' {advice}'}"
+        )
     found = [place[canonical(name)] for name in wanted]
     if len(set(found)) < len(found):
         raise UserError(f"A band is asked for twice in {list(wanted)}: name each band once.")
     return found
 
 
-def check_names(names: Iterable[str], *, known: Iterable[str] = ()) -> None:
+def check_names(names: Iterable[str], *, known: Iterable[str] = (), advice: str | None = None) -> None:
     """Refuse a band name that looks like a misspelt one of the vocabulary or of `known`.
 
-    A name that resembles nothing is a band of your own and passes.
+    A name that resembles nothing is a band of your own and passes. advice: what to do; None lists the vocabulary.
 
     Raises:
         UserError: names the misspelt band and the nearest right one.
@@ -162,7 +164,8 @@ def check_names(names: Iterable[str], *, known: Iterable[str] = ()) -> None:
             continue
         guess = nearest(name, [*known, *BANDS], cutoff=0.75)
         if guess:
-            raise UserError(f"Unknown band {name!r}. Did you mean {guess!r}? Known bands: {', '.join(BANDS)}.")
+            what = advice or f"Known bands: {', '.join(BANDS)}."
+            raise UserError(f"Unknown band {name!r}. Did you mean {guess!r}? {what}")
 
 
 def band_names(argument: str, given: Iterable[object]) -> list[str]:

@@ -7,6 +7,14 @@ from typing import Any, Literal
 from geocompose.errors import UserError
 
 Kind = Literal["segmentation", "regression", "classification", "multilabel", "scalar_regression"]
+# What labels of each kind are, in words.
+LABELS: Mapping[str, str] = {
+    "segmentation": "a class per pixel",
+    "regression": "numbers per pixel",
+    "classification": "one class per image",
+    "multilabel": "any number of classes per image",
+    "scalar_regression": "numbers per image",
+}
 PIXEL_WISE = ("segmentation", "regression")
 OF_CLASSES = ("segmentation", "classification", "multilabel")
 

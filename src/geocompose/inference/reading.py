@@ -11,9 +11,9 @@ import numpy as np
 from geocompose.data.normalization import Normalization
 from geocompose.data.rasters.bands import BandNaming
 from geocompose.data.rasters.file import RasterPath
-from geocompose.data.rasters.image import Image, RasterImage
+from geocompose.data.rasters.image import RasterImage, SceneImage
 from geocompose.data.rasters.stacked import StackedImage
-from geocompose.data.rasters.valid import check_finite
+from geocompose.data.rasters.valid import Origin, check_finite
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.imagery.bands import positions
@@ -74,17 +74,28 @@ class Reading:
                 )
         assert self.conversions is None or len(self.conversions) == len(self.bands), self.conversions
 
-    def image(self, path: RasterPath, further: Sequence[FurtherRaster] = ()) -> Image:
+    def image(self, path: RasterPath, further: Sequence[FurtherRaster] = ()) -> SceneImage:
         """Return a raster, with those beside it on its grid, as an image whose bands have names; no pixel is read.
 
         Raises:
             UserError: see `geocompose.data.rasters.image.RasterImage` and `StackedImage`.
         """
-        first = RasterImage(path, self._naming(self.band_names, self.training_names), self.nodata)
+        wanted = ", ".join(self.bands)
+        frames = f"{self.num_frames} frames of {wanted}, one after the other" if self.num_frames > 1 else wanted
+        naming = BandNaming(
+            self.band_names,
+            self.training_names,
+            self.num_frames,
+            key="action.band_names",
+            usual_key="the training data",
+            how="write 'action.band_names=[BLUE,GREEN,RED,...]'",
+            frames_key=None,
+            wanted="" if further else f"The model needs {frames}.",
+        )
+        first = RasterImage(path, naming, self.nodata, declare="action.nodata={}")
         if not further:
             return first
-        beside = [RasterImage(one.path, self._naming(None, one.training_names), one.nodata) for one in further]
-        return StackedImage([first, *beside], rename=_RENAME)
+        return StackedImage([first, *map(self._beside, further)], rename=_RENAME)
 
     def open(self, path: RasterPath, further: Sequence[FurtherRaster] = ()) -> "ModelInput":
         """Return the model's view of a raster and of those beside it; no pixel is read.
@@ -94,18 +105,16 @@ class Reading:
         """
         return ModelInput(self.image(path, further), self)
 
-    def _naming(self, names: Sequence[str] | None, usual: Sequence[str] | None) -> BandNaming:
-        wanted = ", ".join(self.bands)
-        frames = f"{self.num_frames} frames of {wanted}, one after the other" if self.num_frames > 1 else wanted
-        return BandNaming(
-            names,
-            usual,
+    def _beside(self, further: FurtherRaster) -> RasterImage:
+        naming = BandNaming(
+            None,
+            further.training_names,
             self.num_frames,
-            key="action.band_names",
-            usual_key="the training data's names",
+            usual_key="the training data",
+            how="write them into the file, as descriptions of its bands",
             frames_key=None,
-            wanted=f"The model wants {frames}.",
         )
+        return RasterImage(further.path, naming, further.nodata, declare="as the nodata value {}, in the file")
 
 
 class ModelInput:
@@ -117,10 +126,14 @@ class ModelInput:
         UserError: a band is not there, or its values are complex.
     """
 
-    def __init__(self, image: Image, reading: Reading) -> None:
+    def __init__(self, image: SceneImage, reading: Reading) -> None:
         self.image, self._reading = image, reading
         where = " with ".join(str(raster.path) for raster in image.rasters)
-        self._places = positions(reading.bands, image.band_names, where=where)
+        advice = (
+            "Where these are other names of the same bands, name all bands of the file, in its order, with "
+            "'action.band_names=[BLUE,GREEN,RED,...]'."
+        )
+        self._places = positions(reading.bands, image.band_names, where=where, advice=advice)
         image.check_real(self._places)
         if reading.conversions is not None:
             unchanged = Conversion(None)
@@ -135,13 +148,18 @@ class ModelInput:
             UserError: a file can't be read here, or a pixel not declared as nodata is NaN or infinite.
         """
         pixels, valid = self.image.read(window, self._places)
+        normalized = self._normalized(pixels, valid)
         check_finite(
             pixels,
             valid,
             bands=self._reading.bands,
-            file_of=lambda band: self.image.file_of(self._places[band]),
+            origin_of=self._origin_of,
             window=window,
-            nodata_key="action.nodata",
+            read_as=normalized,
             conversions=self._reading.conversions,
         )
-        return self._normalized(pixels, valid), valid
+        return normalized, valid
+
+    def _origin_of(self, band: int) -> Origin:
+        raster = self.image.raster_of(self._places[band])
+        return Origin(str(raster.path), raster.declare)

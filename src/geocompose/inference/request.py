@@ -96,7 +96,7 @@ def further_rasters(run: RecordedRun, target: Target, more_inputs: Sequence[str]
 
 
 def opened_input(
-    run: RecordedRun, reading: Reading, source: RasterPath, further: Sequence[FurtherRaster]
+    run: RecordedRun, target: Target, reading: Reading, source: RasterPath, further: Sequence[FurtherRaster]
 ) -> ModelInput:
     """Return the model's view of the input; its header is read, no pixel.
 
@@ -105,7 +105,7 @@ def opened_input(
         says how to name those.
     """
     entries = _data(run).get("more_images") or []
-    if entries and not further:
+    if entries and not further and target.pixel_wise:
         there = reading.image(source).band_names
         missing = [band for band in reading.bands if canonical(band) not in map(canonical, there)]
         if missing:
@@ -118,7 +118,7 @@ def opened_input(
     return reading.open(source, further)
 
 
-def coordinates_of(
+def coordinate_reader(
     run: RecordedRun, names: Sequence[str], date: str | list[str] | None, position: str | list[float] | None
 ) -> CoordinateReader:
     """Return what finds when and where images were taken: as in training, or as the user says.

@@ -45,16 +45,19 @@ def match_files(root: Path, pattern: str, key_path: str, without: Iterable[Path]
     files = [path for path in every if path not in excluded]
     if not files and every:
         raise UserError(
-            f"{key_path}={pattern} matches only files that data.labels matches too: write narrower patterns."
+            f"{key_path}={pattern} matches only files that data.labels matches too. Write patterns that tell images "
+            "from labels."
         )
     if not files:
         there = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
         if not there:
             raise UserError(f"{key_path}={pattern} matches nothing: the folder data.root={root} holds no file.")
-        shown = shortened(there, SHOWN)
+        one_per_folder = {PurePosixPath(name).parent: name for name in reversed(there)}
+        shown = shortened(reversed(one_per_folder.values()), SHOWN)
+        such_as = "" if len(one_per_folder) == len(there) else "such as "
         raise UserError(
             f"{key_path}={pattern} matches nothing: the folder data.root={root} holds {counted(len(there), 'file')} "
-            f"({shown}). Set {key_path} to match them."
+            f"({such_as}{shown}). Set {key_path} to match them."
         )
     return files
 

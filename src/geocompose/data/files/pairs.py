@@ -86,7 +86,10 @@ def match_pairs(root: str, images: str, labels: str, without: Iterable[Path] = (
         examples = shortened((image_paths[key].name for key in alone), SHOWN)
         spare = [key for key in label_paths if key not in image_paths]
         left = shortened((label_paths[key].name for key in spare), SHOWN)
-        hint = f" Labels without an image: {left}." if spare else ""
+        hint = ""
+        if spare:
+            hint = f" Labels without an image: {left}. Of {image_paths[alone[0]].name}, * matched {alone[0]!r}; of "
+            hint += f"{label_paths[spare[0]].name}, {spare[0]!r}."
         raise UserError(
             f"{len(alone)} of {len(image_paths)} images in {folder} have no label that data.labels={labels} matches: "
             f"{examples}.{hint} The text matched by * must be equal in data.images={images} and data.labels."

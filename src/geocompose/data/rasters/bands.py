@@ -32,7 +32,8 @@ class BandNaming:
     names: the bands of one frame in file order, as a configuration gives them under `key`; None means `usual`, else
         what each file says.
     usual: names in file order that are taken where their number is the file's: in prediction, those of the training.
-        usual_key: how messages call them.
+        usual_key: whose they are, for messages.
+    how: how a user gives names, for messages.
     num_frames: time steps in each file, one after the other: all bands of the first, then all of the second, ...
     frames_key: where the configuration has `num_frames`; None where it can't be chosen any more.
     wanted: what errors add: which bands are read.
@@ -42,7 +43,8 @@ class BandNaming:
     usual: Sequence[str] | None = None
     num_frames: int = 1
     key: str = "data.band_names"
-    usual_key: str = "the usual names"
+    usual_key: str = "usual"
+    how: str = "write 'data.band_names=[BLUE,GREEN,RED,...]'"
     frames_key: str | None = "data.num_frames"
     wanted: str = ""
 
@@ -77,15 +79,15 @@ class BandNaming:
         stated = self._stated(count)
         if stated is None:
             return None
-        own = [text or "" for text in header.descriptions[:count]]
+        own = [text or "" for text in header.descriptions]
         known = set(map(canonical, stated))
-        pairs = tuple(
+        found = dict.fromkeys(  # each once, whichever frame it is in
             (there, name)
-            for there, name in zip(own, stated, strict=True)
+            for there, name in zip(own, [*stated] * self.num_frames, strict=True)
             if canonical(there) != canonical(name) and (is_known(there) or canonical(there) in known)
         )
         key = self.key if self.names is not None else self.usual_key
-        return Contradiction(key, pairs) if pairs else None
+        return Contradiction(key, tuple(found)) if found else None
 
     def _stated(self, count: int) -> list[str] | None:
         if self.names is not None:
@@ -102,13 +104,13 @@ class BandNaming:
             unnamed = header.count - len(described)
             which = "without names" if unnamed == header.count else f"and {unnamed} of them have no name in the file"
             raise UserError(
-                f"{path} has {_bands(header.count)} {which}.{self._wanted} Name all bands of the file, in its order, "
-                f"with '{self.key}=[BLUE,GREEN,RED,...]', or write descriptions into it."
+                f"{path} has {_bands(header.count)} {which}.{self._wanted} To name all bands of the file, in its "
+                f"order, {self.how}; or write the names into the file, as descriptions of its bands."
             )
         if described != described[:count] * self.num_frames:
             raise UserError(
-                f"{path}: its bands don't have the same names in every frame ({', '.join(described)}). Name those of "
-                f"one frame, in file order: '{self.key}=[BLUE,GREEN,RED,...]'."
+                f"{path}: its bands don't have the same names in every frame ({', '.join(described)}). To name those "
+                f"of one frame, in file order, {self.how}."
             )
         return described[:count]
 
@@ -138,13 +140,12 @@ class BandNaming:
         if self.frames_key and described and known == known[:different] * frames:
             raise UserError(
                 f"{path} has each of {', '.join(names[:different])} {frames} times. Are these {frames} frames, one "
-                f"after the other? Then write {self.frames_key}={frames}; else '{self.key}=[...]' with a different "
-                "name for each."
+                f"after the other? Then write {self.frames_key}={frames}. To give each a different name, {self.how}."
             )
         places = ", ".join(str(i) for i, name in enumerate(known, 1) if name == canonical(twice))
         raise UserError(
             f"{path} has the band {twice!r} more than once (bands {places} of {', '.join(names)}). "
-            f"Write '{self.key}=[...]' with a different name for each."
+            f"To give each a different name, {self.how}."
         )
 
 

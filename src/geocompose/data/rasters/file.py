@@ -1,9 +1,13 @@
 """Raster files: opened once per process, and windows of them read in the type that they are stored in."""
 
 import os
+import re
+import stat
 import warnings
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import rasterio
@@ -17,67 +21,116 @@ from geocompose.errors import UserError, nearest, shortened
 RasterPath = str | Path  # a file, or text that GDAL resolves: an address, or a path into an archive
 
 _MOST_OPEN = 64  # files a process keeps open, well below the usual limit of 1024
-_open_files: OrderedDict[tuple[int, str, int, int], DatasetReader] = OrderedDict()
+_MOST_WATCHED = 64  # files of one raster whose state is looked at before each read: a VRT may have thousands
+_DRIVER = re.compile(r"[A-Za-z]\w+:")  # of two letters or more: one letter is a drive of Windows
+
+# Which files a raster consists of, and for each when it was written and how large it is.
+Version = tuple[tuple[str, int, int], ...]
+
+
+class _Open(NamedTuple):
+    dataset: DatasetReader
+    version: Version
+
+
+# By process too: after a fork, the child must not read through the parent's file.
+_open_files: OrderedDict[tuple[int, str], _Open] = OrderedDict()
 
 
 def is_local(path: RasterPath) -> bool:
-    """Return whether `path` is a file's name, rather than an address or a path into an archive that GDAL resolves."""
-    return "://" not in str(path) and not str(path).startswith("/vsi")
+    """Return whether `path` is a file's name, rather than text that GDAL resolves.
+
+    Such are addresses, paths into an archive (`/vsizip/...`) and rasters inside a file (`NETCDF:file.nc:ndvi`).
+    """
+    text = str(path)
+    if "://" in text or text.startswith("/vsi"):
+        return False
+    return not _DRIVER.match(text) or os.path.exists(text)
 
 
 def opened(path: RasterPath) -> DatasetReader:
     """Return a raster opened for reading. It stays open for later calls in this process: do not close it.
 
+    A raster of which a file has changed is opened anew.
+
     Raises:
         UserError: there is no such file, it is a folder, it is not a raster, or it holds several rasters and no band.
     """
-    key = os.getpid(), str(path), *_state(path)
-    if key not in _open_files:
-        _open_files[key] = _open(path)
+    return _current(path).dataset
+
+
+def version_of(path: RasterPath, *, anew: bool = False) -> Version:
+    """Return which files a raster consists of, and their state; of an address that is not known, and it is empty.
+
+    anew: open what is not a local file again, so that a reader does not begin with what was there earlier.
+
+    Raises:
+        UserError: see `opened`.
+    """
+    if anew and not is_local(path):
+        _open_files.pop((os.getpid(), str(path)), None)
+    return _current(path).version
+
+
+def _current(path: RasterPath) -> _Open:
+    key = os.getpid(), str(path)
+    known = _open_files.get(key)
+    if known is None or _states(name for name, _, _ in known.version) != known.version:
+        dataset = _open(path)
+        files = filter(None, map(_file_on_disk, dataset.files[:_MOST_WATCHED]))
+        known = _open_files[key] = _Open(dataset, _states(files))
         if len(_open_files) > _MOST_OPEN:
             _open_files.popitem(last=False)
     _open_files.move_to_end(key)
-    return _open_files[key]
+    return known
 
 
-def _state(path: RasterPath) -> tuple[int, int]:
-    """Return what changes when a file is replaced, as between two runs of a sweep: it is then opened anew.
+def _states(files: Iterable[str]) -> Version:
+    found = []
+    for name in files:
+        try:
+            state = os.stat(name)
+        except OSError:
+            found.append((name, -1, -1))  # gone: opening says so
+        else:
+            found.append((name, state.st_mtime_ns, state.st_size))
+    return tuple(found)
 
-    The process is part of the key for another reason: after a fork, the child must not read through the parent's file.
-    """
-    if not is_local(path):
-        return 0, 0
-    try:
-        found = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(not_there(Path(path), "raster")) from error
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}.") from error
-    return found.st_mtime_ns, found.st_size
+
+def _file_on_disk(name: str) -> str | None:
+    """Return the file that GDAL's name of a file leads to: itself, or the archive that it lies in."""
+    if not name.startswith("/vsi"):
+        return name if os.path.isfile(name) else None
+    inner = Path(name.split("/", 2)[2])  # after `/vsizip/`, say
+    return next((str(part) for part in (inner, *inner.parents) if part.is_file()), None)
 
 
 def not_there(path: Path, what: str) -> str:
-    """Return the answer to the name of a file that does not exist: the nearest one, or whether its folder exists.
+    """Return the answer to the name of a file that does not exist: the nearest one, or what its folder holds.
 
     what: what it should be, such as `raster`.
     """
     message = f"There is no {what} {path}."
     if not path.parent.is_dir():
         return f"{message} Its folder {path.parent} doesn't exist either."
-    guess = nearest(path.name, os.listdir(path.parent))
-    return f"{message} Did you mean {path.parent / guess}?" if guess else f"{message} Its folder exists."
+    # Without endings, which all of them share.
+    beside = {Path(name).stem: name for name in sorted(os.listdir(path.parent))}
+    guess = nearest(path.stem, beside)
+    if guess:
+        return f"{message} Did you mean {path.parent / beside[guess]}?"
+    return f"{message} Its folder holds {shortened(beside.values(), 5) or 'nothing'}."
 
 
 def _open(path: RasterPath) -> DatasetReader:
-    if is_local(path) and Path(path).is_dir():
-        raise UserError(f"{path} is a folder. Name one raster file in it.")
+    if is_local(path):
+        _check_is_file(Path(path))
     try:
         with warnings.catch_warnings():
             # A raster without georeference is a legitimate input: a model needs only its pixels.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = rasterio.open(path)
     except RasterioIOError as error:
-        raise UserError(f"{path} can't be read as a raster: {error}. Replace the file, or leave it out.") from error
+        raise UserError(f"{path} can't be read as a raster: {error}. Is it complete?") from error
     if dataset.count == 0:
         inner = shortened(dataset.subdatasets, 6)
         dataset.close()
@@ -85,16 +138,36 @@ def _open(path: RasterPath) -> DatasetReader:
     return dataset
 
 
-def read_bands(path: RasterPath, bands: list[int], window: Window | None) -> np.ndarray:
-    """Return bands (counted from 0) of a file in its own type, (bands, height, width); all of it without window.
+def _check_is_file(path: Path) -> None:
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(not_there(path, "raster")) from error
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}.") from error
+    if is_folder:
+        raise UserError(f"{path} is a folder. Name one raster file in it.")
+
+
+def read_bands(
+    path: RasterPath, bands: Sequence[int], window: Window | None, version: Version | None = None
+) -> Sequence[np.ndarray]:
+    """Return bands (counted from 0) of a file, each (height, width) in its own type; all of it without window.
+
+    version: what the file was when its header was read.
 
     Raises:
-        UserError: the file can't be opened, or is damaged there.
+        UserError: the file can't be opened, is damaged there, or has changed since.
     """
-    dataset = opened(path)
+    file = _current(path)
+    if version is not None and file.version != version:
+        raise UserError(f"{path} has changed since its header was read. Run the same command again.")
     place = None if window is None else RasterioWindow(window.column, window.row, window.width, window.height)
+    indexes = [band + 1 for band in bands]
     try:
-        return dataset.read([band + 1 for band in bands], window=place)
+        if len({file.dataset.dtypes[band] for band in bands}) > 1:  # as of a VRT that stacks files
+            return [file.dataset.read(index, window=place) for index in indexes]
+        return list(file.dataset.read(indexes, window=place))
     except RasterioIOError as error:
         there = "" if window is None else f" at {window.in_words}"
         raise UserError(f"{path} can't be read{there}; is it complete? {error.__cause__ or error}") from error

@@ -28,7 +28,11 @@ class Header:
         self.nodata: list[float | None] = list(dataset.nodatavals)
         self.descriptions: list[str | None] = list(dataset.descriptions)
         self.dtypes: list[str] = list(dataset.dtypes)
-        self.itemsize = max(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
+        self.itemsize = max(map(_bytes, dataset.dtypes))
+
+
+def _bytes(dtype: str) -> int:
+    return 4 if dtype == "complex_int16" else np.dtype(dtype).itemsize  # GDAL has a type that numpy lacks
 
 
 def read_header(path: RasterPath) -> Header:

@@ -9,7 +9,7 @@ import numpy as np
 from affine import Affine
 
 from geocompose.data.rasters.bands import BandNaming, Contradiction, places_in_file
-from geocompose.data.rasters.file import RasterPath, read_bands
+from geocompose.data.rasters.file import RasterPath, read_bands, version_of
 from geocompose.data.rasters.header import read_header
 from geocompose.data.rasters.valid import check_real, valid_pixels
 from geocompose.data.window import Window
@@ -19,10 +19,10 @@ from geocompose.imagery.units import Conversion, Values, converted
 log = logging.getLogger("geocompose")
 
 
-class Image(ABC):
+class SceneImage(ABC):
     """An image of one raster or of several on one grid: what training, evaluation and prediction read.
 
-    path: the first raster. rasters: those that it is made of. height, width: pixels.
+    path: the first raster. height, width: pixels.
     crs, transform: see `geocompose.data.rasters.header.Header`.
     band_names: of one frame. num_frames: time steps.
     conversions: what is done to the values of each band when it is read; None leaves them all as they are.
@@ -30,7 +30,6 @@ class Image(ABC):
     """
 
     path: RasterPath
-    rasters: "Sequence[RasterImage]"
     height: int
     width: int
     crs: str | None
@@ -40,8 +39,13 @@ class Image(ABC):
     conversions: Sequence[Conversion] | None
     keep_decoded: bool
 
+    @property
     @abstractmethod
-    def file_of(self, band: int) -> RasterPath:
+    def rasters(self) -> "Sequence[RasterImage]":
+        """The rasters that it is made of."""
+
+    @abstractmethod
+    def raster_of(self, band: int) -> "RasterImage":
         """Return which raster has a band."""
 
     @abstractmethod
@@ -67,12 +71,13 @@ class Image(ABC):
         """Return the most memory that `num_bands` of it take when they are kept decoded."""
 
 
-class RasterImage(Image):
+class RasterImage(SceneImage):
     """An image that is one raster.
 
     path: any raster that GDAL reads.
     naming: how its bands are called, and in how many frames they come.
     nodata: value of pixels without data (NaN allowed); None means what the file declares, band by band.
+    declare: how a user declares a value ({}) that is nodata, for messages.
     values: what the pixels' values are, where the raster has a statement of its own (see `StackedImage`).
     contradiction: which bands the file calls otherwise than `naming`; None where it calls none so.
 
@@ -81,11 +86,17 @@ class RasterImage(Image):
     """
 
     def __init__(
-        self, path: RasterPath, naming: BandNaming, nodata: float | None = None, values: Values | None = None
+        self,
+        path: RasterPath,
+        naming: BandNaming,
+        nodata: float | None = None,
+        values: Values | None = None,
+        declare: str = "data.nodata={}",
     ) -> None:
+        self._version = version_of(path, anew=True)
         header = read_header(path)
+        self.declare = declare
         self.path = path
-        self.rasters = [self]
         self.height, self.width, self.crs, self.transform = header.height, header.width, header.crs, header.transform
         self.num_frames = naming.num_frames
         self.band_names = naming.of(path, header)
@@ -97,20 +108,26 @@ class RasterImage(Image):
         self._nodata = header.nodata if nodata is None else [nodata] * header.count
         self._itemsize, self._dtypes = header.itemsize, header.dtypes
 
-    def file_of(self, band: int) -> RasterPath:
-        """Return its path."""
-        return self.path
+    @property
+    def rasters(self) -> "Sequence[RasterImage]":
+        """The one raster."""
+        return [self]
+
+    def raster_of(self, band: int) -> "RasterImage":
+        """Return the one raster."""
+        return self
 
     def check_real(self, bands: Sequence[int]) -> None:
-        """Refuse to read complex numbers, see `Image`."""
+        """Refuse to read complex numbers, see `SceneImage`."""
         check_real(self.path, self._dtypes, self._planes(bands))
 
     def read(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return pixels and where they are valid, see `Image`."""
+        """Return pixels and where they are valid, see `SceneImage`."""
         self.check_real(bands)
         planes = self._planes(bands)
-        raw = self._read(window, planes)
-        valid = valid_pixels(raw, [self._nodata[plane] for plane in planes])
+        stored = self._read(window, planes)
+        valid = valid_pixels(stored, [self._nodata[plane] for plane in planes])
+        raw = stored if isinstance(stored, np.ndarray) else np.stack(stored)
         if self.num_frames > 1:
             raw = raw.reshape(len(bands), self.num_frames, *valid.shape)
         return converted(raw, bands, self.conversions), valid
@@ -126,13 +143,13 @@ class RasterImage(Image):
     def _planes(self, bands: Sequence[int]) -> list[int]:
         return places_in_file(bands, len(self.band_names), self.num_frames)
 
-    def _read(self, window: Window, planes: list[int]) -> np.ndarray:
+    def _read(self, window: Window, planes: list[int]) -> Sequence[np.ndarray]:
         if not self.keep_decoded:
-            return read_bands(self.path, planes, window)
+            return read_bands(self.path, planes, window, self._version)
         missing = [plane for plane in planes if plane not in self._decoded]
         if missing:
-            self._decoded.update(zip(missing, read_bands(self.path, missing, None), strict=True))
-        return np.stack([self._decoded[plane][window.slices] for plane in planes])
+            self._decoded.update(zip(missing, read_bands(self.path, missing, None, self._version), strict=True))
+        return [self._decoded[plane][window.slices] for plane in planes]
 
 
 def warn_of_contradictions(rasters: Iterable[RasterImage]) -> None:
@@ -142,6 +159,6 @@ def warn_of_contradictions(rasters: Iterable[RasterImage]) -> None:
         if raster.contradiction is not None:
             paths.setdefault(raster.contradiction, []).append(raster.path)
     for (key, bands), files in paths.items():
-        pairs = ", ".join(f"{own} (read as {name})" for own, name in bands)
+        pairs = ", ".join(f"{own} is read as {name}" for own, name in bands)
         more = f" and {counted(len(files) - 1, 'further file')}" if len(files) > 1 else ""
-        log.warning("%s%s: bands have other names than in %s: %s.", files[0], more, key, pairs)
+        log.warning("%s%s: the names of %s count, not the file's own: %s.", files[0], more, key, pairs)

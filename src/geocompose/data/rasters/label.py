@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from geocompose.data.rasters.file import RasterPath, read_bands
+from geocompose.data.rasters.file import RasterPath, read_bands, version_of
 from geocompose.data.rasters.grid import Grid, check_alike
 from geocompose.data.rasters.header import read_header
 from geocompose.data.rasters.valid import check_real, equals
@@ -58,7 +58,8 @@ class _LabelRaster(ABC):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.keep_decoded = False
-        self._decoded: np.ndarray | None = None
+        self._decoded: Sequence[np.ndarray] | None = None
+        self._version = version_of(path, anew=True)
         self._header = read_header(path)
         self._bands: list[int] = [0]
 
@@ -74,13 +75,13 @@ class _LabelRaster(ABC):
         """Return the memory that it takes when it is kept decoded."""
         return self._header.height * self._header.width * len(self._bands) * self._header.itemsize
 
-    def _raw(self, window: Window) -> np.ndarray:
-        """Return the bands of a window as they are stored."""
+    def _raw(self, window: Window) -> Sequence[np.ndarray]:
+        """Return the bands of a window, each as it is stored."""
         if not self.keep_decoded:
-            return read_bands(self.path, self._bands, window)
+            return read_bands(self.path, self._bands, window, self._version)
         if self._decoded is None:
-            self._decoded = read_bands(self.path, self._bands, None)
-        return self._decoded[:, *window.slices]
+            self._decoded = read_bands(self.path, self._bands, None, self._version)
+        return [plane[window.slices] for plane in self._decoded]
 
     def __getstate__(self) -> dict[str, Any]:
         # Another process decodes for itself: pixels are slow to send.
@@ -178,7 +179,7 @@ class NumberRaster(_LabelRaster):
         raw = self._raw(window)
         # A double may be too large for float32; where it is not nodata, the scan finds infinity.
         with np.errstate(over="ignore"):
-            label = raw.astype(np.float32)
+            label = np.stack([plane.astype(np.float32) for plane in raw])
         for values, stored, nodata in zip(label, raw, self._nodata, strict=True):
             unlabelled = equals(stored, nodata)
             if unlabelled is not None:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from geocompose.data.rasters.image import Image
+from geocompose.data.rasters.image import SceneImage
 from geocompose.data.rasters.label import SceneLabel
+from geocompose.data.rasters.valid import Origin
 from geocompose.data.window import Window
 from geocompose.imagery.units import Conversion
 
@@ -19,7 +20,7 @@ class RasterScene:
         UserError: the label has another size or place than the image.
     """
 
-    def __init__(self, name: str, image: Image, label: SceneLabel) -> None:
+    def __init__(self, name: str, image: SceneImage, label: SceneLabel) -> None:
         self.name = name
         self.image = image
         self.label = label
@@ -49,10 +50,10 @@ class RasterScene:
         """Return the most memory that `num_bands` of the image and the label take when they are kept decoded."""
         return self.image.decoded_bytes(num_bands) + self.label.decoded_bytes()
 
-    def file_of(self, band: int) -> str:
-        """Return how errors call the file that has a band."""
-        path = self.image.file_of(band)
-        return self.name if path == self.image.path else str(path)
+    def origin_of(self, band: int) -> Origin:
+        """Return where a band comes from, for errors."""
+        raster = self.image.raster_of(band)
+        return Origin(self.name if raster.path == self.image.path else str(raster.path), raster.declare)
 
     def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the image and where it is valid, see `geocompose.data.scene.Scene`.

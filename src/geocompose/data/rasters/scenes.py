@@ -8,7 +8,7 @@ from typing import Any
 from geocompose.data.files.more_images import read_more
 from geocompose.data.loading import check_at_least
 from geocompose.data.rasters.bands import BandNaming
-from geocompose.data.rasters.image import Image, RasterImage, warn_of_contradictions
+from geocompose.data.rasters.image import RasterImage, SceneImage, warn_of_contradictions
 from geocompose.data.rasters.label import SceneLabel
 from geocompose.data.rasters.scene import RasterScene
 from geocompose.data.rasters.stacked import StackedImage
@@ -49,7 +49,7 @@ class SceneRasters:
         naming = BandNaming(self.band_names, num_frames=self.num_frames)
         first = [RasterImage(path, naming, self.nodata) for _, path, _ in named]
         warn_of_contradictions(first)
-        images: Sequence[Image] = first
+        images: Sequence[SceneImage] = first
         if further:
             beside = [self._further(number, paths) for number, paths in enumerate(further)]
             images = [StackedImage(rasters, rename=_RENAME) for rasters in zip(first, *beside, strict=True)]
@@ -59,7 +59,9 @@ class SceneRasters:
         """Return the rasters of an entry of `more`, one per image."""
         more = read_more(self.more)[number]
         key = f"data.more_images[{number}].band_names"
-        naming = BandNaming(more.band_names, num_frames=self.num_frames, key=key)
-        rasters = [RasterImage(path, naming, more.nodata, more.values) for path in paths]
+        how = f"write band_names into entry {number} of data.more_images"
+        naming = BandNaming(more.band_names, num_frames=self.num_frames, key=key, how=how)
+        declare = f"nodata: {{}} in entry {number} of data.more_images"
+        rasters = [RasterImage(path, naming, more.nodata, more.values, declare) for path in paths]
         warn_of_contradictions(rasters)
         return rasters

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from geocompose.data.rasters.file import RasterPath
 from geocompose.data.rasters.grid import check_alike
-from geocompose.data.rasters.image import Image, RasterImage
+from geocompose.data.rasters.image import RasterImage, SceneImage
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.imagery.bands import canonical
 from geocompose.imagery.units import Conversion
 
 
-class StackedImage(Image):
+class StackedImage(SceneImage):
     """An image of several rasters; size, place and frames are the first one's.
 
     A pixel is valid where it is in each raster of which a band is read; nodata is each raster's own, and so is what its
@@ -30,7 +29,7 @@ class StackedImage(Image):
         self.path, self.num_frames = first.path, first.num_frames
         self.height, self.width, self.crs, self.transform = first.height, first.width, first.crs, first.transform
         self.band_names = [name for raster in rasters for name in raster.band_names]
-        self.rasters = rasters
+        self._rasters = rasters
         # Of each band: which raster has it, and its place there.
         self._sources = [
             (number, place) for number, raster in enumerate(rasters) for place in range(len(raster.band_names))
@@ -64,17 +63,22 @@ class StackedImage(Image):
         for raster in self.rasters:
             raster.keep_decoded = keep
 
-    def file_of(self, band: int) -> RasterPath:
+    @property
+    def rasters(self) -> Sequence[RasterImage]:
+        """The rasters that it is made of."""
+        return self._rasters
+
+    def raster_of(self, band: int) -> RasterImage:
         """Return which raster has a band."""
-        return self.rasters[self._sources[band][0]].path
+        return self._rasters[self._sources[band][0]]
 
     def check_real(self, bands: Sequence[int]) -> None:
-        """Refuse to read complex numbers, see `geocompose.data.rasters.image.Image`."""
+        """Refuse to read complex numbers, see `geocompose.data.rasters.image.SceneImage`."""
         for raster, _, own in self._of(bands):
             raster.check_real(own)
 
     def read(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return pixels and where they are valid, see `geocompose.data.rasters.image.Image`."""
+        """Return pixels and where they are valid, see `geocompose.data.rasters.image.SceneImage`."""
         planes: dict[int, np.ndarray] = {}
         valid = np.ones((window.height, window.width), dtype=bool)
         for raster, wanted, own in self._of(bands):

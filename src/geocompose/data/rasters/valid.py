@@ -1,6 +1,7 @@
 """Which values of a raster count: those that are real, finite and not declared as nodata."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,6 +9,16 @@ from geocompose.data.rasters.file import RasterPath
 from geocompose.data.window import Window
 from geocompose.errors import UserError, counted
 from geocompose.imagery.units import Conversion
+
+
+class Origin(NamedTuple):
+    """Where a band comes from, for errors.
+
+    file: its name. declare: how a user declares that a value, `{}` in this text, is nodata there.
+    """
+
+    file: str
+    declare: str
 
 
 def check_real(path: RasterPath, dtypes: Sequence[str], bands: Sequence[int]) -> None:
@@ -37,12 +48,12 @@ def equals(values: np.ndarray, nodata: float | None) -> np.ndarray | None:
     return values == nodata
 
 
-def valid_pixels(planes: np.ndarray, nodata: Sequence[float | None]) -> np.ndarray:
-    """Return where none of the planes (planes, height, width) is nodata, bool (height, width).
+def valid_pixels(planes: Sequence[np.ndarray], nodata: Sequence[float | None]) -> np.ndarray:
+    """Return where none of the planes, each (height, width), is nodata, bool (height, width).
 
-    planes: as they are stored, before any conversion. nodata: one per plane.
+    planes: as they are stored, before any conversion, each in its own type. nodata: one per plane.
     """
-    valid = np.ones(planes.shape[1:], dtype=bool)
+    valid = np.ones(planes[0].shape, dtype=bool)
     for plane, value in zip(planes, nodata, strict=True):
         is_nodata = equals(plane, value)
         if is_nodata is not None:
@@ -55,37 +66,37 @@ def check_finite(
     valid: np.ndarray,
     *,
     bands: Sequence[str],
-    file_of: Callable[[int], object],
+    origin_of: Callable[[int], Origin],
     window: Window,
-    nodata_key: str,
+    read_as: np.ndarray | None = None,
     conversions: Sequence[Conversion] | None = None,
 ) -> None:
     """Refuse NaN and infinity in valid pixels: they would make every weight of a model NaN, or its answer.
 
     image: (bands, [frames,] height, width), the pixels of `window`. valid: (height, width).
-    bands: their names. file_of: which file has one of them. conversions: what was done to the values of each.
-    nodata_key: where the configuration declares nodata.
+    bands: their names. origin_of: where one of them comes from. conversions: what was done to the values of each.
+    read_as: what the model gets of the image, normalised; where that is too large for float32, it is refused likewise.
 
     Raises:
         UserError: says where the first such value is, and how many are near.
     """
-    wrong = ~np.isfinite(image) & valid
+    wrong = ~np.isfinite(image if read_as is None else read_as) & valid
     if not wrong.any():
         return
-    nearby = counted(int(wrong.sum()), "such value")
+    found = counted(int(wrong.sum()), "such value")
     place = tuple(int(number) for number in np.argwhere(wrong)[0])
     band, row, column = place[0], place[-2], place[-1]
-    value = image[place]
+    value, origin = image[place], origin_of(band)
     conversion = conversions[band] if conversions else None
     changed = f" (after conversion to {conversion.unit})" if conversion and conversion.changes else ""
     frame = f" of frame {place[1] + 1}" if len(place) == 4 else ""
     advice = (
-        f"If NaN marks missing pixels, declare it with {nodata_key}=nan; else fix the file."
-        if np.isnan(value)
-        else f"Fix the file, or write a finite nodata value in its place and declare it ({nodata_key})."
+        "Fix the file."
+        if changed
+        else f"If such pixels hold no data, declare it ({origin.declare.format(value)}); else fix the file."
     )
     raise UserError(
-        f"{file_of(band)} has the value {value}{changed} in band {bands[band]!r}{frame} at row {window.row + row}, "
-        f"column {window.column + column} (counted from 0; {nearby} nearby), which is not "
+        f"{origin.file} has the value {value}{changed} in band {bands[band]!r}{frame} at row {window.row + row}, "
+        f"column {window.column + column} (counted from 0; {found} in this window), which is not "
         f"declared nodata. {advice}"
     )
