@@ -14,6 +14,7 @@ def test_planned_necks_of_a_record_have_todays_names_too(run):
     complete(run)
     run.config.write_text("neck: {_target_: old.Neck}\n")
     record = run.read()
+    record.data = {"bands": ["RED"], "tile_px": 32}
     record.model = {"parameters": 3, "necks": [{"_target_": "old.Neck", "width": 1}, {"name": "Kept"}]}
     record.write(run.record)
     opened = open_run(run.path, MOVED, Trust([], ["new.room.Neck"]))

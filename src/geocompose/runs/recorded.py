@@ -37,16 +37,16 @@ def open_run(path: Path | str, rules: IdentityRules, trust: Trust, *, checkpoint
     from geocompose.runs.record_schema import check_record  # pydantic, which readers of many records don't need
 
     folder = find_run(path, checkpoint=checkpoint)
+    config = _configuration(folder.config)
+    check_size(config, folder.config)
+    config = rules.now_named(config)
+    trust.check(config, folder.config)
     record = folder.read()
     check_size([record.data, record.model], folder.record)
     check_record(record, folder.record)
     record.model = rules.now_named(record.model)  # the planned necks are built again from it
     for number, neck in enumerate(record.model.get("necks") or ()):
         trust.check_part("neck", f"model.necks[{number}]", neck, folder.record)
-    config = _configuration(folder.config)
-    check_size(config, folder.config)
-    config = rules.now_named(config)
-    trust.check(config, folder.config)
     return RecordedRun(folder, config, record)
 
 
