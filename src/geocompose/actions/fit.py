@@ -70,7 +70,7 @@ def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
         state = "absent" if config["rerun"] else folder.status()
         earlier = folder.read() if state in ("completed", "interrupted") else None
         trained = earlier is not None and bool(earlier.training.get("finished"))  # and only scores are wanted
-        resume = trained or (state == "interrupted" and folder.last.is_file())
+        resume = trained or (state == "interrupted" and folder.resumable is not None)
         record = folder.begin(
             _record(config, source, folder, inputs),
             config=yaml.safe_dump(config, sort_keys=False),

@@ -12,6 +12,7 @@ from geocompose.configuration.weights import without_weights
 from geocompose.errors import UserError, quiet
 from geocompose.from_config import build_model
 from geocompose.imagery.samples import Inputs, Target
+from geocompose.inference.checkpoint import read_best
 from geocompose.inference.device import best_device
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs import RecordedRun
@@ -53,15 +54,15 @@ def load_trained(run: RecordedRun) -> TrainedModel:
     config = {**run.config, "backbone": without_weights(run.config["backbone"])}
     with quiet(logging.WARNING):  # a trained model gets its weights below
         built = build_model(_as_planned(config, run.record.model), inputs=Inputs.from_record(data), target=target)
+    state = read_best(run.folder.best, run.record.training.get("best_sha256"))["state_dict"]
     try:
-        state = torch.load(run.folder.best, map_location="cpu", weights_only=True)["state_dict"]
         built.model.load_state_dict(
             {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
         )
-    except (RuntimeError, KeyError, EOFError, OSError) as error:
+    except RuntimeError as error:
         raise UserError(
-            f"{run.folder.best} is damaged, or not of the run in its folder ({type(error).__name__}). Put it back, or "
-            "compute the run again with rerun=true."
+            f"{run.folder.best} is not of the run in its folder: its weights have other names or shapes. Put the run's "
+            "own back, or compute the run again with rerun=true."
         ) from error
     return TrainedModel(built.model.eval(), config, data, target)
 

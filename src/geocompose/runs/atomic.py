@@ -4,10 +4,10 @@ import errno
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from geocompose.errors import UserError
 
@@ -49,14 +49,29 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         UserError: see `explained`.
     """
-    # The name is hidden and ends in .tmp: what a power cut leaves is recognised and cleared by the next run.
+    content = text.encode("utf-8")
+    write_through(path, lambda file: file.write(content))
+
+
+def write_through(path: Path, write: Callable[[IO[bytes]], object], *, keep: Path | None = None) -> None:
+    """Replace `path` by what `write` writes into a file, with the promises of `write_text`.
+
+    keep: where the file that is replaced stays; while the two change places, at least one of them is there, whole.
+
+    Raises:
+        UserError: see `explained`.
+    """
+    # In the same folder, because a rename is whole only within a file system. The name is hidden and ends in .tmp: what
+    # a power cut leaves is recognised and cleared by the next run.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     with explained(path):
         try:
-            with open(temporary, "x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with open(temporary, "xb") as file:
+                write(file)
                 file.flush()
                 os.fsync(file.fileno())
+            if keep is not None and path.exists():
+                os.replace(path, keep)
             os.replace(temporary, path)
         finally:
             # A file system that turned read-only refuses this too; the error worth telling is the first one.

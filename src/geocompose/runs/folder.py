@@ -17,6 +17,8 @@ from geocompose.runs.record import Record, Status
 
 State = Literal["absent", "running", "completed", "failed", "interrupted"]
 
+LAST = "last.ckpt"
+PREVIOUS = "previous.ckpt"  # what was the last one before it
 _OWN_NAMES = (lock.LOCK_NAME, lock.HOLDER_NAME)
 
 
@@ -58,7 +60,8 @@ class RunFolder:
         self.figures = self.path / "figures"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.checkpoints / "best.ckpt"
-        self.last = self.checkpoints / "last.ckpt"
+        self.last = self.checkpoints / LAST
+        self.previous = self.checkpoints / PREVIOUS
         self._holds_lock = False
         self._began_s: float | None = None
         self._earlier_s = 0.0
@@ -103,6 +106,11 @@ class RunFolder:
         """
         return Record.read(self.record)
 
+    @property
+    def resumable(self) -> Path | None:
+        """The checkpoint to go on from: the last one, or its predecessor if a kill came between the two."""
+        return next((path for path in (self.last, self.previous) if path.is_file()), None)
+
     def begin(
         self,
         record: Record,
@@ -129,8 +137,9 @@ class RunFolder:
             record.started, record.resumed = earlier.started, earlier.resumed + 1
             self._earlier_s = earlier.seconds or 0.0
             with explained(self.path):
-                for entry in self.path.glob(".*.tmp"):  # half-written files of a process that was killed
-                    entry.unlink(missing_ok=True)
+                for folder in (self.path, self.checkpoints):
+                    for entry in folder.glob(".*.tmp"):  # half-written files of a process that was killed
+                        entry.unlink(missing_ok=True)
         else:
             self._clear()
             record.started, record.resumed = utc_now(), 0
@@ -157,6 +166,8 @@ class RunFolder:
     def finish(self, record: Record) -> None:
         """Record that the run is completed, after all its other files are safely on the disk."""
         assert self._began_s is not None, f"{self.path} is finished but was not begun"
+        with explained(self.previous):
+            self.previous.unlink(missing_ok=True)  # there is nothing left to resume
         # A record that outlives a power cut must not vouch for a checkpoint that did not.
         sync_tree(self.path)
         record.error = None

@@ -3,7 +3,8 @@
 import logging
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,13 @@ from geocompose.cost.summary import Summary, summarize
 from geocompose.data.baselines.rules import run_baselines
 from geocompose.data.module import SceneData
 from geocompose.data.preflight import Preview
-from geocompose.errors import UserError
+from geocompose.errors import UserError, in_one_line
 from geocompose.from_config import BuiltModel, build_data, build_model, opened_data
 from geocompose.imagery.agreement import check_convertible, consents, mismatches, taken_for, units_read
 from geocompose.imagery.units import UNITS
+from geocompose.inference.checkpoint import read_best
 from geocompose.runs import Record, RunFolder
+from geocompose.runs.fingerprint import hash_file
 from geocompose.tasks.base import Task
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.output_range import check_output_range
@@ -129,14 +132,15 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
         torch.cuda.reset_peak_memory_stats()
 
     if train:
-        trainer.fit(task, datamodule=data, ckpt_path=folder.last if resume else None)
+        trainer.fit(task, datamodule=data, ckpt_path=folder.resumable if resume else None)
         record.training |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "finished": True}
         folder.save(record)
     if not folder.best.is_file():
         raise UserError(f"No epoch had a {task.selection[0]}: the validation split has no label. Check data.split.")
-    best = torch.load(folder.best, map_location="cpu", weights_only=True)
+    best = read_best(folder.best)
     task.load_state_dict(best["state_dict"])
     record.training["best_epoch"] = best["epoch"]
+    record.training["best_sha256"] = hash_file(folder.best)
     # The averaging callback would put the last epoch's average in place of the best one.
     trainer.callbacks = [  # type: ignore[attr-defined]
         callback
@@ -155,7 +159,19 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
         record.baselines = run_baselines(data, data.baselines)
     counted = {split: task.tile_counts(split).numpy() for split in runs}
     _save_arrays(folder.confusion if task.target.of_classes else folder.tile_sums, counted)
-    draw(folder, task, data, counted, read_metrics(folder.metrics), best_epoch=best["epoch"])
+    with beside_the_run("The figures", record):
+        draw(folder, task, data, counted, read_metrics(folder.metrics), best_epoch=best["epoch"])
+
+
+@contextmanager
+def beside_the_run(what: str, record: Record) -> Iterator[None]:
+    """Let the block make something beside a trained run; where it can't, that is said and recorded."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever it is, the model and its scores stand
+        reason = in_one_line(error)
+        log.warning("%s could not be made (%s); the run and its scores are complete without.", what, reason)
+        record.training.setdefault("left_out", []).append(f"{what}: {reason}")
 
 
 def _warn_of_odd_data(data: SceneData) -> None:

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAverag
 from lightning.pytorch.loggers import Logger
 
 from geocompose.errors import UserError
+from geocompose.training.checkpoint_files import WholeCheckpoints
 from geocompose.training.checkpoints import MovableCheckpoint
 from geocompose.training.precision import HalfPrecisionModel
 
@@ -107,7 +108,7 @@ def build_trainer(
         default_root_dir=folder,
         max_epochs=max_epochs,
         precision=None if half else precision,
-        plugins=[HalfPrecisionModel(precision)] if half else None,  # type: ignore[arg-type]
+        plugins=[WholeCheckpoints(), *([HalfPrecisionModel(precision)] if half else [])],  # type: ignore[arg-type]
         accelerator=accelerator,
         devices=devices,
         gradient_clip_val=gradient_clip_val,

@@ -1,5 +1,6 @@
 """Raw values with their labels, as baselines are fitted to them: pixels, or images in a few numbers."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -30,7 +31,8 @@ def pixel_blocks(
             image = np.where(there & finite, image, np.float32(0))
         label = scene.read_label(cell.window)
         counts = valid & (label != data.target.ignore_index if label.ndim == 2 else ~np.isnan(label).all(0))
-        values = image[..., counts].reshape(-1, int(counts.sum()))
+        # Not -1: where nothing counts, as in the empty corner of a swath, any number would do.
+        values = image[..., counts].reshape(math.prod(image.shape[:-2]), int(counts.sum()))
         yield np.ascontiguousarray(values.T), np.ascontiguousarray(label[..., counts].T)
 
 

@@ -1,13 +1,16 @@
 """Scores without a network, on the same split and samples: what a model has to beat."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geocompose.data.baselines import images, pixels
 from geocompose.data.baselines.samples import LabelledSamples
 from geocompose.data.baselines.water import INDEX_BANDS, check_index, water_index
-from geocompose.errors import UserError, choices
+from geocompose.errors import UserError, choices, in_one_line
 from geocompose.imagery.samples import Kind, Target
+
+log = logging.getLogger("geocompose")
 
 BASELINES: Mapping[Kind, tuple[str, ...]] = {
     "segmentation": ("constant", "logistic", "mndwi", "ndwi"),
@@ -49,12 +52,22 @@ def run_baselines(data: LabelledSamples, names: Sequence[str], max_pixels: int =
     image, standardised; `linear`, linear regression on the same (ridge, alpha = 1); `mndwi` and `ndwi`, a water index
     above the threshold with the highest mIoU on the training pixels, of all thresholds there are.
 
+    One that can't be computed, as where all training pixels have one class, has no metrics, and its `detail` says why:
+    a trained model is not lost for a number beside it.
+
     Raises:
-        UserError: see `check`; also training pixels of one class only.
+        UserError: see `check`.
     """
     check(names, data.target, data.band_names, data.inputs.num_frames)
     rules = pixels if data.target.pixel_wise else images
     fitted = {"constant": rules.constant, "logistic": rules.logistic, "linear": rules.linear}
-    return [
-        water_index(data, name, max_pixels) if name in INDEX_BANDS else fitted[name](data, max_pixels) for name in names
-    ]
+    results = []
+    for name in names:
+        try:
+            result = water_index(data, name, max_pixels) if name in INDEX_BANDS else fitted[name](data, max_pixels)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the model's own scores stand
+            reason = in_one_line(error)
+            log.warning("The baseline %s could not be computed (%s); the run goes on without it.", name, reason)
+            result = {"name": name, "detail": f"could not be computed: {reason}", "metrics": {}}
+        results.append(result)
+    return results

@@ -1,0 +1,97 @@
+"""Checkpoints on disk: written whole or not at all, with the one before kept until the new one is safe."""
+
+import logging
+import os
+import pickle
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from geocompose.errors import UserError, in_one_line
+from geocompose.runs.atomic import write_through
+from geocompose.runs.folder import LAST, PREVIOUS
+
+log = logging.getLogger("geocompose")
+
+# What torch and the archive below it raise for a file that is cut short, overwritten or not a checkpoint.
+UNREADABLE = (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError, ValueError)
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside its place, has it on the disk, and only then lets it take the place.
+
+    The last checkpoint's predecessor is kept as well, and is loaded where the last one can't be read.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Replace the checkpoint at `path`; after any failure or kill, the earlier one or the new one stands whole.
+
+        Raises:
+            UserError: the disk refuses.
+        """
+        place = Path(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        keep = place.with_name(PREVIOUS) if place.name == LAST else None
+        write_through(place, lambda file: _save(checkpoint, file), keep=keep)
+
+    def load_checkpoint(
+        self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = True
+    ) -> dict[str, Any]:
+        """Return a checkpoint, on the CPU; that of before where the last one can't be read.
+
+        Raises:
+            UserError: none can be read.
+        """
+        place = Path(path)
+        try:
+            return _load(place)
+        except UNREADABLE as error:
+            earlier = place.with_name(PREVIOUS)
+            if place.name != LAST or not earlier.is_file():
+                raise UserError(_unreadable(place, error)) from error
+            log.warning("%s can't be read (%s); the run goes on from %s.", place, in_one_line(error), earlier)
+        try:
+            return _load(earlier)
+        except UNREADABLE as error:
+            raise UserError(_unreadable(earlier, error)) from error
+
+
+class _Noted:
+    """A file that remembers what the system refused: torch's own message hides it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.refused: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.refused = error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _save(checkpoint: dict[str, Any], file: IO[bytes]) -> None:
+    noted = _Noted(file)
+    try:
+        torch.save(checkpoint, noted)  # type: ignore[arg-type]
+    except Exception:
+        if noted.refused is not None:
+            raise noted.refused from None
+        raise
+
+
+def _load(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return content
+
+
+def _unreadable(path: Path, error: BaseException) -> str:
+    return f"{path} can't be read ({in_one_line(error)}). Run the same command with rerun=true to compute the run anew."
