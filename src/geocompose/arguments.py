@@ -4,14 +4,13 @@ A wrong kind is told before a constructor trips over it, or takes 'false' for tr
 """
 
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, Union
-
-import numpy as np
 
 from geocompose.errors import UserError
 
@@ -53,7 +52,8 @@ def _alternatives(annotation: Any) -> list[Any]:
 def _is(value: Any, kind: Any) -> bool:
     plain = typing.get_origin(kind) or kind
     if plain is bool:
-        return isinstance(value, bool | np.bool_)
+        numpy = sys.modules.get("numpy")  # not imported for this: it takes longer than answering a typo
+        return isinstance(value, bool) or (numpy is not None and isinstance(value, numpy.bool_))
     if plain in (int, float):
         return isinstance(value, Integral if plain is int else Real) and not isinstance(value, bool)
     if plain is dict:
