@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from geocompose.catalog.checks import check_source_names
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import diagnose, groups
-from geocompose.configuration.overrides import own_overrides
+from geocompose.configuration.overrides import check_hydra_keys, own_overrides, repeated
 from geocompose.configuration.own_parts import open_own_parts
 from geocompose.configuration.working_folder import search_working_folder, targets_in
 from geocompose.errors import UserError
@@ -70,12 +70,15 @@ def main(conf_dir: Path) -> None:
         sys.argv[:] = typed  # records quote the command
         return run_action(composed, conf_dir)
 
+    for key, value in repeated(given.overrides).items():
+        log.warning("%s is given more than once; the last one counts: %s=%s", key, key, value)
     jobs = Jobs(act, report)
     if given.multirun:
         jobs.overrides = given.overrides
         own = own_overrides(given.overrides, groups(conf_dir))
         sys.argv[1:] = [text for text in opened if text in own or text not in given.overrides]
     try:
+        check_hydra_keys(given.overrides)
         hydra.main(version_base="1.3", config_path=str(conf_dir), config_name="config")(jobs)()
     except KeyboardInterrupt:
         jobs.show()

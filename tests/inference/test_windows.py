@@ -34,6 +34,15 @@ def test_windows_write_every_pixel_once_and_away_from_their_borders(height, widt
     assert (written == 1).all()
 
 
+def test_a_raster_may_declare_any_size():
+    plan = plan_windows(2**31 - 1, 2**31 - 1, 224, 56)
+    assert len(plan) == (-(-(2**31 - 1 - 224) // 168) + 1) ** 2
+    last = plan[len(plan) - 1]
+    assert last.write.row + last.write.height == last.read.column + last.read.width == 2**31 - 1
+    assert plan[0].read == (0, 0, 224, 224)
+    assert [window.write.column for window in plan[1:3]] == [196, 364]
+
+
 def test_windows_come_row_by_row():
     corners = [(window.write.row, window.write.column) for window in plan_windows(100, 70, 32, 8)]
     assert corners == sorted(corners)

@@ -5,11 +5,32 @@ from collections.abc import Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from geocompose.errors import UserError
+
 
 def key_and_value(override: str) -> tuple[str, str]:
     """Return an override's key, without Hydra's plus signs, and its value as text."""
     key, _, value = override.partition("=")
     return key.lstrip("+"), value
+
+
+def repeated(overrides: Sequence[str]) -> dict[str, str]:
+    """Return the keys that are given more than once, each with the value that counts: the last."""
+    pairs = [key_and_value(text) for text in overrides if "=" in text]
+    keys = [key for key, _ in pairs]
+    return {key: value for key, value in pairs if keys.count(key) > 1}
+
+
+def check_hydra_keys(overrides: Sequence[str]) -> None:
+    """Refuse new keys for Hydra itself, which would change nothing.
+
+    Raises:
+        UserError: an override adds a key below `hydra`.
+    """
+    for text in overrides:
+        key = text.partition("=")[0]
+        if text.startswith("+") and key.lstrip("+").partition(".")[0] == "hydra" and "@" not in key:
+            raise UserError(f"{text}: hydra has no such key, and a new one would change nothing. Leave it out.")
 
 
 def swept_keys(cells: Sequence[Sequence[str]]) -> list[str]:

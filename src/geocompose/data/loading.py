@@ -6,6 +6,8 @@ from typing import Literal
 
 from geocompose.errors import UserError, choices
 
+MOST_WORKERS = 256
+MOST_TILE_PX = 16_384
 NORMALIZATIONS = ("dataset", "pretraining", "none")
 
 
@@ -33,10 +35,26 @@ class Loading:
     def __post_init__(self) -> None:
         check_at_least("batch_size", self.batch_size, 1)
         check_at_least("num_workers", self.num_workers, 0)
+        _check_at_most("num_workers", self.num_workers, MOST_WORKERS, "loading processes of one run")
         if self.normalize not in NORMALIZATIONS:
             raise UserError(f"data.normalize has no {self.normalize!r}. {choices(self.normalize, NORMALIZATIONS)}")
         if not 0 <= self.rotation_deg <= 180:
             raise UserError(f"data.rotation_deg={self.rotation_deg} must be between 0 (off) and 180 degrees.")
+
+
+def check_tile(tile_px: int) -> None:
+    """Refuse a sample's size that can't be: no pixel, or so many that no model takes them at once.
+
+    Raises:
+        UserError: `tile_px` is below 1 or above 16384, a band of which takes 1 GB.
+    """
+    check_at_least("tile_px", tile_px, 1)
+    _check_at_most("tile_px", tile_px, MOST_TILE_PX, "pixels at a side of a sample")
+
+
+def _check_at_most(name: str, value: int, most: int, what: str) -> None:
+    if value > most:
+        raise UserError(f"data.{name} must be {most} or less ({what}); got {value}.")
 
 
 def check_classes(class_names: Sequence[str], ignore_index: int) -> None:

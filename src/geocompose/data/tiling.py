@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from geocompose.data.fitting import Fit, fitted_window
-from geocompose.data.loading import check_at_least
+from geocompose.data.loading import check_tile
 from geocompose.data.scene import Scene
 from geocompose.data.window import Region, grid
 from geocompose.errors import UserError, choices
@@ -15,7 +15,7 @@ class Tiling(ABC):
     """How regions become samples of `tile_px` x `tile_px`."""
 
     def __init__(self, tile_px: int) -> None:
-        check_at_least("tile_px", tile_px, 1)
+        check_tile(tile_px)
         self.tile_px = tile_px
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """The plan by which a raster is predicted: overlapping windows to read, and the part of each that is written."""
 
-import itertools
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, overload
 
 from geocompose.data.window import Window
 from geocompose.errors import UserError
@@ -21,7 +21,36 @@ class PredictionWindow(NamedTuple):
         ).slices
 
 
-def plan_windows(height: int, width: int, tile_px: int, overlap_px: int) -> list[PredictionWindow]:
+class WindowPlan(Sequence[PredictionWindow]):
+    """The windows that predict a raster, row by row from the top left; made when they are asked for.
+
+    A raster may declare any size: a plan of 2^31 columns takes no more memory than one of ten.
+    """
+
+    def __init__(self, rows: "_Spans", columns: "_Spans") -> None:
+        self._rows, self._columns = rows, columns
+
+    def __len__(self) -> int:
+        return len(self._rows) * len(self._columns)
+
+    @overload
+    def __getitem__(self, place: int) -> PredictionWindow: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[PredictionWindow]: ...
+
+    def __getitem__(self, place: int | slice) -> PredictionWindow | list[PredictionWindow]:
+        """Return a window by its place in the plan, or those of a slice."""
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        row, column = divmod(range(len(self))[place], len(self._columns))
+        down, across = self._rows[row], self._columns[column]
+        return PredictionWindow(
+            read=Window(down.read, across.read, down.read_px, across.read_px),
+            write=Window(down.write, across.write, down.write_px, across.write_px),
+        )
+
+
+def plan_windows(height: int, width: int, tile_px: int, overlap_px: int) -> WindowPlan:
     """Return the windows that predict a raster of `height` x `width` pixels, row by row from the top left.
 
     All read windows have one size: `tile_px`, or the raster's extent in a direction in which it is smaller. They lie
@@ -42,16 +71,7 @@ def plan_windows(height: int, width: int, tile_px: int, overlap_px: int) -> list
             f"action.overlap_px={overlap_px}: neighbouring windows of {tile_px} pixels can share 0 to {tile_px - 1} of "
             f"them. Write, for example, action.overlap_px={tile_px // 4}."
         )
-    rows = _spans(height, tile_px, overlap_px)
-    cols = _spans(width, tile_px, overlap_px)
-    return [
-        PredictionWindow(
-            read=Window(row.read, col.read, row.read_px, col.read_px),
-            write=Window(row.write, col.write, row.write_px, col.write_px),
-        )
-        for row in rows
-        for col in cols
-    ]
+    return WindowPlan(_Spans(height, tile_px, overlap_px), _Spans(width, tile_px, overlap_px))
 
 
 class _Span(NamedTuple):
@@ -63,12 +83,26 @@ class _Span(NamedTuple):
     write_px: int
 
 
-def _spans(length: int, tile_px: int, overlap_px: int) -> list[_Span]:
-    if length <= tile_px:
-        return [_Span(0, length, 0, length)]
-    last = length - tile_px
-    starts = [*range(0, last, tile_px - overlap_px), last]
-    # Two neighbours meet in the middle of what both have read: as far from either's border as can be.
-    seams = [(right + left + tile_px) // 2 for left, right in itertools.pairwise(starts)]
-    begins, ends = [0, *seams], [*seams, length]
-    return [_Span(start, tile_px, begin, end - begin) for start, begin, end in zip(starts, begins, ends, strict=True)]
+class _Spans:
+    """The windows in one direction, of `length` pixels."""
+
+    def __init__(self, length: int, tile_px: int, overlap_px: int) -> None:
+        self._length, self._tile_px, self._step = length, tile_px, tile_px - overlap_px
+        self._last = max(0, length - tile_px)  # where the last window starts
+
+    def __len__(self) -> int:
+        return -(-self._last // self._step) + 1  # one per whole or begun step, and the last
+
+    def __getitem__(self, place: int) -> _Span:
+        """Return a window by its place from the first; any other number is a mistake of the caller."""
+        assert 0 <= place < len(self), place
+        begin = self._seam(place) if place else 0
+        end = self._seam(place + 1) if place + 1 < len(self) else self._length
+        return _Span(self._start(place), min(self._tile_px, self._length), begin, end - begin)
+
+    def _start(self, place: int) -> int:
+        return min(place * self._step, self._last)
+
+    def _seam(self, place: int) -> int:
+        """Return where a window meets the one before: in the middle of what both read, far from either's border."""
+        return (self._start(place) + self._start(place - 1) + self._tile_px) // 2

@@ -12,6 +12,7 @@ from rich.markup import escape
 from geocompose.configuration.overrides import key_and_value, swept_keys
 from geocompose.console import console
 from geocompose.errors import in_one_line
+from geocompose.runs import RunHeldError
 from geocompose.studies.cells import Cell, Outcome
 from geocompose.studies.closing_table import closing_table, counts
 
@@ -42,6 +43,10 @@ class Jobs:
         began = time.monotonic()
         try:
             result = self.act(composed)
+        except RunHeldError as error:
+            self.report(error)
+            # Of two sweeps at once, each goes on with what the other one has not begun.
+            cell.status, cell.reason = "failed" if self.planned is None else "computed elsewhere", in_one_line(error)
         except Exception as error:  # noqa: BLE001 - the top of a run: everything becomes one message; a sweep goes on
             cell.status, cell.reason = "failed", in_one_line(error)
             self.report(error)
@@ -71,6 +76,8 @@ class Jobs:
                 if cell.status == "failed" and cell.reason == reason:
                     out.print(f"  {number}: {escape(self.varied(cell.overrides) or ' '.join(cell.overrides))}")
         out.print(counts(self.cells, len(self.planned)))
+        if any(cell.status == "computed elsewhere" for cell in self.cells):
+            out.print("Other processes compute the rest. Run the same command again when they have finished.")
         ended = [cell for cell in self.cells if cell.status in ("done", "finished already")]
         # Other actions than runs begin anew.
         if any(cell.status == "interrupted" for cell in self.cells) and all(cell.outcome for cell in ended):

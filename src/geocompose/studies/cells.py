@@ -18,10 +18,10 @@ class Outcome:
 
 @dataclass
 class Cell:
-    """One composed configuration: its overrides, what became of it, and why where it failed."""
+    """One composed configuration: its overrides, what became of it, and why where it has no result here."""
 
     overrides: list[str]
-    status: Literal["interrupted", "done", "finished already", "failed"] = "interrupted"
+    status: Literal["interrupted", "done", "finished already", "computed elsewhere", "failed"] = "interrupted"
     outcome: Outcome | None = None
     seconds: float = 0.0
     reason: str = ""

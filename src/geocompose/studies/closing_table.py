@@ -65,6 +65,6 @@ def _score(cell: Cell, split: str, name: str | None, *, bare: bool) -> str:
 def counts(cells: Sequence[Cell], total: int) -> str:
     """Return how many of a sweep's `total` cells are in which state."""
     states = [cell.status for cell in cells] + ["not run"] * (total - len(cells))
-    order = ("done", "finished already", "failed", "interrupted", "not run")
+    order = ("done", "finished already", "computed elsewhere", "failed", "interrupted", "not run")
     found = [f"{states.count(state)} {state}" for state in order if state in states]
     return f"{total} cell{'s' if total != 1 else ''}: {', '.join(found)}"
