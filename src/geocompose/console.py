@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from geocompose.arguments import as_written
@@ -20,8 +19,8 @@ _FIRST = ("mIoU", "F1_macro", "RMSE", "MAE", "R2")
 
 
 def console() -> Console:
-    """Return a console that neither wraps paths nor guesses at their colours."""
-    return Console(soft_wrap=True, highlight=False)
+    """Return a console that neither wraps paths nor guesses at their colours, and shows `[/b]` in a name as it is."""
+    return Console(soft_wrap=True, highlight=False, markup=False)
 
 
 def show_summary(summary: "Summary", necks: Sequence["NeckConfig"]) -> None:
@@ -42,7 +41,7 @@ def show_summary(summary: "Summary", necks: Sequence["NeckConfig"]) -> None:
     out = console()
     out.print(table)
     out.print(f"{summary.gflops:.2f} GFLOPs per image (forward pass, 2 per multiply-add)")
-    out.print(f"necks: neck=list 'neck.necks={escape(as_written(necks))}'" if necks else "necks: none")
+    out.print(f"necks: neck=list 'neck.necks={as_written(necks)}'" if necks else "necks: none")
 
 
 def show_result(
@@ -50,7 +49,7 @@ def show_result(
 ) -> None:
     """Print a run's metrics of one split, beside those of the baselines without a network."""
     named = {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title=title, title_justify="left")
     table.add_column("metric")
     table.add_column("this model", justify="right")
     for baseline in baselines:
@@ -58,11 +57,11 @@ def show_result(
     order = sorted(named, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name == "loss"))
     for name in order:
         others = [_number(baseline["metrics"].get(name)) for baseline in baselines]
-        table.add_row(escape(name), _number(named[name]), *others)
+        table.add_row(name, _number(named[name]), *others)
     out = console()
     out.print(table)
     for baseline in baselines:
-        out.print(f"  {baseline['name']}: {escape(str(baseline['detail']))}")
+        out.print(f"  {baseline['name']}: {baseline['detail']!s}")
 
 
 def _share(some: int, all_of_them: int) -> str:

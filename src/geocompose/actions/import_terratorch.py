@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import yaml
-from rich.markup import escape
 
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
@@ -112,7 +111,7 @@ def import_terratorch(
     if planned is not None:
         out.print(f"experiment: {planned.path}\n  python run.py experiment=imported/{chosen}")
     if run is not None:
-        out.print(escape(f"run: {run.path}\n  {_evaluate_command(run)}"))
+        out.print(f"run: {run.path}\n  {_evaluate_command(run)}")
 
 
 def _evaluate_command(run: RunFolder) -> str:
@@ -156,4 +155,4 @@ def _show(to: Translation, differences: Sequence[str], dropped: Sequence[str]) -
         if lines:
             out.print(f"{title}:")
             for line in lines:
-                out.print(f"  {escape(line)}")
+                out.print(f"  {line}")

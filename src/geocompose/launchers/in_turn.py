@@ -7,7 +7,6 @@ from functools import cached_property
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from rich.markup import escape
 
 from geocompose.configuration.overrides import key_and_value, swept_keys
 from geocompose.console import console
@@ -71,10 +70,10 @@ class Jobs:
             out.print(closing_table(self.cells, self._keys))
         reasons = dict.fromkeys(cell.reason for cell in self.cells if cell.status == "failed")
         for reason in reasons:
-            out.print(f"failed: {escape(reason)}")
+            out.print(f"failed: {reason}")
             for number, cell in enumerate(self.cells, 1):
                 if cell.status == "failed" and cell.reason == reason:
-                    out.print(f"  {number}: {escape(self.varied(cell.overrides) or ' '.join(cell.overrides))}")
+                    out.print(f"  {number}: {self.varied(cell.overrides) or ' '.join(cell.overrides)}")
         out.print(counts(self.cells, len(self.planned)))
         if any(cell.status == "computed elsewhere" for cell in self.cells):
             out.print("Other processes compute the rest. Run the same command again when they have finished.")
@@ -95,4 +94,4 @@ class Jobs:
         title = f"{len(self.cells)} of {total}: {self.varied(cell.overrides) or ' '.join(cell.overrides)}"
         out = console()
         # Written, not ruled: a rule would cut what makes the cell.
-        out.print(f"\n── {escape(title)} {'─' * max(0, min(out.width, 80) - len(title) - 4)}")
+        out.print(f"\n── {title} {'─' * max(0, min(out.width, 80) - len(title) - 4)}")

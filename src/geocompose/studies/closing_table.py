@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-from rich.markup import escape
 from rich.table import Table
 
 from geocompose.configuration.overrides import key_and_value
@@ -25,14 +24,14 @@ def closing_table(cells: Sequence[Cell], keys: Sequence[str]) -> Table:
     table = Table(title=f"sweep; val and test are {shared}" if shared else "sweep", title_justify="left")
     table.add_column("#", justify="right", no_wrap=True)
     for name in _short(keys):
-        table.add_column(escape(name), overflow="fold")
+        table.add_column(name, overflow="fold")
     table.add_column("status", no_wrap=True)
     for split in splits:
         table.add_column(split, justify="right", no_wrap=shared is not None)
     table.add_column("s", justify="right", no_wrap=True)
     for number, (cell, selected) in enumerate(zip(cells, named, strict=True), 1):
         values = dict(map(key_and_value, cell.overrides))
-        swept = [escape(_cut(values.get(key, "-"))) for key in keys]
+        swept = [_cut(values.get(key, "-")) for key in keys]
         scores = [_score(cell, split, selected, bare=shared is not None) for split in splits]
         seconds = cell.outcome.seconds if cell.outcome else cell.seconds
         table.add_row(str(number), *swept, cell.status.replace(" ", "\n"), *scores, f"{seconds:.0f}")
