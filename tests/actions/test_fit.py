@@ -243,5 +243,5 @@ def test_a_wrong_setting_leaves_an_earlier_result_alone(workplace):
 def test_a_damaged_checkpoint_is_named(workplace):
     best = workplace / "checkpoints" / "best.ckpt"
     best.write_bytes(best.read_bytes()[:2000])
-    with pytest.raises(UserError, match=r"best\.ckpt is damaged, or not of the run in its folder"):
+    with pytest.raises(UserError, match=r"best\.ckpt is not the file that the run recorded: its sha256 differs"):
         run("action=evaluate", f"action.run={workplace}")

@@ -88,7 +88,7 @@ def test_an_experiment_that_could_not_be_composed_is_not_written(conf):
         ({"ckpt": "none.ckpt"}, "action.ckpt=none.ckpt: there is no such file"),
         ({"config": "text.txt"}, "text.txt is not a TerraTorch configuration"),
         ({"config": "broken.yaml"}, "broken.yaml can't be read as YAML of plain values"),
-        ({"config": "interpolated.yaml"}, r"has the interpolation '\$\{oc.env:HOME\}'"),
+        ({"config": "interpolated.yaml"}, r"holds the interpolation '\$\{oc.env:HOME\}'"),
         ({"ckpt": "text.txt"}, "text.txt can't be read"),
         ({"ckpt": "stateless.ckpt"}, "has no state_dict; it is not a Lightning checkpoint"),
         ({"ckpt": "foreign.ckpt"}, "holds no weights under `model.`"),
