@@ -10,6 +10,7 @@ import rasterio
 import torch
 from rasterio.transform import Affine
 
+from geocompose.actions import predict as action
 from geocompose.errors import UserError
 from geocompose.imagery.bands import HLS_BANDS
 from geocompose.imagery.samples import Target
@@ -266,3 +267,11 @@ def test_files_that_cannot_be_are_refused_before_the_model_is_built(made, kind, 
 def test_an_unknown_kind_is_refused_with_those_there_are(made):
     with pytest.raises(UserError, match=r"action\.kind has no value 'clases'\. Did you mean 'classes'"):
         predict(made("segmentation"), "action.kind=clases")
+
+
+def test_what_a_large_raster_will_cost_is_said_first(made, monkeypatch, capsys):
+    monkeypatch.setattr(action, "LARGE_PX", 40 * 50)
+    write_scene("scene.tif", 40, 50)
+    predict(made("segmentation"), "action.kind=probabilities", "action.overlap_px=8")
+    said = "40 x 50 pixels are 4 windows of 32 x 32; the map is at most 3.2e-05 GB before compression."
+    assert said in capsys.readouterr().out

@@ -14,6 +14,7 @@ from geocompose.inference.listing import ImageFile, list_images
 from geocompose.inference.request import (
     check_arguments,
     coordinate_reader,
+    cost_in_words,
     destination_of,
     further_rasters,
     opened_input,
@@ -22,6 +23,8 @@ from geocompose.inference.request import (
 from geocompose.inference.tally import Spread
 from geocompose.inference.values import conversions_to_model, input_values
 from geocompose.runs import load_rules, open_run
+
+LARGE_PX = 100_000_000  # a raster of which it is said what it will cost: a Sentinel-2 tile has 120 million
 
 
 def predict(
@@ -85,7 +88,7 @@ def predict(
     conversions = None if values is None else conversions_to_model(recorded.record.data, values)
     reading = reading_of(recorded, band_names=band_names, nodata=nodata, conversions=conversions)
     # Before the model's libraries are loaded. Images other than the first are opened when they are read.
-    opened_input(recorded, target, reading, images[0].path, further)
+    image = opened_input(recorded, target, reading, images[0].path, further).image
     destination = destination_of(output, [image.path for image in images], target, overwrite=overwrite)
     coordinates = coordinate_reader(recorded, [image.name for image in images], date, position)
     coordinates.of(*images[0])
@@ -109,6 +112,8 @@ def predict(
         from geocompose.inference.raster import predict_raster
 
         overlap = settings["tile_px"] // 4 if overlap_px is None else overlap_px
+        if image.height * image.width >= LARGE_PX:
+            out.print(cost_in_words(image.height, image.width, settings["tile_px"], overlap, content, target))
         with _progress("windows") as progress:
             done = predict_raster(
                 trained.on_best_device(),

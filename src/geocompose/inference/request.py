@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from geocompose.data.rasters.file import RasterPath
-from geocompose.errors import UserError
+from geocompose.errors import UserError, counted
 from geocompose.imagery.bands import canonical
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.imagery.units import Conversion
+from geocompose.inference.content import Content
 from geocompose.inference.coordinates import CoordinateReader
 from geocompose.inference.destination import GEOTIFF, TABLE, check_name
 from geocompose.inference.reading import FurtherRaster, ModelInput, Reading
+from geocompose.inference.windows import plan_windows
 from geocompose.runs import RecordedRun
 
 
@@ -116,6 +118,21 @@ def opened_input(
                 "'action.more_inputs=[FILE.tif]', in that order."
             )
     return reading.open(source, further)
+
+
+def cost_in_words(height: int, width: int, tile_px: int, overlap_px: int, content: Content, target: Target) -> str:
+    """Return what a map of this size will cost: how often the model runs, and how large the file may become.
+
+    Raises:
+        UserError: see `plan_windows`.
+    """
+    windows = len(plan_windows(height, width, tile_px, overlap_px))
+    of_index = 1 if len(target.names) < 256 else 2  # bytes
+    gigabytes = height * width * (of_index if content == "classes" else 4 * len(target.names)) / 1e9
+    return (
+        f"{height:,} x {width:,} pixels are {counted(windows, 'window')} of {tile_px} x {tile_px}; the map is at most "
+        f"{gigabytes:,.3g} GB before compression."
+    )
 
 
 def coordinate_reader(
