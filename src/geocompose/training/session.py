@@ -29,6 +29,7 @@ from geocompose.imagery.agreement import check_convertible, consents, mismatches
 from geocompose.imagery.units import UNITS
 from geocompose.inference.checkpoint import read_best
 from geocompose.runs import Record, RunFolder
+from geocompose.runs.atomic import write_through
 from geocompose.runs.fingerprint import hash_file
 from geocompose.tasks.base import Task
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
@@ -241,8 +242,7 @@ def _normalize(data: SceneData, contract: BackboneContract) -> None:
 
 
 def _save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    with path.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    write_through(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
 
 
 def _quieten() -> None:
