@@ -1,6 +1,7 @@
 """The command line: Hydra composes, the configuration is checked, and an action takes over. Free of torch."""
 
 import importlib
+import io
 import logging
 import os
 import sys
@@ -55,6 +56,9 @@ class Experiment:
 
 def main(conf_dir: Path) -> None:
     """Run what the command line says; exit with 0 only if all of it succeeded."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may be any bytes
     log.addHandler(logging.StreamHandler(sys.stderr))
     log.setLevel(logging.INFO)
     log.propagate = False

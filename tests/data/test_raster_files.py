@@ -52,3 +52,14 @@ def test_few_files_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     last = opened(tmp_path / "69.tif")
     monkeypatch.setattr(os, "getpid", lambda: -1)  # after a fork
     assert opened(tmp_path / "69.tif") is not last
+
+
+def test_a_name_that_is_not_text_is_refused_in_words(tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.tif")
+    try:
+        os.replace(write(tmp_path / "a.tif", ONES, TWO), odd)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    with pytest.raises(UserError, match=r"/\\udcff\.tif is not text in UTF-8.*Rename it") as refusal:
+        opened(odd)
+    str(refusal.value).encode("utf-8")

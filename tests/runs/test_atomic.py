@@ -137,3 +137,8 @@ def test_a_tree_with_links_and_folders_is_flushed(tmp_path, monkeypatch):
     )
     sync_tree(tmp_path)
     assert {Path(name).name for name in flushed} == {"best.ckpt", "checkpoints", tmp_path.name}
+
+
+def test_a_file_name_of_any_bytes_can_be_written(tmp_path):
+    write_text(tmp_path / "t.csv", "file\nb\udcff.tif\n")
+    assert (tmp_path / "t.csv").read_text("utf-8") == "file\nb\\udcff.tif\n"

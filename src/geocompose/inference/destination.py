@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from geocompose.data.rasters.file import is_local
+from geocompose.data.rasters.file import check_name_is_text, is_local
 from geocompose.errors import UserError
 
 GEOTIFF = (".tif", ".tiff")
@@ -22,6 +22,7 @@ def check_name(destination: Path, endings: Sequence[str], sources: Sequence[str 
     Raises:
         UserError: it is a folder, has another ending, or is one of `sources`.
     """
+    check_name_is_text(destination)
     if destination.is_dir():
         example = destination / f"prediction{endings[0]}"
         raise UserError(f"action.output={destination} is a folder. Name the file to write in it, such as {example}.")

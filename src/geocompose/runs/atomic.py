@@ -49,7 +49,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         UserError: see `explained`.
     """
-    content = text.encode("utf-8")
+    # File names that aren't UTF-8 arrive as lone surrogates: \udcXX is written for each such byte.
+    content = text.encode("utf-8", "backslashreplace")
     write_through(path, lambda file: file.write(content))
 
 

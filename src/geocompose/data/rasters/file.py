@@ -121,7 +121,21 @@ def not_there(path: Path, what: str) -> str:
     return f"{message} Its folder holds {shortened(beside.values(), 5) or 'nothing'}."
 
 
+def check_name_is_text(path: RasterPath) -> None:
+    """Refuse a file whose name is not text in UTF-8: rasterio can't open it.
+
+    Raises:
+        UserError: shows the bytes that are not as `\\udcXX`.
+    """
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+        raise UserError(f"The name of {shown} is not text in UTF-8, so that it can't be opened. Rename it.") from error
+
+
 def _open(path: RasterPath) -> DatasetReader:
+    check_name_is_text(path)
     if is_local(path):
         _check_is_file(Path(path))
     try:
