@@ -76,7 +76,7 @@ def test_a_line_break_in_a_key_stays_in_the_comment(mark: str, conf: Path) -> No
     assert set(content) <= {"defaults", "study", "seed", *(path.name for path in conf.iterdir())}
 
 
-@pytest.mark.parametrize("study", ["../../x", "a/b", "/tmp/x", "..", ".hidden", ""])
+@pytest.mark.parametrize("study", ["../../x", "a/b", "/x", "..", ".hidden", ""])
 def test_a_study_outside_the_outputs_is_refused(study: str, conf: Path) -> None:
     file, _ = a_checkpoint(a_run())
     experiment = Experiment({"study": study}, {}, ["action=import_terratorch", f"study={study}"], conf)

@@ -123,9 +123,8 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
     record.weights |= contract_of(session.built.model.encoder).weights or {}
     record.model |= session.summary.as_record()
     necks = session.built.plan.necks
-    if all(
-        isinstance(neck, Mapping) for neck in necks
-    ):  # others are objects of the user's, which their configuration names
+    # Others are objects of the user's, which their configuration names.
+    if all(isinstance(neck, Mapping) for neck in necks):
         record.model["necks"] = list(necks)
     console.show_summary(session.summary, session.built.plan.necks)
     folder.save(record)
