@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +14,7 @@ from geocompose.configuration.instantiation import instantiate
 from geocompose.console import console, show_result
 from geocompose.data.declaration import DataSource
 from geocompose.data.preflight import data_source
+from geocompose.data.raster_source import GeoTiffSource
 from geocompose.errors import UserError, counted
 from geocompose.imagery.agreement import check_convertible, check_counted_alike
 from geocompose.imagery.coordinates import DATA_KEYS, WORDS
@@ -178,7 +180,9 @@ def _data(
             Values.of(other).in_words(),
         )
     other = _with_class_names(other, config, record)
-    return other, data_source(other)
+    source = data_source(other)
+    # Of a run whose data stated no unit, nothing says what tags would lead to.
+    return other, _with_tags_as_trained(source, record) if record.data.get("unit") is None else source
 
 
 def _own_data(
@@ -197,13 +201,19 @@ def _own_data(
             "'action.data={root: DIR}' to say where it lies now, or choose other data with data=OPTION."
         )
     own = _with_class_names(check_node("action.data", own), config, record)
-    source = data_source(own)
+    source = _with_tags_as_trained(data_source(own), record)
     if root is not None and source is not None:
         files = _own_files(source)
         recorded = record.data.get("fingerprint")  # an imported run has none
         if recorded is not None and fingerprint(files, Path(str(root)).expanduser()) != recorded:
             log.warning("The files in %s are not those of the run's training; they are scored all the same.", root)
     return own, source
+
+
+def _with_tags_as_trained(source: DataSource | None, record: Record) -> DataSource | None:
+    """Return the data with its files' scale tags left unread if the run's training didn't read them."""
+    read = record.data.get("scale_tags") == "read"
+    return source if read or not isinstance(source, GeoTiffSource) else replace(source, scale_tags="ignore")
 
 
 def _own_files(source: DataSource) -> list[Path]:

@@ -8,9 +8,10 @@ from typing import Any, Literal
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
 from geocompose.errors import counted
-from geocompose.imagery.samples import Target
+from geocompose.imagery.samples import Inputs, Target
 from geocompose.inference.content import choose_content
 from geocompose.inference.listing import ImageFile, list_images
+from geocompose.inference.offsets import offset_reader
 from geocompose.inference.request import (
     check_arguments,
     coordinate_reader,
@@ -21,7 +22,7 @@ from geocompose.inference.request import (
     reading_of,
 )
 from geocompose.inference.tally import Spread
-from geocompose.inference.values import conversions_to_model, input_values
+from geocompose.inference.values import input_values
 from geocompose.runs import load_rules, open_run
 
 LARGE_PX = 100_000_000  # a raster of which it is said what it will cost: a Sentinel-2 tile has 120 million
@@ -42,8 +43,9 @@ def predict(
     date: str | list[str] | None = None,
     position: str | list[float] | None = None,
     unit: Literal["reflectance", "reflectance_1e4", "dn", "db", "power", "uint8"] | None = None,
-    offset: float | None = None,
+    offset: float | str | None = None,
     scale: float | None = None,
+    scale_tags: Literal["read", "ignore"] | None = None,
     overwrite: bool = False,
     trust: list[str] | None = None,
 ) -> None:
@@ -69,8 +71,10 @@ def predict(
         it is not known; None finds it as the training data's.
     position: where it was taken, for a run that was trained with positions: [latitude, longitude] in degrees,
         `georeference`, a CSV file with `file`, `latitude` and `longitude`, or `none`; None finds it as in training.
-    unit, offset, scale: what the input's values are (see `Values`); None is as the training data's. They are converted
-        to what the model reads.
+    unit, offset, scale, scale_tags: what the input's values are (see `Values`); None is as the training data's, except
+        that what a file's own tags say comes before the training's offset and scale. They are converted to what the
+        model reads. offset may be `tags`, `date` (by the file's name) or a CSV file with the columns `file` and
+        `offset`, where the offset differs from file to file.
     overwrite: replace `output`.
     trust: targets that the run may name beside those in conf/, such as [my_lab.Net]: they are imported and called.
 
@@ -84,9 +88,11 @@ def predict(
     check_arguments(target, overlap_px, fit)
     images = [ImageFile(Path(input).name, input)] if target.pixel_wise else list_images(input)
     further = further_rasters(recorded, target, more_inputs)
-    values = input_values(recorded.record.data, unit, offset, scale)
-    conversions = None if values is None else conversions_to_model(recorded.record.data, values)
-    reading = reading_of(recorded, band_names=band_names, nodata=nodata, conversions=conversions)
+    values = input_values(recorded.record.data, unit, offset, scale, scale_tags)
+    offsets = offset_reader(
+        values, recorded.config.get("data") or {}, images, Inputs.from_record(recorded.record.data).num_frames
+    )
+    reading = reading_of(recorded, band_names=band_names, nodata=nodata, values=values, offsets=offsets)
     # Before the model's libraries are loaded. Images other than the first are opened when they are read.
     image = opened_input(recorded, target, reading, images[0].path, further).image
     destination = destination_of(output, [image.path for image in images], target, overwrite=overwrite)
@@ -105,8 +111,8 @@ def predict(
         "tile_px": trained.data["tile_px"],
     }
     out = console()
-    if values is not None:
-        as_trained = ", as in training" if unit is offset is scale is None else ""
+    if values.unit is not None or values.more:
+        as_trained = ", as in training" if values.presumed else ""
         out.print(f"The input's values are read as {values.in_words()}{as_trained}.")
     if target.pixel_wise:
         from geocompose.inference.raster import predict_raster

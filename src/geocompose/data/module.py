@@ -1,7 +1,6 @@
 """Scenes as training, validation and test batches: what every data set has in common."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -14,6 +13,7 @@ from geocompose.data.baselines import raw_values
 from geocompose.data.baselines import rules as baseline_rules
 from geocompose.data.conversion import convert
 from geocompose.data.declaration import DataSource
+from geocompose.data.known_values import tell
 from geocompose.data.normalization_rule import NormalizationRule
 from geocompose.data.split import SPLITS
 from geocompose.data.statistics import Statistics, scan
@@ -21,14 +21,14 @@ from geocompose.data.tiling import ImageTiling
 from geocompose.data.window import Region
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Inputs
+from geocompose.imagery.units import Conversion
 
 
 class SceneData(lightning.LightningDataModule):
     """Samples of a declared data set in batches; construction reads no pixel, `setup` reads and checks all once.
 
     source: the declaration, which is opened if it is not yet. `use_bands` may change its bands.
-    scanned: statistics of the declared bands, where all pixels were read already; they hold while no value is
-        converted.
+    scanned: statistics of these bands in their own units (`read_as` None), where all pixels were read already.
 
     Attributes: name, baselines and those of `Loading`; `band_names` (all there are), `bands` (those read); `target`,
     what the labels ask a model for (its mean and deviation are known after `setup`); `scenes`, `regions`; `tile_px`,
@@ -60,7 +60,7 @@ class SceneData(lightning.LightningDataModule):
         self.rotation_deg = loading.rotation_deg
         self.baselines = list(source.baselines)
         self.band_names = collection.band_names
-        self.values = replace(source.values, more=collection.more_values)
+        self.values = source.known_values
         self.mismatches: list[str] = []
         self._source = source
         self._collection = collection
@@ -70,7 +70,8 @@ class SceneData(lightning.LightningDataModule):
         baseline_rules.check(self.baselines, self.target, self.band_names, collection.num_frames)
         chosen = source.bands if bands is None else bands
         self.use_bands(list(self.band_names if chosen is None else chosen))
-        self._scanned = (list(self.bands), scanned) if scanned is not None else None
+        tell(self.scenes, self._places, self.values)
+        self._scanned = ((self.bands, self.conversions), scanned) if scanned is not None else None
 
     @property
     def class_names(self) -> list[str]:
@@ -155,12 +156,19 @@ class SceneData(lightning.LightningDataModule):
 
     def _scan(self) -> Statistics:
         """Return statistics of the selected bands as they are read, without reading again what was read already."""
-        converted = any(one.changes for scene in self.scenes for one in scene.conversions or ())
-        if self._scanned is not None and self._scanned[0] == self.bands and not converted:
+        if self._scanned is not None and self._scanned[0] == (self.bands, self.conversions):
             return self._scanned[1]
         if self._source.cache_bytes:
             self._collection.keep_decoded(len(self.bands), self._source.cache_bytes)
         return scan(self.scenes, self._places, self.regions, self.labels, self.tiling)
+
+    @property
+    def conversions(self) -> list[list[Conversion]]:
+        """What is done to the values of the selected bands, scene by scene."""
+        return [
+            [(scene.conversions or ())[place] for place in places]
+            for scene, places in zip(self.scenes, self._places, strict=True)
+        ]
 
     @property
     def mean(self) -> list[float]:

@@ -21,6 +21,7 @@ class Collection:
     scenes, regions: the scenes, and which regions of them each of train, val and test holds.
     labels: the kind of label they have. tiling: which windows of a region are samples.
     coordinates: when and where the scenes were taken, as far as that is given. num_frames: time steps of each scene.
+    values: what is known of the values of all scenes; None is what the declaration states.
     """
 
     scenes: Sequence[Scene]
@@ -29,18 +30,12 @@ class Collection:
     tiling: Tiling
     coordinates: Coordinates = field(default_factory=Coordinates)
     num_frames: int = 1
+    values: Values | None = None
 
     @property
     def band_names(self) -> list[str]:
         """Names of the bands that the first scene has, in its order."""
         return list(self.scenes[0].band_names)
-
-    @property
-    def more_values(self) -> dict[str, Values]:
-        """What the values of further rasters' bands are, by the vocabulary's names."""
-        first = self.scenes[0]
-        further = first.image.rasters[1:] if isinstance(first, RasterScene) else []
-        return {vocabulary.canonical(name): raster.values for raster in further for name in raster.band_names}
 
     def inputs(self, bands: Sequence[str]) -> Inputs:
         """Return what samples with these bands give a model."""

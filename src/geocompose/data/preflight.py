@@ -2,11 +2,12 @@
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from geocompose.configuration.instantiation import instantiate
 from geocompose.data.baselines import rules as baselines
+from geocompose.data.conversion import convert
 from geocompose.data.declaration import DataSource
 from geocompose.data.statistics import Statistics, scan
 from geocompose.imagery.samples import Inputs, Target
@@ -36,7 +37,7 @@ class Preview:
     """What a composition needs to know of data before it is read for training.
 
     values: what the data states of its files' values. source: what was opened; None where that is unknown.
-    statistics: of the values as the files hold them, where all pixels were read already.
+    statistics: of the values in their own unit (see `geocompose.data.conversion.convert`), where all were read already.
     """
 
     inputs: Inputs
@@ -59,10 +60,10 @@ def preflight(source: DataSource, choose: Callable[[Sequence[str]], list[str]]) 
     baselines.check(source.baselines, opened.labels.target, opened.band_names, opened.num_frames)
     bands = choose(opened.band_names)
     places = opened.places(bands)
+    convert(opened.scenes, places, bands, source.known_values, [None] * len(bands))
     found = None
     if 0 < opened.decoded_bytes(len(bands)) <= _MOST_SCANNED_BYTES:
         opened.keep_decoded(len(bands), source.cache_bytes)
         found = scan(opened.scenes, places, opened.regions, opened.labels, opened.tiling)
         opened.labels.check_training(found.labels["train"])
-    values = replace(source.values, more=opened.more_values)
-    return Preview(opened.inputs(bands), opened.labels.target, values, source, found)
+    return Preview(opened.inputs(bands), opened.labels.target, source.known_values, source, found)

@@ -77,7 +77,7 @@ class PixelLabelledRasters(GeoTiffSource):
         else:
             regions = split_by_members(scenes, self._listing.members)
         coordinates = read_coordinates(scenes, folder, self._rules, num_frames=self.num_frames)
-        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames)
+        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames, self._known_values(scenes))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,7 +97,7 @@ class GeoTiffSegmentation(PixelLabelledRasters):
         return SegmentationLabels(self.class_names, self.ignore_index)
 
     def _label(self, path: Path) -> SceneLabel:
-        return ClassRaster(path, self.class_names, self.ignore_index, self.label_nodata)
+        return ClassRaster(path, self.class_names, self.ignore_index, self.label_nodata, self.scale_tags)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,7 +120,7 @@ class GeoTiffRegression(PixelLabelledRasters):
         return RegressionLabels(self.variables, self.normalize_target)
 
     def _label(self, path: Path) -> SceneLabel:
-        return NumberRaster(path, self.variables, self.label_nodata)
+        return NumberRaster(path, self.variables, self.label_nodata, self.scale_tags)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -187,7 +187,8 @@ class ImageLabelledRasters(GeoTiffSource):
         coordinates = read_coordinates(
             scenes, self.folder, self._rules, num_frames=self.num_frames, file_column=self.file_column
         )
-        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames)
+        values = self._known_values(scenes, self.file_column)
+        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames, values)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

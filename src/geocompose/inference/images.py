@@ -13,6 +13,7 @@ from torch import Tensor
 
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.fitting import Fit, fitted_image, fitted_window
+from geocompose.data.known_values import Telling
 from geocompose.data.rasters.bands import Contradiction
 from geocompose.data.rasters.image import warn_of_contradictions
 from geocompose.errors import UserError
@@ -97,16 +98,17 @@ def predict_images(
     table.writerow(["file", *_columns(target, content)])
     tally = Tally(target)
     known: set[Contradiction] = set()
+    telling = Telling()
     for start in range(0, len(images), batch_size):
-        samples = [
-            _read(image, tile_px, fit, reading, coordinates, known) for image in images[start : start + batch_size]
-        ]
+        batch = images[start : start + batch_size]
+        samples = [_read(image, tile_px, fit, reading, coordinates, known, telling) for image in batch]
         for sample, values in zip(samples, _predict(model, samples, target, content), strict=True):
             table.writerow([sample.name, *_cells(values, target, content)])
             if values is not None:
                 tally.add(values[:, None])
         if progress is not None:
             progress(start + len(samples), len(images))
+    telling.say()
     write_text(destination, text.getvalue())
     return TableSummary(
         images=len(images),
@@ -165,8 +167,12 @@ def _read(
     reading: Reading,
     coordinates: CoordinateReader | None,
     known: set[Contradiction],
+    telling: Telling,
 ) -> _Sample:
-    """Return the image as the model sees it. known: what was said of names already, which is not said again."""
+    """Return the image as the model sees it.
+
+    known: what was said of names already, which is not said again. telling: takes what is to be said of all files.
+    """
     seen = reading.open(image.path)
     height, width = seen.image.height, seen.image.width
     if fit == "refuse" and max(height, width) > tile_px:
@@ -177,6 +183,7 @@ def _read(
     unsaid = [raster for raster in seen.image.rasters if raster.contradiction not in known]
     warn_of_contradictions(unsaid)
     known.update(raster.contradiction for raster in unsaid if raster.contradiction is not None)
+    seen.tell(telling)
     window = fitted_window(height, width, tile_px, fit, image.path)
     pixels, valid = seen.read(window)
     taken = Coordinates() if coordinates is None else coordinates.of(image.name, image.path)

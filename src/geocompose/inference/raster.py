@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from geocompose.data.coordinates.coordinates import Coordinates
+from geocompose.data.known_values import Telling
 from geocompose.data.rasters.file import opened
 from geocompose.data.rasters.image import warn_of_contradictions
 from geocompose.errors import UserError
@@ -100,6 +101,9 @@ def predict_raster(
     with rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES):
         seen = reading.open(source, further)
         warn_of_contradictions(seen.image.rasters)
+        telling = Telling()
+        seen.tell(telling)
+        telling.say()
         height, width = seen.image.height, seen.image.width
         taken = Coordinates() if coordinates is None else coordinates.of(Path(source).name, source)
         plan = plan_windows(height, width, tile_px, overlap_px)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geocompose.data.conversion import convert
+from geocompose.data.known_values import Telling, known_values
 from geocompose.data.normalization import Normalization
 from geocompose.data.rasters.bands import BandNaming
 from geocompose.data.rasters.file import RasterPath
@@ -17,7 +19,9 @@ from geocompose.data.rasters.valid import Origin, check_finite
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.imagery.bands import positions
-from geocompose.imagery.units import Conversion
+from geocompose.imagery.units import Conversion, Values
+from geocompose.inference.offsets import OffsetReader
+from geocompose.inference.values import check_reaches_model
 
 _RENAME = "Rename it in one of them."
 
@@ -34,6 +38,9 @@ class FurtherRaster:
     nodata: float | None = None
 
 
+AS_STORED = Values(scale_tags="ignore")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """How rasters are read for a model.
@@ -44,7 +51,9 @@ class Reading:
         the raster's own.
     nodata: value that marks pixels without data in every band (NaN allowed); None is what each raster declares. A pixel
         is valid where none of `bands` has it; the others are 0 in every band: each band's mean.
-    conversions: how the values of each of `bands` become the unit of `mean` and `std`; None leaves them as they are.
+    values: what the values of rasters are, as far as that is stated. units: the unit of `mean` and `std`, one per band,
+        to which values are converted; None where it isn't known. offsets: finds what was added to a raster, where
+        `values.offset` is a date's or a table's.
     num_frames: time steps in each raster, one after the other; names are those of one step's bands.
 
     Raises:
@@ -57,7 +66,9 @@ class Reading:
     band_names: Sequence[str] | None = None
     training_names: Sequence[str] | None = None
     nodata: float | None = None
-    conversions: Sequence[Conversion] | None = None
+    values: Values = AS_STORED
+    units: Sequence[str | None] | None = None
+    offsets: OffsetReader | None = None
     num_frames: int = 1
 
     def __post_init__(self) -> None:
@@ -72,7 +83,7 @@ class Reading:
                     f"Band {name!r} can't be normalised with mean {centre} and standard deviation {spread}: both must "
                     "be finite, and the second above 0."
                 )
-        assert self.conversions is None or len(self.conversions) == len(self.bands), self.conversions
+        assert self.units is None or len(self.units) == len(self.bands), self.units
 
     def image(self, path: RasterPath, further: Sequence[FurtherRaster] = ()) -> SceneImage:
         """Return a raster, with those beside it on its grid, as an image whose bands have names; no pixel is read.
@@ -122,8 +133,10 @@ class ModelInput:
 
     image: all of its bands.
 
+    Attributes: `values`, what is known of the image's values.
+
     Raises:
-        UserError: a band is not there, or its values are complex.
+        UserError: a band is not there, its values are complex, or can't be converted to what the model reads.
     """
 
     def __init__(self, image: SceneImage, reading: Reading) -> None:
@@ -135,10 +148,12 @@ class ModelInput:
         )
         self._places = positions(reading.bands, image.band_names, where=where, advice=advice)
         image.check_real(self._places)
-        if reading.conversions is not None:
-            unchanged = Conversion(None)
-            of_band = dict(zip(self._places, reading.conversions, strict=True))
-            image.conversions = [of_band.get(place, unchanged) for place in range(len(image.band_names))]
+        if reading.offsets is not None:
+            image.rasters[0].added = reading.offsets.of(image.path)
+        self.values = known_values([image], reading.values)
+        units = [None] * len(reading.bands) if reading.units is None else reading.units
+        check_reaches_model(reading.bands, units, self.values)
+        convert([image], [self._places], reading.bands, self.values, units)
         self._normalized = Normalization(reading.mean, reading.std)
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
@@ -156,9 +171,18 @@ class ModelInput:
             origin_of=self._origin_of,
             window=window,
             read_as=normalized,
-            conversions=self._reading.conversions,
+            conversions=self.conversions,
         )
         return normalized, valid
+
+    def tell(self, telling: Telling) -> None:
+        """Have said what the rasters' own tags do to their values."""
+        telling.add(self.image, self._places, self.values)
+
+    @property
+    def conversions(self) -> list[Conversion]:
+        """What is done to the values of each band that the model reads."""
+        return [(self.image.conversions or ())[place] for place in self._places]
 
     def _origin_of(self, band: int) -> Origin:
         raster = self.image.raster_of(self._places[band])

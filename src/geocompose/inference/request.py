@@ -8,10 +8,11 @@ from geocompose.data.rasters.file import RasterPath
 from geocompose.errors import UserError, counted
 from geocompose.imagery.bands import canonical
 from geocompose.imagery.samples import Inputs, Target
-from geocompose.imagery.units import Conversion
+from geocompose.imagery.units import Values
 from geocompose.inference.content import Content
 from geocompose.inference.coordinates import CoordinateReader
 from geocompose.inference.destination import GEOTIFF, TABLE, check_name
+from geocompose.inference.offsets import OffsetReader
 from geocompose.inference.reading import FurtherRaster, ModelInput, Reading
 from geocompose.inference.windows import plan_windows
 from geocompose.runs import RecordedRun
@@ -53,11 +54,13 @@ def reading_of(
     *,
     band_names: Sequence[str] | None,
     nodata: float | None,
-    conversions: Sequence[Conversion] | None,
+    values: Values,
+    offsets: OffsetReader | None = None,
 ) -> Reading:
     """Return how rasters are read: the bands and normalisation of the training, and what the user says of the files.
 
-    nodata: None is the training data's, else what each raster declares.
+    nodata: None is the training data's, else what each raster declares. values: what those of the files are. offsets:
+        finds what was added to each.
     """
     recorded, data = run.record.data, _data(run)
     return Reading(
@@ -67,7 +70,9 @@ def reading_of(
         band_names=band_names,
         training_names=data.get("band_names"),
         nodata=nodata if nodata is not None else data.get("nodata"),
-        conversions=conversions,
+        values=values,
+        units=recorded.get("read_as"),
+        offsets=offsets,
         num_frames=Inputs.from_record(recorded).num_frames,
     )
 

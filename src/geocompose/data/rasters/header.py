@@ -8,6 +8,7 @@ from rasterio.io import DatasetReader
 
 from geocompose.data.rasters.file import RasterPath, opened
 from geocompose.errors import UserError
+from geocompose.imagery.packing import Packing
 
 
 class Header:
@@ -15,7 +16,7 @@ class Header:
 
     crs: coordinate reference system as text; None where there is none. transform: from (column, row) to its
         coordinates; None where there is none.
-    nodata, descriptions, dtypes: one per band. itemsize: bytes of a value in the widest band.
+    nodata, descriptions, dtypes, packings: one per band. itemsize: bytes of a value in the widest band.
     """
 
     def __init__(self, dataset: DatasetReader) -> None:
@@ -27,6 +28,7 @@ class Header:
         self.transform: Affine | None = None if dataset.transform == Affine.identity() else dataset.transform
         self.nodata: list[float | None] = list(dataset.nodatavals)
         self.descriptions: list[str | None] = list(dataset.descriptions)
+        self.packings = list(map(Packing.of_tags, dataset.scales, dataset.offsets, dataset.units))
         self.dtypes: list[str] = list(dataset.dtypes)
         self.itemsize = max(map(_bytes, dataset.dtypes))
 

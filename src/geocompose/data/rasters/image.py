@@ -14,6 +14,7 @@ from geocompose.data.rasters.header import read_header
 from geocompose.data.rasters.valid import check_real, valid_pixels
 from geocompose.data.window import Window
 from geocompose.errors import counted
+from geocompose.imagery.file_values import Stored
 from geocompose.imagery.units import Conversion, Values, converted
 
 log = logging.getLogger("geocompose")
@@ -49,6 +50,10 @@ class SceneImage(ABC):
         """Return which raster has a band."""
 
     @abstractmethod
+    def stored(self, band: int) -> tuple[Stored, ...]:
+        """Return how a band is stored in each frame."""
+
+    @abstractmethod
     def check_real(self, bands: Sequence[int]) -> None:
         """Refuse to read complex numbers.
 
@@ -79,6 +84,7 @@ class RasterImage(SceneImage):
     nodata: value of pixels without data (NaN allowed); None means what the file declares, band by band.
     declare: how a user declares a value ({}) that is nodata, for messages.
     values: what the pixels' values are, where the raster has a statement of its own (see `StackedImage`).
+    added: what was added to the values of each frame, where a table or the image's date says it.
     contradiction: which bands the file calls otherwise than `naming`; None where it calls none so.
 
     Raises:
@@ -103,7 +109,9 @@ class RasterImage(SceneImage):
         self.contradiction = naming.contradiction(header)
         self.values = Values() if values is None else values
         self.conversions: Sequence[Conversion] | None = None
+        self.added: Sequence[float] | None = None
         self.keep_decoded = False
+        self._packings = header.packings
         self._decoded: dict[int, np.ndarray] = {}
         self._nodata = header.nodata if nodata is None else [nodata] * header.count
         self._itemsize, self._dtypes = header.itemsize, header.dtypes
@@ -116,6 +124,12 @@ class RasterImage(SceneImage):
     def raster_of(self, band: int) -> "RasterImage":
         """Return the one raster."""
         return self
+
+    def stored(self, band: int) -> tuple[Stored, ...]:
+        """Return how a band is stored in each frame."""
+        added: Sequence[float | None] = [None] * self.num_frames if self.added is None else self.added
+        packings = [self._packings[plane] for plane in self._planes([band])]
+        return tuple(Stored(str(self.path), *one) for one in zip(packings, added, strict=True))
 
     def check_real(self, bands: Sequence[int]) -> None:
         """Refuse to read complex numbers, see `SceneImage`."""

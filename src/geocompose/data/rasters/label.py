@@ -13,6 +13,8 @@ from geocompose.data.rasters.header import read_header
 from geocompose.data.rasters.valid import check_real, equals
 from geocompose.data.window import Window
 from geocompose.errors import UserError
+from geocompose.imagery.packing import Packing
+from geocompose.imagery.units import Conversion
 
 
 class SceneLabel(Protocol):
@@ -94,13 +96,20 @@ class ClassRaster(_LabelRaster):
     class_names: the values are places in this list.
     ignore_index: stands in what is read for pixels without label.
     label_nodata: value for "not labelled" beside ignore_index; None means what the file declares.
+    scale_tags: `ignore` takes classes as they are in a file with scale tags.
 
     Raises:
-        UserError: the file is not a raster, has several bands, or declares a nodata value that is also a class.
+        UserError: the file is not a raster, has several bands or scale tags, or declares a nodata value that is also a
+            class.
     """
 
     def __init__(
-        self, path: Path, class_names: Sequence[str], ignore_index: int = -1, label_nodata: float | None = None
+        self,
+        path: Path,
+        class_names: Sequence[str],
+        ignore_index: int = -1,
+        label_nodata: float | None = None,
+        scale_tags: str = "read",
     ) -> None:
         super().__init__(path)
         self.ignore_index = ignore_index
@@ -117,6 +126,12 @@ class ClassRaster(_LabelRaster):
                 "is that class."
             )
         self._nodata = declared if label_nodata is None else label_nodata
+        packing = self._header.packings[0]
+        if packing.is_given and scale_tags == "read":
+            raise UserError(
+                f"{path} has tags ({packing.in_words()}) by which its values are no classes. Remove them from the "
+                "file, or write data.scale_tags=ignore if its values are classes as they are."
+            )
 
     def read(self, window: Window) -> np.ndarray:
         """Return the classes, int64 (height, width), with ignore_index where the label is nodata.
@@ -148,13 +163,17 @@ class NumberRaster(_LabelRaster):
 
     variables: names of the numbers. Where the file's bands carry all of these names, they are found by name; else the
         file has one band per variable, in this order.
-    label_nodata: value for "not labelled" beside NaN; None means what the file declares, band by band.
+    label_nodata: value for "not labelled" beside NaN, as the file holds it; None means what the file declares, band by
+        band.
+    scale_tags: whether the numbers are what the file's scale and offset make of its values (`read`), or these.
 
     Raises:
         UserError: the file is not a raster of real numbers, or has another number of bands.
     """
 
-    def __init__(self, path: Path, variables: Sequence[str], label_nodata: float | None = None) -> None:
+    def __init__(
+        self, path: Path, variables: Sequence[str], label_nodata: float | None = None, scale_tags: str = "read"
+    ) -> None:
         super().__init__(path)
         header = self._header
         if all(name in header.descriptions for name in variables):
@@ -169,6 +188,9 @@ class NumberRaster(_LabelRaster):
             )
         check_real(path, header.dtypes, self._bands)
         self._nodata = [header.nodata[band] if label_nodata is None else label_nodata for band in self._bands]
+        packings = [header.packings[band] if scale_tags == "read" else Packing() for band in self._bands]
+        self._conversions = [Conversion(None, packing.added, packing.scale) for packing in packings]
+        self.packings = packings
 
     def read(self, window: Window) -> np.ndarray:
         """Return the numbers, float32 (variables, height, width), with NaN where the label is nodata.
@@ -178,8 +200,7 @@ class NumberRaster(_LabelRaster):
         """
         raw = self._raw(window)
         # A double may be too large for float32; where it is not nodata, the scan finds infinity.
-        with np.errstate(over="ignore"):
-            label = np.stack([plane.astype(np.float32) for plane in raw])
+        label = np.stack([one.apply(plane) for one, plane in zip(self._conversions, raw, strict=True)])
         for values, stored, nodata in zip(label, raw, self._nodata, strict=True):
             unlabelled = equals(stored, nodata)
             if unlabelled is not None:
