@@ -21,7 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from geocompose.catalog.checks import check_source_names
-from geocompose.configuration.checking import check
+from geocompose.catalog.learning_rates import Rate
+from geocompose.configuration.checking import check, default_learning_rate
 from geocompose.configuration.diagnosis import diagnose, groups
 from geocompose.configuration.overrides import check_hydra_keys, own_overrides, repeated
 from geocompose.configuration.own_parts import open_own_parts
@@ -40,6 +41,7 @@ class Experiment:
     config: plain, resolved and typed. choices: the option chosen in each group. overrides: the command line's.
     conf_dir: where the configuration lies. config_dirs: all folders of config groups that were composed, it and those
         that were typed (--config-dir). in_sweep: whether other configurations run before and after this one.
+    default_rate: where optimizer.lr comes from, if it was not given.
     """
 
     config: dict[str, Any]
@@ -48,6 +50,7 @@ class Experiment:
     conf_dir: Path
     config_dirs: tuple[Path, ...] = ()
     in_sweep: bool = False
+    default_rate: Rate | None = None
 
     @property
     def told(self) -> list[str]:
@@ -145,6 +148,7 @@ def run_action(composed: DictConfig, conf_dir: Path) -> object:
     """Check a composed configuration, call its action and return what that returns (an Outcome, of a run)."""
     search_working_folder(targets_in(OmegaConf.to_container(composed, resolve=False)))
     config = check(composed, groups(conf_dir))
+    given = dict(OmegaConf.to_container(composed, resolve=True))  # type: ignore[arg-type]
     arguments = dict(config["action"])
     module, _, name = arguments.pop("_target_").rpartition(".")
     action: Callable[..., object] = getattr(importlib.import_module(module), name)
@@ -156,6 +160,7 @@ def run_action(composed: DictConfig, conf_dir: Path) -> object:
         conf_dir,
         tuple(Path(source.path) for source in hydra_config.runtime.config_sources if source.schema == "file"),
         in_sweep=hydra_config.mode is RunMode.MULTIRUN,
+        default_rate=default_learning_rate(given),
     )
     try:
         check_source_names(config)
