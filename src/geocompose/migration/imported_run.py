@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -29,7 +28,8 @@ from geocompose.migration.translation import Translation
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
-from geocompose.runs.fingerprint import fingerprint
+from geocompose.runs.fingerprint import fingerprint, hash_file
+from geocompose.training.checkpoint_files import WholeCheckpoints
 
 log = logging.getLogger("geocompose")
 
@@ -152,7 +152,9 @@ def write_run(
             overrides=overrides,
             code_diff=git_diff(source_folder()),
         )
-        torch.save({"state_dict": state, "epoch": checkpoint.epoch, "global_step": checkpoint.steps}, folder.best)
+        content = {"state_dict": state, "epoch": checkpoint.epoch, "global_step": checkpoint.steps}
+        WholeCheckpoints().save_checkpoint(content, folder.best)
+        record.training["best_sha256"] = hash_file(folder.best)
         folder.finish(record)
     return folder
 
