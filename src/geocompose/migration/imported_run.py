@@ -1,6 +1,7 @@
 """A run's folder for a model that was trained elsewhere: the same files as a fitted run's, for evaluate and predict."""
 
 import copy
+import io
 import json
 import logging
 import shlex
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -27,9 +29,9 @@ from geocompose.migration.checkpoint import TerraTorchCheckpoint, load_strictly
 from geocompose.migration.translation import Translation
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
+from geocompose.runs.atomic import write_through
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
 from geocompose.runs.fingerprint import fingerprint, hash_file
-from geocompose.training.checkpoint_files import WholeCheckpoints
 
 log = logging.getLogger("geocompose")
 
@@ -153,7 +155,9 @@ def write_run(
             code_diff=git_diff(source_folder()),
         )
         content = {"state_dict": state, "epoch": checkpoint.epoch, "global_step": checkpoint.steps}
-        WholeCheckpoints().save_checkpoint(content, folder.best)
+        whole = io.BytesIO()  # torch hides what the disk refuses
+        torch.save(content, whole)
+        write_through(folder.best, lambda file: file.write(whole.getbuffer()))
         record.training["best_sha256"] = hash_file(folder.best)
         folder.finish(record)
     return folder
