@@ -18,7 +18,7 @@ from tests.kit.inference_rasters import read
 
 NAMES = ["BLUE", "GREEN", "RED"]
 QUICK = [text for text in SMALL if not text.startswith(("data.num_scenes", "data.scene_px"))]
-DATA = ("data=geotiff", "data.root=data", "data.images=*_img.tif", "data.labels=*_lab.tif", "data.class_names=[a,b]")
+DATA = ("data=geotiff", "data.images=*_img.tif", "data.labels=*_lab.tif", "data.class_names=[a,b]")
 
 
 def scene(path, added=0, tags=None):
@@ -38,7 +38,7 @@ def trained(tmp_path, monkeypatch):
             if tagged:
                 tag(path, 0.0001, -added / 1e4)
             write(tmp_path / f"data/{day}_lab.tif", label(place, 32, 32))
-        run(*QUICK, *DATA, "trainer.max_epochs=1", "data.baselines=[]", *arguments)
+        run(*QUICK, *DATA, f"data.root={tmp_path / 'data'}", "trainer.max_epochs=1", "data.baselines=[]", *arguments)
         return only_run("default")
 
     return train

@@ -13,6 +13,7 @@ from geocompose.configuration.checking import check_node
 from geocompose.configuration.instantiation import instantiate
 from geocompose.console import console, show_result
 from geocompose.data.declaration import DataSource
+from geocompose.data.drift import Trained, tell_far
 from geocompose.data.preflight import data_source
 from geocompose.data.raster_source import GeoTiffSource
 from geocompose.errors import UserError, counted
@@ -81,6 +82,7 @@ def _evaluate(
     _read_alike(data_module, recorded)
     data_module.set_normalization(recorded["normalization"]["mean"], recorded["normalization"]["std"])
     data_module.setup()
+    _tell_far(data_module, recorded, split)
     metrics = score(trained.model, data_module, split, target)
     result: dict[str, Any] = {
         "split": split,
@@ -141,6 +143,15 @@ def _read_alike(given: "SceneData", recorded: Mapping[str, Any]) -> None:
     levels = recorded.get("level"), given.values.level
     if None not in levels and levels[0] != levels[1]:
         log.warning("The run was trained on data of the level %s; this data is %s.", *levels)
+
+
+def _tell_far(given: "SceneData", recorded: Mapping[str, Any], split: str) -> None:
+    """Say which scenes of a split are far from what the run was trained on."""
+    trained = Trained.of_record(recorded)
+    if trained is not None:
+        scenes = [region.scene for region in given.regions[split]]
+        images = given.statistics.plausibility.seen(scenes)
+        tell_far(given.bands, given.units, trained, images, group="data")
 
 
 def _check_inputs(trained: Inputs, given: Inputs) -> None:

@@ -68,13 +68,14 @@ class Telling:
                     self._files.setdefault((kind, warns), {}).setdefault(stored.file, text)
 
     def say(self) -> None:
-        """Say all that was taken in."""
+        """Say all that was taken in since the last time."""
         for (_, warns), told in self._files.items():
             first, text = next(iter(told.items()))
             others = f" and {counted(len(told) - 1, 'further file')}" if len(told) > 1 else ""
             differ = sum(own != text for own in told.values())
             besides = f" Other tags, taken likewise, are in {counted(differ, 'file')}." if differ else ""
             log.log(logging.WARNING if warns else logging.INFO, "%s%s: %s%s", first, others, text, besides)
+        self._files.clear()
 
 
 def tell(scenes: Sequence[Convertible], places: Sequence[Sequence[int]], values: Values) -> None:

@@ -147,6 +147,8 @@ class SceneData(lightning.LightningDataModule):
         if self._statistics is not None:
             return
         found = self._scan()
+        found.plausibility.say()
+        self.labels.say_lone(list(found.labels.values()))
         self._normalization.check(self.bands, found)
         if not self._normalization.is_given:
             self.labels.check_training(found.labels["train"])
@@ -160,7 +162,7 @@ class SceneData(lightning.LightningDataModule):
             return self._scanned[1]
         if self._source.cache_bytes:
             self._collection.keep_decoded(len(self.bands), self._source.cache_bytes)
-        return scan(self.scenes, self._places, self.regions, self.labels, self.tiling)
+        return scan(self.scenes, self._places, self.regions, self.labels, self.tiling, self.values)
 
     @property
     def conversions(self) -> list[list[Conversion]]:
@@ -250,6 +252,11 @@ class SceneData(lightning.LightningDataModule):
             "read_as": self.units,
             "mismatches": self.mismatches,
             "normalization": self._normalization.describe(len(self.bands), self.statistics),
+            "statistics": {
+                "mean": self.statistics.mean,
+                "std": self.statistics.std,
+                "least": self.statistics.plausibility.least,
+            },
             "splits": {
                 split: {
                     "scenes": len({region.scene for region in self.regions[split]}),

@@ -64,6 +64,6 @@ def preflight(source: DataSource, choose: Callable[[Sequence[str]], list[str]]) 
     found = None
     if 0 < opened.decoded_bytes(len(bands)) <= _MOST_SCANNED_BYTES:
         opened.keep_decoded(len(bands), source.cache_bytes)
-        found = scan(opened.scenes, places, opened.regions, opened.labels, opened.tiling)
+        found = scan(opened.scenes, places, opened.regions, opened.labels, opened.tiling, source.known_values)
         opened.labels.check_training(found.labels["train"])
     return Preview(opened.inputs(bands), opened.labels.target, source.known_values, source, found)

@@ -8,12 +8,14 @@ import numpy as np
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.tally import ClassTally, MultilabelTally, Tally
 from geocompose.data.moments import Moments
+from geocompose.data.plausibility import Plausibility
 from geocompose.data.rasters.valid import check_finite
 from geocompose.data.scene import Scene
 from geocompose.data.split import SPLITS
 from geocompose.data.tiling import Tiling
 from geocompose.data.window import Region, Window, grid
 from geocompose.errors import UserError
+from geocompose.imagery.units import Values
 
 CELL_PX = 1024  # a scan holds this square in memory: 55 MB as float32 in 13 bands
 
@@ -24,11 +26,13 @@ class Statistics:
 
     mean, std: a number for each selected band, over the training regions' valid pixels in all frames, labelled or not.
     labels: for each split a tally of its labels, where the image is valid.
+    plausibility: which values are odd in the unit in which they were read.
     """
 
     mean: list[float]
     std: list[float]
     labels: dict[str, Tally]
+    plausibility: Plausibility
 
     def num_labelled(self, split: str) -> int:
         """Return how many pixels, or images, of a split have a label and an image."""
@@ -50,17 +54,19 @@ def scan(
     regions: Mapping[str, Sequence[Region]],
     labels: Labels,
     tiling: Tiling,
+    values: Values | None = None,
 ) -> Statistics:
     """Return statistics of the regions after having looked at every pixel of every split.
 
     bands: for each scene the places of the selected bands.
-    tiling: which windows have a label, where whole images are labelled.
+    tiling: which windows have a label, where whole images are labelled. values: what is known of the images' values.
 
     Raises:
-        UserError: NaN or infinity that is not declared nodata; a label that its kind does not have; a split without
-            labels.
+        UserError: NaN or infinity that is not declared nodata; a value that its unit does not have; a label that its
+            kind does not have; a split without labels.
     """
-    moments = Moments(len(bands[0]))
+    names = [scenes[0].band_names[band] for band in bands[0]]
+    moments, plausibility = Moments(len(bands[0])), Plausibility(names, scenes, bands, values)
     tallies = {split: labels.tally() for split in SPLITS}
     for split in SPLITS:
         for whole in regions[split]:
@@ -69,8 +75,10 @@ def scan(
             for _, window in grid(whole, CELL_PX):
                 image, valid = scene.read_image(window, bands[whole.scene])
                 _check_finite(image, valid, scene, bands[whole.scene], window)
+                pixels = image[..., valid].reshape(len(image), -1)
+                plausibility.add(whole.scene, pixels)
                 if split == "train":
-                    moments.add(image[..., valid].reshape(len(image), -1))
+                    moments.add(pixels)
                 if labels.target.pixel_wise:
                     label = scene.read_label(window)
                     labels.check(label, scene, window)
@@ -81,7 +89,7 @@ def scan(
                 labels.check(label, scene, tile.window)
                 tallies[split].add(labels.without(label, np.array(seen)))
         _check_labelled(tallies[split], split, labels, _names(scenes, regions[split]))
-    return Statistics(moments.mean.tolist(), moments.std.tolist(), tallies)
+    return Statistics(moments.mean.tolist(), moments.std.tolist(), tallies, plausibility)
 
 
 def _any(valid: np.ndarray, window: Window, tile: Window) -> bool:

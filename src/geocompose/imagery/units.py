@@ -226,6 +226,11 @@ class Values:
         return {**own, "more_values": more} if more else own
 
 
+def per_reflectance(unit: str | None) -> float | None:
+    """Return by how much values of a unit grow with 1.0 of reflectance; None where it says nothing of that."""
+    return _OPTICAL.get(unit or "")
+
+
 def number_in_words(value: float | str | None) -> str:
     """Return a number, or the rule or table that says it, as it is written on the command line."""
     return "null" if value is None else value if isinstance(value, str) else f"{value:g}"

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.fitting import Fit, fitted_image, fitted_window
-from geocompose.data.known_values import Telling
 from geocompose.data.rasters.bands import Contradiction
 from geocompose.data.rasters.image import warn_of_contradictions
 from geocompose.errors import UserError
@@ -25,6 +24,7 @@ from geocompose.inference.destination import TABLE, check_destination
 from geocompose.inference.listing import ImageFile
 from geocompose.inference.reading import Reading
 from geocompose.inference.tally import Spread, Tally
+from geocompose.inference.watch import Watch
 from geocompose.runs.atomic import write_text
 
 
@@ -98,17 +98,17 @@ def predict_images(
     table.writerow(["file", *_columns(target, content)])
     tally = Tally(target)
     known: set[Contradiction] = set()
-    telling = Telling()
+    watch = reading.watch()
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
-        samples = [_read(image, tile_px, fit, reading, coordinates, known, telling) for image in batch]
+        samples = [_read(image, tile_px, fit, reading, coordinates, known, watch) for image in batch]
         for sample, values in zip(samples, _predict(model, samples, target, content), strict=True):
             table.writerow([sample.name, *_cells(values, target, content)])
             if values is not None:
                 tally.add(values[:, None])
         if progress is not None:
             progress(start + len(samples), len(images))
-    telling.say()
+    watch.say()
     write_text(destination, text.getvalue())
     return TableSummary(
         images=len(images),
@@ -167,11 +167,11 @@ def _read(
     reading: Reading,
     coordinates: CoordinateReader | None,
     known: set[Contradiction],
-    telling: Telling,
+    watch: Watch,
 ) -> _Sample:
     """Return the image as the model sees it.
 
-    known: what was said of names already, which is not said again. telling: takes what is to be said of all files.
+    known: what was said of names already, which is not said again. watch: is shown what is read.
     """
     seen = reading.open(image.path)
     height, width = seen.image.height, seen.image.width
@@ -183,8 +183,8 @@ def _read(
     unsaid = [raster for raster in seen.image.rasters if raster.contradiction not in known]
     warn_of_contradictions(unsaid)
     known.update(raster.contradiction for raster in unsaid if raster.contradiction is not None)
-    seen.tell(telling)
+    watch.begin(seen)
     window = fitted_window(height, width, tile_px, fit, image.path)
-    pixels, valid = seen.read(window)
+    pixels, valid = seen.read(window, watch)
     taken = Coordinates() if coordinates is None else coordinates.of(image.name, image.path)
     return _Sample(image.name, fitted_image(pixels, tile_px) if valid.any() else None, taken.of(0, window))

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from geocompose.data.coordinates.coordinates import Coordinates
-from geocompose.data.known_values import Telling
 from geocompose.data.rasters.file import opened
 from geocompose.data.rasters.image import warn_of_contradictions
 from geocompose.errors import UserError
@@ -101,9 +100,9 @@ def predict_raster(
     with rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES):
         seen = reading.open(source, further)
         warn_of_contradictions(seen.image.rasters)
-        telling = Telling()
-        seen.tell(telling)
-        telling.say()
+        watch = reading.watch()
+        watch.begin(seen)
+        watch.say_tags()
         height, width = seen.image.height, seen.image.width
         taken = Coordinates() if coordinates is None else coordinates.of(Path(source).name, source)
         plan = plan_windows(height, width, tile_px, overlap_px)
@@ -113,7 +112,7 @@ def predict_raster(
             try:
                 for start in range(0, len(plan), batch_size):
                     tiles = [
-                        _Tile(window, *seen.read(window.read), taken.of(0, window.read))
+                        _Tile(window, *seen.read(window.read, watch), taken.of(0, window.read))
                         for window in plan[start : start + batch_size]
                     ]
                     _write_batch(tiles, _predict(model, tiles, target, content), writer, tally)
@@ -122,6 +121,7 @@ def predict_raster(
             finally:
                 writer.close()
             check_written(partial, writer.checksum)
+    watch.say()
     return MapSummary(
         height=height,
         width=width,

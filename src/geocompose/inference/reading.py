@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from geocompose.data.conversion import convert
-from geocompose.data.known_values import Telling, known_values
+from geocompose.data.drift import Trained
+from geocompose.data.known_values import known_values
 from geocompose.data.normalization import Normalization
 from geocompose.data.rasters.bands import BandNaming
 from geocompose.data.rasters.file import RasterPath
@@ -22,6 +23,7 @@ from geocompose.imagery.bands import positions
 from geocompose.imagery.units import Conversion, Values
 from geocompose.inference.offsets import OffsetReader
 from geocompose.inference.values import check_reaches_model
+from geocompose.inference.watch import Watch
 
 _RENAME = "Rename it in one of them."
 
@@ -53,7 +55,7 @@ class Reading:
         is valid where none of `bands` has it; the others are 0 in every band: each band's mean.
     values: what the values of rasters are, as far as that is stated. units: the unit of `mean` and `std`, one per band,
         to which values are converted; None where it isn't known. offsets: finds what was added to a raster, where
-        `values.offset` is a date's or a table's.
+        `values.offset` is a date's or a table's. trained: what the training's values were like; None where unknown.
     num_frames: time steps in each raster, one after the other; names are those of one step's bands.
 
     Raises:
@@ -69,6 +71,7 @@ class Reading:
     values: Values = AS_STORED
     units: Sequence[str | None] | None = None
     offsets: OffsetReader | None = None
+    trained: Trained | None = None
     num_frames: int = 1
 
     def __post_init__(self) -> None:
@@ -116,6 +119,10 @@ class Reading:
         """
         return ModelInput(self.image(path, further), self)
 
+    def watch(self) -> Watch:
+        """Return what takes in the images that are read, and says what is odd of them."""
+        return Watch(self.bands, self.units, self.trained)
+
     def _beside(self, further: FurtherRaster) -> RasterImage:
         naming = BandNaming(
             None,
@@ -156,8 +163,10 @@ class ModelInput:
         convert([image], [self._places], reading.bands, self.values, units)
         self._normalized = Normalization(reading.mean, reading.std)
 
-    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, window: Window, watch: Watch | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return the normalised pixels of `window`, float32 (C, [T,] h, w), and which are valid, bool (h, w).
+
+        watch: is shown the values before they are normalised.
 
         Raises:
             UserError: a file can't be read here, or a pixel not declared as nodata is NaN or infinite.
@@ -168,22 +177,26 @@ class ModelInput:
             pixels,
             valid,
             bands=self._reading.bands,
-            origin_of=self._origin_of,
+            origin_of=lambda band: self.origin_of(self._places[band]),
             window=window,
             read_as=normalized,
             conversions=self.conversions,
         )
+        if watch is not None:
+            watch.add(pixels, valid)
         return normalized, valid
 
-    def tell(self, telling: Telling) -> None:
-        """Have said what the rasters' own tags do to their values."""
-        telling.add(self.image, self._places, self.values)
+    @property
+    def places(self) -> list[int]:
+        """The places of the bands that the model reads among those of the image."""
+        return self._places
+
+    def origin_of(self, band: int) -> Origin:
+        """Return where a band of the image comes from."""
+        raster = self.image.raster_of(band)
+        return Origin(str(raster.path), raster.declare)
 
     @property
     def conversions(self) -> list[Conversion]:
         """What is done to the values of each band that the model reads."""
         return [(self.image.conversions or ())[place] for place in self._places]
-
-    def _origin_of(self, band: int) -> Origin:
-        raster = self.image.raster_of(self._places[band])
-        return Origin(str(raster.path), raster.declare)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from geocompose.data.drift import Trained
 from geocompose.data.rasters.file import RasterPath
 from geocompose.errors import UserError, counted
 from geocompose.imagery.bands import canonical
@@ -73,6 +74,7 @@ def reading_of(
         values=values,
         units=recorded.get("read_as"),
         offsets=offsets,
+        trained=Trained.of_record(recorded),
         num_frames=Inputs.from_record(recorded).num_frames,
     )
 
