@@ -19,7 +19,7 @@ from geocompose.imagery.coordinates import DATA_KEYS, WORDS
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.imagery.units import Values
 from geocompose.runs import Record, load_rules, open_run
-from geocompose.runs.atomic import write_json
+from geocompose.runs.atomic import explained, write_json
 from geocompose.runs.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def evaluate(
     }
     name = hashlib.sha256(json.dumps([split, chosen], sort_keys=True).encode()).hexdigest()[:10]
     destination = recorded_run.folder.path / "evaluations" / f"{name}.json"
-    destination.parent.mkdir(exist_ok=True)
+    with explained(destination.parent):
+        destination.parent.mkdir(exist_ok=True)
     write_json(destination, result)
     show_result(metrics, [], title=f"{split} split of {data_module.name}", prefix="")
     console().print(f"written: {destination}")
