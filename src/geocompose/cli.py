@@ -50,6 +50,11 @@ class Experiment:
     config_dirs: tuple[Path, ...] = ()
     in_sweep: bool = False
 
+    @property
+    def told(self) -> list[str]:
+        """What the terminal was told of the command line before the action began, a line each."""
+        return _told(self.overrides)
+
     def trust(self, typed: Sequence[str] | None) -> Trust:
         """Return whom to believe of what files say: the composed folders, and the targets that the user has typed."""
         return Trust((self.conf_dir, *self.config_dirs), tuple(typed or ()))
@@ -75,8 +80,8 @@ def main(conf_dir: Path) -> None:
         sys.argv[:] = typed  # records quote the command
         return run_action(composed, conf_dir)
 
-    for key, value in repeated(given.overrides).items():
-        log.warning("%s is given more than once; the last one counts: %s=%s", key, key, value)
+    for line in _told(given.overrides):
+        log.warning("%s", line)
     jobs = Jobs(act, report)
     if given.multirun:
         jobs.overrides = given.overrides
@@ -101,6 +106,14 @@ def main(conf_dir: Path) -> None:
     jobs.show()
     if jobs.failed:
         sys.exit(1)
+
+
+def _told(overrides: Sequence[str]) -> list[str]:
+    """Return a line for each key that is given more than once."""
+    return [
+        f"{key} is given more than once; the last one counts: {key}={value}"
+        for key, value in repeated(overrides).items()
+    ]
 
 
 def _open_mapping(text: str) -> str:

@@ -21,6 +21,8 @@ from geocompose.imagery.units import Values
 from geocompose.runs import Record, load_rules, open_run
 from geocompose.runs.atomic import explained, write_json
 from geocompose.runs.fingerprint import fingerprint
+from geocompose.runs.run_log import RunLog, run_log
+from geocompose.runs.trust import Trust
 
 if TYPE_CHECKING:
     from geocompose.data.module import SceneData
@@ -47,8 +49,21 @@ def evaluate(
     Raises:
         UserError: the run is not there or not completed, or the data has other labels or lacks the run's bands.
     """
+    with run_log() as said:
+        _evaluate(experiment, run, split, data, experiment.trust(trust), said)
+
+
+def _evaluate(
+    experiment: Experiment,
+    run: str,
+    split: Literal["train", "val", "test"],
+    data: dict[str, object] | None,
+    trust: Trust,
+    said: RunLog,
+) -> None:
+    said.hear(experiment.told)
     refuse_other_overrides(experiment, ["data", "experiment"])
-    recorded_run = open_run(run, load_rules(experiment.conf_dir), experiment.trust(trust))
+    recorded_run = open_run(run, load_rules(experiment.conf_dir), trust)
     config, record = recorded_run.config, recorded_run.record
     target = Target.from_record(record.data.get("target"))
     chosen, source = _data(experiment, config, record, data)
@@ -69,6 +84,7 @@ def evaluate(
         "data": chosen,
         "described": data_module.describe(),
         "metrics": metrics,
+        "said": said.lines,
     }
     name = hashlib.sha256(json.dumps([split, chosen], sort_keys=True).encode()).hexdigest()[:10]
     destination = recorded_run.folder.path / "evaluations" / f"{name}.json"

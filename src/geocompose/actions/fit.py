@@ -27,7 +27,7 @@ from geocompose.runs.atomic import RefusedError, refusals_told
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
 from geocompose.runs.fingerprint import fingerprint, hash_file
 from geocompose.runs.folder import check_study
-from geocompose.runs.run_log import QUIET, RunLog, run_log
+from geocompose.runs.run_log import COURSE, QUIET, RunLog, run_log
 from geocompose.studies.cells import Outcome
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def fit(experiment: Experiment, test: bool = True) -> Outcome:
 
 def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
     QUIET.info(_command())
+    said.hear(experiment.told)
     config = experiment.config
     _check_names(config)
     source = data_source(config["data"])
@@ -74,8 +75,10 @@ def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
         earlier = None if state == "absent" else folder.read()
         trained = earlier is not None and bool(earlier.training.get("finished"))  # and only scores are wanted
         resume = trained or (state in ("interrupted", "failed") and folder.resumable is not None)
+        if earlier is not None and resume:
+            said.go_on(earlier.said)
         record = folder.begin(
-            _record(config, source, folder, inputs),
+            _record(config, source, folder, inputs, said),
             config=yaml.safe_dump(config, sort_keys=False),
             overrides=experiment.overrides,
             code_diff=git_diff(source_folder()),
@@ -85,7 +88,7 @@ def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
             # Figures are drawn again.
             record.training = {key: value for key, value in earlier.training.items() if key != "left_out"}
         elif resume:
-            log.info(
+            COURSE.info(
                 "This run %s; it resumes from its last checkpoint.",
                 "was interrupted" if state == "interrupted" else state,
             )
@@ -148,7 +151,7 @@ def _compute(
     except (KeyboardInterrupt, SystemExit):
         with _as_far_as_possible():
             folder.interrupt(record)
-        log.info("The same command resumes this run.")
+        COURSE.info("The same command resumes this run.")
         raise KeyboardInterrupt from None  # Lightning turns it into an exit
     except RefusedError as error:
         QUIET.error("The system stopped the run.", exc_info=error)
@@ -204,7 +207,7 @@ def _all_files(folder: Path) -> list[Path]:
 
 
 def _record(
-    config: Mapping[str, Any], source: DataSource | None, folder: RunFolder, inputs: Mapping[str, str]
+    config: Mapping[str, Any], source: DataSource | None, folder: RunFolder, inputs: Mapping[str, str], said: RunLog
 ) -> Record:
     record = Record(
         run_id=folder.path.name.rpartition("-")[2],
@@ -213,6 +216,7 @@ def _record(
         versions=versions(),
         git=git_state(source_folder()),
         hardware=hardware(),
+        said=said.lines,
     )
     if "data" in inputs:
         record.data["fingerprint"] = inputs["data"]
@@ -233,10 +237,10 @@ def _outcome(record: Record, folder: RunFolder, *, computed: bool) -> Outcome:
 
 def _show_finished(folder: RunFolder, *, brief: bool) -> Outcome:
     record = folder.read()
-    log.info("This run is already finished. rerun=true computes it again.")
+    COURSE.info("This run is already finished. rerun=true computes it again.")
     now = git_state(source_folder())
     if record.git and now and record.git["commit"] != now["commit"]:
-        log.info("It was computed by another commit of the code: %s.", record.git["commit"][:10])
+        COURSE.info("It was computed by another commit of the code: %s.", record.git["commit"][:10])
     if brief:
         console().print(f"run: {folder.path}")
     else:
