@@ -22,7 +22,7 @@ _ADVICE = {
     errno.ENAMETOOLONG: "the name is too long for this file system. Choose a shorter one",
     errno.EISDIR: "a folder stands where a file is needed. Move that folder",
     errno.ELOOP: "a link leads back to itself. Remove it",
-    errno.EFBIG: "the file would be larger than the file system or your limit (ulimit -f) allows. Raise it, then run the command again",
+    errno.EFBIG: "the file would be larger than the file system or your limit (ulimit -f) allows. Raise the limit",
     errno.EMFILE: "too many files are open. Raise your limit (ulimit -n), or lower data.num_workers",
     errno.ESTALE: "the network drive has lost it. Connect it again, then run the same command again",
     errno.EIO: "the disk reports an input/output error. Check the disk, then run the same command again",
