@@ -98,7 +98,7 @@ class VitUperNet(nn.Module):
         classes: int = 2,
         image_px: int = TILE_PX,
         layers: Sequence[int] = (2, 5, 8, 11),
-        channels: int = 256,
+        channels: int = 64,
     ) -> None:
         super().__init__()
         from geocompose.decoders.upernet import UperNetDecoder

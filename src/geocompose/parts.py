@@ -65,7 +65,7 @@ class Part:
         return {**getattr(self.constructor, "keywords", {}), **self.arguments}
 
     def changed(self) -> list[str]:
-        """Return the arguments that were given another value than the constructor's default, or null, which asks nothing."""
+        """Return the arguments that were given another value than the constructor's default; null asks for nothing."""
         assert self.constructor is not None
         defaults = inspect.signature(self.target).parameters
         return [

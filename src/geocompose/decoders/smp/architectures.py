@@ -36,8 +36,8 @@ class Architecture:
 
     complete: returns all its constructor's arguments from the features' widths and strides and the arguments given.
     width: that of its output, from the completed arguments. needs: what it needs of the features, where the arguments
-    given don't change that (`needs_with`). head_kernel_size: of the convolution with which smp's model of this name ends.
-    initialized: whether that model draws its weights anew, which smp forgets in two.
+    given don't change that (`needs_with`). head_kernel_size: of the convolution with which smp's model of this name
+    ends. initialized: whether that model draws its weights anew, which smp's two DeepLabs don't.
     """
 
     decoder: type[nn.Module]

@@ -17,8 +17,8 @@ def start_head(head: nn.Module) -> None:
 
 
 def _layer_by_layer(module: nn.Module, draw: Callable[[nn.Module], None]) -> None:
-    # In the order of smp's own loop, so that the same generator gives the same weights. Its loop stops at a norm without
-    # weights, such as use_norm=instancenorm: those are passed over.
+    # In the order of smp's own loop, so that the same generator gives the same weights. Its loop stops at a norm
+    # without weights, such as use_norm=instancenorm: those are passed over.
     for layer in module.modules():
         if not list(layer.children()) and list(layer.parameters()):
             draw(layer)
