@@ -17,7 +17,7 @@ from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
 from geocompose.configuration.weights import weight_files
 from geocompose.runs import load_rules, run_id
-from tests.kit.command import run
+from tests.kit.command import SMALL, only_run, record_of, run
 from tests.kit.places import CONF, ROOT
 from tests.recorded.rasters import imagery, six_bands
 
@@ -89,6 +89,19 @@ def test_a_recorded_run_is_evaluated_to_what_it_recorded(name, tmp_path, monkeyp
     for key, value in metrics.items():
         before = expected[f"test/{key}"]
         assert value == (None if before is None else pytest.approx(before, rel=1e-4)), key
+
+
+def test_a_run_recorded_before_heads_had_a_kernel_loads_with_the_one_that_it_had(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(*SMALL[:2], *SMALL[5:], "decoder=smp_unet", "head.kernel_size=1", "study=before")
+    folder = only_run("before")
+    config = (folder / "config.yaml").read_text()
+    assert config.count("kernel_size: 1\n") == 1
+    (folder / "config.yaml").write_text("".join(line for line in config.splitlines(True) if "kernel_size" not in line))
+    run("action=evaluate", f"action.run={folder}")
+    (written,) = (folder / "evaluations").iterdir()
+    evaluated = json.loads(written.read_text())["metrics"]["mIoU"]
+    assert evaluated == pytest.approx(record_of(folder)["metrics"]["test/mIoU"], rel=1e-6)
 
 
 def test_a_recorded_run_predicts_the_map_that_it_did(tmp_path, monkeypatch):
