@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from geocompose.data.module import SceneData
 from geocompose.data.preflight import data_source
 from geocompose.runs import RunFolder, list_runs, load_rules, open_run
+from geocompose.runs.trust import Trust
 from geocompose.scores import confusion_matrix, from_confusion
 
 HERE = Path(__file__).resolve().parent
@@ -48,7 +49,7 @@ def load(study: Path) -> dict[str, dict[int, RunFolder]]:
 
 def logistic_per_tile(run: RunFolder) -> np.ndarray:
     """Return the confusion matrix of each test tile, for per-pixel logistic regression on all 13 bands."""
-    source = data_source(open_run(run.path, load_rules(CONF), checkpoint=False).config["data"])
+    source = data_source(open_run(run.path, load_rules(CONF), Trust([CONF]), checkpoint=False).config["data"])
     assert source is not None, run.path
     data = SceneData(source, source.collection.band_names)
     data.setup()

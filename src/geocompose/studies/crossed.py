@@ -1,0 +1,189 @@
+"""The arithmetic of intervals: seeds crossed with clusters of test tiles. NumPy alone, for many studies at once.
+
+Every seed's model is scored on the same tiles, and tiles of one cluster are alike. The mean score of S seeds on G
+clusters varies by which seeds were drawn and by which clusters were (a two-way random-effects model without nesting):
+
+    Var(mean) = seeds / S + clusters / G + seeds x clusters / (S G)
+
+A score is a ratio of pooled counts, no mean over clusters, so each part comes from leaving out one cluster at a time
+(the delete-one-cluster jackknife), with weights for clusters of different sizes:
+
+    d[s, g] = score of seed s without cluster g  -  score of seed s,   w[g] = weight of cluster g, sum 1
+    A = sample variance over s of the score / S                        E[A] = seeds / S + interaction
+    B = sum_g (1 - w[g]) mean_s(d[s, g])^2                             E[B] = clusters / G + interaction
+    I = sum_sg (1 - w[g]) (d[s, g] - mean_s d[s, g])^2 / (S (S - 1))   E[I] = interaction, seeds x clusters / (S G)
+
+    Var = max(A - I, 0) + B          A + B with fewer than five seeds
+
+With equal weights, B is the jackknife's (G - 1)/G sum d^2; with unequal ones it is CR2's, which is without bias where
+all clusters vary alike. The interval is the score +- t sqrt(Var), where t is Student's at Satterthwaite's degrees of
+freedom: S - 1.6 of the seeds' part and `effective_df` of the clusters'. These numbers, and which terms are taken at few
+seeds, were chosen by the simulation of docs/intervals.md.
+
+Source: Dorfman, Berbaum & Metz 1992, Invest Radiol 27 (jackknife of readers crossed with cases); Hillis 2007, Stat Med
+26 (its degrees of freedom); Owen 2007, Ann Appl Stat 1 (the pigeonhole bootstrap, whose variance is A + B); Cameron,
+Gelbach & Miller 2011, J Bus Econ Stat 29 (A + B - I); Bell & McCaffrey 2002, Surv Methodol 28 (CR2 and its degrees of
+freedom); Carter, Schnepel & Steigerwald 2017, Rev Econ Stat 99 (effective number of clusters).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+# Scores from pooled counts: (..., cells) -> (...).
+ScoreOf = Callable[[np.ndarray], np.ndarray]
+
+# How a cluster's part of a score is taken to vary with its weight w: Var ~ w^1 where its tiles are independent, w^2
+# where they are copies of each other. Between the two, the simulation covers at every correlation from 0 to 0.7.
+GROWTH = 1.5
+# With fewer seeds, A - I is too often too small: the variance is then A + B, more than needed rather than less.
+_SEEDS_FOR_DIFFERENCE = 5
+# Degrees of freedom that A lacks to the number of seeds: one for the mean; the rest makes up for Satterthwaite's rule,
+# which takes more than there are where the few seeds happen to agree.
+_LOST = 1.6
+LEAST_CLUSTERS, LEAST_DF = 4, 1.5
+_STEP = 1e-4  # of a count, for derivatives
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Scores of one cell, or many draws of one, and what leaving out clusters does to them.
+
+    scores: (..., S), of each seed. left_out: (..., S, G), of each seed without each cluster. pull: (..., G), how much
+    of the score rests on each cluster; see `pull`.
+    """
+
+    scores: np.ndarray
+    left_out: np.ndarray
+    pull: np.ndarray
+    seeds_vary: bool = True  # False where training has no chance in it: one "seed", which stands for all
+
+
+def crossed(counts: np.ndarray, score_of: ScoreOf, *, seeds_vary: bool = True) -> Crossed:
+    """Return the scores of counts (..., S, G, cells): of all clusters together, and without each of them."""
+    pooled = counts.sum(axis=-2)
+    left_out = score_of(pooled[..., None, :] - counts)
+    return Crossed(score_of(pooled), left_out, pull(counts.mean(axis=-3), score_of), seeds_vary)
+
+
+def pull(counts: np.ndarray, score_of: ScoreOf) -> np.ndarray:
+    """Return how much of a score rests on each cluster of counts (..., G, cells): (..., G), 0 or more.
+
+    Each cell of the pooled counts moves the score by its derivative, and a cluster has its part of the cell:
+    sqrt(sum over cells of (d score / d cell x the cluster's count)^2). For a rare class this is large in the few
+    clusters that have it, however many pixels the others hold.
+    """
+    pooled = counts.sum(axis=-2)
+    squares = np.zeros(counts.shape[:-1])
+    for cell in range(counts.shape[-1]):
+        step = _STEP * np.abs(pooled[..., cell])
+        if not step.any():
+            continue
+        more, less = pooled.copy(), pooled.copy()
+        more[..., cell] += step
+        less[..., cell] -= step
+        slope = (score_of(more) - score_of(less)) / np.where(step > 0, 2 * step, np.inf)
+        squares += (slope[..., None] * counts[..., cell]) ** 2
+    return np.sqrt(squares)
+
+
+def effective_df(weights: np.ndarray, growth: float = GROWTH) -> np.ndarray:
+    """Return the degrees of freedom (...) of B for clusters of the weights (..., G), which sum to 1.
+
+    G - 1 for equal weights, fewer the more they differ: 2 E[B]^2 / Var(B), where a cluster's part of the score has a
+    variance that grows with its weight, and has lost the common mean.
+    """
+    part, factor = weights**growth, 1 / (1 - weights)
+    whole = part.sum(axis=-1, keepdims=True)
+    # Covariance of the parts less their common mean: part_g where g = h, less
+    # lost_gh = w_g part_h + w_h part_g - whole w_g w_h, everywhere.
+    lost = 2 * weights * part - whole * weights**2
+    expected = (factor * (part - lost)).sum(axis=-1)
+    ww, pp, wp = ((factor * term).sum(axis=-1) for term in (weights**2, part**2, weights * part))
+    whole = whole[..., 0]
+    squares = 2 * ww * pp + whole**2 * ww**2 + 2 * wp**2 - 4 * whole * ww * wp
+    squares += (factor**2 * (part**2 - 2 * part * lost)).sum(axis=-1)
+    return expected**2 / squares
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a variance, and its degrees of freedom: (...) each, or one number for all."""
+
+    variance: np.ndarray
+    df: np.ndarray | float
+
+
+def seeds_part(scores: np.ndarray) -> Part:
+    """Return A: the part of chance in training, of scores (..., S)."""
+    seeds = scores.shape[-1]
+    return Part(scores.var(axis=-1, ddof=1) / seeds, seeds - 1)
+
+
+def shift_of(cells: Sequence[Crossed]) -> np.ndarray:
+    """Return what leaving out each cluster does to the mean score of a cell, or to the first's less the second's."""
+    shifts = [(cell.left_out - cell.scores[..., None]).mean(axis=-2) for cell in cells]
+    return shifts[0] if len(shifts) == 1 else shifts[0] - shifts[1]
+
+
+def shared_weights(cells: Sequence[Crossed]) -> np.ndarray:
+    """Return the weights of the clusters (..., G), which sum to 1: by how much of these cells' scores rests on each."""
+    pulls = np.sqrt(sum(cell.pull**2 for cell in cells))
+    return pulls / pulls.sum(axis=-1, keepdims=True)
+
+
+def interaction(cell: Crossed, weights: np.ndarray) -> np.ndarray:
+    """Return I: how much of A and of B is what one seed happens to do to one cluster."""
+    seeds = cell.scores.shape[-1]
+    shifts = cell.left_out - cell.scores[..., None]
+    own = shifts - shifts.mean(axis=-2, keepdims=True)
+    return ((1 - weights)[..., None, :] * own**2).sum(axis=(-2, -1)) / (seeds * (seeds - 1))
+
+
+def parts_of(cells: Sequence[Crossed], *, growth: float = GROWTH) -> list[Part]:
+    """Return the parts of the variance of a mean score, or of a difference of two, for new seeds on new clusters.
+
+    The first is the clusters', the others are the seeds' of each cell whose seeds vary. growth: see GROWTH.
+    """
+    weights = shared_weights(cells)
+    clusters = ((1 - weights) * shift_of(cells) ** 2).sum(axis=-1)
+    parts = [Part(clusters, effective_df(weights, growth))]
+    for cell in cells:
+        seeds = cell.scores.shape[-1]
+        if not cell.seeds_vary or seeds == 1:  # of one seed nothing can be told: see geocompose.studies.intervals
+            continue
+        variance = seeds_part(cell.scores).variance
+        if seeds >= _SEEDS_FOR_DIFFERENCE:
+            variance = np.maximum(variance - interaction(cell, weights), 0)
+        parts.append(Part(variance, seeds - _LOST if seeds > 2 else 1))
+    return parts
+
+
+def too_few(clusters: int, df: np.ndarray | float) -> np.ndarray:
+    """Return whether clusters are too few for an interval, by their number and their degrees of freedom."""
+    return ~np.greater_equal(df, LEAST_DF) | (clusters < LEAST_CLUSTERS)
+
+
+def half_width(parts: Sequence[Part], level: float) -> np.ndarray:
+    """Return half of the interval's width from independent parts of the variance.
+
+    level: of confidence, such as 0.95.
+    """
+    square = whole = over_df = np.zeros(())
+    for part in parts:
+        # One degree of freedom is that of two seeds, whose part is often far too small: Satterthwaite's rule fails
+        # with it. The root of both intervals' squares covers whatever the parts are (Banerjee 1960, Sankhya 22).
+        if np.ndim(part.df) == 0 and part.df == 1:
+            square = square + quantile(level, 1.0) ** 2 * part.variance
+        else:
+            whole, over_df = whole + part.variance, over_df + part.variance**2 / part.df
+    df = np.divide(whole**2, over_df, out=np.ones_like(whole), where=over_df > 0)
+    return np.sqrt(square + quantile(level, df) ** 2 * whole)
+
+
+def quantile(level: float, df: np.ndarray | float) -> np.ndarray:
+    """Return Student's t that holds the share `level` between -t and t."""
+    from scipy.special import stdtrit  # half a second that only statistics need
+
+    return stdtrit(df, (1 + level) / 2)
