@@ -19,8 +19,10 @@ from geocompose.imagery.coordinates import DATA_KEYS, WORDS
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.imagery.units import Values
 from geocompose.runs import Record, load_rules, open_run
-from geocompose.runs.atomic import write_json
+from geocompose.runs.atomic import explained, write_json
 from geocompose.runs.fingerprint import fingerprint
+from geocompose.runs.run_log import RunLog, run_log
+from geocompose.runs.trust import Trust
 
 if TYPE_CHECKING:
     from geocompose.data.module import SceneData
@@ -47,10 +49,24 @@ def evaluate(
     Raises:
         UserError: the run is not there or not completed, or the data has other labels or lacks the run's bands.
     """
+    with run_log() as said:
+        _evaluate(experiment, run, split, data, experiment.trust(trust), said)
+
+
+def _evaluate(
+    experiment: Experiment,
+    run: str,
+    split: Literal["train", "val", "test"],
+    data: dict[str, object] | None,
+    trust: Trust,
+    said: RunLog,
+) -> None:
+    said.hear(experiment.told)
     refuse_other_overrides(experiment, ["data", "experiment"])
-    recorded_run = open_run(run, load_rules(experiment.conf_dir), experiment.trust(trust))
+    recorded_run = open_run(run, load_rules(experiment.conf_dir), trust)
     config, record = recorded_run.config, recorded_run.record
     target = Target.from_record(record.data.get("target"))
+    results = _results_folder(recorded_run.folder.path)
     chosen, source = _data(experiment, config, record, data)
     from geocompose.inference.scoring import score
     from geocompose.inference.trained import load_trained
@@ -69,13 +85,29 @@ def evaluate(
         "data": chosen,
         "described": data_module.describe(),
         "metrics": metrics,
+        "said": said.lines,
     }
     name = hashlib.sha256(json.dumps([split, chosen], sort_keys=True).encode()).hexdigest()[:10]
-    destination = recorded_run.folder.path / "evaluations" / f"{name}.json"
-    destination.parent.mkdir(exist_ok=True)
+    destination = results / f"{name}.json"
     write_json(destination, result)
     show_result(metrics, [], title=f"{split} split of {data_module.name}", prefix="")
     console().print(f"written: {destination}")
+
+
+def _results_folder(run: Path) -> Path:
+    """Return the folder of a run's evaluations, created where it is missing.
+
+    Raises:
+        UserError: it is a link, which may lead out of the run's folder, or can't be written.
+    """
+    folder = run / "evaluations"
+    if folder.is_symlink():
+        raise UserError(
+            f"{folder} is a link to {folder.readlink()}; results are written in the run's folder. Remove it."
+        )
+    with explained(folder):
+        folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _check_labels(trained: Target, given: Target) -> None:

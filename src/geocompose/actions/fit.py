@@ -25,7 +25,7 @@ from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
 from geocompose.runs.fingerprint import fingerprint, hash_file
 from geocompose.runs.folder import check_study
-from geocompose.runs.run_log import QUIET, RunLog, run_log
+from geocompose.runs.run_log import COURSE, QUIET, RunLog, run_log
 from geocompose.studies.cells import Outcome
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ def fit(experiment: Experiment, test: bool = True) -> Outcome:
 
 def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
     QUIET.info(_command())
+    said.hear(experiment.told)
+    rate = experiment.default_rate
+    if rate is not None:
+        log.info("optimizer.lr is %g by default: %s.", rate.rate, rate.source)
     config = experiment.config
     _check_names(config)
     source = data_source(config["data"])
@@ -71,8 +75,10 @@ def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
         earlier = folder.read() if state in ("completed", "interrupted") else None
         trained = earlier is not None and bool(earlier.training.get("finished"))  # and only scores are wanted
         resume = trained or (state == "interrupted" and folder.resumable is not None)
+        if earlier is not None and resume:
+            said.go_on(earlier.said)
         record = folder.begin(
-            _record(config, source, folder, inputs),
+            _record(experiment, source, folder, inputs, said),
             config=yaml.safe_dump(config, sort_keys=False),
             overrides=experiment.overrides,
             code_diff=git_diff(source_folder()),
@@ -81,7 +87,7 @@ def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
         if earlier is not None and trained:
             record.training = earlier.training
         elif resume:
-            log.info("This run was interrupted; it resumes from its last checkpoint.")
+            COURSE.info("This run was interrupted; it resumes from its last checkpoint.")
         said.open(folder.log)
         _compute(session, folder, record, train=not trained, resume=resume, test=test)
         _show(record, folder)
@@ -136,7 +142,7 @@ def _compute(session: "Session", folder: RunFolder, record: Record, *, train: bo
         compute(session, folder, record, train=train, resume=resume, test=test)
     except (KeyboardInterrupt, SystemExit):
         folder.interrupt(record)
-        log.info("The same command resumes this run.")
+        COURSE.info("The same command resumes this run.")
         raise KeyboardInterrupt from None  # Lightning turns it into an exit
     except BaseException as error:
         QUIET.error("The run failed.", exc_info=error)
@@ -178,8 +184,9 @@ def _all_files(folder: Path) -> list[Path]:
 
 
 def _record(
-    config: Mapping[str, Any], source: DataSource | None, folder: RunFolder, inputs: Mapping[str, str]
+    experiment: Experiment, source: DataSource | None, folder: RunFolder, inputs: Mapping[str, str], said: RunLog
 ) -> Record:
+    config = experiment.config
     record = Record(
         run_id=folder.path.name.rpartition("-")[2],
         command=_command(),
@@ -187,7 +194,9 @@ def _record(
         versions=versions(),
         git=git_state(source_folder()),
         hardware=hardware(),
+        said=said.lines,
     )
+    record.training["lr"] = _rate(experiment)
     if "data" in inputs:
         record.data["fingerprint"] = inputs["data"]
         record.data["fingerprint_of"] = "every file below root" if source is None else "the files that are read"
@@ -196,21 +205,31 @@ def _record(
     return record
 
 
+def _rate(experiment: Experiment) -> dict[str, Any]:
+    """Return what the record says of the learning rate: the rate, whether it is given or the default, and whose."""
+    default = experiment.default_rate
+    if default is None:
+        return {"rate": experiment.config["optimizer"].get("lr"), "from": "given"}
+    return {"rate": default.rate, "from": "default", "source": default.source}
+
+
 def _command() -> str:
     return shlex.join(["python", *sys.argv])
 
 
 def _outcome(record: Record, folder: RunFolder, *, computed: bool) -> Outcome:
     assert record.seconds is not None
-    return Outcome(folder.path, record.metrics, record.seconds, computed)
+    rate = record.training.get("lr") or {}
+    default_lr = rate["rate"] if rate.get("from") == "default" else None
+    return Outcome(folder.path, record.metrics, record.seconds, computed, default_lr)
 
 
 def _show_finished(folder: RunFolder, *, brief: bool) -> Outcome:
     record = folder.read()
-    log.info("This run is already finished. rerun=true computes it again.")
+    COURSE.info("This run is already finished. rerun=true computes it again.")
     now = git_state(source_folder())
     if record.git and now and record.git["commit"] != now["commit"]:
-        log.info("It was computed by another commit of the code: %s.", record.git["commit"][:10])
+        COURSE.info("It was computed by another commit of the code: %s.", record.git["commit"][:10])
     if brief:
         console().print(f"run: {folder.path}")
     else:

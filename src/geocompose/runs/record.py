@@ -31,6 +31,7 @@ class Record:
     model: parameters, trainable, gflops (per image, forward pass, 2 per multiply-add).
     training: epochs, best_epoch (from 0), steps; finished once only the scores are still to come.
     baselines: what needs no network, on the same split: name, detail and metrics each.
+    said: what was left out, converted, assumed or allowed, a line each, as the log says it.
     error: the cause in one line, of a failed run.
     """
 
@@ -44,6 +45,7 @@ class Record:
     error: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     baselines: list[dict[str, Any]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     model: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)

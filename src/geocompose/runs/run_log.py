@@ -1,20 +1,31 @@
-"""run.log: what a run says, from before there is a folder to write it to."""
+"""run.log and the record's `said`: what a run says, from before there is a folder to write it to.
+
+Three loggers, by where their messages arrive:
+
+    geocompose           what was left out, converted, assumed or allowed: terminal, run.log and record.json
+    geocompose.course    how the run itself goes on (begun, resumed, finished already): terminal and run.log
+    geocompose.file      what a person need not see on the terminal: run.log
+"""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# For what a person need not see on the terminal.
 QUIET = logging.getLogger("geocompose.file")
+COURSE = logging.getLogger("geocompose.course")
 _LOG = logging.getLogger("geocompose")
 
 
 class RunLog(logging.Handler):
-    """Keeps messages until it is opened, then writes them and all later ones to a file."""
+    """Keeps messages until it is opened, then writes them and all later ones to a file.
+
+    lines: what was said, each once and in order; the record's `said` is this very list, so that it grows with it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.lines: list[str] = []
         self._waiting: list[logging.LogRecord] = []
         self._file: logging.FileHandler | None = None
 
@@ -29,10 +40,21 @@ class RunLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a message."""
+        if record.name == _LOG.name and (line := record.getMessage()) not in self.lines:
+            self.lines.append(line)
         if self._file is None:
             self._waiting.append(record)
         else:
             self._file.handle(record)
+
+    def hear(self, told: Iterable[str]) -> None:
+        """Take what the terminal was told before this log was there."""
+        for line in told:
+            self.handle(_LOG.makeRecord(_LOG.name, logging.WARNING, __file__, 0, line, (), None))
+
+    def go_on(self, earlier: Iterable[str]) -> None:
+        """Put what the earlier parts of a resumed run said before what this part says."""
+        self.lines[:] = dict.fromkeys([*earlier, *self.lines])
 
     def close(self) -> None:
         """Close the file, if there is one."""
@@ -47,6 +69,8 @@ def run_log() -> Iterator[RunLog]:
     handler = RunLog()
     QUIET.propagate = False
     QUIET.setLevel(logging.INFO)
+    level = _LOG.level
+    _LOG.setLevel(logging.INFO)  # what is recorded does not depend on how an action was called
     for logger in (_LOG, QUIET):
         logger.addHandler(handler)
     try:
@@ -54,4 +78,5 @@ def run_log() -> Iterator[RunLog]:
     finally:
         for logger in (_LOG, QUIET):
             logger.removeHandler(handler)
+        _LOG.setLevel(level)
         handler.close()
