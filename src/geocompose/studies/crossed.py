@@ -17,8 +17,8 @@ A score is a ratio of pooled counts, no mean over clusters, so each part comes f
 
 With equal weights, B is the jackknife's (G - 1)/G sum d^2; with unequal ones it is CR2's, which is without bias where
 all clusters vary alike. The interval is the score +- t sqrt(Var), where t is Student's at Satterthwaite's degrees of
-freedom: S - 1.6 of the seeds' part and `effective_df` of the clusters'. These numbers, and which terms are taken at few
-seeds, were chosen by the simulation of docs/intervals.md.
+freedom: S - 1 - 1.2/(S - 1) of the seeds' part and `effective_df` of the clusters'. These numbers, and which terms are
+taken at few seeds, were chosen by the simulation of docs/intervals.md.
 
 Source: Dorfman, Berbaum & Metz 1992, Invest Radiol 27 (jackknife of readers crossed with cases); Hillis 2007, Stat Med
 26 (its degrees of freedom); Owen 2007, Ann Appl Stat 1 (the pigeonhole bootstrap, whose variance is A + B); Cameron,
@@ -36,13 +36,13 @@ ScoreOf = Callable[[np.ndarray], np.ndarray]
 
 # How a cluster's part of a score is taken to vary with its weight w: Var ~ w^1 where its tiles are independent, w^2
 # where they are copies of each other. Between the two, the simulation covers at every correlation from 0 to 0.7.
-GROWTH = 1.5
+GROWTH = 1.35
 # With fewer seeds, A - I is too often too small: the variance is then A + B, more than needed rather than less.
 _SEEDS_FOR_DIFFERENCE = 5
-# Degrees of freedom that A lacks to the number of seeds: one for the mean; the rest makes up for Satterthwaite's rule,
-# which takes more than there are where the few seeds happen to agree.
-_LOST = 1.6
-LEAST_CLUSTERS, LEAST_DF = 4, 1.5
+# Of the seeds' degrees of freedom, so many over S - 1 are taken away: Satterthwaite's rule takes more than there are
+# where few seeds happen to agree.
+_LOST = 1.2
+LEAST_CLUSTERS, LEAST_DF = 5, 1.5
 _STEP = 1e-4  # of a count, for derivatives
 
 
@@ -156,7 +156,7 @@ def parts_of(cells: Sequence[Crossed], *, growth: float = GROWTH) -> list[Part]:
         variance = seeds_part(cell.scores).variance
         if seeds >= _SEEDS_FOR_DIFFERENCE:
             variance = np.maximum(variance - interaction(cell, weights), 0)
-        parts.append(Part(variance, seeds - _LOST if seeds > 2 else 1))
+        parts.append(Part(variance, seeds - 1 - _LOST / (seeds - 1) if seeds > 2 else 1))
     return parts
 
 

@@ -16,6 +16,7 @@ Where the data can't tell, an interval has no bounds, and a reason in words. How
 `geocompose.studies.crossed`. How often it holds: docs/intervals.md.
 """
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -49,7 +50,11 @@ class Interval:
         return self.low is not None
 
     def __str__(self) -> str:
-        return f"{self.low:.4g} to {self.high:.4g}" if self.known else self.reason
+        if self.low is None or self.high is None:
+            return self.reason
+        # Two digits of the width tell all that is known.
+        digits = max(0, 1 - math.floor(math.log10((self.high - self.low) / 2)))
+        return f"{self.low:.{digits}f} to {self.high:.{digits}f}"
 
 
 @dataclass(frozen=True)
