@@ -1,6 +1,6 @@
 """Ways to make an interval that were compared; the package has the last one alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -9,65 +9,77 @@ from geocompose.studies.crossed import (
     Part,
     half_width,
     interaction,
+    limits,
     parts_of,
     quantile,
     seeds_part,
-    shared_weights,
     shift_of,
     too_few,
 )
 
 LEVEL = 0.95
 RESAMPLES = 200
+Cells = list[Crossed]
 Bounds = tuple[np.ndarray, np.ndarray]
 
 
-def seeds_only(cells: list[Crossed]) -> np.ndarray:
+def around(cells: Cells, half: np.ndarray) -> Bounds:
+    mean = cells[0].mean - (cells[1].mean if len(cells) == 2 else 0)
+    return mean - half, mean + half
+
+
+def satterthwaite(parts: Iterable[Part], lost: np.ndarray | float = 0.0) -> np.ndarray:
+    """Return the half width of parts of a variance, less what they hold in common."""
+    whole = sum(part.variance for part in parts)
+    variance = np.maximum(whole - lost, np.max([part.variance for part in parts], axis=0))
+    return quantile(LEVEL, whole**2 / sum(part.variance**2 / part.df for part in parts)) * np.sqrt(variance)
+
+
+def seeds_only(cells: Cells) -> Bounds:
     """Mean +- t s / sqrt(S), the usual +- of tables: test tiles are taken for the world."""
-    return half_width([seeds_part(cell.scores) for cell in cells], LEVEL)
+    return around(cells, half_width([seeds_part(cell) for cell in cells], LEVEL))
 
 
-def two_way_t(cells: list[Crossed]) -> np.ndarray:
+def two_way_t(cells: Cells) -> Bounds:
     """Classical two-way components: A + B - I with equal weights and Satterthwaite's rule at S - 1 and G - 1."""
-    clusters = cells[0].left_out.shape[-1]
+    clusters = cells[0].pull.shape[-1]
     equal = np.full(cells[0].pull.shape, 1 / clusters)
-    b = Part(((1 - equal) * shift_of(cells) ** 2).sum(-1), clusters - 1)
-    parts = [b, *(seeds_part(cell.scores) for cell in cells)]
-    lost = sum(interaction(cell, equal) for cell in cells)
-    variance = np.maximum(sum(part.variance for part in parts) - lost, b.variance)
-    below = sum(part.variance**2 / part.df for part in parts)
-    return quantile(LEVEL, variance**2 / below) * np.sqrt(variance)
+    parts = [Part(((1 - equal) * shift_of(cells) ** 2).sum(-1), clusters - 1), *map(seeds_part, cells)]
+    return around(cells, satterthwaite(parts, sum(interaction(cell, equal) for cell in cells)))
 
 
-def bell_mccaffrey(cells: list[Crossed]) -> np.ndarray:
+def bell_mccaffrey(cells: Cells) -> Bounds:
     """A + B with CR2's weights and Bell and McCaffrey's degrees of freedom (clusters that vary alike)."""
-    weights = shared_weights(cells)
-    parts = parts_of(cells, growth=2.0)[:1]
-    parts += [seeds_part(cell.scores) for cell in cells]
-    variance = sum(part.variance for part in parts)
-    below = sum(part.variance**2 / part.df for part in parts)
-    assert weights.shape == cells[0].pull.shape
-    return quantile(LEVEL, variance**2 / below) * np.sqrt(variance)
+    return around(cells, satterthwaite([*parts_of(cells, "clusters", growth=2.0), *map(seeds_part, cells)]))
 
 
-def banerjee(cells: list[Crossed]) -> np.ndarray:
+def banerjee(cells: Cells) -> Bounds:
     """Root of the summed squares of each part's own interval (Banerjee 1960): never too narrow."""
-    parts = [*parts_of(cells)[:1], *(seeds_part(cell.scores) for cell in cells)]
-    return np.sqrt(sum(quantile(LEVEL, part.df) ** 2 * part.variance for part in parts))
+    parts = [*parts_of(cells, "clusters"), *map(seeds_part, cells)]
+    return around(cells, np.sqrt(sum(quantile(LEVEL, part.df) ** 2 * part.variance for part in parts)))
 
 
-def chosen(cells: list[Crossed]) -> np.ndarray:
+def symmetric(cells: Cells) -> Bounds:
+    """The package's, but symmetric: without the logit scale."""
+    return _where_enough(cells, around(cells, half_width(parts_of(cells), LEVEL)))
+
+
+def chosen(cells: Cells) -> Bounds:
     """The package's; NaN where it says "too few"."""
-    parts = parts_of(cells)
-    few = too_few(cells[0].left_out.shape[-1], parts[0].df)
-    return np.where(few, np.nan, half_width(parts, LEVEL))
+    return _where_enough(cells, limits(cells, LEVEL, "share"))
 
 
-STUDENT: dict[str, Callable[[list[Crossed]], np.ndarray]] = {
+def _where_enough(cells: Cells, bounds: Bounds) -> Bounds:
+    few = too_few(cells[0].pull.shape[-1], parts_of(cells, "clusters")[0].df)
+    return np.where(few, np.nan, bounds[0]), np.where(few, np.nan, bounds[1])
+
+
+STUDENT: dict[str, Callable[[Cells], Bounds]] = {
     "seeds only": seeds_only,
     "two-way t, G - 1": two_way_t,
     "jackknife CR2, A + B": bell_mccaffrey,
     "jackknife, Banerjee": banerjee,
+    "chosen, but symmetric": symmetric,
     "chosen": chosen,
 }
 
@@ -93,6 +105,6 @@ def bootstrap(
         if seeds:
             share = random.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), (draws, RESAMPLES)) / num_seeds
         for name, values in scores(pooled).items():
-            means[name] = means.get(name, 0) + sign * (share * values).sum(-1)
+            means[name] = means.get(name, 0) + sign * (share * values.mean(axis=-1)).sum(-1)
     tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     return {name: tuple(np.nanquantile(values, tails, axis=-1)) for name, values in means.items()}

@@ -97,24 +97,25 @@ def counts(composition: np.ndarray, difficulty: np.ndarray, seed: np.ndarray, in
     bold = np.array([-1.0, 1.0, 1.0], dtype=np.float32) * np.float32(0.7)
     hard = np.float32(DIFFICULTY * np.sqrt(0.5)) * (difficulty[..., :1] + difficulty[..., 1:])
     missed = 1 / (1 + np.exp(-(BASE.astype(np.float32) + hard + seed[..., :1] + bold * seed[..., 1:] + interaction)))
-    truth = PIXELS * share
-    wrong = missed * truth
+    truth = np.rint(PIXELS * share)
     # A missed pixel is taken for another class: half by chance, half by how much of that class is nearby.
     taken = 0.25 + 0.5 * share
-    result = np.empty((*wrong.shape, 3), dtype=np.float32)
+    result = np.zeros((*missed.shape, 3), dtype=np.float32)
     for c in range(3):
         others = [k for k in range(3) if k != c]
         whole = taken[..., others].sum(axis=-1)
         for k in others:
-            result[..., c, k] = wrong[..., c] * taken[..., k] / whole
-        result[..., c, c] = truth[..., c] - wrong[..., c]
-    return np.rint(result)
+            result[..., c, k] = np.floor(missed[..., c] * truth[..., c] * taken[..., k] / whole + 0.5)
+        result[..., c, c] = np.maximum(truth[..., c] - result[..., c, :].sum(axis=-1), 0)
+    return result
 
 
 @cache
-def truth(seed_sd: float, patchy: bool = False, shift: float = 0.0) -> dict[str, float]:
+def truth(
+    seed_sd: float, patchy: bool = False, shift: float = 0.0, *, tiles: int = 200_000, seeds: int = 400
+) -> dict[str, float]:
     """Return each score of the population: of all its tiles pooled, for one seed after another, their mean."""
-    random, tiles, seeds = np.random.default_rng(2026), 200_000, 400
+    random = np.random.default_rng(2026)
     composition, difficulty = normal(random, tiles, 2), normal(random, tiles, 4)
     interaction = np.float32(INTERACTION) * normal(random, tiles, 1) + np.float32(shift)
     if patchy:
@@ -127,9 +128,12 @@ def truth(seed_sd: float, patchy: bool = False, shift: float = 0.0) -> dict[str,
 
 
 def scores(pooled: np.ndarray) -> dict[str, np.ndarray]:
-    """Return scores of pooled counts (..., 3, 3), as `geocompose.scores` defines them; NaN where a class is absent."""
+    """Return scores of pooled counts (..., 3, 3), as `geocompose.scores` defines them, as (..., C): the means over C.
+
+    NaN where a class is absent.
+    """
     right, true, said = np.diagonal(pooled, axis1=-2, axis2=-1), pooled.sum(-1), pooled.sum(-2)
     with np.errstate(invalid="ignore", divide="ignore"):
         iou = np.where(true > 0, right / (true + said - right), np.nan)
-        accuracy = right.sum(-1) / pooled.sum((-1, -2))
-    return {"mIoU": iou.mean(axis=-1), "IoU_rare": iou[..., 2], "accuracy_micro": accuracy}
+        accuracy = right.sum(-1, keepdims=True) / pooled.sum((-1, -2))[..., None]
+    return {"mIoU": iou, "IoU_rare": iou[..., 2:], "accuracy_micro": accuracy}

@@ -1,6 +1,6 @@
 """Draw studies with known truth, and count how often each way to make an interval covers it.
 
-    python experiments/intervals/simulation.py [draws]
+    python experiments/intervals/simulation.py [draws] [processes]
 
 Writes coverage.csv beside this file: a row per design, score and way. See README.md. About 40 minutes on one core for
 4,000 draws.
@@ -11,10 +11,11 @@ import itertools
 import math
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from candidates import STUDENT, bootstrap
+from candidates import STUDENT, bootstrap, seeds_only
 from population import BETTER, Design, draw, scores, skewed_sizes, truth
 
 from geocompose.studies.crossed import crossed
@@ -23,6 +24,8 @@ HERE = Path(__file__).resolve().parent
 SCORES = ("mIoU", "IoU_rare", "accuracy_micro")
 ORACLE = 1.959964  # the oracle's half width in units of the true standard error: it knows the variance components
 FLOATS = 3e6  # of counts that are held at once
+PLACE = ("family", "seeds", "clusters", "spread", "rho", "seed_sd")
+RESULT = ("score", "way", "answered", "coverage", "error", "width")
 RESAMPLED = 1000  # draws that bootstraps are tried on, at least
 
 
@@ -37,6 +40,9 @@ def designs() -> Iterator[tuple[str, int, float, Design]]:
         yield "patchy class", number, 0.7, Design(seeds, skewed_sizes(number, 0.7), rho, 0.1, patchy=True)
     for seeds, number, rho in itertools.product((2, 3, 5, 10), (5, 8, 20, 40), (0.0, 0.7)):
         yield "difference", number, 0.7, Design(seeds, skewed_sizes(number, 0.7), rho, 0.1, pair=True)
+    for seeds, number, rho in itertools.product((3, 5), (8, 20, 40), (0.0, 0.7)):
+        sizes = skewed_sizes(number, 0.7)
+        yield "difference, patchy class", number, 0.7, Design(seeds, sizes, rho, 0.1, patchy=True, pair=True)
     for seeds, number, rho in itertools.product((2, 3, 4, 5, 10), (8, 20, 40), (0.0, 0.7)):
         yield "seeds differ much", number, 0.7, Design(seeds, skewed_sizes(number, 0.7), rho, 0.3)
 
@@ -59,12 +65,14 @@ def simulate(design: Design, draws: int, random: np.random.Generator) -> Iterato
         clusters = [np.add.reduceat(tile, starts, axis=2).astype(np.float64) for tile in tiles]
         for name in SCORES:
             both = [crossed(cluster, lambda counts, name=name: _score(counts, name)) for cluster in clusters]
-            mean = both[0].scores.mean(-1) - (both[1].scores.mean(-1) if design.pair else 0)
+            mean = both[0].mean - (both[1].mean if design.pair else 0)
             means[name].append(mean)
-            for way, half_width in STUDENT.items():
-                alone = len(sizes) == 1 and way != "seeds only"
-                half = np.full(mean.shape, np.nan) if alone else half_width(both)
-                found.setdefault((name, way), []).append((mean - half, mean + half))
+            for way, bounds_of in STUDENT.items():
+                if len(sizes) > 1:
+                    bounds = bounds_of(both)
+                else:
+                    bounds = seeds_only(both) if way == "seeds only" else (np.full(mean.shape, np.nan),) * 2
+                found.setdefault((name, way), []).append(bounds)
         grouped = [cluster.astype(np.float32) for cluster in clusters]
         for way, counts, seeds in (
             ("bootstrap of tiles and seeds", tiles, True),
@@ -98,20 +106,27 @@ def _summary(bounds: list[tuple[np.ndarray, np.ndarray]], means: np.ndarray, tru
     return {"answered": number / len(low), "coverage": coverage, "error": error, "width": width}
 
 
+def rows_of(job: tuple[int, int, tuple[str, int, float, Design]]) -> list[dict[str, object]]:
+    """Return the rows of a design, by its number, for so many draws."""
+    number, draws, (family, clusters, spread, design) = job
+    # Where a class is absent, nothing is defined, and the package says so.
+    np.seterr(invalid="ignore", divide="ignore")
+    values = (family, design.seeds, clusters, spread, design.rho, design.seed_sd)
+    place = dict(zip(PLACE, values, strict=True))
+    found = simulate(design, draws, np.random.default_rng(number))
+    return [place | {key: f"{v:.4f}" if isinstance(v, float) else v for key, v in row.items()} for row in found]
+
+
 def main() -> None:
-    draws = int(sys.argv[1]) if len(sys.argv) > 1 else 4000
-    keys = ("family", "seeds", "clusters", "spread", "rho", "seed_sd")
-    names = (*keys, "score", "way", "answered", "coverage", "error", "width")
-    with (HERE / "coverage.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
+    draws, processes = (int(given) for given in (*sys.argv[1:], *("4000", "1")[len(sys.argv) - 1 :]))
+    jobs = [(number, draws, each) for number, each in enumerate(designs())]
+    with (HERE / "coverage.csv").open("w", newline="") as file, ProcessPoolExecutor(processes) as pool:
+        writer = csv.DictWriter(file, (*PLACE, *RESULT), lineterminator="\n")
         writer.writeheader()
-        for number, (family, clusters, spread, design) in enumerate(designs()):
-            values = (family, design.seeds, clusters, spread, design.rho, design.seed_sd)
-            place = dict(zip(keys, values, strict=True))
-            for row in simulate(design, draws, np.random.default_rng(number)):
-                writer.writerow(place | {k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()})
+        for number, rows in enumerate(pool.map(rows_of, jobs), 1):
+            writer.writerows(rows)
             file.flush()
-            print(number, place, flush=True)
+            print(f"{number} of {len(jobs)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -63,9 +63,9 @@ def by_seeds_and_clusters(rows: list[Row], column: str, form: Callable[[float], 
 
 
 def families(rows: list[Row]) -> str:
-    """Return a table of the chosen way in each family of designs: all designs, and those from 5 seeds and 20 clusters."""
+    """Return a table of the chosen way in each family of designs, and in those with many seeds and clusters."""
     lines = [
-        "| designs | rows | answered, least (%) | coverage (%) | coverage from 5 seeds, 20 clusters (%) | width there |",
+        "| designs | rows | answered, least (%) | coverage (%) | from 5 seeds, 20 clusters (%) | width there |",
         "|---|---|---|---|---|---|",
     ]
     for family in dict.fromkeys(row["family"] for row in rows):

@@ -35,6 +35,12 @@ def half(interval) -> float:
     return (interval.high - interval.low) / 2
 
 
+def on_logits(share, half):
+    """Return the limits of a share whose half width is taken on the logit scale."""
+    logit, width = np.log(share / (1 - share)), half / (share * (1 - share))
+    return 1 / (1 + np.exp(width - logit)), 1 / (1 + np.exp(-width - logit))
+
+
 def test_the_mean_is_the_mean_over_seeds_of_scores_of_pooled_counts():
     counts = drawn(3, 8)
     expected = np.mean([from_confusion(seed.sum(axis=0), WATER.names)["mIoU"] for seed in counts])
@@ -44,7 +50,7 @@ def test_the_mean_is_the_mean_over_seeds_of_scores_of_pooled_counts():
 def test_a_model_without_chance_on_equal_tiles_has_students_interval_of_a_mean():
     errors = [[45, 47, 52, 48, 44, 54]]
     found = estimate(equal_tiles(errors)[0], range(6), ACCURACY)
-    low, high = stats.t.interval(0.95, 5, 1 - np.mean(errors) / 100, stats.sem(errors[0]) / 100)
+    low, high = on_logits(1 - np.mean(errors) / 100, stats.t.ppf(0.975, 5) * stats.sem(errors[0]) / 100)
     # Not to the last digit: tiles with more errors weigh a little more.
     assert (found.interval.low, found.interval.high) == pytest.approx((low, high), rel=2e-3)
     assert found.effective_clusters == pytest.approx(6, rel=1e-2)
@@ -56,7 +62,8 @@ def test_on_these_tiles_is_students_interval_over_seeds():
     counts = drawn(5, 8)
     found = estimate(counts, range(8), ACCURACY).on_these_tiles
     scores = [np.trace(seed.sum(axis=0)) / seed.sum() for seed in counts]
-    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 4, np.mean(scores), stats.sem(scores)))
+    expected = on_logits(np.mean(scores), stats.t.ppf(0.975, 4) * stats.sem(scores))
+    assert (found.low, found.high) == pytest.approx(expected)
 
 
 def test_equal_clusters_have_the_two_way_variance():
@@ -72,7 +79,8 @@ def test_equal_clusters_have_the_two_way_variance():
     a, b = (of_seeds - both) / (seeds * tiles), of_tiles / (seeds * tiles)
     df = variance**2 / (a**2 / (seeds - 1.6) + b**2 / (tiles - 1))
     found = estimate(counts, range(tiles), ACCURACY)
-    assert half(found.interval) == pytest.approx(stats.t.ppf(0.975, df) * np.sqrt(variance), rel=5e-3)
+    expected = on_logits(accuracy.mean(), stats.t.ppf(0.975, df) * np.sqrt(variance))
+    assert (found.interval.low, found.interval.high) == pytest.approx(expected, rel=1e-3)
     assert found.seeds_share == pytest.approx(a / variance, rel=5e-3)
 
 
@@ -102,7 +110,7 @@ def test_a_difference_to_itself_has_the_seeds_chance_alone():
     found = difference(counts, counts[0], range(12), WATER)
     alone = estimate(counts, range(12), WATER)
     assert half(found.interval) < half(alone.interval)
-    assert half(found.on_these_tiles) == pytest.approx(half(alone.on_these_tiles))
+    assert half(found.on_these_tiles) == pytest.approx(half(alone.on_these_tiles), rel=0.01)
 
 
 def test_a_difference_is_of_paired_tiles_and_of_unpaired_seeds():
@@ -224,10 +232,24 @@ def test_labels_of_images_have_intervals_too():
     assert found.interval.known
 
 
-def test_bounds_of_a_share_stay_within_0_and_1():
+def test_limits_of_a_share_stay_within_0_and_1_and_the_side_with_more_room_is_longer():
     errors = [[0, 0, 1, 0, 30], [0, 1, 0, 0, 33], [1, 0, 0, 0, 35]]
-    found = estimate(equal_tiles(errors), range(5), ACCURACY).interval
-    assert found.high == 1
+    found = estimate(equal_tiles(errors), range(5), ACCURACY)
+    assert 0 < found.interval.low < found.mean < found.interval.high < 1
+    assert found.mean - found.interval.low > 2 * (found.interval.high - found.mean)
+
+
+def test_an_iou_of_a_mean_is_as_wide_as_alone_where_all_others_are_perfect():
+    """MOVER's check: of two classes with one that never varies, the mean's margins are half of the other's."""
+    random = np.random.default_rng(6)
+    counts = np.zeros((4, 8, 3, 3))
+    counts[..., 0, 0], counts[..., 2, 2], counts[..., 2, 1] = 1000, 300, 0
+    wrong = random.integers(20, 60, (4, 8))
+    counts[..., 1, 1], counts[..., 1, 2] = 100 - wrong, wrong
+    names = ("sure", "hard", "other")
+    mean, hard, other = (estimate(counts, range(8), Score(m, names)) for m in ("mIoU", "IoU_hard", "IoU_other"))
+    margins = [one.mean - one.interval.low for one in (mean, hard, other)]
+    assert margins[0] == pytest.approx((margins[1] + margins[2]) / 3, rel=0.02)  # both err by the same pixels
 
 
 def test_a_higher_level_is_a_wider_interval():

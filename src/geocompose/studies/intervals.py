@@ -19,18 +19,19 @@ Where the data can't tell, an interval has no bounds, and a reason in words. How
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
 from geocompose.errors import UserError
 from geocompose.studies.crossed import (
     LEAST_CLUSTERS,
+    Chance,
     Crossed,
     Part,
     crossed,
-    half_width,
+    limits,
     parts_of,
-    seeds_part,
     too_few,
 )
 from geocompose.studies.pooled import Score, check_one_truth, checked_counts, in_clusters
@@ -121,33 +122,29 @@ def _estimate(
     with np.errstate(invalid="ignore", divide="ignore"):
         cells = [crossed(one, score_of, seeds_vary=vary) for one, vary in zip(pooled, seeds_vary, strict=True)]
         parts = parts_of(cells)
-    means = [float(cell.scores.mean()) for cell in cells]
-    mean = means[0] if len(means) == 1 else means[0] - means[1]
-    bounds = score.bounds if len(cells) == 1 else (-np.inf, np.inf)
-    of_seeds = [seeds_part(cell.scores) for cell in cells if cell.seeds_vary and cell.scores.size > 1]
+        known = {chance: limits(cells, level, score.scale, chance) for chance in get_args(Chance)}
+    mean = float(cells[0].mean) if len(cells) == 1 else float(cells[0].mean - cells[1].mean)
     no_seeds, no_clusters = _seeds_lack(cells), _clusters_lack(cells, labels[0], parts[0], score)
+    fixed = "" if any(seeds_vary) else "training has no chance in it: on these tiles the score is what it is"
 
-    def interval(parts: list[Part], *reasons: str) -> Interval:
+    def interval(chance: Chance, *reasons: str) -> Interval:
+        low, high = (float(side) for side in known[chance])
         reason = next(filter(None, (_undefined(mean, score), *reasons)), "")
-        half = float("nan") if reason else float(half_width(parts, level))
-        if not reason and not half > 0:
+        if not reason and not low < high:
             reason = "nothing varies: every seed and every cluster has the same score, so there is nothing to go by"
-        if reason:
-            return Interval(None, None, reason)
-        return Interval(max(mean - half, bounds[0]), min(mean + half, bounds[1]))
+        return Interval(None, None, reason) if reason else Interval(low, high)
 
-    none_vary = "" if any(seeds_vary) else "training has no chance in it: on these tiles the score is what it is"
-    known = not (no_seeds or no_clusters)
     of_all, of_clusters = sum(float(part.variance) for part in parts), float(parts[0].variance)
+    told = not (no_seeds or no_clusters) and of_all > 0
     return Estimate(
         mean=mean,
-        interval=interval(parts, no_seeds, no_clusters),
-        on_these_tiles=interval(of_seeds, no_seeds, none_vary),
-        of_these_models=interval(parts[:1], no_clusters),
+        interval=interval("both", no_seeds, no_clusters),
+        on_these_tiles=interval("seeds", no_seeds, fixed),
+        of_these_models=interval("clusters", no_clusters),
         level=level,
         clusters=len(labels[0]),
         effective_clusters=float(parts[0].df) + 1 if len(labels[0]) > 1 else float(len(labels[0])),
-        seeds_share=1 - of_clusters / of_all if known and of_all > 0 else float("nan"),
+        seeds_share=1 - of_clusters / of_all if told else float("nan"),
     )
 
 
@@ -157,7 +154,7 @@ def _undefined(mean: float, score: Score) -> str:
 
 def _seeds_lack(cells: Sequence[Crossed]) -> str:
     """Return why the chance in training can't be told, or nothing."""
-    lone = any(cell.seeds_vary and cell.scores.size == 1 for cell in cells)
+    lone = any(cell.seeds_vary and len(cell.scores) == 1 for cell in cells)
     return "too few seeds: 1 of a cell, which doesn't tell what another seed would give; 3 or more do" if lone else ""
 
 
@@ -166,7 +163,7 @@ def _clusters_lack(cells: Sequence[Crossed], labels: Sequence[Hashable], part: P
     number = len(labels)
     if number < LEAST_CLUSTERS:
         return f"too few clusters: {number}; other places can be told of from {LEAST_CLUSTERS} on"
-    alone = np.isnan(sum(cell.left_out.sum(axis=0) for cell in cells))
+    alone = np.isnan(sum(cell.shifts.sum(axis=0) for cell in cells))
     if alone.any():
         only = labels[int(alone.argmax())]
         return f"too few clusters: {only} alone has a class or a variable that {score.metric} is made of"

@@ -8,7 +8,7 @@ import numpy as np
 from geocompose.errors import UserError, did_you_mean
 from geocompose.imagery.samples import Kind
 from geocompose.scores import SCORES
-from geocompose.studies.crossed import ScoreOf
+from geocompose.studies.crossed import Scale, ScoreOf
 
 
 @dataclass(frozen=True)
@@ -45,39 +45,41 @@ class Score:
         return "regression" not in self.kind
 
     @property
-    def bounds(self) -> tuple[float, float]:
-        """The least and the largest value that the metric can have."""
+    def scale(self) -> Scale:
+        """On which scale the metric is about symmetric."""
         if self.of_classes:
-            return 0.0, 1.0
-        return (-np.inf, 1.0) if self.metric.startswith("R2") else (0.0, np.inf)
+            return "share"
+        return "plain" if self.metric.startswith("R2") else "error"
 
     def of(self, pooled: np.ndarray) -> ScoreOf:
-        """Return the function from counts (..., cells) to scores (...), for parts of these pooled counts (cells).
+        """Return the function from counts (..., cells) to scores (..., C), for parts of these pooled counts (cells).
 
-        It returns NaN for a part in which a class or variable is missing that the pooled counts have, where the metric
-        is a mean over them: the mean of fewer is another quantity.
+        Of a mean over classes or variables, C are those of its classes or variables that the pooled counts have. It
+        returns NaN for a part in which one of them is missing: the mean of fewer is another quantity.
         """
-        whole = self._made_of(pooled)
+        whole = self._scores(pooled)
+        present = {name for name in whole if not np.isnan(whole[name])}
+        stem = {"mIoU": "IoU", "F1_macro": "F1"}.get(self.metric, self.metric)
+        parts = [f"{stem}_{name}" for name in self.names if f"{stem}_{name}" in present]
+        single = self.metric.endswith("_micro") or any(self.metric.endswith(f"_{name}") for name in self.names)
+        if single or not parts:
+            parts = [self.metric]
+        # What shows that a class or a variable is there, where the metric is made of all that are.
+        signs = () if single else tuple(f"_{name}" for name in self.names)
+        needed = {name for name in present if name.endswith(signs)} if self.of_classes and signs else set(parts)
 
         def score_of(counts: np.ndarray) -> np.ndarray:
-            flat = counts.reshape(-1, counts.shape[-1])
-            values = np.array([self._value(one, whole) for one in flat])
-            return values.reshape(counts.shape[:-1])
+            values = np.full((counts[..., 0].size, len(parts)), np.nan)
+            for row, one in zip(values, counts.reshape(-1, counts.shape[-1]), strict=True):
+                scores = self._scores(one)
+                if not any(np.isnan(scores[name]) for name in needed):
+                    row[:] = [scores[part] for part in parts]
+            return values.reshape(*counts.shape[:-1], len(parts))
 
         return score_of
 
-    def _value(self, counts: np.ndarray, whole: set[str]) -> float:
-        scores = SCORES[self.kind](counts.reshape(self.shape), self.names)
-        return scores[self.metric] if self._parts(scores) >= whole else float("nan")
-
-    def _made_of(self, pooled: np.ndarray) -> set[str]:
-        return self._parts(SCORES[self.kind](pooled.reshape(self.shape), self.names))
-
-    def _parts(self, scores: dict[str, float]) -> set[str]:
-        """Return the names of the classes or variables that the metric is a mean over; none of one without a mean."""
-        single = self.metric.endswith("_micro") or any(self.metric.endswith(f"_{name}") for name in self.names)
-        stem = "F1" if self.of_classes else self.metric
-        return set() if single else {n for n in self.names if not np.isnan(scores.get(f"{stem}_{n}", np.nan))}
+    def _scores(self, counts: np.ndarray) -> dict[str, float]:
+        return SCORES[self.kind](counts.reshape(self.shape), self.names)
 
 
 def checked_counts(counts: np.ndarray, score: Score) -> np.ndarray:
