@@ -61,7 +61,8 @@ def predict(
     batch_size: windows or images at a time.
     more_inputs: further rasters on the input's grid, for a run that was trained with data.more_images, in that order.
         They may be left out where `input` has all bands.
-    nodata: the value of pixels without data; None is as in training, else what the raster declares.
+    nodata: a value of pixels without data, beside what the raster says itself: the values that it declares, its masks
+        and its alpha band; None is as in training.
     band_names: names of the bands in file order; None is the training data's where their number fits, else those that
         the file carries.
     date: when the input was taken, for a run that was trained with dates: a date such as 2022-01-15 (a list where an

@@ -23,7 +23,8 @@ class GeoTiffSource(DataSource):
     root, images: a folder, and a pattern in it; `**/` means any folder below, none included.
     name: the data set's name in records.
     band_names: the image's bands in file order; None means the names that the files carry.
-    nodata: value of image pixels without data (NaN allowed); None means what each file declares.
+    nodata: value of image pixels without data (NaN allowed), beside what each file says itself: the values that it
+        declares, its masks and its alpha band.
     split: fractions for train, val and test; None means [0.6, 0.2, 0.2]. split_files: lists of images for train, val
         and test, in place of fractions. split_rename: texts to replace in the names that they list.
     cache_mb: decoded pixels are kept in memory if all of them fit into this; else they are read anew by windows.

@@ -28,7 +28,8 @@ class PixelLabelledRasters(GeoTiffSource):
     """Images and labels that are rasters on one grid.
 
     labels: pattern under `root`; what `*` matches in the names pairs an image with its label.
-    label_nodata: value of unlabelled pixels, beside the label that means none; None means what each file declares.
+    label_nodata: value of unlabelled pixels, beside the label that means none and what each file says itself: the value
+        that it declares, its mask and its alpha band.
     split: of the images where there are several, of the columns from west to east where there is one.
     split_buffer_px: columns left out between the blocks of a single image.
     tile_px: a sample is a cell of a grid over each region.

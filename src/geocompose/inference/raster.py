@@ -11,7 +11,7 @@ from torch import Tensor
 
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.rasters.file import opened
-from geocompose.data.rasters.image import warn_of_contradictions
+from geocompose.data.rasters.remarks import say_remarks
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
 from geocompose.inference.answers import answers, check_output, first_not_finite
@@ -99,7 +99,7 @@ def predict_raster(
     tally = Tally(target)
     with rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES):
         seen = reading.open(source, further)
-        warn_of_contradictions(seen.image.rasters)
+        say_remarks(seen.image.rasters)
         height, width = seen.image.height, seen.image.width
         taken = Coordinates() if coordinates is None else coordinates.of(Path(source).name, source)
         plan = plan_windows(height, width, tile_px, overlap_px)

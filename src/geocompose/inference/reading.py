@@ -42,8 +42,9 @@ class Reading:
     band_names: names of all bands of a raster, in file order, whatever it says itself.
     training_names: those that the training images were given, taken where their number is the raster's; without either,
         the raster's own.
-    nodata: value that marks pixels without data in every band (NaN allowed); None is what each raster declares. A pixel
-        is valid where none of `bands` has it; the others are 0 in every band: each band's mean.
+    nodata: value that marks pixels without data in every band (NaN allowed), beside what each raster says itself: the
+        values that it declares, its masks and its alpha band. A pixel is valid where all of `bands` are; the others are
+        0 in every band: each band's mean.
     conversions: how the values of each of `bands` become the unit of `mean` and `std`; None leaves them as they are.
     num_frames: time steps in each raster, one after the other; names are those of one step's bands.
 

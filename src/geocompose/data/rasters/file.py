@@ -5,7 +5,8 @@ import re
 import stat
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -173,15 +174,40 @@ def read_bands(
     Raises:
         UserError: the file can't be opened, is damaged there, or has changed since.
     """
+    dataset = _unchanged(path, version)
+    with _explained(path, window):
+        if len({dataset.dtypes[band] for band in bands}) > 1:  # as of a VRT that stacks files
+            return [dataset.read(band + 1, window=_place(window)) for band in bands]
+        return list(dataset.read([band + 1 for band in bands], window=_place(window)))
+
+
+def read_masks(
+    path: RasterPath, bands: Sequence[int], window: Window | None, version: Version | None = None
+) -> Sequence[np.ndarray]:
+    """Return the masks of bands (counted from 0), each uint8 (height, width): 0 where the band holds no data.
+
+    version, Raises: see `read_bands`.
+    """
+    dataset = _unchanged(path, version)
+    with _explained(path, window):
+        return list(dataset.read_masks([band + 1 for band in bands], window=_place(window)))
+
+
+def _unchanged(path: RasterPath, version: Version | None) -> DatasetReader:
     file = _current(path)
     if version is not None and file.version != version:
         raise UserError(f"{path} has changed since its header was read. Run the same command again.")
-    place = None if window is None else RasterioWindow(window.column, window.row, window.width, window.height)
-    indexes = [band + 1 for band in bands]
+    return file.dataset
+
+
+def _place(window: Window | None) -> RasterioWindow | None:
+    return None if window is None else RasterioWindow(window.column, window.row, window.width, window.height)
+
+
+@contextmanager
+def _explained(path: RasterPath, window: Window | None) -> Iterator[None]:
     try:
-        if len({file.dataset.dtypes[band] for band in bands}) > 1:  # as of a VRT that stacks files
-            return [file.dataset.read(index, window=place) for index in indexes]
-        return list(file.dataset.read(indexes, window=place))
+        yield
     except RasterioIOError as error:
         there = "" if window is None else f" at {window.in_words}"
         raise UserError(f"{path} can't be read{there}; is it complete? {error.__cause__ or error}") from error

@@ -8,8 +8,9 @@ from typing import Any
 from geocompose.data.files.more_images import read_more
 from geocompose.data.loading import check_at_least
 from geocompose.data.rasters.bands import BandNaming
-from geocompose.data.rasters.image import RasterImage, SceneImage, warn_of_contradictions
+from geocompose.data.rasters.image import RasterImage, SceneImage
 from geocompose.data.rasters.label import SceneLabel
+from geocompose.data.rasters.remarks import say_remarks
 from geocompose.data.rasters.scene import RasterScene
 from geocompose.data.rasters.stacked import StackedImage
 
@@ -21,7 +22,7 @@ class SceneRasters:
     """How the rasters of a data set are read.
 
     band_names: names of its bands in file order, of one frame; None means those that the files carry.
-    nodata: value of pixels without data (NaN allowed); None means what each file declares.
+    nodata: value of pixels without data (NaN allowed), beside what each file says itself.
     num_frames: time steps in each file, one after the other. more: see `geocompose.data.files.more_images.MoreImages`.
 
     Raises:
@@ -48,7 +49,8 @@ class SceneRasters:
         """
         naming = BandNaming(self.band_names, num_frames=self.num_frames)
         first = [RasterImage(path, naming, self.nodata) for _, path, _ in named]
-        warn_of_contradictions(first)
+        say_remarks(first)
+        say_remarks(label for _, _, label in named)
         images: Sequence[SceneImage] = first
         if further:
             beside = [self._further(number, paths) for number, paths in enumerate(further)]
@@ -63,5 +65,5 @@ class SceneRasters:
         naming = BandNaming(more.band_names, num_frames=self.num_frames, key=key, how=how)
         declare = f"nodata: {{}} in entry {number} of data.more_images"
         rasters = [RasterImage(path, naming, more.nodata, more.values, declare) for path in paths]
-        warn_of_contradictions(rasters)
+        say_remarks(rasters)
         return rasters
