@@ -41,7 +41,8 @@ class Collection:
     def more_values(self) -> dict[str, Values]:
         """What the values of further rasters' bands are, by the vocabulary's names."""
         first = self.scenes[0]
-        further = first.image.rasters[1:] if isinstance(first, RasterScene) else []
+        rasters = first.image.rasters if isinstance(first, RasterScene) else []
+        further = [raster for raster in rasters if raster.is_further]
         return {vocabulary.canonical(name): raster.values for raster in further for name in raster.band_names}
 
     def inputs(self, bands: Sequence[str]) -> Inputs:

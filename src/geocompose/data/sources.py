@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from geocompose.data.coordinates.coordinates import read_coordinates
+from geocompose.data.files.band_files import shown
 from geocompose.data.files.image_files import ImageListing, list_images
 from geocompose.data.files.pairs import Listing, list_files
 from geocompose.data.image_labels import classes_of_images, decisions_of_images, numbers_of_images
@@ -71,7 +72,9 @@ class PixelLabelledRasters(GeoTiffSource):
             )
         kind, rasters, tiling, folder = self._kind, self._rasters, GridTiling(self.tile_px), self.folder
         pairs = self._listing.pairs
-        named = [(pair.image.relative_to(folder).as_posix(), pair.image, self._label(pair.label)) for pair in pairs]
+        named = [
+            (shown(pair.image.relative_to(folder).as_posix()), pair.image, self._label(pair.label)) for pair in pairs
+        ]
         scenes = rasters.scenes(named, self._partners)
         if self._listing.members is None:
             regions = split_by_fractions(scenes, self.split, seed=self.seed, buffer_px=self.split_buffer_px)

@@ -176,5 +176,5 @@ def _read(
     known |= say_remarks(seen.image.rasters, known)
     window = fitted_window(height, width, tile_px, fit, image.path)
     pixels, valid = seen.read(window)
-    taken = Coordinates() if coordinates is None else coordinates.of(image.name, image.path)
+    taken = Coordinates() if coordinates is None else coordinates.of(image.name, str(seen.image.path))
     return _Sample(image.name, fitted_image(pixels, tile_px) if valid.any() else None, taken.of(0, window))

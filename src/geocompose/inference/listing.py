@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from geocompose.data.files.band_files import of_bands, one_per_band, shown
+from geocompose.data.files.patterns import BAND
 from geocompose.data.rasters.file import is_local, not_there
 from geocompose.errors import UserError
 
@@ -20,9 +22,10 @@ class ImageFile(NamedTuple):
 def list_images(given: str) -> list[ImageFile]:
     """Return the images that `given` names, sorted by name; opens none of them.
 
-    given: a raster; a folder, of which every .tif and .tiff is taken, those of folders in it too; or a pattern, such as
-        `scenes/**/*.jp2` (`**/` means any folder, `*` and `?` any letters), of which every file is taken. A name is
-        relative to the folder, or to the part of the pattern before its first wildcard.
+    given: a raster, or several of one band each (`s0_{band}.tif`); a folder, of which every .tif and .tiff is taken,
+        those of folders in it too; or a pattern, such as `scenes/**/*.jp2` (`**/` means any folder, `*` and `?` any
+        letters), of which every file is taken. A name is relative to the folder, or to the part of the pattern before
+        its first wildcard.
 
     Raises:
         UserError: there is no such file or folder, or no image in it.
@@ -30,6 +33,8 @@ def list_images(given: str) -> list[ImageFile]:
     path = Path(given).expanduser()
     if not is_local(given):
         return [ImageFile(given, given)]
+    if of_bands(path) and not glob.has_magic(given):
+        return [ImageFile(path.name, str(path))]
     if path.is_file():
         return [ImageFile(path.name, str(path))]
     if path.is_dir():
@@ -47,7 +52,9 @@ def list_images(given: str) -> list[ImageFile]:
     folder = Path(*fixed)
     if not folder.is_dir():
         raise UserError(f"action.input={given}: there is no folder {folder}.")
-    found = _named(folder, _files(folder, str(Path(*path.parts[len(fixed) :]))))
+    pattern = str(Path(*path.parts[len(fixed) :]))
+    files = _files(folder, pattern.replace(BAND, "*"))
+    found = _named(folder, one_per_band(files, folder, pattern) if BAND in pattern else files)
     if not found:
         raise UserError(f"action.input={given} matches no file. Quote the pattern, and check it against {folder}.")
     return found
@@ -61,7 +68,7 @@ def _files(folder: Path, pattern: str) -> list[Path]:
 
 def _named(folder: Path, files: Iterable[Path]) -> list[ImageFile]:
     # A pattern with several ** finds a file several times.
-    return sorted({ImageFile(file.relative_to(folder).as_posix(), str(file)) for file in files})
+    return sorted({ImageFile(shown(file.relative_to(folder).as_posix()), str(file)) for file in files})
 
 
 def _any_case(ending: str) -> str:

@@ -101,11 +101,12 @@ def predict_raster(
         seen = reading.open(source, further)
         say_remarks(seen.image.rasters)
         height, width = seen.image.height, seen.image.width
-        taken = Coordinates() if coordinates is None else coordinates.of(Path(source).name, source)
+        first = str(seen.image.path)  # the file itself, where `source` stands for one per band
+        taken = Coordinates() if coordinates is None else coordinates.of(Path(source).name, first)
         plan = plan_windows(height, width, tile_px, overlap_px)
-        check_destination(destination, GEOTIFF, [source, *(raster.path for raster in further)])
+        check_destination(destination, GEOTIFF, [raster.path for raster in seen.image.rasters])
         with replacing(destination) as partial:
-            writer = PredictionWriter(partial, opened(source), content=content, target=target)
+            writer = PredictionWriter(partial, opened(first), content=content, target=target)
             try:
                 for start in range(0, len(plan), batch_size):
                     tiles = [

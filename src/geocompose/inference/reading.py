@@ -5,6 +5,7 @@ Free of torch: what a model can't read is refused before one is loaded.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from geocompose.data.normalization import Normalization
 from geocompose.data.rasters.bands import BandNaming
 from geocompose.data.rasters.file import RasterPath
 from geocompose.data.rasters.image import RasterImage, SceneImage
-from geocompose.data.rasters.stacked import StackedImage
+from geocompose.data.rasters.opening import image_rasters, one_image
 from geocompose.data.rasters.valid import Origin, check_finite
 from geocompose.data.window import Window
 from geocompose.errors import UserError
@@ -93,10 +94,8 @@ class Reading:
             frames_key=None,
             wanted="" if further else f"The model needs {frames}.",
         )
-        first = RasterImage(path, naming, self.nodata, declare="action.nodata={}")
-        if not further:
-            return first
-        return StackedImage([first, *map(self._beside, further)], rename=_RENAME)
+        first = image_rasters(path, naming, self.nodata, declare="action.nodata={}", bands=self.bands)
+        return one_image([*first, *chain.from_iterable(map(self._beside, further))], rename=_RENAME)
 
     def open(self, path: RasterPath, further: Sequence[FurtherRaster] = ()) -> "ModelInput":
         """Return the model's view of a raster and of those beside it; no pixel is read.
@@ -106,7 +105,7 @@ class Reading:
         """
         return ModelInput(self.image(path, further), self)
 
-    def _beside(self, further: FurtherRaster) -> RasterImage:
+    def _beside(self, further: FurtherRaster) -> list[RasterImage]:
         naming = BandNaming(
             None,
             further.training_names,
@@ -115,7 +114,8 @@ class Reading:
             how="write them into the file, as descriptions of its bands",
             frames_key=None,
         )
-        return RasterImage(further.path, naming, further.nodata, declare="as the nodata value {}, in the file")
+        declare = "as the nodata value {}, in the file"
+        return image_rasters(further.path, naming, further.nodata, declare=declare, bands=self.bands)
 
 
 class ModelInput:

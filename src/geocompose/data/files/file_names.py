@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from geocompose.data.files.band_files import one_per_band, short_names
+from geocompose.data.files.patterns import BAND
 from geocompose.data.split import SPLITS
 from geocompose.errors import UserError, choices, counted, nearest, shortened
 
@@ -32,6 +34,8 @@ def data_folder(root: str) -> Path:
 def match_files(root: Path, pattern: str, key_path: str, without: Iterable[Path] = ()) -> list[Path]:
     """Return the files under `root` that the glob `pattern` matches, except those in `without`, sorted.
 
+    Where the pattern has `{band}`, each band of an image is a file: see `geocompose.data.files.band_files`.
+
     key_path: the configuration's key of the pattern, for errors.
 
     Raises:
@@ -40,9 +44,11 @@ def match_files(root: Path, pattern: str, key_path: str, without: Iterable[Path]
     if Path(pattern).is_absolute():
         raise UserError(f"{key_path}={pattern} is absolute; it is a pattern relative to data.root={root}.")
     excluded = set(without)
-    every = [root / found for found in sorted(glob.glob(pattern, root_dir=root, recursive=True))]
-    every = [path for path in every if path.is_file()]
+    found = sorted(glob.glob(pattern.replace(BAND, "*"), root_dir=root, recursive=True))
+    every = [path for path in (root / name for name in found) if path.is_file()]
     files = [path for path in every if path not in excluded]
+    if BAND in pattern:
+        files = one_per_band(files, root, pattern)
     if not files and every:
         raise UserError(
             f"{key_path}={pattern} matches only files that data.labels matches too. Write patterns that tell images "
@@ -150,7 +156,9 @@ class FileLookup:
         self._by_stem: dict[str, list[int]] = {}
         for i, name in enumerate(names):
             self._by_name.setdefault(PurePosixPath(name).name, []).append(i)
-            for stem in {PurePosixPath(name).stem, PurePosixPath(name).with_suffix("").as_posix()}:
+            path = PurePosixPath(name)
+            further = {other for short in short_names(name) for other in (short, PurePosixPath(short).name)}
+            for stem in {path.stem, path.with_suffix("").as_posix(), *further}:
                 self._by_stem.setdefault(stem, []).append(i)
 
     def find(self, name: str) -> Found:

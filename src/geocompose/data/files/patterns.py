@@ -3,6 +3,11 @@
 import re
 from pathlib import PurePosixPath
 
+BAND = (
+    "{band}"  # stands in a pattern for the name of the band that a file holds: see `geocompose.data.files.band_files`
+)
+PARTS = re.compile(r"\*+|\?|\[!?[^\]]+\]|\{band\}|.")
+
 
 def key_of(pattern: str, relative: str) -> str:
     """Return the text that the `*`s of a pattern stand for in a path that it matches.
@@ -18,10 +23,10 @@ def key_of(pattern: str, relative: str) -> str:
 
 
 def as_regex(pattern: str) -> str:
-    """Return the regular expression of one level of a glob pattern, with a group for each `*`."""
+    """Return the regular expression of one level of a glob pattern, with a group for each `*`; braces for `{band}`."""
     # A set such as [0-9] or [!a] means the same in both languages but for the sign that negates it.
-    parts = re.findall(r"\*+|\?|\[!?[^\]]+\]|.", pattern)
-    special = {"*": "(.*)", "**": "(.*)", "?": "."}
+    special = {"*": "(.*)", "**": "(.*)", "?": ".", BAND: r"\{[^{}]*\}"}
     return "".join(
-        special.get(part) or (part.replace("[!", "[^", 1) if len(part) > 1 else re.escape(part)) for part in parts
+        special.get(part) or (part.replace("[!", "[^", 1) if len(part) > 1 else re.escape(part))
+        for part in PARTS.findall(pattern)
     )

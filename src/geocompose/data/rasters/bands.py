@@ -44,6 +44,7 @@ class BandNaming:
     num_frames: time steps in each file, one after the other: all bands of the first, then all of the second, ...
     frames_key: where the configuration has `num_frames`; None where it can't be chosen any more.
     wanted: what errors add: which bands are read.
+    of_file: whether `names` is the band that a file is named after, which holds no other.
     """
 
     names: Sequence[str] | None = None
@@ -54,6 +55,7 @@ class BandNaming:
     how: str = "write 'data.band_names=[BLUE,GREEN,RED,...]'"
     frames_key: str | None = "data.num_frames"
     wanted: str = ""
+    of_file: bool = False
 
     def of(self, path: RasterPath, header: Header) -> Named:
         """Return which bands of a raster are an image's, and their names.
@@ -102,7 +104,7 @@ class BandNaming:
         )
         if not found:
             return []
-        key = self.key if self.names is not None else self.usual_key
+        key = "files" if self.of_file else self.key if self.names is not None else self.usual_key
         pairs = ", ".join(f"{there} is read as {name}" for there, name in found)
         return [f"the names of {key} count, not the file's own: {pairs}."]
 
@@ -137,6 +139,10 @@ class BandNaming:
         return described[:count]
 
     def _but(self, names: Sequence[str], count: int) -> str:
+        if self.of_file:
+            return (
+                f"but its name says that it holds the band {names[0]}. Where a file holds several, leave {{band}} out."
+            )
         shown = f"{counted(len(names), 'name')} ({', '.join(names)})"
         if self.num_frames > 1:
             key = f" ({self.frames_key})" if self.frames_key else ""

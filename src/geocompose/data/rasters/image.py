@@ -76,7 +76,8 @@ class RasterImage(SceneImage):
     nodata: value of pixels without data (NaN allowed), beside those that the file declares, band by band, its masks and
         its alpha band.
     declare: how a user declares a value ({}) that is nodata, for messages.
-    values: what the pixels' values are, where the raster has a statement of its own (see `StackedImage`).
+    values: what the pixels' values are, where the raster has a statement of its own (see `StackedImage`); it is then a
+        further one beside the data's (`is_further`).
     remarks: what is to be said of it: see `geocompose.data.rasters.remarks`.
 
     Raises:
@@ -100,6 +101,7 @@ class RasterImage(SceneImage):
         named = naming.of(path, header)
         self.band_names, self._in_file = named.names, named.bands
         self.values = Values() if values is None else values
+        self.is_further = values is not None
         self.conversions: Sequence[Conversion] | None = None
         self._stored = StoredBands(path, header, version, named.alpha, nodata)
         self._dtypes = header.dtypes
