@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from affine import Affine
 
-from geocompose.data.files.band_files import band_files, one_per_band
+from geocompose.data.files.band_files import band_files
+from geocompose.data.files.band_patterns import one_per_band
 from geocompose.data.preflight import preflight
 from geocompose.data.sources import GeoTiffClassification, GeoTiffSegmentation
 from geocompose.data.window import Window

@@ -9,68 +9,17 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from geocompose.data.files.patterns import BAND, PARTS
+from geocompose.data.files.matching import matching
+from geocompose.data.files.patterns import BAND, plain
+from geocompose.data.rasters.inner import inner
 from geocompose.errors import UserError
-from geocompose.imagery.bands import BANDS, canonical
 
 _BRACES = re.compile(r"\{([^{}/]+)\}")
-# A band's name in a file's name: one that the vocabulary knows, however many parts it has; else one word.
-_KNOWN = sorted((name for band in BANDS.values() for name in (band.name, *band.aliases)), key=len, reverse=True)
-_NAMES = (f"(?i:{'|'.join(map(re.escape, _KNOWN))})", r"[^\W_]+")
-_ORDER = {name: place for place, name in enumerate(BANDS)}
 
 
 def of_bands(path: str | Path) -> bool:
     """Return whether a path stands for an image of one file per band, rather than for a file."""
     return _BRACES.search(str(path)) is not None and not os.path.exists(path)
-
-
-def one_per_band(files: Iterable[Path], root: Path, pattern: str) -> list[Path]:
-    """Return the images that files under `root` are the bands of, sorted.
-
-    pattern: glob pattern relative to `root` with `{band}` in it. Files of equal names but for the band are one image.
-    """
-    bands: dict[str, list[str]] = {}
-    for path in files:
-        matched = _matched(pattern, path.relative_to(root).as_posix())
-        if matched is not None:
-            image, band = matched
-            bands.setdefault(image, []).append(band)
-    return sorted(
-        root / image.replace(BAND, f"{{{','.join(sorted(names, key=_place))}}}") for image, names in bands.items()
-    )
-
-
-def _matched(pattern: str, relative: str) -> tuple[str, str] | None:
-    """Return a file's name with `{band}` in place of its band, and the band; None where the pattern has none there."""
-    for names in _NAMES:
-        expression, times = "", 0
-        for level in pattern.split("/"):
-            if level == "**":
-                expression += "(?:[^/]+/)*"
-                continue
-            for part in PARTS.findall(level):
-                if part == BAND:
-                    expression += f"(?P<b{times}>{names})" if not times else f"(?P<b{times}>(?P=b0))"
-                    times += 1
-                else:
-                    special = {"*": "[^/]*", "**": "[^/]*", "?": "[^/]"}
-                    a_set = part.startswith("[") and len(part) > 1
-                    expression += special.get(part) or (part.replace("[!", "[^", 1) if a_set else re.escape(part))
-            expression += "/"
-        found = re.fullmatch(expression.removesuffix("/"), relative)
-        if found:
-            image = relative
-            for number in reversed(range(times)):
-                image = image[: found.start(f"b{number}")] + BAND + image[found.end(f"b{number}") :]
-            return image, found["b0"]
-    return None
-
-
-def _place(band: str) -> tuple[int, list[tuple[int, str]]]:
-    """Return where a band comes in an image: in the vocabulary's order; others behind, B2 before B10."""
-    numbers = [(int(part or -1), text) for text, part in re.findall(r"(\D*)(\d*)", band)]
-    return _ORDER.get(canonical(band), len(_ORDER)), numbers
 
 
 def band_files(path: str | Path) -> dict[str, Path]:
@@ -81,7 +30,7 @@ def band_files(path: str | Path) -> dict[str, Path]:
     """
     if not of_bands(path):
         return {}
-    text = str(Path(path))
+    text = plain(str(path)) if inner(plain(str(path))) else str(Path(path))
     if BAND in text:
         text = str(_found(text))
     names = _BRACES.findall(text)[0].split(",")
@@ -92,10 +41,8 @@ def band_files(path: str | Path) -> dict[str, Path]:
 def _found(text: str) -> Path:
     """Return the image of all band files that `{band}` stands for."""
     root = Path(text.partition(BAND)[0] + "_").parent
-    inner = text if root == Path(".") else str(Path(text).relative_to(root))
-    pattern = BAND.join(map(glob.escape, inner.split(BAND)))
-    files = [root / found for found in sorted(glob.glob(pattern.replace(BAND, "*"), root_dir=root))]
-    images = one_per_band([file for file in files if file.is_file()], root, pattern)
+    within = text if root == Path(".") else str(Path(text).relative_to(root))
+    images = matching(root, BAND.join(map(glob.escape, within.split(BAND))))
     if not images:
         raise UserError(
             f"There is no raster {text}, where {BAND} is the name of a band, such as B04 or RED. Check the rest of it."
@@ -104,8 +51,9 @@ def _found(text: str) -> Path:
 
 
 def real_files(paths: Iterable[Path]) -> list[Path]:
-    """Return the files of images, whether they are one or one per band."""
-    return [file for path in paths for file in (band_files(path).values() or [path])]
+    """Return the files of images, each once, whether an image is one, one per band, or inside one."""
+    files = [file for path in paths for file in (band_files(path).values() or [path])]
+    return list(dict.fromkeys(Path(found.file) if (found := inner(file)) else file for file in files))
 
 
 def shown(name: str) -> str:
@@ -117,6 +65,9 @@ def short_names(name: str) -> Sequence[str]:
     """Return by which further names lists may call an image: `s0_{band}.tif` by `s0.tif` and `s0`."""
     if BAND not in name:
         return []
+    if name.endswith(f":{BAND}"):
+        name = name.removesuffix(f":{BAND}")
+        return [name, name.rpartition(".")[0]]
     whole, dot, ending = name.rpartition(".")
     kept = re.sub(r"[_\-. /]?\{band\}", "", whole if dot else name).strip("_-. /")
     return [kept, f"{kept}.{ending}"] if kept and dot else [kept] if kept else []

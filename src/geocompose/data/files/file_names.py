@@ -1,13 +1,13 @@
 """Names of files under a data set's folder: found by pattern, and looked up from lists. Opens no raster."""
 
 import csv
-import glob
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from geocompose.data.files.band_files import one_per_band, short_names
-from geocompose.data.files.patterns import BAND
+from geocompose.data.files.band_files import short_names
+from geocompose.data.files.matching import matching
+from geocompose.data.files.patterns import plain
 from geocompose.data.split import SPLITS
 from geocompose.errors import UserError, choices, counted, nearest, shortened
 
@@ -34,22 +34,22 @@ def data_folder(root: str) -> Path:
 def match_files(root: Path, pattern: str, key_path: str, without: Iterable[Path] = ()) -> list[Path]:
     """Return the files under `root` that the glob `pattern` matches, except those in `without`, sorted.
 
-    Where the pattern has `{band}`, each band of an image is a file: see `geocompose.data.files.band_files`.
+    For files of one band each, and rasters inside files, see `geocompose.data.files.matching`.
 
     key_path: the configuration's key of the pattern, for errors.
 
     Raises:
         UserError: the pattern is absolute, or matches nothing.
     """
-    if Path(pattern).is_absolute():
+    if pattern.startswith("/vsi"):
+        raise UserError(
+            f"{key_path}={pattern} is a path into an archive or a store, which only a prediction reads. {key_path} "
+            f"names files below data.root={root}: unpack them, or write a VRT of each into that folder."
+        )
+    if Path(plain(pattern)).is_absolute():
         raise UserError(f"{key_path}={pattern} is absolute; it is a pattern relative to data.root={root}.")
-    excluded = set(without)
-    found = sorted(glob.glob(pattern.replace(BAND, "*"), root_dir=root, recursive=True))
-    every = [path for path in (root / name for name in found) if path.is_file()]
-    files = [path for path in every if path not in excluded]
-    if BAND in pattern:
-        files = one_per_band(files, root, pattern)
-    if not files and every:
+    files = matching(root, pattern, set(without))
+    if not files and matching(root, pattern):
         raise UserError(
             f"{key_path}={pattern} matches only files that data.labels matches too. Write patterns that tell images "
             "from labels."

@@ -9,12 +9,21 @@ BAND = (
 PARTS = re.compile(r"\*+|\?|\[!?[^\]]+\]|\{band\}|.")
 
 
+_GDAL = re.compile(r'[A-Za-z]\w+:"?(?P<file>[^:"]+)"?:(?P<inner>[^:]+)')
+
+
+def plain(pattern: str) -> str:
+    """Return a pattern without the driver that GDAL writes before a raster inside a file, as in `netcdf:*.nc:ndvi`."""
+    found = _GDAL.fullmatch(pattern)
+    return f"{found['file']}:{found['inner'].strip('/')}" if found else pattern
+
+
 def key_of(pattern: str, relative: str) -> str:
     """Return the text that the `*`s of a pattern stand for in a path that it matches.
 
     Those of the file name count; where it has none, those of the folders. Several texts are joined by `_`.
     """
-    *folders, name = pattern.split("/")
+    *folders, name = plain(pattern).split("/")
     path = PurePosixPath(relative)
     in_name = "*" in name
     expression = as_regex(name) if in_name else "/".join(map(as_regex, folders))

@@ -16,6 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
 
+from geocompose.data.rasters.inner import gdal_name, inner, why_not
 from geocompose.data.window import Window
 from geocompose.errors import UserError, nearest, shortened
 
@@ -139,16 +140,18 @@ def check_name_is_text(path: RasterPath) -> None:
 
 def _open(path: RasterPath) -> DatasetReader:
     check_name_is_text(path)
-    if is_local(path):
+    within = inner(path)
+    if within is None and is_local(path):
         _check_is_file(Path(path))
     try:
         with warnings.catch_warnings():
             # A raster without georeference is a legitimate input: a model needs only its pixels.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             # By its full path, a file's name is never an address or the name of one of GDAL's formats (`http:/x.tif`).
-            dataset = rasterio.open(os.path.abspath(path) if is_local(path) else path)
+            name = gdal_name(within) if within else os.path.abspath(path) if is_local(path) else path
+            dataset = rasterio.open(name)
     except RasterioIOError as error:
-        raise UserError(f"{path} can't be read as a raster: {error}. Is it complete?") from error
+        raise UserError(f"{path} can't be read as a raster: {error}.{why_not(path)}") from error
     endings = _LEADS_ELSEWHERE.get(dataset.driver, ())
     if endings and is_local(path) and not str(path).lower().endswith(endings):
         driver = dataset.driver
@@ -158,9 +161,12 @@ def _open(path: RasterPath) -> DatasetReader:
             f"If you trust it, give it a name that ends in {endings[0]}."
         )
     if dataset.count == 0:
-        inner = shortened(dataset.subdatasets, 6)
+        there = shortened(dataset.subdatasets, 6)
         dataset.close()
-        raise UserError(f"{path} has no bands of its own. Name one of the rasters that it holds: {inner}")
+        raise UserError(
+            f"{path} has no bands of its own. To read each raster in it as a band, write ':{{band}}' after its name. "
+            f"Name one of the rasters that it holds: {there}"
+        )
     return dataset
 
 

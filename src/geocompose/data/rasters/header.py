@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 import xml.etree.ElementTree as ET
 from itertools import count
 
@@ -9,6 +10,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 from rasterio.shutil import copy, delete
 
@@ -28,6 +30,7 @@ class Header:
     masks: for each band which band's mask says where it is valid; None where the file has no such mask. A mask of the
         whole file, inside it or in an `.msk` beside it, is the first band's.
     itemsize: bytes of a value in the widest band.
+    remarks: what is to be said of the file.
     """
 
     def __init__(self, dataset: DatasetReader) -> None:
@@ -37,7 +40,12 @@ class Header:
         self.crs: str | None = dataset.crs.to_string() if dataset.crs else None
         # GDAL says "identity" where a file has no georeference.
         self.transform: Affine | None = None if dataset.transform == Affine.identity() else dataset.transform
+        self.remarks: list[str] = []
+        if dataset.driver == "netCDF" and self.transform is None:
+            self.remarks.append("it has no georeference, so that GDAL has the last row of its arrays at the top.")
         self.descriptions: list[str | None] = list(dataset.descriptions)
+        if self.descriptions == [None]:  # a variable of a NetCDF file is a band by its name
+            self.descriptions = [dataset.tags(1).get("NETCDF_VARNAME")]
         self.dtypes: list[str] = list(dataset.dtypes)
         self.itemsize = max(map(_bytes, dataset.dtypes))
         self.alpha = [band for band, what in enumerate(dataset.colorinterp) if what == ColorInterp.alpha]
@@ -69,8 +77,10 @@ def _declared(dataset: DatasetReader) -> list[int | float | None]:
     name = f"/vsimem/header-{os.getpid()}-{next(_copies)}.vrt"
     copy(dataset, name, driver="VRT")
     try:
-        with rasterio.open(name) as text:
-            described = ET.fromstring(text.tags(ns="xml:VRT")["xml:VRT"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(name) as text:
+                described = ET.fromstring(text.tags(ns="xml:VRT")["xml:VRT"])
     finally:
         delete(name, driver="VRT")
     texts = [band.findtext("NoDataValue") for band in described.findall("VRTRasterBand")]

@@ -105,7 +105,7 @@ class RasterImage(SceneImage):
         self.conversions: Sequence[Conversion] | None = None
         self._stored = StoredBands(path, header, version, named.alpha, nodata)
         self._dtypes = header.dtypes
-        self.remarks = [*named.remarks, *self._stored.remarks]
+        self.remarks = [*header.remarks, *named.remarks, *self._stored.remarks]
 
     @property
     def keep_decoded(self) -> bool:

@@ -81,7 +81,7 @@ class _LabelRaster(ABC):
         """
         check_real(self.path, self._header.dtypes, bands)
         self._bands, self._stored = bands, stored
-        self.remarks = [*split.remarks, *stored.remarks]
+        self.remarks = [*self._header.remarks, *split.remarks, *stored.remarks]
 
     @property
     def keep_decoded(self) -> bool:
