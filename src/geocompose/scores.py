@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from geocompose.imagery.samples import Kind
+from geocompose.imagery.samples import Kind, Target
 
 # What one row of a variable's sums holds: valid pixels or images, and sums over them; e is prediction minus truth y.
 SUMS = ("n", "sum_y", "sum_y2", "sum_e", "sum_e2", "sum_abs_e")
@@ -57,8 +57,10 @@ def from_confusion(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, 
     matrix: (classes, classes) counts, rows are the truth, columns the prediction.
 
     `IoU_<class>`, `F1_<class>`: NaN for a class that is absent, that is, has no pixel in the truth. `mIoU`, `F1_macro`,
-    `accuracy_macro` (mean recall): means over the classes present. `accuracy_micro`: share of all pixels that are
-    right. Without any pixel all of these are NaN and `classes_present` is 0.
+    `accuracy_macro` (mean recall): means over the classes present. `mIoU_union`: the mean IoU over the classes that are
+    in the truth or in the prediction, so that one that is predicted but absent counts 0; this is what torchmetrics,
+    TerraTorch and most papers call mIoU. `accuracy_micro`: share of all pixels that are right. Without any pixel all of
+    these are NaN and `classes_present` is 0.
     """
     counts = _square(matrix, class_names)
     right, truth, predicted = np.diag(counts), counts.sum(1), counts.sum(0)
@@ -69,6 +71,7 @@ def from_confusion(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, 
     ))  # fmt: skip
     scores = {
         "mIoU": _mean(iou),
+        "mIoU_union": _mean(_shares(right, truth + predicted - right, truth + predicted > 0)),
         "F1_macro": _mean(f1),
         "accuracy_micro": float(right.sum() / counts.sum()) if present.any() else float("nan"),
         "accuracy_macro": _mean(recall),
@@ -83,7 +86,7 @@ def from_confusion(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, 
 def image_scores_from_confusion(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
     """Return the scores of a confusion matrix of images: those of `from_confusion` but the IoU."""
     scores = from_confusion(matrix, class_names)
-    return {name: value for name, value in scores.items() if name != "mIoU" and not name.startswith("IoU_")}
+    return {name: value for name, value in scores.items() if not name.startswith(("mIoU", "IoU_"))}
 
 
 def multilabel_scores(counts: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
@@ -146,6 +149,26 @@ SCORES: Mapping[Kind, Callable[[np.ndarray, Sequence[str]], dict[str, float]]] =
     "multilabel": multilabel_scores,
     "scalar_regression": regression_scores,
 }
+
+
+def scores_of(counts: np.ndarray, target: Target) -> dict[str, float]:
+    """Return the scores of a split from its pooled counts or sums (see SCORES), and of several variables `nRMSE`.
+
+    `nRMSE`: the mean over the variables of each one's RMSE in standard deviations of its training labels, so that none
+    counts more for its unit. A variable without a label, or whose training labels do not vary, is left out.
+    """
+    scores = SCORES[target.kind](counts, target.names)
+    if has_normalized_error(target):
+        assert target.deviation is not None
+        of_variable = np.array([scores[f"RMSE_{name}"] for name in target.names])
+        deviation = np.array(target.deviation)
+        scores["nRMSE"] = _mean(_shares(of_variable, deviation, deviation > 0))
+    return scores
+
+
+def has_normalized_error(target: Target) -> bool:
+    """Return whether a target has an `nRMSE`: several variables, of which at least one varies in training."""
+    return target.num_outputs > 1 and target.deviation is not None and max(target.deviation) > 0
 
 
 def _square(matrix: np.ndarray, class_names: Sequence[str]) -> np.ndarray:

@@ -9,7 +9,7 @@ from geocompose.data.module import SceneData
 from geocompose.imagery.coordinates import coordinates_of
 from geocompose.imagery.samples import Target
 from geocompose.inference.device import best_device
-from geocompose.scores import SCORES
+from geocompose.scores import scores_of
 from geocompose.tasks.counting import count_tiles, labels, predicted
 
 
@@ -29,4 +29,4 @@ def score(model: nn.Module, data: SceneData, split: str, target: Target) -> dict
             beside = {name: value.to(device) for name, value in coordinates_of(batch).items()}
             output = model(batch["image"].to(device), **beside).output
             counts.update(predicted(output, target), labels(batch, target).to(device), batch["tile"].to(device))
-    return SCORES[target.kind](counts.compute().sum(dim=0).cpu().numpy(), target.names)
+    return scores_of(counts.compute().sum(dim=0).cpu().numpy(), target)

@@ -56,6 +56,8 @@ class RunFolder:
         self.metrics = self.path / "metrics.csv"
         self.confusion = self.path / "confusion.npz"
         self.tile_sums = self.path / "tile_sums.npz"
+        self.baselines = self.path / "baselines.npz"
+        self.splits = self.path / "splits.csv"
         self.log = self.path / "run.log"
         self.figures = self.path / "figures"
         self.checkpoints = self.path / "checkpoints"

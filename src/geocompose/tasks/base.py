@@ -12,7 +12,7 @@ from geocompose.errors import UserError, choices
 from geocompose.imagery.coordinates import coordinates_of
 from geocompose.imagery.samples import Kind, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
-from geocompose.scores import SCORES
+from geocompose.scores import scores_of
 from geocompose.tasks.counting import TileCounts, count_tiles, is_labelled, labels, predicted
 from geocompose.tasks.parameter_groups import parameter_groups
 from geocompose.tasks.schedule import MakeScheduler, lightning_schedule
@@ -46,7 +46,7 @@ class Task(lightning.LightningModule):
     """
 
     kind: ClassVar[Kind]
-    selection: ClassVar[tuple[str, str]]
+    selection: tuple[str, str]
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class Task(lightning.LightningModule):
     def scores(self, split: str) -> dict[str, float]:
         """Return the split's metrics by name, from what was counted over all its valid pixels or images."""
         # In numpy, as whoever reads the stored counts will sum them: to the last digit.
-        return SCORES[self.kind](self.tile_counts(split).numpy().sum(axis=0), self.target.names)
+        return scores_of(self.tile_counts(split).numpy().sum(axis=0), self.target)
 
     def configure_optimizers(self) -> Any:
         """Return optimizer and schedule; the optimizer holds only what learns."""

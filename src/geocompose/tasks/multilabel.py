@@ -19,7 +19,7 @@ class MultilabelTask(Task):
     """
 
     kind: ClassVar[Kind] = "multilabel"
-    selection: ClassVar[tuple[str, str]] = ("val/F1_macro", "max")
+    selection: tuple[str, str] = ("val/F1_macro", "max")
 
     def __init__(
         self,

@@ -20,16 +20,17 @@ from geocompose.configuration.instantiation import instantiate
 from geocompose.contracts.backbone import BackboneContract, contract_of
 from geocompose.contracts.meta import check_training_batch
 from geocompose.cost.summary import Summary, summarize
-from geocompose.data.baselines.rules import run_baselines
+from geocompose.data.baselines.rules import count_baselines
 from geocompose.data.module import SceneData
 from geocompose.data.preflight import Preview
+from geocompose.data.tile_table import tile_table
 from geocompose.errors import UserError, in_one_line
 from geocompose.from_config import BuiltModel, build_data, build_model, opened_data
 from geocompose.imagery.agreement import check_convertible, consents, mismatches, taken_for, units_read
 from geocompose.imagery.units import UNITS
 from geocompose.inference.checkpoint import read_best
 from geocompose.runs import Record, RunFolder
-from geocompose.runs.atomic import write_through
+from geocompose.runs.atomic import write_text, write_through
 from geocompose.runs.fingerprint import hash_file
 from geocompose.tasks.base import Task
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
@@ -128,6 +129,7 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
         record.model["necks"] = list(necks)
     console.show_summary(session.summary, session.built.plan.necks)
     folder.save(record)
+    write_text(folder.splits, tile_table(data))
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
 
@@ -156,7 +158,9 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
         record.hardware["accelerator"] = torch.cuda.get_device_name()
         record.hardware["accelerator_peak_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
     if test:
-        record.baselines = run_baselines(data, data.baselines)
+        baselines = count_baselines(data, data.baselines)
+        record.baselines = [baseline.as_record(data.target) for baseline in baselines]
+        _save_arrays(folder.baselines, {one.name: one.per_tile for one in baselines if one.per_tile is not None})
     counted = {split: task.tile_counts(split).numpy() for split in runs}
     _save_arrays(folder.confusion if task.target.of_classes else folder.tile_sums, counted)
     with beside_the_run("The figures", record):
