@@ -8,6 +8,9 @@ from geocompose.imagery.samples import Kind, Target
 
 # What one row of a variable's sums holds: valid pixels or images, and sums over them; e is prediction minus truth y.
 SUMS = ("n", "sum_y", "sum_y2", "sum_e", "sum_e2", "sum_abs_e")
+# What a bin of confidences holds: decisions, the sum of their confidences, and how many of them are right.
+CALIBRATION = ("n", "sum_confidence", "right")
+CALIBRATION_BINS = 15  # as in arXiv 1706.04599
 # A variance below this share of the mean square is what rounding leaves of a constant: float64 has about 16 digits,
 # of which sums lose a few.
 _CONSTANT = 1e-12
@@ -139,6 +142,22 @@ def regression_scores(sums: np.ndarray, variable_names: Sequence[str]) -> dict[s
         for name, value in values.items():
             scores |= {f"{name}_{variable}": float(v) for variable, v in zip(variable_names, value, strict=True)}
     return scores
+
+
+def calibration_error(bins: np.ndarray) -> float:
+    """Return the expected calibration error, between 0 and 1; NaN without any decision.
+
+    bins: (15, 3) of CALIBRATION, over all labelled pixels or images. A decision's confidence is the largest of its
+    class probabilities (of a multilabel task, where each class of each image is a decision: the probability of the
+    answer given); bin m of 15 holds the confidences above (m - 1) / 15 up to m / 15.
+
+    ECE = sum over bins of n / N * |share right - mean confidence|. Source: arXiv 1706.04599, equation 5.
+    """
+    bins = np.asarray(bins, dtype=np.float64)
+    assert bins.shape == (CALIBRATION_BINS, len(CALIBRATION)), bins.shape
+    number, confidence, right = bins.T
+    total = number.sum()
+    return float(np.abs(right - confidence).sum() / total) if total else float("nan")
 
 
 # The scores of each kind of task from what it counts: a matrix of classes, 2 x 2 counts per class, sums per variable.

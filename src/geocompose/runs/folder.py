@@ -57,6 +57,7 @@ class RunFolder:
         self.confusion = self.path / "confusion.npz"
         self.tile_sums = self.path / "tile_sums.npz"
         self.baselines = self.path / "baselines.npz"
+        self.calibration = self.path / "calibration.npz"
         self.splits = self.path / "splits.csv"
         self.log = self.path / "run.log"
         self.figures = self.path / "figures"

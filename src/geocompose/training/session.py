@@ -6,11 +6,9 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -20,7 +18,6 @@ from geocompose.configuration.instantiation import instantiate
 from geocompose.contracts.backbone import BackboneContract, contract_of
 from geocompose.contracts.meta import check_training_batch
 from geocompose.cost.summary import Summary, summarize
-from geocompose.data.baselines.rules import count_baselines
 from geocompose.data.module import SceneData
 from geocompose.data.preflight import Preview
 from geocompose.data.tile_table import tile_table
@@ -30,7 +27,7 @@ from geocompose.imagery.agreement import check_convertible, consents, mismatches
 from geocompose.imagery.units import UNITS
 from geocompose.inference.checkpoint import read_best
 from geocompose.runs import Record, RunFolder
-from geocompose.runs.atomic import write_text, write_through
+from geocompose.runs.atomic import write_text
 from geocompose.runs.fingerprint import hash_file
 from geocompose.tasks.base import Task
 from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_start
@@ -38,6 +35,7 @@ from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.output_range import check_output_range
 from geocompose.training.pictures import draw
 from geocompose.training.rehearsal import rehearse
+from geocompose.training.scored import score_baselines, score_splits
 from geocompose.training.step_seed import StepSeed
 
 log = logging.getLogger("geocompose")
@@ -151,22 +149,15 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
         for callback in trainer.callbacks  # type: ignore[attr-defined]
         if not isinstance(callback, WeightAveraging)
     ]
-    runs = {"val": trainer.validate, "test": trainer.test} if test else {"val": trainer.validate}
-    for split, run_split in runs.items():
-        logged = run_split(task, datamodule=data, verbose=False)[0]
-        exact = {f"{split}/{name}": value for name, value in task.scores(split).items()}  # Lightning logs in float32
-        record.metrics |= {**{name: float(value) for name, value in logged.items()}, **exact}
+    splits = ["val", "test"] if test else ["val"]
+    counts = score_splits(trainer, task, data, splits, folder, record)
     if torch.cuda.is_available():
         record.hardware["accelerator"] = torch.cuda.get_device_name()
         record.hardware["accelerator_peak_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
     if test:
-        baselines = count_baselines(data, data.baselines)
-        record.baselines = [baseline.as_record(data.target) for baseline in baselines]
-        _save_arrays(folder.baselines, {one.name: one.per_tile for one in baselines if one.per_tile is not None})
-    counted = {split: task.tile_counts(split).numpy() for split in runs}
-    _save_arrays(folder.confusion if task.target.of_classes else folder.tile_sums, counted)
+        score_baselines(data, folder, record)
     with beside_the_run("The figures", record):
-        draw(folder, task, data, counted, read_metrics(folder.metrics), best_epoch=best["epoch"])
+        draw(folder, task, data, counts, read_metrics(folder.metrics), best_epoch=best["epoch"])
 
 
 @contextmanager
@@ -253,10 +244,6 @@ def _normalize(data: SceneData, contract: BackboneContract) -> None:
         said = "the published numbers' unit, which is not known" if unit is None else f"{unit} ({UNITS[unit]})"
         log.info("%s is null: data.normalize=pretraining assumes values in %s.", key, said)
     data.set_normalization(*published)
-
-
-def _save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    write_through(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
 
 
 def _quieten() -> None:
