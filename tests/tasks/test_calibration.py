@@ -10,18 +10,9 @@ import torch
 
 from geocompose.scores import calibration_error
 from geocompose.tasks.split_counts import SplitCounts
+from tests.kit.calibrated import error_of_logits
 from tests.kit.command import SMALL, only_run, record_of, run
 from tests.kit.tiny_tasks import TARGETS
-
-
-def by_definition(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Guo et al. 2017: bins ((m - 1) / 15, m / 15], each by its share of the decisions."""
-    error = 0.0
-    for m in range(1, 16):
-        inside = (confidence > (m - 1) / 15) & (confidence <= m / 15)
-        if inside.any():
-            error += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
-    return error
 
 
 def drawn(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -36,17 +27,6 @@ def drawn(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
     return output, labels
 
 
-def expected(kind: str, output: torch.Tensor, labels: torch.Tensor) -> float:
-    logits, truth = output.double().numpy(), labels.numpy()
-    if kind == "multilabel":
-        p = 1 / (1 + np.exp(-logits))
-        confidence, right = np.maximum(p, 1 - p), (p >= 0.5) == (truth == 1)
-        return by_definition(confidence[truth >= 0], right[truth >= 0])
-    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    known = truth != -1
-    return by_definition(p.max(axis=1)[known], (p.argmax(axis=1) == truth)[known])
-
-
 @pytest.mark.parametrize("kind", ["segmentation", "classification", "multilabel"])
 @pytest.mark.parametrize("batches", [[5], [2, 2, 1], [1, 1, 1, 1, 1]])
 def test_the_error_is_the_definitions_whatever_the_batches(kind, batches):
@@ -57,7 +37,7 @@ def test_the_error_is_the_definitions_whatever_the_batches(kind, batches):
         part = slice(start, start + size)
         counts.update(output[part], labels[part], torch.arange(5)[part])
         start += size
-    assert counts.scores()["ECE"] == pytest.approx(expected(kind, output, labels), abs=1e-6)
+    assert counts.scores()["ECE"] == pytest.approx(error_of_logits(kind, output.numpy(), labels.numpy()), abs=1e-6)
     per_tile = counts.calibration_per_tile()
     assert per_tile is not None
     assert per_tile[3].sum() == 0
