@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.arguments import plain
+from geocompose.data.census import Sampling
 from geocompose.errors import UserError, choices
 from geocompose.imagery.coordinates import coordinates_of
 from geocompose.imagery.samples import Kind, Target
@@ -44,10 +45,12 @@ class Task(lightning.LightningModule):
     2).
 
     kind: that of the targets. selection: the metric by which the best epoch is chosen, and `max` or `min`.
+    sampler: how training tiles are drawn; None draws each once per epoch.
     """
 
     kind: ClassVar[Kind]
     selection: tuple[str, str]
+    sampler: Sampling | None = None
 
     def __init__(
         self,
