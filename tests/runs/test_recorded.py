@@ -85,10 +85,11 @@ def test_a_recorded_run_is_evaluated_to_what_it_recorded(name, tmp_path, monkeyp
     (written,) = (folder / "evaluations").iterdir()
     metrics = json.loads(written.read_text())["metrics"]
     expected = json.loads((folder / "record.json").read_text())["metrics"]
-    assert metrics
-    for key, value in metrics.items():
-        before = expected[f"test/{key}"]
-        assert value == (None if before is None else pytest.approx(before, rel=1e-4)), key
+    recorded_then = {key.removeprefix("test/"): value for key, value in expected.items() if key.startswith("test/")}
+    assert len(recorded_then) > 3
+    for key, before in recorded_then.items():
+        if key != "loss":  # of which evaluate knows nothing
+            assert metrics[key] == (None if before is None else pytest.approx(before, rel=1e-4)), key
 
 
 def test_a_run_recorded_before_heads_had_a_kernel_loads_with_the_one_that_it_had(tmp_path, monkeypatch):
