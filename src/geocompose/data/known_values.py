@@ -1,7 +1,7 @@
 """What is known of the values of all files of a data set: what is stated, and what is not stated and they all say."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from geocompose.data.conversion import Convertible, values_in
@@ -9,6 +9,7 @@ from geocompose.data.rasters.image import SceneImage
 from geocompose.errors import counted
 from geocompose.imagery.bands import canonical
 from geocompose.imagery.file_values import completed
+from geocompose.imagery.packing import Packing
 from geocompose.imagery.units import Values
 
 log = logging.getLogger("geocompose")
@@ -20,29 +21,21 @@ def known_values(images: Sequence[SceneImage], stated: Values) -> Values:
     stated: of the first raster of each; further ones have statements of their own. A band of which the files say
     different things has what is stated, and is refused when it is chosen (`geocompose.data.conversion.convert`).
     """
-    found: dict[str, Values] = {}
-    first: list[Values] = []
-    for number in range(len(images[0].rasters)):
-        rasters = [image.rasters[number] for image in images]
-        own = stated if number == 0 else rasters[0].values
-        for band in rasters[0].band_names:
-            found[canonical(band)] = known = _of_band(rasters, band, own)
-            if number == 0:
-                first.append(known)
+    stored: dict[str, set[Packing]] = {}
+    own: dict[str, Values] = {}
+    for image in images:
+        for place, name in enumerate(image.band_names):
+            raster, band = image.raster_of(place), canonical(name)
+            stored.setdefault(band, set()).update(one.packing for one in image.stored(place))
+            own.setdefault(band, raster.values if raster.is_further else stated.band(name))
+    known = {band: _of_band(packings, band, own[band]) for band, packings in stored.items()}
     # Most bands of the first raster are alike; of as many, those that the files complete count.
+    first = [known[band] for band, values in own.items() if values is stated] or list(known.values())
     main = max(first, key=lambda one: (sum(one == other for other in first), one != stated))
-    more = {band: known for band, known in found.items() if known != main}
-    return replace(main, more=more or None)
+    return replace(main, more={band: one for band, one in known.items() if one != main} or None)
 
 
-def _of_band(rasters: Sequence[SceneImage], band: str, stated: Values) -> Values:
-    packings = {
-        stored.packing
-        for raster in rasters
-        for place, name in enumerate(raster.band_names)
-        if canonical(name) == canonical(band)
-        for stored in raster.stored(place)
-    }
+def _of_band(packings: Collection[Packing], band: str, stated: Values) -> Values:
     if stated.unit is None and not any(packing.is_given or packing.named_unit for packing in packings):
         # So that a run's record says that it read no tags: those of other files would mean something else.
         return replace(stated, scale_tags="ignore")

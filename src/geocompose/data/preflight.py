@@ -58,7 +58,7 @@ def preflight(source: DataSource, choose: Callable[[Sequence[str]], list[str]]) 
     """
     opened = source.collection
     baselines.check(source.baselines, opened.labels.target, opened.band_names, opened.num_frames)
-    bands = choose(opened.band_names)
+    bands = opened.chosen(choose)
     places = opened.places(bands)
     convert(opened.scenes, places, bands, source.known_values, [None] * len(bands))
     found = None

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from geocompose.data.coordinates.coordinates import CoordinateRules, dates_of
 from geocompose.data.declaration import DataSource
+from geocompose.data.files.band_files import real_files
 from geocompose.data.files.coordinate_tables import tables
 from geocompose.data.files.file_names import data_folder, list_file
 from geocompose.data.files.more_images import match_more, partners, read_more
@@ -24,10 +25,13 @@ from geocompose.imagery.units import Values
 class GeoTiffSource(DataSource):
     """Rasters under a folder; what all of their kinds share.
 
-    root, images: a folder, and a pattern in it; `**/` means any folder below, none included.
+    root, images: a folder, and a pattern in it; `**/` means any folder below, none included. Where it has `{band}`,
+        each band of an image is a file, named after it: `*_{band}.tif`.
     name: the data set's name in records.
-    band_names: the image's bands in file order; None means the names that the files carry.
-    nodata: value of image pixels without data (NaN allowed); None means what each file declares.
+    band_names: the image's bands in file order; None means the names that the files carry. Of files of one band each,
+        those that count, in this order.
+    nodata: value of image pixels without data (NaN allowed), beside what each file says itself: the values that it
+        declares, its masks and its alpha band.
     split: fractions for train, val and test; None means [0.6, 0.2, 0.2]. split_files: lists of images for train, val
         and test, in place of fractions. split_rename: texts to replace in the names that they list.
     cache_mb: decoded pixels are kept in memory if all of them fit into this; else they are read anew by windows.
@@ -101,7 +105,7 @@ class GeoTiffSource(DataSource):
         for more in read_more(self.more_images):
             beside += tables({"offset": more.values.offset}, self.folder, more.values.group)
         further = [path for paths in self._partners for path in paths]
-        return [*self._image_paths, *self._label_paths, *beside, *further]
+        return real_files([*self._image_paths, *self._label_paths, *beside, *further])
 
     @property
     @abstractmethod
@@ -120,7 +124,7 @@ class GeoTiffSource(DataSource):
     @property
     def _beside(self) -> set[Path]:
         """The files that are further rasters of an image, not images themselves."""
-        return {path for paths in self._more_files for path in paths}
+        return set(real_files(path for paths in self._more_files for path in paths))
 
     @cached_property
     def _partners(self) -> list[list[Path]]:
@@ -129,7 +133,7 @@ class GeoTiffSource(DataSource):
 
     @property
     def _rasters(self) -> SceneRasters:
-        return SceneRasters(self.band_names, self.nodata, self.num_frames, self.more_images)
+        return SceneRasters(self.band_names, self.nodata, self.num_frames, self.more_images, self.bands)
 
     @cached_property
     def _rules(self) -> CoordinateRules:
@@ -151,9 +155,7 @@ class GeoTiffSource(DataSource):
         """
         stated = [self.values, *(more.values for more in read_more(self.more_images))]
         names = [scene.name for scene in scenes]
-        for number, values in enumerate(stated):
-            if not is_by_image(values):
-                continue
+        for values in filter(is_by_image, stated):
             if values.offset == "date":
                 assert self._dates_of_offsets is not None
                 dates = dates_of(scenes, self.folder, self._dates_of_offsets, self.num_frames, file_column)
@@ -162,5 +164,7 @@ class GeoTiffSource(DataSource):
                 path = list_file(self.folder, str(values.offset), f"{values.group}.offset")
                 added = in_table(path, names, file_column, num_frames=self.num_frames, group=values.group)
             for scene, own in zip(scenes, added, strict=True):
-                scene.image.rasters[number].added = own
+                for raster in scene.image.rasters:
+                    if values.group == (raster.values.group if raster.is_further else self.values.group):
+                        raster.added = own
         return known_values([scene.image for scene in scenes], self.values)

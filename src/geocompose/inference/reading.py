@@ -5,6 +5,7 @@ Free of torch: what a model can't read is refused before one is loaded.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -12,10 +13,11 @@ from geocompose.data.conversion import convert
 from geocompose.data.drift import Trained
 from geocompose.data.known_values import known_values
 from geocompose.data.normalization import Normalization
+from geocompose.data.offsets import is_by_image
 from geocompose.data.rasters.bands import BandNaming
 from geocompose.data.rasters.file import RasterPath
 from geocompose.data.rasters.image import RasterImage, SceneImage
-from geocompose.data.rasters.stacked import StackedImage
+from geocompose.data.rasters.opening import image_rasters, one_image
 from geocompose.data.rasters.valid import Origin, check_finite
 from geocompose.data.window import Window
 from geocompose.errors import UserError
@@ -51,8 +53,9 @@ class Reading:
     band_names: names of all bands of a raster, in file order, whatever it says itself.
     training_names: those that the training images were given, taken where their number is the raster's; without either,
         the raster's own.
-    nodata: value that marks pixels without data in every band (NaN allowed); None is what each raster declares. A pixel
-        is valid where none of `bands` has it; the others are 0 in every band: each band's mean.
+    nodata: value that marks pixels without data in every band (NaN allowed), beside what each raster says itself: the
+        values that it declares, its masks and its alpha band. A pixel is valid where all of `bands` are; the others are
+        0 in every band: each band's mean.
     values: what the values of rasters are, as far as that is stated. units: the unit of `mean` and `std`, one per band,
         to which values are converted; None where it isn't known. offsets: finds what was added to a raster, where
         `values.offset` is a date's or a table's. trained: what the training's values were like; None where unknown.
@@ -106,10 +109,8 @@ class Reading:
             frames_key=None,
             wanted="" if further else f"The model needs {frames}.",
         )
-        first = RasterImage(path, naming, self.nodata, declare="action.nodata={}")
-        if not further:
-            return first
-        return StackedImage([first, *map(self._beside, further)], rename=_RENAME)
+        first = image_rasters(path, naming, self.nodata, declare="action.nodata={}", bands=self.bands)
+        return one_image([*first, *chain.from_iterable(map(self._beside, further))], rename=_RENAME)
 
     def open(self, path: RasterPath, further: Sequence[FurtherRaster] = ()) -> "ModelInput":
         """Return the model's view of a raster and of those beside it; no pixel is read.
@@ -117,13 +118,13 @@ class Reading:
         Raises:
             UserError: see `image`; or a band is not there, or its values are complex.
         """
-        return ModelInput(self.image(path, further), self)
+        return ModelInput(self.image(path, further), self, str(path))
 
     def watch(self) -> Watch:
         """Return what takes in the images that are read, and says what is odd of them."""
         return Watch(self.bands, self.units, self.trained)
 
-    def _beside(self, further: FurtherRaster) -> RasterImage:
+    def _beside(self, further: FurtherRaster) -> list[RasterImage]:
         naming = BandNaming(
             None,
             further.training_names,
@@ -132,13 +133,14 @@ class Reading:
             how="write them into the file, as descriptions of its bands",
             frames_key=None,
         )
-        return RasterImage(further.path, naming, further.nodata, declare="as the nodata value {}, in the file")
+        declare = "as the nodata value {}, in the file"
+        return image_rasters(further.path, naming, further.nodata, declare=declare, bands=self.bands)
 
 
 class ModelInput:
     """A model's view of an image: the bands it was trained with, in their order, unit and normalisation.
 
-    image: all of its bands.
+    image: all of its bands. path: how a table or date finds it; None is the first file's.
 
     Attributes: `values`, what is known of the image's values.
 
@@ -146,7 +148,7 @@ class ModelInput:
         UserError: a band is not there, its values are complex, or can't be converted to what the model reads.
     """
 
-    def __init__(self, image: SceneImage, reading: Reading) -> None:
+    def __init__(self, image: SceneImage, reading: Reading, path: str | None = None) -> None:
         self.image, self._reading = image, reading
         where = " with ".join(str(raster.path) for raster in image.rasters)
         advice = (
@@ -155,8 +157,10 @@ class ModelInput:
         )
         self._places = positions(reading.bands, image.band_names, where=where, advice=advice)
         image.check_real(self._places)
-        if reading.offsets is not None:
-            image.rasters[0].added = reading.offsets.of(image.path)
+        for raster in image.rasters:
+            own = reading.values.band(raster.band_names[0])
+            if reading.offsets is not None and is_by_image(own):
+                raster.added = reading.offsets.of(path or str(image.path), image.path, own)
         self.values = known_values([image], reading.values)
         units = [None] * len(reading.bands) if reading.units is None else reading.units
         check_reaches_model(reading.bands, units, self.values)

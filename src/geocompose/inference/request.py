@@ -60,8 +60,8 @@ def reading_of(
 ) -> Reading:
     """Return how rasters are read: the bands and normalisation of the training, and what the user says of the files.
 
-    nodata: None is the training data's, else what each raster declares. values: what those of the files are. offsets:
-        finds what was added to each.
+    nodata: None is the training data's; what each raster says itself counts beside it. values: what those of the files
+        are. offsets: finds what was added to each.
     """
     recorded, data = run.record.data, _data(run)
     return Reading(

@@ -26,6 +26,7 @@ def input_values(
         UserError: an offset or scale of values that have none, or a unit where there is none to convert to.
     """
     trained = Values.of(recorded)
+    more = _more(recorded, trained) or None
     # Earlier runs didn't read tags, whatever their files held; a model of digital numbers takes them as they are.
     as_stored = trained.unit == "dn" and "dn" in (recorded.get("read_as") or ())
     read = "ignore" if as_stored else recorded.get("scale_tags") or "ignore"
@@ -36,7 +37,7 @@ def input_values(
                     f"action.{key}={value} says what the input's values are, but the run's data never said what the "
                     "model reads (data.unit). Leave it out; the input is read as it is."
                 )
-        return replace(trained, scale_tags=scale_tags or read, presumed=scale_tags is None, group="action")
+        return replace(trained, scale_tags=scale_tags or read, presumed=scale_tags is None, more=more, group="action")
     presumed = unit is offset is scale is scale_tags is None
     if unit is None:
         offset = _as_trained(trained) if offset is None else offset
@@ -48,11 +49,29 @@ def input_values(
         scale,
         scale_tags=scale_tags or (read if presumed else "read"),
         presumed=presumed,
-        more=trained.more,
+        more=more,
         group="action",
     )
     check_counted_alike(values, recorded)
     return values
+
+
+def _more(recorded: Mapping[str, Any], trained: Values) -> dict[str, Values]:
+    """Return what the bands of further rasters are, as in the training.
+
+    Raises:
+        UserError: their offsets were in a table.
+    """
+    found = {}
+    for band, values in (trained.more or {}).items():
+        if isinstance(values.offset, str) and is_table(values.offset):
+            raise UserError(
+                f"The run was trained with offsets of {band} out of a table ({values.offset}), which says nothing of "
+                "other rasters. Train it with offset: tags or date in data.more_images, or a number."
+            )
+        read = recorded["more_values"][band].get("scale_tags") or "ignore"
+        found[band] = replace(values, scale_tags=read, presumed=True, group="action")
+    return found
 
 
 def _as_trained(trained: Values) -> float | str | None:
