@@ -144,13 +144,14 @@ class SceneData(lightning.LightningDataModule):
         """Read and check all pixels of all splits, once; the order of training tiles then follows torch's global seed.
 
         Raises:
-            UserError: see `geocompose.data.statistics.scan`; also a band that is constant under `normalize=dataset`,
-            and training labels from which nothing can be learnt, unless `set_normalization` said that another data set
-            was trained on.
+            UserError: see `geocompose.data.statistics.scan`; also a value that its unit does not have, a band that is
+                constant under `normalize=dataset`, and training labels from which nothing can be learnt, unless
+                `set_normalization` said that another data set was trained on.
         """
         if self._statistics is not None:
             return
         found = self._scan()
+        found.plausibility.check()
         found.plausibility.say()
         self.labels.say_lone(list(found.labels.values()))
         self._normalization.check(self.bands, found)

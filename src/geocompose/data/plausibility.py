@@ -88,23 +88,27 @@ class Plausibility:
         self._counted: dict[int, list[_Counted]] = {}
 
     def add(self, scene: int, values: np.ndarray) -> None:
-        """Take in valid values (bands, n) of a scene, as they are read.
-
-        Raises:
-            UserError: one is not possible in its unit.
-        """
+        """Take in valid values (bands, n) of a scene, as they are read."""
         if scene not in self._counted:
             self._counted[scene] = [self._begun(scene, band) for band in range(len(self._names))]
-        if not values.shape[1]:
-            return
-        for band, (own, counts) in enumerate(zip(values, self._counted[scene], strict=True)):
-            counts.add(own)
-            if counts.usual is not None and counts.usual.impossible and (counts.below or counts.above):
-                raise UserError(
-                    f"{self._file(scene, band)} has values of {counts.least:g} to {counts.greatest:g} in band "
-                    f"{self._names[band]!r}, but data.unit is {counts.unit}: {counts.usual.impossible}. Write what the "
-                    "file holds, such as data.unit=reflectance_1e4 or dn, or null."
-                )
+        if values.shape[1]:
+            for own, counts in zip(values, self._counted[scene], strict=True):
+                counts.add(own)
+
+    def check(self) -> None:
+        """Refuse values that are not possible in their unit.
+
+        Raises:
+            UserError: names the file, the band and what its unit has.
+        """
+        for scene, bands in self._counted.items():
+            for band, counts in enumerate(bands):
+                if counts.usual is not None and counts.usual.impossible and (counts.below or counts.above):
+                    raise UserError(
+                        f"{self._file(scene, band)} has values of {counts.least:g} to {counts.greatest:g} in band "
+                        f"{self._names[band]!r}, but data.unit is {counts.unit}: {counts.usual.impossible}. Write what "
+                        "the file holds, such as data.unit=reflectance_1e4 or dn, or null."
+                    )
 
     def say(self) -> None:
         """Say what is odd, a line per kind: which bands, in how many images, in which most, and what it looks like."""

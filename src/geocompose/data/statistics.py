@@ -62,8 +62,8 @@ def scan(
     tiling: which windows have a label, where whole images are labelled. values: what is known of the images' values.
 
     Raises:
-        UserError: NaN or infinity that is not declared nodata; a value that its unit does not have; a label that its
-            kind does not have; a split without labels.
+        UserError: NaN or infinity that is not declared nodata; a label that its kind does not have; a split without
+            labels.
     """
     names = [scenes[0].band_names[band] for band in bands[0]]
     moments, plausibility = Moments(len(bands[0])), Plausibility(names, scenes, bands, values)

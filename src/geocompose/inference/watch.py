@@ -59,10 +59,11 @@ class Watch:
         """Take in the values of a window (bands, [frames,] h, w), in the unit that the model reads.
 
         Raises:
-            UserError: see `geocompose.data.plausibility.Plausibility`.
+            UserError: see `geocompose.data.plausibility.Plausibility.check`.
         """
         assert self._counts is not None, "begin() comes first"
         self._counts.add(len(self._images) - 1, pixels[..., valid].reshape(len(pixels), -1))
+        self._counts.check()
 
     def say_tags(self) -> None:
         """Say what the tags of the images that have begun do, once."""
