@@ -58,6 +58,9 @@ def test_a_scene_gives_equal_answers_whether_or_not_something_was_added_to_it(tm
     folder = trained(*stated, tagged=True)
     data = record_of(folder)["data"]
     assert (data["unit"], data["scale_tags"]) == (unit, "read")
+    run("action=evaluate", f"action.run={folder}")
+    (found,) = [json.loads(path.read_text()) for path in (folder / "evaluations").iterdir()]
+    assert found["metrics"]["mIoU"] == pytest.approx(record_of(folder)["metrics"]["test/mIoU"], abs=1e-6)
     before = predicted(folder, scene(tmp_path / "before.tif", 0, (0.0001, 0.0)))
     after = predicted(folder, scene(tmp_path / "after.tif", 1000, (0.0001, -0.1)))
     assert np.array_equal(before, after)
