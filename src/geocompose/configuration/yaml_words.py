@@ -17,7 +17,9 @@ def check_words(path: str, kind: Any, value: Any) -> None:
         UserError: names the entry, and how to write it.
     """
     for place, item, allowed in _entries(kind, value):
-        if str in allowed and (isinstance(item, bool) and bool not in allowed or item is None and None not in allowed):
+        if str in allowed and (
+            (isinstance(item, bool) and bool not in allowed) or (item is None and None not in allowed)
+        ):
             shown = "null" if item is None else str(item).lower()
             raise UserError(f"{path}{place} must be text; got {shown}.{word_hint(item)}")
 

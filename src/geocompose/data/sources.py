@@ -12,6 +12,7 @@ from geocompose.data.coordinates.coordinates import read_coordinates
 from geocompose.data.files.image_files import ImageListing, list_images
 from geocompose.data.files.pairs import Listing, list_files
 from geocompose.data.image_labels import classes_of_images, decisions_of_images, numbers_of_images
+from geocompose.data.label_values import LabelCodes, text_values
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.regression import RegressionLabels
 from geocompose.data.labels.segmentation import SegmentationLabels
@@ -84,11 +85,16 @@ class PixelLabelledRasters(GeoTiffSource):
 class GeoTiffSegmentation(PixelLabelledRasters):
     """Rasters with a class for each pixel.
 
-    class_names: the label's values are places in this list. ignore_index: the value of pixels without a label.
+    class_names: the classes. ignore_index: the value of pixels without a label.
+    label_values: for each class its value in the labels, or a list of several, such as [10, [20, 30]]; None means
+        0, 1, 2, ... in the order of `class_names`.
+    unlisted_labels: whether values that `label_values` does not list are refused, or read as no label (`ignore`).
     """
 
     class_names: list[str]
     ignore_index: int = -1
+    label_values: list[int | list[int]] | None = None
+    unlisted_labels: Literal["refuse", "ignore"] = "refuse"
     name: str = "geotiff"
     baselines: list[str] = field(default_factory=lambda: ["logistic"])
 
@@ -96,8 +102,12 @@ class GeoTiffSegmentation(PixelLabelledRasters):
     def _kind(self) -> Labels:
         return SegmentationLabels(self.class_names, self.ignore_index)
 
+    @cached_property
+    def _codes(self) -> LabelCodes:
+        return LabelCodes(self.class_names, self.ignore_index, self.label_values, self.unlisted_labels)
+
     def _label(self, path: Path) -> SceneLabel:
-        return ClassRaster(path, self.class_names, self.ignore_index, self.label_nodata)
+        return ClassRaster(path, self._codes, self.label_nodata)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -196,18 +206,24 @@ class GeoTiffClassification(ImageLabelledRasters):
 
     label_column: the table's column of class names.
     class_names: the classes in the order of a model's outputs; None means all that occur, sorted.
+    label_values: for each class what stands for it in the table or as its folder's name, or a list of that, such as
+        [10, [20, 30]]; None means its name.
+    unlisted_labels: whether what `label_values` does not list is refused, or no label (`ignore`).
     """
 
     images: str = "*/*.tif"
     table: str | None = None
     label_column: str = "label"
     class_names: list[str] | None = None
+    label_values: list[int | str | list[int | str]] | None = None
+    unlisted_labels: Literal["refuse", "ignore"] = "refuse"
     name: str = "geotiff_classification"
     baselines: list[str] = field(default_factory=lambda: ["constant", "logistic"])
 
     def _labelled(self, listing: ImageListing) -> tuple[Labels, list[np.ndarray]]:
         where = (self.root, self.images, self.table)
-        return classes_of_images(listing, where, self.label_column, self.class_names)
+        values = text_values(self.class_names, self.label_values, self.unlisted_labels)
+        return classes_of_images(listing, where, self.label_column, self.class_names, values)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -217,16 +233,21 @@ class GeoTiffMultilabel(ImageLabelledRasters):
     label_column: the table's column of class names, separated by `;`; None means that each class has a column of its
         own, 1 where an image has it, 0 where it does not, and empty where that is unknown.
     class_names: the classes in the order of a model's outputs; None means all that occur.
+    label_values, unlisted_labels: of the names in `label_column`, see `GeoTiffClassification`; what is ignored is no
+        class of its image.
     """
 
     table: str
     label_column: str | None = None
     class_names: list[str] | None = None
+    label_values: list[int | str | list[int | str]] | None = None
+    unlisted_labels: Literal["refuse", "ignore"] = "refuse"
     name: str = "geotiff_multilabel"
     baselines: list[str] = field(default_factory=lambda: ["constant", "logistic"])
 
     def _labelled(self, listing: ImageListing) -> tuple[Labels, list[np.ndarray]]:
-        return decisions_of_images(listing, self.file_column, self.label_column, self.class_names)
+        values = text_values(self.class_names, self.label_values, self.unlisted_labels)
+        return decisions_of_images(listing, self.file_column, self.label_column, self.class_names, values)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geocompose.data.label_survey import advice_on_values
+from geocompose.data.label_values import UnlistedValueError
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.tally import ClassTally, MultilabelTally, Tally
 from geocompose.data.moments import Moments
@@ -60,6 +62,19 @@ def scan(
         UserError: NaN or infinity that is not declared nodata; a label that its kind does not have; a split without
             labels.
     """
+    try:
+        return _scan(scenes, bands, regions, labels, tiling)
+    except UnlistedValueError as error:
+        raise UserError(f"{error} {advice_on_values(scenes, regions)}".rstrip()) from error
+
+
+def _scan(
+    scenes: Sequence[Scene],
+    bands: Sequence[Sequence[int]],
+    regions: Mapping[str, Sequence[Region]],
+    labels: Labels,
+    tiling: Tiling,
+) -> Statistics:
     moments = Moments(len(bands[0]))
     tallies = {split: labels.tally() for split in SPLITS}
     for split in SPLITS:

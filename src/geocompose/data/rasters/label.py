@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from geocompose.data.label_values import LabelCodes, UnlistedValueError
 from geocompose.data.rasters.file import RasterPath, read_bands, version_of
 from geocompose.data.rasters.grid import Grid, check_alike
 from geocompose.data.rasters.header import read_header
@@ -91,28 +92,31 @@ class _LabelRaster(ABC):
 class ClassRaster(_LabelRaster):
     """A raster with one band of classes.
 
-    class_names: the values are places in this list.
-    ignore_index: stands in what is read for pixels without label.
+    codes: what the values mean; its `ignore_index` stands in what is read for pixels without label.
     label_nodata: value for "not labelled" beside ignore_index; None means what the file declares.
 
     Raises:
         UserError: the file is not a raster, has several bands, or declares a nodata value that is also a class.
     """
 
-    def __init__(
-        self, path: Path, class_names: Sequence[str], ignore_index: int = -1, label_nodata: float | None = None
-    ) -> None:
+    def __init__(self, path: Path, codes: LabelCodes, label_nodata: float | None = None) -> None:
         super().__init__(path)
-        self.ignore_index = ignore_index
+        self.codes = codes
+        self.ignore_index = ignore_index = codes.ignore_index
         if self._header.count != 1:
             raise UserError(
                 f"{path} has {self._header.count} bands; a label has one. Is data.labels the pattern of the images?"
             )
         check_real(path, self._header.dtypes, self._bands)
         declared = self._header.nodata[0]
-        if label_nodata is None and declared is not None and declared in range(len(class_names)):
+        if codes.is_given and label_nodata is not None and label_nodata in codes.names:
             raise UserError(
-                f"{path} declares nodata {declared:g}, which is also the class {class_names[int(declared)]!r}. "
+                f"data.label_nodata={label_nodata:g} is also in data.label_values, as the class "
+                f"{codes.names[int(label_nodata)]!r}. Take it out of one of them."
+            )
+        if label_nodata is None and declared is not None and declared in codes.names:
+            raise UserError(
+                f"{path} declares nodata {declared:g}, which is also the class {codes.names[int(declared)]!r}. "
                 f"Set data.label_nodata={declared:g} if it means unlabelled, or data.label_nodata={ignore_index} if it "
                 "is that class."
             )
@@ -120,6 +124,28 @@ class ClassRaster(_LabelRaster):
 
     def read(self, window: Window) -> np.ndarray:
         """Return the classes, int64 (height, width), with ignore_index where the label is nodata.
+
+        Raises:
+            UserError: the file can't be decoded, or a value is not a whole number, or not one that is listed.
+        """
+        values = self.values(window)
+        if self.codes.is_given and not self.codes.ignores_unlisted:
+            self._check_listed(values, window)
+        return self.codes.classes(values)
+
+    def _check_listed(self, values: np.ndarray, window: Window) -> None:
+        wrong = np.argwhere(self.codes.unlisted(values))
+        if len(wrong):
+            row, column = wrong[0]
+            raise UnlistedValueError(
+                f"{self.path} has the value {values[row, column]} at row {window.row + row}, column "
+                f"{window.column + column}, which is not in data.label_values: {self.codes.in_words}, and "
+                f"{self.ignore_index} (data.ignore_index) for pixels without a label. Add it to its class, or set "
+                "data.unlisted_labels=ignore to leave such pixels without a label."
+            )
+
+    def values(self, window: Window) -> np.ndarray:
+        """Return the values of the file, int64 (height, width), with ignore_index where the label is nodata.
 
         Raises:
             UserError: the file can't be decoded, or a value is not a whole number.
