@@ -12,6 +12,7 @@ from geocompose.data.files.coordinate_tables import tables
 from geocompose.data.files.file_names import data_folder
 from geocompose.data.files.more_images import match_more, partners
 from geocompose.data.loading import check_at_least
+from geocompose.data.rasters.beside import files_beside
 from geocompose.data.rasters.scenes import SceneRasters
 from geocompose.imagery.units import Values
 
@@ -87,11 +88,12 @@ class GeoTiffSource(DataSource):
 
     @cached_property
     def input_files(self) -> list[Path]:
-        """Images, what says their labels, tables, lists and further rasters."""
+        """Images, what says their labels, tables, lists and further rasters, and what GDAL reads beside all rasters."""
         named = {"dates": self.dates, "positions": self.positions}
         beside = tables(named, self.folder)
         further = [path for paths in self._partners for path in paths]
-        return [*self._image_paths, *self._label_paths, *beside, *further]
+        rasters = [*self._image_paths, *self._label_rasters, *further]
+        return [*self._image_paths, *self._label_paths, *beside, *further, *files_beside(rasters)]
 
     @property
     @abstractmethod
@@ -102,6 +104,11 @@ class GeoTiffSource(DataSource):
     @abstractmethod
     def _label_paths(self) -> list[Path]:
         """The files that say the images' labels and splits."""
+
+    @property
+    def _label_rasters(self) -> list[Path]:
+        """Those of `_label_paths` that are rasters."""
+        return []
 
     @cached_property
     def _more_files(self) -> list[list[Path]]:

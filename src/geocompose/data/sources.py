@@ -55,8 +55,12 @@ class PixelLabelledRasters(GeoTiffSource):
         return [pair.image for pair in self._listing.pairs]
 
     @property
+    def _label_rasters(self) -> list[Path]:
+        return [pair.label for pair in self._listing.pairs]
+
+    @property
     def _label_paths(self) -> list[Path]:
-        return [*(pair.label for pair in self._listing.pairs), *self._listing.split_files]
+        return [*self._label_rasters, *self._listing.split_files]
 
     def open(self) -> Collection:
         """Return the rasters, with the labels of this kind."""
