@@ -14,6 +14,7 @@ from geocompose.data.baselines import raw_values
 from geocompose.data.baselines import rules as baseline_rules
 from geocompose.data.conversion import convert
 from geocompose.data.declaration import DataSource
+from geocompose.data.left_out import say
 from geocompose.data.normalization_rule import NormalizationRule
 from geocompose.data.split import SPLITS
 from geocompose.data.statistics import Statistics, scan
@@ -152,6 +153,7 @@ class SceneData(lightning.LightningDataModule):
         self.target = self.labels.scaled(found.labels["train"])
         self._statistics = found
         self._shuffle_seed = torch.initial_seed()
+        say(self._collection.left_out, found.left_out, of_pixels=self.target.pixel_wise)
 
     def _scan(self) -> Statistics:
         """Return statistics of the selected bands as they are read, without reading again what was read already."""
@@ -247,9 +249,11 @@ class SceneData(lightning.LightningDataModule):
                     "scenes": len({region.scene for region in self.regions[split]}),
                     "tiles": self.num_tiles(split),
                     **self.statistics.labels[split].describe(),
+                    "left_out": self.statistics.left_out[split].as_record(),
                 }
                 for split in SPLITS
             },
+            "left_out": {one.kind: one.as_record() for one in self._collection.left_out},
         }
 
     def _tiles(self, split: str, *, training: bool) -> tiles.TileDataset:

@@ -82,7 +82,7 @@ class PixelLabelledRasters(GeoTiffSource):
         else:
             regions = split_by_members(scenes, self._listing.members)
         coordinates = read_coordinates(scenes, folder, self._rules, num_frames=self.num_frames)
-        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames)
+        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames, self._listing.left_out)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -201,7 +201,7 @@ class ImageLabelledRasters(GeoTiffSource):
         coordinates = read_coordinates(
             scenes, self.folder, self._rules, num_frames=self.num_frames, file_column=self.file_column
         )
-        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames)
+        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames, self._listing.left_out)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

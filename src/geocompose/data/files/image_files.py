@@ -15,6 +15,7 @@ from geocompose.data.files.file_names import (
     renamed,
     split_paths,
 )
+from geocompose.data.files.left_out import FilesLeftOut, images_in_no_list, images_without_row, of_other_ending, there
 from geocompose.data.split import SPLITS
 from geocompose.errors import UserError, choices, shortened
 
@@ -39,12 +40,14 @@ class ImageListing(NamedTuple):
 
     columns: those of the table; none without a table. lists: table and split files.
     members: for each split the places of its images in `images`; None where fractions say.
+    left_out: files that are there and are not used.
     """
 
     images: list[ListedImage]
     columns: list[str]
     lists: list[Path]
     members: dict[str, list[int]] | None
+    left_out: list[FilesLeftOut]
 
 
 def list_images(
@@ -76,7 +79,8 @@ def list_images(
             "data.split and data.split_files are both given; they exclude each other. Set one of them to null."
         )
     folder = data_folder(root)
-    paths = match_files(folder, images, "data.images", without)
+    further = list(without)
+    paths = match_files(folder, images, "data.images", further)
     names = [path.relative_to(folder).as_posix() for path in paths]
     lookup = FileLookup(names)
     columns: list[str] = []
@@ -94,16 +98,22 @@ def list_images(
         listed = _rows(rows, file_column, lists[0], lookup, paths, images)
 
     listed = sorted(listed)
+    left_out = there(of_other_ending(folder, images, "data.images", {*paths, *further}))
+    if lists:
+        with_row = {image.name for image in listed}
+        left_out += there(images_without_row([name for name in names if name not in with_row], lists[0]))
     if split_files is not None:
         files = split_paths(folder, split_files)
         members = _split_members(files, [image.name for image in listed], split_rename or {})
         used = sorted({place for places in members.values() for place in places})
         renumbered = {place: i for i, place in enumerate(used)}
         members = {name: sorted(renumbered[place] for place in places) for name, places in members.items()}
-        return ImageListing([listed[place] for place in used], columns, lists + list(files.values()), members)
+        unused = [image.name for place, image in enumerate(listed) if place not in renumbered]
+        left_out += there(images_in_no_list(unused))
+        return ImageListing([listed[place] for place in used], columns, lists + list(files.values()), members, left_out)
     if split is None and SPLIT_COLUMN in columns:
-        return ImageListing(listed, columns, lists, _column_members(listed, lists[0]))
-    return ImageListing(listed, columns, lists, None)
+        return ImageListing(listed, columns, lists, _column_members(listed, lists[0]), left_out)
+    return ImageListing(listed, columns, lists, None, left_out)
 
 
 def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

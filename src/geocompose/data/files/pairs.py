@@ -5,6 +5,13 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from geocompose.data.files.file_names import SHOWN, data_folder, listed_names, match_files, renamed, split_paths
+from geocompose.data.files.left_out import (
+    FilesLeftOut,
+    images_in_no_list,
+    labels_without_image,
+    of_other_ending,
+    there,
+)
 from geocompose.data.files.patterns import key_of
 from geocompose.data.split import SPLITS
 from geocompose.errors import UserError, nearest, shortened
@@ -22,11 +29,13 @@ class Listing(NamedTuple):
     """What a data set reads: its pairs and its split files.
 
     members: for each split the places of its pairs in `pairs`; None without split files.
+    left_out: files that are there and are not used.
     """
 
     pairs: list[Pair]
     split_files: list[Path]
     members: dict[str, list[int]] | None
+    left_out: list[FilesLeftOut]
 
 
 def list_files(
@@ -44,11 +53,12 @@ def list_files(
     without: files that are not images, whatever the patterns match.
 
     Raises:
-        UserError: see `match_pairs` and `read_split`; also a split without a file, or an image in two splits.
+        UserError: see `pairs_and_rest` and `read_split`; also a split without a file, or an image in two splits.
     """
-    pairs = match_pairs(root, images, labels, without)
+    further = list(without)
+    pairs, left_out = pairs_and_rest(root, images, labels, further)
     if split_files is None:
-        return Listing(pairs, [], None)
+        return Listing(pairs, [], None, left_out)
     paths = split_paths(Path(root).expanduser(), split_files)
     keys = {name: read_split(paths[name], pairs, split_rename or {}) for name in SPLITS}
     owner: dict[str, str] = {}
@@ -62,11 +72,21 @@ def list_files(
             owner[key] = name
     used = [pair for pair in pairs if pair.key in owner]
     members = {name: [i for i, pair in enumerate(used) if owner[pair.key] == name] for name in SPLITS}
-    return Listing(used, [paths[name] for name in SPLITS], members)
+    folder = Path(root).expanduser()
+    unused = [pair.image.relative_to(folder).as_posix() for pair in pairs if pair.key not in owner]
+    left_out = [*left_out, *there(images_in_no_list(unused))]
+    return Listing(used, [paths[name] for name in SPLITS], members, left_out)
 
 
 def match_pairs(root: str, images: str, labels: str, without: Iterable[Path] = ()) -> list[Pair]:
-    """Return the images under `root` with their labels, sorted by key.
+    """Return the images under `root` with their labels, see `pairs_and_rest`."""
+    return pairs_and_rest(root, images, labels, without)[0]
+
+
+def pairs_and_rest(
+    root: str, images: str, labels: str, without: Iterable[Path] = ()
+) -> tuple[list[Pair], list[FilesLeftOut]]:
+    """Return the images under `root` with their labels, sorted by key, and the files that are not used.
 
     images, labels: glob patterns relative to `root`; `**/` means any folder, none included. The text that the `*`s of
     the file name stand for is the key (that of the folders, where the file name has none), and equal keys belong
@@ -78,7 +98,8 @@ def match_pairs(root: str, images: str, labels: str, without: Iterable[Path] = (
     """
     folder = data_folder(root)
     label_paths = _match(folder, labels, "data.labels")
-    masks = {*label_paths.values(), *without}
+    further = set(without)
+    masks = {*label_paths.values(), *further}
     image_paths = _match(folder, images, "data.images", without=masks)
 
     alone = [key for key in image_paths if key not in label_paths]
@@ -94,7 +115,14 @@ def match_pairs(root: str, images: str, labels: str, without: Iterable[Path] = (
             f"{len(alone)} of {len(image_paths)} images in {folder} have no label that data.labels={labels} matches: "
             f"{examples}.{hint} The text matched by * must be equal in data.images={images} and data.labels."
         )
-    return [Pair(key, image_paths[key], label_paths[key]) for key in sorted(image_paths)]
+    spare = [label_paths[key].relative_to(folder).as_posix() for key in sorted(label_paths) if key not in image_paths]
+    known = {*image_paths.values(), *masks}
+    left_out = there(
+        labels_without_image(spare, images),
+        of_other_ending(folder, images, "data.images", known),
+        of_other_ending(folder, labels, "data.labels", known),
+    )
+    return [Pair(key, image_paths[key], label_paths[key]) for key in sorted(image_paths)], left_out
 
 
 def read_split(path: Path, pairs: Sequence[Pair], rename: Mapping[str, str]) -> list[str]:
