@@ -68,6 +68,27 @@ def test_nothing_of_the_working_folder_is_imported(hostile: Path, arguments: lis
     assert not (hostile / "sung").exists()
 
 
+def test_only_the_typed_module_of_the_working_folder_is_imported(hostile: Path) -> None:
+    (hostile / "my_lab.py").write_text(LAB)
+    typed = ("backbone._target_=my_lab.Net", "backbone.width=4", *TINY)
+    done = run(hostile, *typed, "action=explain")
+    assert done.returncode == 0, done.stderr
+    assert (hostile / "imported_my_lab").exists()
+    assert not (hostile / "sung").exists()
+
+
+def test_results_are_not_written_through_a_link(tmp_path: Path) -> None:
+    done = run(tmp_path, *SMALL)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "outputs" / "default").iterdir()
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "evaluations").symlink_to(tmp_path / "elsewhere")
+    refused = run(tmp_path, "action=evaluate", f"action.run={folder}")
+    assert refused.returncode == 1
+    assert "evaluations is a link" in refused.stderr
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_a_run_of_ones_own_class_is_evaluated_only_with_consent(tmp_path: Path) -> None:
     (tmp_path / "my_lab.py").write_text(LAB)
     done = run(tmp_path, "backbone._target_=my_lab.Net", "backbone.width=4", *TINY)

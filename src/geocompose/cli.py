@@ -21,12 +21,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from geocompose.catalog.checks import check_source_names
-from geocompose.configuration.checking import check
+from geocompose.catalog.learning_rates import Rate
+from geocompose.configuration.checking import check, default_learning_rate
 from geocompose.configuration.diagnosis import diagnose, groups
 from geocompose.configuration.overrides import check_hydra_keys, own_overrides, repeated
 from geocompose.configuration.own_parts import open_own_parts
 from geocompose.configuration.working_folder import search_working_folder, targets_in
-from geocompose.errors import UserError
+from geocompose.errors import UserError, visible
 from geocompose.launchers.in_turn import Jobs
 from geocompose.runs.trust import Trust
 
@@ -40,6 +41,7 @@ class Experiment:
     config: plain, resolved and typed. choices: the option chosen in each group. overrides: the command line's.
     conf_dir: where the configuration lies. config_dirs: all folders of config groups that were composed, it and those
         that were typed (--config-dir). in_sweep: whether other configurations run before and after this one.
+    default_rate: where optimizer.lr comes from, if it was not given.
     """
 
     config: dict[str, Any]
@@ -48,6 +50,7 @@ class Experiment:
     conf_dir: Path
     config_dirs: tuple[Path, ...] = ()
     in_sweep: bool = False
+    default_rate: Rate | None = None
 
     @property
     def told(self) -> list[str]:
@@ -64,10 +67,13 @@ def main(conf_dir: Path) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name may be any bytes
-    log.addHandler(logging.StreamHandler(sys.stderr))
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Visible())
+    log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
+    os.environ["PYTHONSAFEPATH"] = "1"  # processes that we start don't take modules from the current folder either
     typed = list(sys.argv)
     opened = [_open_mapping(text) for text in open_own_parts(typed[1:])]
     sys.argv[1:] = opened
@@ -145,6 +151,7 @@ def run_action(composed: DictConfig, conf_dir: Path) -> object:
     """Check a composed configuration, call its action and return what that returns (an Outcome, of a run)."""
     search_working_folder(targets_in(OmegaConf.to_container(composed, resolve=False)))
     config = check(composed, groups(conf_dir))
+    given = dict(OmegaConf.to_container(composed, resolve=True))  # type: ignore[arg-type]
     arguments = dict(config["action"])
     module, _, name = arguments.pop("_target_").rpartition(".")
     action: Callable[..., object] = getattr(importlib.import_module(module), name)
@@ -156,6 +163,7 @@ def run_action(composed: DictConfig, conf_dir: Path) -> object:
         conf_dir,
         tuple(Path(source.path) for source in hydra_config.runtime.config_sources if source.schema == "file"),
         in_sweep=hydra_config.mode is RunMode.MULTIRUN,
+        default_rate=default_learning_rate(given),
     )
     try:
         check_source_names(config)
@@ -184,6 +192,13 @@ def refuse_other_overrides(experiment: Experiment, groups: Sequence[str], reason
             raise UserError(f"{text} would change nothing: {why}. Leave it out.")
 
 
+class _Visible(logging.Formatter):
+    """Writes what a name out of a file would do to the terminal as text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
 def _is_misconfiguration(error: BaseException) -> bool:
     return type(error).__name__ == "MisconfigurationException"
 
@@ -197,7 +212,8 @@ def _report(error: BaseException, *, debug: bool) -> None:
     # A ValueError is about a value that the user gave, whoever raises it; so is what Lightning calls misconfiguration.
     if isinstance(error, ValueError | HydraException | OmegaConfBaseException) or _is_misconfiguration(error):
         place = notes[-1] if isinstance(error, UserError) and error.part and notes else ""
-        print(f"error: {str(error).strip()}{place}", file=sys.stderr)
+        print(visible(f"error: {str(error).strip()}{place}"), file=sys.stderr)
     else:
         what = f"{type(error).__name__}: {error}".strip()
-        print(f"error: {what}{''.join(notes)}\n  (unexpected: add debug=true for the traceback)", file=sys.stderr)
+        message = f"error: {what}{''.join(notes)}\n  (unexpected: add debug=true for the traceback)"
+        print(visible(message), file=sys.stderr)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from geocompose.arguments import as_written
+from geocompose.errors import visible
 
 if TYPE_CHECKING:
     from geocompose.cost.summary import Summary
@@ -18,9 +20,16 @@ if TYPE_CHECKING:
 _FIRST = ("mIoU", "F1_macro", "RMSE", "MAE", "R2")
 
 
+class _Console(Console):
+    """Shows characters that command a terminal as text: names come from files."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        return super().render_str(visible(text), **how)
+
+
 def console() -> Console:
     """Return a console that neither wraps paths nor guesses at their colours, and shows `[/b]` in a name as it is."""
-    return Console(soft_wrap=True, highlight=False, markup=False)
+    return _Console(soft_wrap=True, highlight=False, markup=False)
 
 
 def show_summary(summary: "Summary", necks: Sequence["NeckConfig"]) -> None:

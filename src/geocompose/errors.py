@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -57,6 +58,25 @@ def did_you_mean(name: str, spellings: Mapping[str, str], *, cutoff: float = 0.6
     """Return a question after what was meant, with a space behind it, or "" where nothing is close; see `likely`."""
     found = likely(name, spellings, cutoff=cutoff)
     return f"Did you mean {' or '.join(map(repr, found))}? " if found else ""
+
+
+# Unicode's classes of characters that turn the order of those that follow.
+_TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+
+
+def visible(text: str) -> str:
+    """Return a text for a terminal or a log: what would command a terminal is written as it is in Python, `\\x1b`.
+
+    Names out of files may hold such characters: they clear the screen, set its title or turn the order of letters.
+    """
+    if text.isprintable():
+        return text
+    hidden = {
+        each
+        for each in text
+        if (unicodedata.category(each) == "Cc" and each not in "\n\t") or unicodedata.bidirectional(each) in _TURNS
+    }
+    return text.translate({ord(each): each.encode("unicode_escape").decode() for each in hidden})
 
 
 def first_line(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from geocompose.errors import FOREIGN_ERRORS, UserError, building, first_line, q
 from geocompose.imagery.coordinates import check_taken
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.output import ModelOutput
+from geocompose.models.seeding import PartSeeds
 from geocompose.parts import Part
 from geocompose.planning import NeckList, neck_choice, padding_multiple, plan
 from geocompose.planning.checks import check_needs, lost_levels, unread_advice
@@ -100,7 +101,7 @@ def _attempt(composition: Composition, given: Conditions) -> Trial:
             )
     lost = lost_levels(main.decoder.name, needs, after, choice, necks)
     draft = Plan(necks, specs, after, multiple, size, frames, warnings=[lost] if lost else [])
-    model = composition.wire(encoder, neck, widths, draft)
+    model = composition.wire(encoder, neck, widths, draft, PartSeeds(0))
     return Trial(replace(draft, unreached=_try(composition, model, draft, given)), model)
 
 

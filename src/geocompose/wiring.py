@@ -17,6 +17,7 @@ from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.padding import PaddingMode
 from geocompose.models.pixel_wise import PixelWiseModel
 from geocompose.models.scalar_output import ScalarOutputModel
+from geocompose.models.seeding import PartSeeds
 from geocompose.necks.base import NeckSequence
 from geocompose.parts import Part, resolve
 from geocompose.peft.methods import PeftMethod
@@ -83,21 +84,29 @@ class Composition:
 
     def assemble(self, plan: Plan) -> EncoderDecoderModel:
         """Build the parts with their weights, and wire them as planned."""
-        encoder = self.encoder(with_weights=True)
-        neck, widths = self.neck(encoder, plan.necks)
-        return self.wire(encoder, neck, widths, plan)
+        seeds = PartSeeds.drawn()
+        with seeds.of("backbone"):
+            encoder = self.encoder(with_weights=True)
+        with seeds.of("neck"):
+            neck, widths = self.neck(encoder, plan.necks)
+        return self.wire(encoder, neck, widths, plan, seeds)
 
-    def wire(self, encoder: nn.Module, neck: NeckSequence, widths: list[int], plan: Plan) -> EncoderDecoderModel:
-        """Return the model of an encoder and its necks, with decoder and head for features of these widths."""
-        with building("peft", type(self.peft).__name__):
+    def wire(
+        self, encoder: nn.Module, neck: NeckSequence, widths: list[int], plan: Plan, seeds: PartSeeds
+    ) -> EncoderDecoderModel:
+        """Return the model of an encoder and its necks, with decoder and head for features of these widths.
+
+        seeds: of the parts that are built here.
+        """
+        with building("peft", type(self.peft).__name__), seeds.of("peft"):
             encoder = self.peft.adapt(encoder)
         with building("decoder", self.main.decoder.name):
-            decoder, head = self._branch(self.main, widths, plan)
+            decoder, head = self._branch(self.main, widths, plan, seeds, "decoder")
         auxiliary: dict[str, tuple[nn.Module, nn.Module | None]] = {}
         added = {name: self.added_for_others(branch, plan.necks) for name, branch in self.auxiliary.items()}
         for name, branch in self.auxiliary.items():
             with building("auxiliary", name):
-                auxiliary[name] = self._branch(branch, widths, plan, added[name])
+                auxiliary[name] = self._branch(branch, widths, plan, seeds, f"auxiliary.{name}", added[name])
         wired: dict[str, Any] = {
             "encoder": encoder,
             "neck": neck,
@@ -129,7 +138,13 @@ class Composition:
         return max(0, added - needs_of(branch.decoder.target, branch.decoder.given).skips)
 
     def _branch(
-        self, branch: Branch, widths: list[int], plan: Plan, passes_over: int = 0
+        self,
+        branch: Branch,
+        widths: list[int],
+        plan: Plan,
+        seeds: PartSeeds,
+        name: str,
+        passes_over: int = 0,
     ) -> tuple[nn.Module, nn.Module | None]:
         part = branch.decoder
         widths = widths[passes_over:]
@@ -138,24 +153,26 @@ class Composition:
             fill["strides"] = [spec.stride for spec in plan.decoder_features[passes_over:]]
         if part.includes_head and part.takes("num_classes"):
             fill["num_classes"] = self.outputs.count
-        for name, value in fill.items():
-            given = part.given.get(name)
+        for key, value in fill.items():
+            given = part.given.get(key)
             if given is not None and given != value:
                 raise UserError(
-                    f"{part.name}: {name} follows from the composition and is {value} here; got "
-                    f"decoder_{name}={given!r}. Leave it out."
+                    f"{part.name}: {key} follows from the composition and is {value} here; got "
+                    f"decoder_{key}={given!r}. Leave it out."
                 )
         if part.includes_head:
             if branch.head.module is not None:
                 raise UserError(
                     f"{part.name} includes its head, so {branch.head.name} would have no effect; leave it out."
                 )
-            for name in branch.head.changed():
+            for key in branch.head.changed():
                 raise UserError(
-                    f"{part.name} includes its head, so head_{name} (head.{name}) would have no effect; leave it out."
+                    f"{part.name} includes its head, so head_{key} (head.{key}) would have no effect; leave it out."
                 )
-            return part.build(widths, **fill), None
-        decoder = part.build(widths, **fill)
+            with seeds.of(name):
+                return part.build(widths, **fill), None
+        with seeds.of(name):
+            decoder = part.build(widths, **fill)
         width = getattr(decoder, "out_channels", None)
         if not isinstance(width, int):
             raise UserError(
@@ -163,7 +180,8 @@ class Composition:
                 "constructor, such as self.out_channels = 64, or includes_head = True on its class if it returns what "
                 "a head would."
             )
-        return decoder, branch.head.build(width, self.outputs.count)
+        with seeds.of(f"{name}.head"):
+            return decoder, branch.head.build(width, self.outputs.count)
 
     def encoder(self, *, with_weights: bool) -> nn.Module:
         """Return the backbone, taken through time where that is asked for; without weights nothing is read."""

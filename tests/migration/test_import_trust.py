@@ -10,7 +10,9 @@ import yaml
 from geocompose.actions.import_terratorch import import_terratorch
 from geocompose.cli import Experiment
 from geocompose.errors import UserError
-from tests.kit.terratorch_runs import a_checkpoint, a_run, call, conf, written
+from geocompose.inference.checkpoint import read_best
+from geocompose.runs.fingerprint import hash_file
+from tests.kit.terratorch_runs import a_checkpoint, a_run, call, conf, only_run, written
 
 __all__ = ["conf"]
 
@@ -83,3 +85,37 @@ def test_a_study_outside_the_outputs_is_refused(study: str, conf: Path) -> None:
     with pytest.raises(UserError, match=r"study must be a folder's name"):
         import_terratorch(experiment, ckpt=file, config=written(a_run()))
     assert not (conf / "experiment" / "imported").exists()
+
+
+@pytest.mark.parametrize("where", ["yaml", "checkpoint"])
+def test_a_key_with_dots_does_not_become_a_target(where: str, conf: Path) -> None:
+    tree = a_run(model_args={"backbone_kwargs": {"x._target_": "os.mkdir", "x.path": "made"}})
+    files: dict[str, Any] = {"config": written(tree)}
+    if where == "checkpoint":
+        file, _ = a_checkpoint(a_run())
+        content = torch.load(file, weights_only=True)
+        content["hyper_parameters"]["model_args"] |= tree["model"]["init_args"]["model_args"]
+        torch.save(content, file)
+        files = {"ckpt": file, "mean": [1.0] * 3, "std": [1.0] * 3, "tile_px": 32}
+    with pytest.raises(UserError, match=r"x\._target_ is not a setting"):
+        call(conf, **files)
+    assert not Path("made").exists()
+
+
+def test_yaml_that_grows_without_end_is_refused_at_once(conf: Path) -> None:
+    lines = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
+    Path("flood.yaml").write_text("\n".join(["model: {}", "a0: &a0 [x]", *lines]))
+    with pytest.raises(UserError, match=r"flood\.yaml.*more than 100,000 values"):
+        call(conf, config="flood.yaml")
+
+
+def test_an_imported_run_records_its_checkpoint_and_refuses_another(conf: Path) -> None:
+    file, _ = a_checkpoint(a_run())
+    call(conf, ckpt=file, config=written(a_run()))
+    run = only_run()
+    recorded = run.read().training["best_sha256"]
+    assert recorded == hash_file(run.best)
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == ["best.ckpt"]
+    torch.save({"state_dict": {}}, run.best)
+    with pytest.raises(UserError, match=r"best\.ckpt is not the file that the run recorded"):
+        read_best(run.best, recorded)

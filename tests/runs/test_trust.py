@@ -1,5 +1,6 @@
 """What a stranger's run folder names is never imported or called, unless the user has typed it."""
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -101,7 +102,8 @@ def test_what_the_user_typed_is_allowed_and_nothing_else(stranger: RunFolder) ->
     config = {"backbone": {"_target_": "canary.fire", "width": 3}}
     write(stranger, config, [{"_target_": "canary.fire"}])
     with pytest.raises(
-        UserError, match=r"backbone\._target_ names 'canary\.fire'.*write 'action\.trust=\[canary\.fire\]'"
+        UserError,
+        match=r"backbone\._target_ names 'canary\.fire'.*write 'action\.trust=\[canary\.other,canary\.fire\]'",
     ):
         opened(stranger, "canary.other")
     assert opened(stranger, "canary.fire").config == config
@@ -211,9 +213,21 @@ def test_the_working_folder_is_searched_for_typed_targets_alone(
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(tmp_path)])
     (tmp_path / "my_lab.py").write_text("")
     (tmp_path / "yaml.py").write_text("")
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    (tmp_path / "my_lab.py").write_text("def later():\n    from my_layers import Layer\n")
+    (tmp_path / "my_layers.py").write_text("")
+    (tmp_path / "bitsandbytes_of_nobody.py").write_text("")
+    finders = len(sys.meta_path)
     for targets in ({"torch.optim.AdamW"}, {"yaml.safe_load"}, {"absent.Net"}, set()):
         search_working_folder(targets)
-        assert str(tmp_path) not in sys.path
+        assert len(sys.meta_path) == finders
     search_working_folder(targets_in({"backbone": {"parts": [{"_target_": "my_lab.Net"}]}}))
-    assert sys.path[-1] == str(tmp_path)
+    for name in ("my_lab", "my_layers"):  # the module, and what it imports from beside itself
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        assert Path(str(spec.origin)).parent == tmp_path
+    assert importlib.util.find_spec("bitsandbytes_of_nobody") is None
+    assert importlib.util.find_spec("yaml").origin != str(tmp_path / "yaml.py")  # type: ignore[union-attr]
+    assert str(tmp_path) not in sys.path
     assert targets_in({"action": {"trust": ["a.B"], "data": {"_target_": "c.D"}}}) == {"a.B", "c.D"}
+    assert targets_in({"head": {"_target_": "a.B", "final_act": "my_lab.Act"}}) == {"a.B", "my_lab.Act"}

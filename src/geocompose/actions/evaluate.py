@@ -19,7 +19,7 @@ from geocompose.imagery.coordinates import DATA_KEYS, WORDS
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.imagery.units import Values
 from geocompose.runs import Record, load_rules, open_run
-from geocompose.runs.atomic import write_json
+from geocompose.runs.atomic import explained, write_json
 from geocompose.runs.fingerprint import fingerprint
 from geocompose.runs.run_log import RunLog, run_log
 from geocompose.runs.trust import Trust
@@ -66,6 +66,7 @@ def _evaluate(
     recorded_run = open_run(run, load_rules(experiment.conf_dir), trust)
     config, record = recorded_run.config, recorded_run.record
     target = Target.from_record(record.data.get("target"))
+    results = _results_folder(recorded_run.folder.path)
     chosen, source = _data(experiment, config, record, data)
     from geocompose.inference.scoring import score
     from geocompose.inference.trained import load_trained
@@ -87,11 +88,26 @@ def _evaluate(
         "said": said.lines,
     }
     name = hashlib.sha256(json.dumps([split, chosen], sort_keys=True).encode()).hexdigest()[:10]
-    destination = recorded_run.folder.path / "evaluations" / f"{name}.json"
-    destination.parent.mkdir(exist_ok=True)
+    destination = results / f"{name}.json"
     write_json(destination, result)
     show_result(metrics, [], title=f"{split} split of {data_module.name}", prefix="")
     console().print(f"written: {destination}")
+
+
+def _results_folder(run: Path) -> Path:
+    """Return the folder of a run's evaluations, created where it is missing.
+
+    Raises:
+        UserError: it is a link, which may lead out of the run's folder, or can't be written.
+    """
+    folder = run / "evaluations"
+    if folder.is_symlink():
+        raise UserError(
+            f"{folder} is a link to {folder.readlink()}; results are written in the run's folder. Remove it."
+        )
+    with explained(folder):
+        folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _check_labels(trained: Target, given: Target) -> None:

@@ -51,6 +51,9 @@ def fit(experiment: Experiment, test: bool = True) -> Outcome:
 def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
     QUIET.info(_command())
     said.hear(experiment.told)
+    rate = experiment.default_rate
+    if rate is not None:
+        log.info("optimizer.lr is %g by default: %s.", rate.rate, rate.source)
     config = experiment.config
     _check_names(config)
     source = data_source(config["data"])
@@ -75,7 +78,7 @@ def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
         if earlier is not None and resume:
             said.go_on(earlier.said)
         record = folder.begin(
-            _record(config, source, folder, inputs, said),
+            _record(experiment, source, folder, inputs, said),
             config=yaml.safe_dump(config, sort_keys=False),
             overrides=experiment.overrides,
             code_diff=git_diff(source_folder()),
@@ -181,8 +184,9 @@ def _all_files(folder: Path) -> list[Path]:
 
 
 def _record(
-    config: Mapping[str, Any], source: DataSource | None, folder: RunFolder, inputs: Mapping[str, str], said: RunLog
+    experiment: Experiment, source: DataSource | None, folder: RunFolder, inputs: Mapping[str, str], said: RunLog
 ) -> Record:
+    config = experiment.config
     record = Record(
         run_id=folder.path.name.rpartition("-")[2],
         command=_command(),
@@ -192,6 +196,7 @@ def _record(
         hardware=hardware(),
         said=said.lines,
     )
+    record.training["lr"] = _rate(experiment)
     if "data" in inputs:
         record.data["fingerprint"] = inputs["data"]
         record.data["fingerprint_of"] = "every file below root" if source is None else "the files that are read"
@@ -200,13 +205,23 @@ def _record(
     return record
 
 
+def _rate(experiment: Experiment) -> dict[str, Any]:
+    """Return what the record says of the learning rate: the rate, whether it is given or the default, and whose."""
+    default = experiment.default_rate
+    if default is None:
+        return {"rate": experiment.config["optimizer"].get("lr"), "from": "given"}
+    return {"rate": default.rate, "from": "default", "source": default.source}
+
+
 def _command() -> str:
     return shlex.join(["python", *sys.argv])
 
 
 def _outcome(record: Record, folder: RunFolder, *, computed: bool) -> Outcome:
     assert record.seconds is not None
-    return Outcome(folder.path, record.metrics, record.seconds, computed)
+    rate = record.training.get("lr") or {}
+    default_lr = rate["rate"] if rate.get("from") == "default" else None
+    return Outcome(folder.path, record.metrics, record.seconds, computed, default_lr)
 
 
 def _show_finished(folder: RunFolder, *, brief: bool) -> Outcome:

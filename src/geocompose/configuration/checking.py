@@ -10,9 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from geocompose.catalog.learning_rates import Rate, default_rate
 from geocompose.catalog.origin import is_ours
 from geocompose.configuration.annotations import Argument, UnknownType
 from geocompose.configuration.signatures import arguments, names_in
+from geocompose.configuration.weights import loads_weights
 from geocompose.configuration.yaml_words import check_words, word_hint
 from geocompose.contracts.needs import FROM_NEIGHBOURS
 from geocompose.errors import UserError, choices, first_line
@@ -48,18 +50,33 @@ def check(config: DictConfig, groups: Sequence[str]) -> dict[str, Any]:
         are = "is" if len(missing) == 1 else "are"
         raise UserError(f"{', '.join(missing)} {are} required: write {' '.join(f'{key}=VALUE' for key in missing)}.")
     try:
-        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (InterpolationKeyError, MissingMandatoryValue) as error:
         raise UserError(f"{error.full_key!s}: {first_line(error)}") from error
-    assert isinstance(plain, dict)
+    assert isinstance(container, dict)
+    plain = {str(key): value for key, value in container.items()}
+    if (rate := default_learning_rate(plain)) is not None:
+        plain["optimizer"]["lr"] = rate.rate
     checked: dict[str, Any] = {}
     # What takes a value from elsewhere comes last, so that a wrong value is told where it was written.
-    for key, value in sorted(plain.items(), key=lambda item: _has_interpolation(config, str(item[0]))):
-        name = str(key)
+    for name, value in sorted(plain.items(), key=lambda item: _has_interpolation(config, item[0])):
         if name not in ROOT and name not in groups:
             raise UserError(f"There is no group or key {name!r}. {choices(name, [*groups, *ROOT])}")
         checked[name] = check_node(name, value) if isinstance(value, dict) else _root(name, value)
-    return {str(key): checked[str(key)] for key in plain}
+    return {name: checked[name] for name in plain}
+
+
+def default_learning_rate(plain: Mapping[str, Any]) -> Rate | None:
+    """Return what `optimizer.lr: null` means in a composed configuration; None where a rate is given.
+
+    Raises:
+        UserError: see `default_rate`.
+    """
+    groups = ("optimizer", "peft", "backbone", "task")
+    complete = all(isinstance(plain.get(group), Mapping) and "_target_" in plain[group] for group in groups)
+    if not complete or plain["optimizer"].get("lr", 0) is not None:
+        return None
+    return default_rate(plain, pretrained=loads_weights(plain["backbone"]))
 
 
 def _has_interpolation(config: DictConfig, key: str) -> bool:

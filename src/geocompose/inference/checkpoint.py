@@ -26,7 +26,10 @@ def read_best(path: Path, sha256: str | None = None) -> dict[str, Any]:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         state = content["state_dict"]
         spoilt = [name for name, value in state.items() if not torch.isfinite(value).all()]
-    except (RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
+    except (
+        *(RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError, AttributeError),
+        pickle.UnpicklingError,
+    ) as error:
         raise UserError(f"{path} is damaged ({in_one_line(error)}). {_ADVICE}") from error
     if spoilt:
         raise UserError(

@@ -59,7 +59,7 @@ def load_trained(run: RecordedRun) -> TrainedModel:
         built.model.load_state_dict(
             {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
         )
-    except RuntimeError as error:
+    except (RuntimeError, AttributeError) as error:  # AttributeError: names that are not texts
         raise UserError(
             f"{run.folder.best} is not of the run in its folder: its weights have other names or shapes. Put the run's "
             "own back, or compute the run again with rerun=true."

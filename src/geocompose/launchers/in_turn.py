@@ -13,7 +13,7 @@ from geocompose.console import console
 from geocompose.errors import in_one_line
 from geocompose.runs import RunHeldError
 from geocompose.studies.cells import Cell, Outcome
-from geocompose.studies.closing_table import closing_table, counts
+from geocompose.studies.closing_table import closing_table, counts, mixed_rates
 
 
 @dataclass
@@ -77,6 +77,9 @@ class Jobs:
         out.print(counts(self.cells, len(self.planned)))
         if any(cell.status == "computed elsewhere" for cell in self.cells):
             out.print("Other processes compute the rest. Run the same command again when they have finished.")
+        told = mixed_rates(self.cells)
+        if told:
+            out.print(told)
         ended = [cell for cell in self.cells if cell.status in ("done", "finished already")]
         # Other actions than runs begin anew.
         if any(cell.status == "interrupted" for cell in self.cells) and all(cell.outcome for cell in ended):

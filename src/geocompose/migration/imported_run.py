@@ -1,6 +1,7 @@
 """A run's folder for a model that was trained elsewhere: the same files as a fitted run's, for evaluate and predict."""
 
 import copy
+import io
 import json
 import logging
 import shlex
@@ -28,8 +29,9 @@ from geocompose.migration.checkpoint import TerraTorchCheckpoint, load_strictly
 from geocompose.migration.translation import Translation
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
+from geocompose.runs.atomic import write_through
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
-from geocompose.runs.fingerprint import fingerprint
+from geocompose.runs.fingerprint import fingerprint, hash_file
 
 log = logging.getLogger("geocompose")
 
@@ -152,7 +154,11 @@ def write_run(
             overrides=overrides,
             code_diff=git_diff(source_folder()),
         )
-        torch.save({"state_dict": state, "epoch": checkpoint.epoch, "global_step": checkpoint.steps}, folder.best)
+        content = {"state_dict": state, "epoch": checkpoint.epoch, "global_step": checkpoint.steps}
+        whole = io.BytesIO()  # torch hides what the disk refuses
+        torch.save(content, whole)
+        write_through(folder.best, lambda file: file.write(whole.getbuffer()))
+        record.training["best_sha256"] = hash_file(folder.best)
         folder.finish(record)
     return folder
 

@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from geocompose.errors import UserError
+from geocompose.runs.bounded_yaml import bounded_text
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"action.config={path}: there is no such file. Give the YAML of a TerraTorch run.")
     try:
         # OmegaConf's loader, because 1e-4 is a number for it and for Lightning, but a text for YAML 1.1.
-        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        content = OmegaConf.to_container(OmegaConf.create(bounded_text(path)), resolve=False)
     except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"action.config={path} can't be read as YAML of plain values: {reason}") from error

@@ -35,10 +35,9 @@ class PeftMethod(Protocol):
 
 @dataclass(frozen=True)
 class FullFineTuning:
-    """No method: everything learns that is not frozen otherwise. lr: what `optimizer.lr` is by default."""
+    """No method: everything learns that is not frozen otherwise."""
 
     method: None = None
-    lr: float = 5e-4
 
     freezes = False
 
@@ -49,9 +48,7 @@ class FullFineTuning:
 
 @dataclass(frozen=True)
 class Frozen:
-    """The backbone does not learn, nor do its statistics move. lr: what `optimizer.lr` is by default."""
-
-    lr: float = 9.3e-4
+    """The backbone does not learn, nor do its statistics move."""
 
     freezes = True
 
@@ -68,7 +65,7 @@ class Lora:
     target_modules: the last parts of the names of the modules to adapt; where null, those that follow from the family:
     queries, values and feed-forward layers of transformers after fused ones were split, convolutions of others.
     replace_qkv: with target_modules, the name of fused layers to split into q_linear, k_linear and v_linear.
-    kwargs: further arguments of PEFT's LoraConfig, such as {use_dora: true}. lr: what `optimizer.lr` is by default.
+    kwargs: further arguments of PEFT's LoraConfig, such as {use_dora: true}.
     """
 
     r: int = 16
@@ -77,7 +74,6 @@ class Lora:
     target_modules: list[str] | None = None
     replace_qkv: str | None = None
     kwargs: dict[str, object] = field(default_factory=dict)
-    lr: float = 9.1e-4
 
     freezes = True
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from geocompose.errors import UserError, choices
-from geocompose.runs.keys import same, walk
+from geocompose.runs.keys import is_any, same, walk
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class IdentityRules:
         configurations that have all these values.
     renamed: `_target_`s that have moved, each with the name under which runs were first recorded. The other rules, and
         hashes, speak of a target by that first name.
+    gone: keys that recorded runs have and that nothing reads any more: left out when such a run is loaded.
     numerics: raised when the code computes something else from the same configuration; 2 or more is hashed.
     """
 
@@ -31,6 +32,7 @@ class IdentityRules:
     neutral: Mapping[str, list[Any]] = field(default_factory=dict)
     options: Sequence[Mapping[str, Mapping[str, Any]]] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()
     numerics: int = 1
 
     def first_named(self, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,8 +40,11 @@ class IdentityRules:
         return _with_targets(config, self.renamed)
 
     def now_named(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a configuration recorded at any time with each `_target_` under the name that it has today."""
-        return _with_targets(config, {first: now for now, first in self.renamed.items()})
+        """Return a configuration recorded at any time with each `_target_` under the name that it has today.
+
+        Keys that are gone are left out.
+        """
+        return _without(_with_targets(config, {first: now for now, first in self.renamed.items()}), (), self.gone)
 
     def of(self, config: Mapping[str, Any]) -> "IdentityRules":
         """Return the rules for one configuration: those of its options are among the others."""
@@ -77,8 +82,20 @@ def load_rules(conf_dir: Path) -> IdentityRules:
         neutral=sections.get("neutral", {}),
         options=tuple(sections.get("options", ())),
         renamed=_checked_names(path, sections.get("renamed", {})),
+        gone=tuple(sections.get("gone", ())),
         numerics=sections.get("numerics", 1),
     )
+
+
+def _without(value: Any, key: tuple[str, ...], gone: Sequence[str]) -> Any:
+    """Return `value`, which stands under `key`, without the keys that are gone."""
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name: _without(item, (*key, str(name)), gone)
+        for name, item in value.items()
+        if not is_any(gone, (*key, str(name)))
+    }
 
 
 def _check_sections(path: Path, sections: object) -> None:

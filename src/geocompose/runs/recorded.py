@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from geocompose.errors import UserError, first_line
-from geocompose.runs.atomic import explained
+from geocompose.runs.bounded_yaml import bounded_text
 from geocompose.runs.find import find_run
 from geocompose.runs.folder import RunFolder
 from geocompose.runs.identity_rules import IdentityRules
@@ -38,7 +38,6 @@ def open_run(path: Path | str, rules: IdentityRules, trust: Trust, *, checkpoint
 
     folder = find_run(path, checkpoint=checkpoint)
     config = _configuration(folder.config)
-    check_size(config, folder.config)
     config = rules.now_named(config)
     trust.check(config, folder.config)
     record = folder.read()
@@ -54,13 +53,14 @@ def _configuration(path: Path) -> dict[str, Any]:
     import yaml  # not needed to read records
 
     try:
-        with explained(path, "read"):
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = yaml.safe_load(bounded_text(path))
     except FileNotFoundError as error:
         raise UserError(
             f"{path} is missing: it says what the run is. Put it back, or compute the run again."
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except UserError:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(_damaged(path, f"not YAML: {first_line(error)}")) from error
     if not isinstance(config, dict):
         raise UserError(_damaged(path, "not a mapping"))

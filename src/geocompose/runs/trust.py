@@ -18,10 +18,13 @@ _NAMED = re.compile(r"\b_target_:\s*['\"]?([A-Za-z_][\w.]*)")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 # What a part may hold beside its target: it only says that the factory completes the part.
 _HARMLESS = ("_partial_",)
+# Arguments whose text is imported, wherever they stand and with whatever before the name: what may stand there unasked.
+IMPORTED = "final_act"
+_ACTIVATION = re.compile(r"torch\.nn(\.modules\.[a-z]\w*)?\.[A-Z]\w*")
 # Groups whose nodes hold nodes of other groups.
 _ALSO = {"auxiliary": ("decoder", "head")}
-_MOST_VALUES = 100_000
-_DEEPEST = 40
+MOST_VALUES = 100_000
+DEEPEST = 40
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Trust:
             text; says where.
         """
         for group, node in config.items():
-            _check_key(group, node, str(group), file, set())
+            self._check_key(group, node, str(group), file, set())
             self.check_part(str(group), str(group), node, file)
 
     def check_part(self, group: str, place: str, part: object, file: Path | str) -> None:
@@ -71,7 +74,7 @@ class Trust:
     def _check(self, place: str, value: object, file: Path | str, allowed: set[str]) -> None:
         if isinstance(value, Mapping):
             for key, inner in value.items():
-                _check_key(key, inner, f"{place}.{key}", file, allowed)
+                self._check_key(key, inner, f"{place}.{key}", file, allowed)
                 self._check(f"{place}.{key}", inner, file, allowed)
         elif isinstance(value, list | tuple):
             for number, inner in enumerate(value):
@@ -81,6 +84,39 @@ class Trust:
                 f"{file}: {place} holds the interpolation {value!r:.200}, which would be resolved on this machine. "
                 "Write its value in its place."
             )
+
+    def _check_key(self, key: object, value: object, place: str, file: Path | str, allowed: set[str]) -> None:
+        if not isinstance(key, str):
+            raise UserError(f"{file}: {place} has the key {key!r}; keys of a configuration are texts.")
+        # A key with dots in it becomes nested ones where a configuration is written anew, as at an import.
+        steps = key.split(".")
+        if key == "_target_":
+            if not isinstance(value, str) or value not in allowed:
+                self._refuse(str(value), place, file, allowed)
+        elif key in _HARMLESS:
+            if not isinstance(value, bool):
+                raise UserError(f"{file}: {place} is true or false; got {value!r:.80}.")
+        elif any(step.startswith("_") for step in steps):
+            raise UserError(
+                f"{file}: {place} is not a setting that a part has: keys that begin with _ tell Hydra what to do, and "
+                "in a file there may only be _target_ and _partial_. Remove it."
+            )
+        elif (
+            steps[-1].endswith(IMPORTED)
+            and isinstance(value, str)
+            and value not in self.typed
+            and not _ACTIVATION.fullmatch(value)
+        ):
+            self._refuse(value, place, file, ())
+
+    def _refuse(self, target: str, place: str, file: Path | str, allowed: Iterable[str]) -> None:
+        guess = nearest(target, list(allowed), cutoff=0.8)
+        hint = f" Did it mean {guess}?" if guess else ""
+        raise UserError(
+            f"{file}: {place} names {target!r:.200}, which is not one of the parts that conf/ has in this place. It "
+            f"was not imported.{hint} If you know this code and trust it, write "
+            f"'action.trust=[{','.join([*self.typed, target])[:400]}]'."
+        )
 
 
 def check_size(content: object, file: Path | str) -> None:
@@ -94,34 +130,19 @@ def check_size(content: object, file: Path | str) -> None:
     while stack:
         value, depth = stack.pop()
         count += 1
-        if count > _MOST_VALUES:
-            raise UserError(f"{file} holds more than {_MOST_VALUES:,} values; a run's has hundreds. It is damaged.")
-        if depth > _DEEPEST:
-            raise UserError(f"{file} is nested more than {_DEEPEST} deep; a run's is less than ten. It is damaged.")
+        if count > MOST_VALUES:
+            raise UserError(too_many(file))
+        if depth > DEEPEST:
+            raise UserError(too_deep(file))
         inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
         stack.extend((each, depth + 1) for each in inner)
 
 
-def _check_key(key: object, value: object, place: str, file: Path | str, allowed: set[str]) -> None:
-    if not isinstance(key, str):
-        raise UserError(f"{file}: {place} has the key {key!r}; keys of a configuration are texts.")
-    if key == "_target_":
-        if not isinstance(value, str) or value not in allowed:
-            _refuse(str(value), place, file, allowed)
-    elif key in _HARMLESS:
-        if not isinstance(value, bool):
-            raise UserError(f"{file}: {place} is true or false; got {value!r:.80}.")
-    elif key.startswith("_"):
-        raise UserError(
-            f"{file}: {place} is not a setting that a part has: keys that begin with _ tell Hydra what to do, and in a "
-            "file there may only be _target_ and _partial_. Remove it."
-        )
+def too_many(file: Path | str) -> str:
+    """Return the answer to a file that is larger than any configuration or record."""
+    return f"{file} holds more than {MOST_VALUES:,} values; a configuration has hundreds. It is damaged."
 
 
-def _refuse(target: str, place: str, file: Path | str, allowed: Iterable[str]) -> None:
-    guess = nearest(target, list(allowed), cutoff=0.8)
-    hint = f" Did it mean {guess}?" if guess else ""
-    raise UserError(
-        f"{file}: {place} names {target!r:.200}, which is not one of the parts that conf/ has in this place. It was "
-        f"not imported.{hint} If you know this code and trust it, write 'action.trust=[{target:.200}]'."
-    )
+def too_deep(file: Path | str) -> str:
+    """Return the answer to a file that is nested deeper than any configuration or record."""
+    return f"{file} is nested more than {DEEPEST} deep; a configuration is less than ten. It is damaged."

@@ -8,12 +8,16 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an action returns of a run: its folder, its metrics by name, its computing time, and whether it ran now."""
+    """What an action returns of a run: its folder, its metrics by name, its computing time, and whether it ran now.
+
+    default_lr: the learning rate, where it is the default of its composition; None where it was given.
+    """
 
     folder: Path
     metrics: Mapping[str, float]
     seconds: float
     computed: bool
+    default_lr: float | None = None
 
 
 @dataclass

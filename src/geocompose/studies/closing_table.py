@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from geocompose.configuration.overrides import key_and_value
+from geocompose.errors import counted
 from geocompose.studies.cells import Cell
 
 # What runs are selected by: the first of these among a run's metrics is its task's.
@@ -36,6 +37,18 @@ def closing_table(cells: Sequence[Cell], keys: Sequence[str]) -> Table:
         seconds = cell.outcome.seconds if cell.outcome else cell.seconds
         table.add_row(str(number), *swept, cell.status.replace(" ", "\n"), *scores, f"{seconds:.0f}")
     return table
+
+
+def mixed_rates(cells: Sequence[Cell]) -> str | None:
+    """Return a line where the cells' learning rates are defaults that differ; None where they don't."""
+    rates = [cell.outcome.default_lr for cell in cells if cell.outcome and cell.outcome.default_lr is not None]
+    if len(set(rates)) < 2:
+        return None
+    listed = ", ".join(f"{rate:g} ({counted(rates.count(rate), 'cell')})" for rate in sorted(set(rates)))
+    return (
+        f"optimizer.lr is the default of each composition, and differs: {listed}. optimizer.lr=RATE is one for all; "
+        "docs/learning_rates.md says where they come from."
+    )
 
 
 def _cut(value: str) -> str:

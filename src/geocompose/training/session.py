@@ -23,7 +23,7 @@ from geocompose.cost.summary import Summary, summarize
 from geocompose.data.baselines.rules import run_baselines
 from geocompose.data.module import SceneData
 from geocompose.data.preflight import Preview
-from geocompose.errors import UserError, in_one_line
+from geocompose.errors import UserError, counted, in_one_line
 from geocompose.from_config import BuiltModel, build_data, build_model, opened_data
 from geocompose.imagery.agreement import check_convertible, consents, mismatches, taken_for, units_read
 from geocompose.imagery.units import UNITS
@@ -32,6 +32,7 @@ from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import write_through
 from geocompose.runs.fingerprint import hash_file
 from geocompose.tasks.base import Task
+from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_start
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.output_range import check_output_range
 from geocompose.training.pictures import draw
@@ -106,6 +107,7 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
         num_epochs=trainer.max_epochs,
         validation_every=trainer.check_val_every_n_epoch,
     )
+    _tell_averaging(trainer, batches * trainer.max_epochs)
     if min(data.batch_size, data.num_tiles("train")) == 1:
         check_training_batch(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     summary = summarize(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
@@ -172,6 +174,15 @@ def beside_the_run(what: str, record: Record) -> Iterator[None]:
         reason = in_one_line(error)
         log.warning("%s could not be made (%s); the run and its scores are complete without.", what, reason)
         record.training.setdefault("left_out", []).append(f"{what}: {reason}")
+
+
+def _tell_averaging(trainer: lightning.Trainer, num_steps: int) -> None:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, WarmedAverage) and (kept := kept_of_start(callback.decay, num_steps)) > KEPT_AT_MOST:
+            log.warning(
+                "trainer.ema_decay=%g would keep %.0f %% of the first step's weights at the end of %s: train longer, "
+                "or lower it.", callback.decay, 100 * kept, counted(num_steps, "step"),
+            )  # fmt: skip
 
 
 def _warn_of_odd_data(data: SceneData) -> None:

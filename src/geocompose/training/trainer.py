@@ -7,10 +7,11 @@ from typing import Literal
 import lightning
 import torch
 from lightning.pytorch.accelerators import CPUAccelerator
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import Logger
 
 from geocompose.errors import UserError
+from geocompose.training.averaging import WarmedAverage
 from geocompose.training.checkpoint_files import WholeCheckpoints
 from geocompose.training.checkpoints import MovableCheckpoint
 from geocompose.training.precision import HalfPrecisionModel
@@ -49,7 +50,7 @@ def build_trainer(
 
     selection: the metric and `max` or `min`, by which the best epoch is chosen. The other arguments are Lightning's;
     early_stopping_patience counts epochs without a better selection metric, null never stops; ema_decay averages the
-    weights, which are then the ones that are validated, tested and kept.
+    weights (see `WarmedAverage`), which are then the ones that are validated, tested and kept.
 
     Raises:
         UserError: a number is out of range.
@@ -98,7 +99,7 @@ def build_trainer(
         checks = max(1, early_stopping_patience // check_val_every_n_epoch)
         own.append(EarlyStopping(monitor=metric, mode=mode, patience=checks, check_finite=False))
     if ema_decay is not None:
-        own.append(EMAWeightAveraging(decay=ema_decay))
+        own.append(WarmedAverage(ema_decay))
     if progress_bar:
         own.append(ProgressBar(leave=False))
     # Filling uninitialised memory helps to find bugs of torch's own operators, and costs a fifth of a step.

@@ -22,6 +22,8 @@ RasterPath = str | Path  # a file, or text that GDAL resolves: an address, or a 
 
 _MOST_OPEN = 64  # files a process keeps open, well below the usual limit of 1024
 _MOST_WATCHED = 64  # files of one raster whose state is looked at before each read: a VRT may have thousands
+# GDAL's formats that only say where pixels are: other files, or addresses. Files of these say so by their names.
+_LEADS_ELSEWHERE = {"VRT": (".vrt",), "WMS": (".xml", ".wms"), "WMTS": (".xml",), "WCS": (".xml", ".wcs")}
 _DRIVER = re.compile(r"[A-Za-z]\w+:")  # of two letters or more: one letter is a drive of Windows
 
 # Which files a raster consists of, and for each when it was written and how large it is.
@@ -152,9 +154,18 @@ def _open(path: RasterPath) -> DatasetReader:
         with warnings.catch_warnings():
             # A raster without georeference is a legitimate input: a model needs only its pixels.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(path)
+            # By its full path, a file's name is never an address or the name of one of GDAL's formats (`http:/x.tif`).
+            dataset = rasterio.open(os.path.abspath(path) if is_local(path) else path)
     except RasterioIOError as error:
         raise UserError(f"{path} can't be read as a raster: {error}. Is it complete?") from error
+    endings = _LEADS_ELSEWHERE.get(dataset.driver, ())
+    if endings and is_local(path) and not str(path).lower().endswith(endings):
+        driver = dataset.driver
+        dataset.close()
+        raise UserError(
+            f"{path} is not what its name says: it is a {driver} file, which holds no pixels and says where they are. "
+            f"If you trust it, give it a name that ends in {endings[0]}."
+        )
     if dataset.count == 0:
         inner = shortened(dataset.subdatasets, 6)
         dataset.close()
