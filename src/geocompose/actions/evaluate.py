@@ -74,6 +74,7 @@ def _evaluate(
     trained = load_trained(recorded_run)
     recorded = trained.data
     data_module = _data_module(chosen, source, recorded["bands"])
+    data_module.only_scored = True
     _check_labels(target, data_module.target)
     _check_inputs(Inputs.from_record(recorded), data_module.inputs)
     _read_alike(data_module, recorded)

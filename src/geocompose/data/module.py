@@ -16,6 +16,7 @@ from geocompose.data.conversion import convert
 from geocompose.data.declaration import DataSource
 from geocompose.data.left_out import say
 from geocompose.data.normalization_rule import NormalizationRule
+from geocompose.data.overlap import MEANT, SCORED, check_ground, check_pixels
 from geocompose.data.split import SPLITS
 from geocompose.data.statistics import Statistics, scan
 from geocompose.data.tiling import ImageTiling
@@ -34,7 +35,8 @@ class SceneData(lightning.LightningDataModule):
     Attributes: name, baselines and those of `Loading`; `band_names` (all there are), `bands` (those read); `target`,
     what the labels ask a model for (its mean and deviation are known after `setup`); `scenes`, `regions`; `tile_px`,
     height and width of a sample; `values`; `units` of the selected bands as they are read (None where unknown); and
-    `mismatches`, what differs from a model's pretraining and is intended.
+    `mismatches`, what differs from a model's pretraining and is intended; and `only_scored`, to be set where nothing is
+    trained on the data.
 
     Raises:
         UserError: a band or baseline is not there, or the data can't be opened.
@@ -63,6 +65,7 @@ class SceneData(lightning.LightningDataModule):
         self.band_names = collection.band_names
         self.values = replace(source.values, more=collection.more_values)
         self.mismatches: list[str] = []
+        self.only_scored = False
         self._source = source
         self._collection = collection
         self._statistics: Statistics | None = None
@@ -148,6 +151,9 @@ class SceneData(lightning.LightningDataModule):
             return
         found = self._scan()
         self._normalization.check(self.bands, found)
+        excuse = MEANT if self._source.allows_overlap else SCORED if self.only_scored else None
+        check_ground(self.scenes, self.regions, excuse=excuse)
+        check_pixels(self.scenes, self.regions, found.hashes, excuse=excuse)
         if not self._normalization.is_given:
             self.labels.check_training(found.labels["train"])
         self.target = self.labels.scaled(found.labels["train"])

@@ -25,7 +25,8 @@ class GeoTiffSource(DataSource):
     name: the data set's name in records.
     band_names: the image's bands in file order; None means the names that the files carry.
     nodata: value of image pixels without data (NaN allowed); None means what each file declares.
-    split: fractions for train, val and test; None means [0.6, 0.2, 0.2]. split_files: lists of images for train, val
+    split: fractions for train, val and test, or `folders` where the images lie in folders called so; None means [0.6,
+        0.2, 0.2]. split_files: lists of images for train, val
         and test, in place of fractions. split_rename: texts to replace in the names that they list.
     cache_mb: decoded pixels are kept in memory if all of them fit into this; else they are read anew by windows.
     num_frames: time steps in each image, one after the other: all bands of the first, then all of the second, ...;
@@ -35,6 +36,7 @@ class GeoTiffSource(DataSource):
     dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions
         (`georeference` or a table): see `CoordinateRules`. They go to a backbone that takes them.
     unit, level, offset, scale: what the files' values are: see `Values`.
+    allow_overlap: it is meant that splits overlap on the ground, or hold identical pixels; else that is refused.
     """
 
     root: str
@@ -43,7 +45,7 @@ class GeoTiffSource(DataSource):
     tile_px: int = 224
     band_names: list[str] | None = None
     nodata: float | None = None
-    split: list[float] | None = None
+    split: list[float] | Literal["folders"] | None = None
     split_files: dict[str, str] | None = None
     split_rename: dict[str, str] | None = None
     cache_mb: int = 1024
@@ -56,6 +58,7 @@ class GeoTiffSource(DataSource):
     level: Literal["TOA", "BOA"] | None = None
     offset: float | None = None
     scale: float | None = None
+    allow_overlap: bool = False
 
     def __post_init__(self) -> None:
         """Check what can be checked without looking at a file."""
@@ -71,6 +74,11 @@ class GeoTiffSource(DataSource):
     def values(self) -> Values:
         """What the values of the files are, as far as that is stated."""
         return Values(self.unit, self.level, self.offset, self.scale, self.allow_mismatch)
+
+    @property
+    def allows_overlap(self) -> bool:
+        """Whether it is meant that splits overlap on the ground or hold the same pixels."""
+        return self.allow_overlap
 
     @property
     def cache_bytes(self) -> int:

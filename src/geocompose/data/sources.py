@@ -11,6 +11,7 @@ import numpy as np
 from geocompose.data.coordinates.coordinates import read_coordinates
 from geocompose.data.files.image_files import ImageListing, list_images
 from geocompose.data.files.pairs import Listing, list_files
+from geocompose.data.files.split_folders import FOLDERS, fractions_of
 from geocompose.data.image_labels import classes_of_images, decisions_of_images, numbers_of_images
 from geocompose.data.label_values import LabelCodes, text_values
 from geocompose.data.labels.base import Labels
@@ -48,7 +49,15 @@ class PixelLabelledRasters(GeoTiffSource):
 
     @cached_property
     def _listing(self) -> Listing:
-        return list_files(self.root, self.images, self.labels, self.split_files, self.split_rename, self._beside)
+        return list_files(
+            self.root,
+            self.images,
+            self.labels,
+            self.split_files,
+            self.split_rename,
+            self._beside,
+            by_folder=self.split == FOLDERS,
+        )
 
     @property
     def _image_paths(self) -> list[Path]:
@@ -68,17 +77,20 @@ class PixelLabelledRasters(GeoTiffSource):
             raise UserError(
                 "data.split and data.split_files are both given; they exclude each other. Set one of them to null."
             )
-        if self.split_files is not None and self.split_buffer_px:
+        if (self.split_files is not None or self.split == FOLDERS) and self.split_buffer_px:
+            beside = "data.split=folders" if self.split_files is None else "data.split_files"
             raise UserError(
                 f"data.split_buffer_px={self.split_buffer_px} is for a single raster split into blocks; set it to 0 "
-                "beside data.split_files."
+                f"beside {beside}."
             )
         kind, rasters, tiling, folder = self._kind, self._rasters, GridTiling(self.tile_px), self.folder
         pairs = self._listing.pairs
         named = [(pair.image.relative_to(folder).as_posix(), pair.image, self._label(pair.label)) for pair in pairs]
         scenes = rasters.scenes(named, self._partners)
         if self._listing.members is None:
-            regions = split_by_fractions(scenes, self.split, seed=self.seed, buffer_px=self.split_buffer_px)
+            regions = split_by_fractions(
+                scenes, fractions_of(self.split), seed=self.seed, buffer_px=self.split_buffer_px
+            )
         else:
             regions = split_by_members(scenes, self._listing.members)
         coordinates = read_coordinates(scenes, folder, self._rules, num_frames=self.num_frames)
@@ -197,7 +209,7 @@ class ImageLabelledRasters(GeoTiffSource):
                 "each split needs at least one image."
             )
         else:
-            regions = split_by_fractions(scenes, self.split, seed=self.seed)
+            regions = split_by_fractions(scenes, fractions_of(self.split), seed=self.seed)
         coordinates = read_coordinates(
             scenes, self.folder, self._rules, num_frames=self.num_frames, file_column=self.file_column
         )

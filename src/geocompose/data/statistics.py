@@ -11,6 +11,7 @@ from geocompose.data.labels.base import Labels
 from geocompose.data.labels.tally import ClassTally, MultilabelTally, Tally
 from geocompose.data.left_out import SplitCount, TileCount, labelled
 from geocompose.data.moments import Moments
+from geocompose.data.pixel_hash import PixelHash
 from geocompose.data.rasters.valid import check_finite
 from geocompose.data.scene import Scene
 from geocompose.data.split import SPLITS
@@ -27,12 +28,14 @@ class Statistics:
 
     mean, std: a number for each selected band, over the training regions' valid pixels in all frames, labelled or not.
     labels: for each split a tally of its labels, where the image is valid. left_out: what of each does not count.
+    hashes: for each split one of the pixels of each region, None where none is valid.
     """
 
     mean: list[float]
     std: list[float]
     labels: dict[str, Tally]
     left_out: dict[str, SplitCount] = field(default_factory=dict)
+    hashes: dict[str, list[bytes | None]] = field(default_factory=dict)
 
     def num_labelled(self, split: str) -> int:
         """Return how many pixels, or images, of a split have a label and an image."""
@@ -80,27 +83,35 @@ def _scan(
     moments = Moments(len(bands[0]))
     tallies = {split: labels.tally() for split in SPLITS}
     counts = {split: SplitCount() for split in SPLITS}
+    hashes: dict[str, list[bytes | None]] = {split: [] for split in SPLITS}
     for split in SPLITS:
         for whole in regions[split]:
             scene, chosen = scenes[whole.scene], bands[whole.scene]
-            learn = moments if split == "train" else None
+            sums = _Sums(moments if split == "train" else None, tallies[split], counts[split], PixelHash())
             if labels.target.pixel_wise:
-                _scan_pixels(scene, chosen, whole, labels, tiling, (learn, tallies[split], counts[split]))
+                _scan_pixels(scene, chosen, whole, labels, tiling, sums)
             else:
-                _scan_image(scene, chosen, whole, labels, tiling, (learn, tallies[split], counts[split]))
+                _scan_image(scene, chosen, whole, labels, tiling, sums)
+            hashes[split].append(sums.pixels.digest)
         _check_labelled(tallies[split], split, labels, _names(scenes, regions[split]))
-    return Statistics(moments.mean.tolist(), moments.std.tolist(), tallies, counts)
+    return Statistics(moments.mean.tolist(), moments.std.tolist(), tallies, counts, hashes)
 
 
-# What a region is added to: the moments of the bands (None where they don't count), the labels, and what is left out.
-_Sums = tuple[Moments | None, Tally, SplitCount]
+@dataclass(frozen=True)
+class _Sums:
+    """What a region is added to: the moments of the bands (None where it does not count), labels, counts and hash."""
+
+    moments: Moments | None
+    tally: Tally
+    count: SplitCount
+    pixels: PixelHash
 
 
 def _scan_pixels(
     scene: Scene, bands: Sequence[int], whole: Region, labels: Labels, tiling: Tiling, sums: _Sums
 ) -> None:
     """Read a region whose pixels have labels."""
-    _, tally, count = sums
+    tally, count = sums.tally, sums.count
     tiles = TileCount(whole, tiling.tile_px)
     for window, valid in _images(scene, bands, whole, sums):
         label = scene.read_label(window)
@@ -118,7 +129,7 @@ def _scan_pixels(
 
 def _scan_image(scene: Scene, bands: Sequence[int], whole: Region, labels: Labels, tiling: Tiling, sums: _Sums) -> None:
     """Read a region whose tiles have a label each."""
-    _, tally, count = sums
+    tally, count = sums.tally, sums.count
     tiles = tiling.tiles(whole)
     shown = [False] * len(tiles)
     for window, valid in _images(scene, bands, whole, sums):
@@ -136,13 +147,14 @@ def _scan_image(scene: Scene, bands: Sequence[int], whole: Region, labels: Label
 
 def _images(scene: Scene, bands: Sequence[int], whole: Region, sums: _Sums) -> Iterator[tuple[Window, np.ndarray]]:
     """Yield the windows of a region with where they are valid, checked and added to the moments."""
-    moments, _, count = sums
+    moments, count = sums.moments, sums.count
     for _, window in grid(whole, CELL_PX):
         image, valid = scene.read_image(window, bands)
         _check_finite(image, valid, scene, bands, window)
         if moments is not None:
             moments.add(image[..., valid].reshape(len(image), -1))
         count.pixels += valid.size
+        sums.pixels.add(image, valid)
         yield window, valid
 
 

@@ -16,6 +16,7 @@ from geocompose.data.files.file_names import (
     split_paths,
 )
 from geocompose.data.files.left_out import FilesLeftOut, images_in_no_list, images_without_row, of_other_ending, there
+from geocompose.data.files.split_folders import FOLDERS, members_by_folder
 from geocompose.data.split import SPLITS
 from geocompose.errors import UserError, choices, shortened
 
@@ -56,7 +57,7 @@ def list_images(
     images: str,
     table: str | None,
     file_column: str,
-    split: Sequence[float] | None,
+    split: Sequence[float] | str | None,
     split_files: Mapping[str, str] | None,
     split_rename: Mapping[str, str] | None,
     without: Iterable[Path] = (),
@@ -67,7 +68,7 @@ def list_images(
     table: a CSV file with a header and one image per row; None means that labels come from elsewhere.
     file_column: the table's column of image names: paths relative to `root`, file names, or these without extension.
     split, split_files: as in `geocompose.data.files.pairs.list_files`. Where both are None and the table has a column
-        `split`, that says which image is for train, val or test.
+        `split`, that says which image is for train, val or test; under `folders` the folders called so do.
     without: files that are not images, whatever the pattern matches.
 
     Raises:
@@ -111,6 +112,9 @@ def list_images(
         unused = [image.name for place, image in enumerate(listed) if place not in renumbered]
         left_out += there(images_in_no_list(unused))
         return ImageListing([listed[place] for place in used], columns, lists + list(files.values()), members, left_out)
+    if split == FOLDERS:
+        by_folder = members_by_folder([image.name for image in listed])
+        return ImageListing(listed, columns, lists, by_folder, left_out)
     if split is None and SPLIT_COLUMN in columns:
         return ImageListing(listed, columns, lists, _column_members(listed, lists[0]), left_out)
     return ImageListing(listed, columns, lists, None, left_out)
