@@ -33,10 +33,10 @@ class SceneData(lightning.LightningDataModule):
         converted.
 
     Attributes: name, baselines and those of `Loading`; `band_names` (all there are), `bands` (those read); `target`,
-    what the labels ask a model for (its mean and deviation are known after `setup`); `scenes`, `regions`; `tile_px`,
-    height and width of a sample; `values`; `units` of the selected bands as they are read (None where unknown); and
-    `mismatches`, what differs from a model's pretraining and is intended; and `only_scored`, to be set where nothing is
-    trained on the data.
+    what the labels ask a model for (its mean and deviation are known after `setup`); `scenes`, their `groups` (None
+    where they have none), `regions`; `tile_px`, height and width of a sample; `values`; `units` of the selected bands
+    as they are read (None where unknown); `mismatches`, what differs from a model's pretraining and is intended; and
+    `only_scored`, to be set where nothing is trained on the data.
 
     Raises:
         UserError: a band or baseline is not there, or the data can't be opened.
@@ -50,6 +50,7 @@ class SceneData(lightning.LightningDataModule):
         collection, loading = source.collection, source.loading
         self.name = source.title
         self.scenes = list(collection.scenes)
+        self.groups = None if collection.groups is None else list(collection.groups)
         self.regions = {split: list(collection.regions[split]) for split in SPLITS}
         self.labels = collection.labels
         self.target = collection.labels.target
@@ -254,6 +255,7 @@ class SceneData(lightning.LightningDataModule):
                 split: {
                     "scenes": len({region.scene for region in self.regions[split]}),
                     "tiles": self.num_tiles(split),
+                    **self._num_groups(split),
                     **self.statistics.labels[split].describe(),
                     "left_out": self.statistics.left_out[split].as_record(),
                 }
@@ -261,6 +263,11 @@ class SceneData(lightning.LightningDataModule):
             },
             "left_out": {one.kind: one.as_record() for one in self._collection.left_out},
         }
+
+    def _num_groups(self, split: str) -> dict[str, int]:
+        if self.groups is None:
+            return {}
+        return {"groups": len({self.groups[region.scene] for region in self.regions[split]})}
 
     def _tiles(self, split: str, *, training: bool) -> tiles.TileDataset:
         assert self._statistics is not None, "setup() comes first"

@@ -1,6 +1,7 @@
 """What all kinds of data on disk share: a folder of rasters, their bands, splits, dates and positions. No torch."""
 
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +11,15 @@ from geocompose.data.coordinates.coordinates import CoordinateRules
 from geocompose.data.declaration import DataSource
 from geocompose.data.files.coordinate_tables import tables
 from geocompose.data.files.file_names import data_folder
+from geocompose.data.files.groups import group_table
 from geocompose.data.files.more_images import match_more, partners
+from geocompose.data.files.split_folders import fractions_of
 from geocompose.data.loading import check_at_least
 from geocompose.data.rasters.beside import files_beside
+from geocompose.data.rasters.scene import RasterScene
 from geocompose.data.rasters.scenes import SceneRasters
+from geocompose.data.split import check_groups, split_by_fractions, split_by_members
+from geocompose.data.window import Region
 from geocompose.imagery.units import Values
 
 
@@ -36,6 +42,7 @@ class GeoTiffSource(DataSource):
     dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions
         (`georeference` or a table): see `CoordinateRules`. They go to a backbone that takes them.
     unit, level, offset, scale: what the files' values are: see `Values`.
+    groups: which images belong together, such as those of one event, and are kept within one split: see `groups_of`.
     allow_overlap: it is meant that splits overlap on the ground, or hold identical pixels; else that is refused.
     """
 
@@ -58,6 +65,7 @@ class GeoTiffSource(DataSource):
     level: Literal["TOA", "BOA"] | None = None
     offset: float | None = None
     scale: float | None = None
+    groups: str | None = None
     allow_overlap: bool = False
 
     def __post_init__(self) -> None:
@@ -101,7 +109,8 @@ class GeoTiffSource(DataSource):
         beside = tables(named, self.folder)
         further = [path for paths in self._partners for path in paths]
         rasters = [*self._image_paths, *self._label_rasters, *further]
-        return [*self._image_paths, *self._label_paths, *beside, *further, *files_beside(rasters)]
+        listed = [path for path in (self._group_table,) if path is not None]
+        return [*self._image_paths, *self._label_paths, *listed, *beside, *further, *files_beside(rasters)]
 
     @property
     @abstractmethod
@@ -112,6 +121,26 @@ class GeoTiffSource(DataSource):
     @abstractmethod
     def _label_paths(self) -> list[Path]:
         """The files that say the images' labels and splits."""
+
+    @cached_property
+    def _group_table(self) -> Path | None:
+        return group_table(self.folder, self.groups)
+
+    def _split(
+        self,
+        scenes: Sequence[RasterScene],
+        members: Mapping[str, Sequence[int]] | None,
+        groups: Sequence[str] | None,
+        buffer_px: int = 0,
+    ) -> dict[str, list[Region]]:
+        """Return the regions of each split: of its members, or by fractions where these are None."""
+        if members is None:
+            shares = fractions_of(self.split)
+            return split_by_fractions(scenes, shares, seed=self.seed, buffer_px=buffer_px, groups=groups)
+        regions = split_by_members(scenes, members)
+        if groups is not None:
+            check_groups(scenes, regions, groups)
+        return regions
 
     @property
     def _label_rasters(self) -> list[Path]:

@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 
 from geocompose.data.coordinates.coordinates import read_coordinates
+from geocompose.data.files.groups import groups_of
 from geocompose.data.files.image_files import ImageListing, list_images
 from geocompose.data.files.pairs import Listing, list_files
-from geocompose.data.files.split_folders import FOLDERS, fractions_of
+from geocompose.data.files.split_folders import FOLDERS
 from geocompose.data.image_labels import classes_of_images, decisions_of_images, numbers_of_images
 from geocompose.data.label_values import LabelCodes, text_values
 from geocompose.data.labels.base import Labels
@@ -20,7 +21,7 @@ from geocompose.data.labels.segmentation import SegmentationLabels
 from geocompose.data.opened import Collection
 from geocompose.data.raster_source import GeoTiffSource
 from geocompose.data.rasters.label import ClassRaster, ImageLabel, NumberRaster, SceneLabel
-from geocompose.data.split import SPLITS, split_by_fractions, split_by_members
+from geocompose.data.split import SPLITS
 from geocompose.data.tiling import GridTiling, ImageTiling
 from geocompose.errors import UserError
 
@@ -87,14 +88,12 @@ class PixelLabelledRasters(GeoTiffSource):
         pairs = self._listing.pairs
         named = [(pair.image.relative_to(folder).as_posix(), pair.image, self._label(pair.label)) for pair in pairs]
         scenes = rasters.scenes(named, self._partners)
-        if self._listing.members is None:
-            regions = split_by_fractions(
-                scenes, fractions_of(self.split), seed=self.seed, buffer_px=self.split_buffer_px
-            )
-        else:
-            regions = split_by_members(scenes, self._listing.members)
+        groups = None
+        if self.groups is not None:
+            groups = groups_of([scene.name for scene in scenes], self.groups, self._group_table)
+        regions = self._split(scenes, self._listing.members, groups, self.split_buffer_px)
         coordinates = read_coordinates(scenes, folder, self._rules, num_frames=self.num_frames)
-        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames, self._listing.left_out)
+        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames, self._listing.left_out, groups)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -201,19 +200,20 @@ class ImageLabelledRasters(GeoTiffSource):
         ]
         scenes = rasters.scenes(named, self._partners)
         tiling.check(scenes)
-        if listing.members is not None:
-            regions = split_by_members(scenes, listing.members)
-        elif len(scenes) < len(SPLITS):
+        if listing.members is None and len(scenes) < len(SPLITS):
             raise UserError(
                 f"{len(scenes)} labelled images under data.root={self.root} can't be split into train, val and test: "
                 "each split needs at least one image."
             )
-        else:
-            regions = split_by_fractions(scenes, fractions_of(self.split), seed=self.seed)
+        groups = None
+        if self.groups is not None:
+            names, rows = [scene.name for scene in scenes], [image.row for image in listing.images]
+            groups = groups_of(names, self.groups, self._group_table, self.file_column, rows)
+        regions = self._split(scenes, listing.members, groups)
         coordinates = read_coordinates(
             scenes, self.folder, self._rules, num_frames=self.num_frames, file_column=self.file_column
         )
-        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames, self._listing.left_out)
+        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames, self._listing.left_out, groups)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
