@@ -59,7 +59,7 @@ def preflight(source: DataSource, choose: Callable[[Sequence[str]], list[str]]) 
     """
     opened = source.collection
     baselines.check(source.baselines, opened.labels.target, opened.band_names, opened.num_frames)
-    bands = choose(opened.band_names)
+    bands = opened.chosen(choose)
     places = opened.places(bands)
     excuse = MEANT if source.allows_overlap else None
     with quiet():  # what is allowed is said in `setup`

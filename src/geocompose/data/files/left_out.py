@@ -80,7 +80,7 @@ def of_other_ending(root: Path, pattern: str, key: str, without: Iterable[Path])
 def _any_ending(pattern: str) -> list[str]:
     """Return patterns that match whatever the case and the spelling of the ending is, the pattern's own first."""
     start, dot, ending = pattern.rpartition(".")
-    if not dot or not ending.isalpha():
+    if not dot or not ending.isalpha() or ":" in pattern or "{" in pattern:  # a raster in a file, a file per band
         return []
     own = ending.lower()
     spellings = [own, *(each for each in _ALIKE.get(own, ()) if each != own)]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from geocompose.data.files.band_files import real_files
 from geocompose.data.files.file_names import SHOWN, data_folder, listed_names, match_files, renamed, split_paths
 from geocompose.data.files.left_out import (
     FilesLeftOut,
@@ -12,7 +13,7 @@ from geocompose.data.files.left_out import (
     of_other_ending,
     there,
 )
-from geocompose.data.files.patterns import key_of, whole_key_of
+from geocompose.data.files.patterns import BAND, key_of, whole_key_of
 from geocompose.data.files.split_folders import members_by_folder
 from geocompose.data.split import SPLITS
 from geocompose.errors import UserError, nearest, shortened
@@ -104,6 +105,8 @@ def pairs_and_rest(
         UserError: no such folder; a pattern matches nothing; two files have one key; an image has no label.
     """
     folder = data_folder(root)
+    if BAND in labels:
+        raise UserError(f"data.labels={labels} must name one raster for each image; {BAND} is for data.images.")
     further = set(without)
     label_files = match_files(folder, labels, "data.labels")
     masks = {*label_files, *further}
@@ -142,11 +145,11 @@ def _of_key(pair: Pair, folder: Path | None) -> tuple[str, ...]:
 
 
 def _of_stem(pair: Pair, folder: Path | None) -> tuple[str, ...]:
-    return (pair.image.stem,)
+    return tuple(file.stem for file in real_files([pair.image]))
 
 
 def _of_name(pair: Pair, folder: Path | None) -> tuple[str, ...]:
-    return (pair.image.name,)
+    return tuple(file.name for file in real_files([pair.image]))
 
 
 def _of_path(pair: Pair, folder: Path | None) -> tuple[str, ...]:
