@@ -85,6 +85,11 @@ class DataSource(ABC):
         return []
 
     @property
+    def refuses_missing_frames(self) -> bool:
+        """Whether a frame without data stops the run."""
+        return False
+
+    @property
     def allows_overlap(self) -> bool:
         """Whether it is meant that splits overlap on the ground or hold the same pixels."""
         return False

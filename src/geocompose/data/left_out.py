@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from geocompose.data.files.left_out import FilesLeftOut
+from geocompose.data.scene import Scene
 from geocompose.data.split import SPLITS
 from geocompose.data.window import Region, Window
-from geocompose.errors import shortened
+from geocompose.errors import UserError, shortened
 from geocompose.imagery.samples import Target
 
 log = logging.getLogger("geocompose")
@@ -24,12 +25,15 @@ class SplitCount:
 
     pixels: of all its regions. counting: those with image data and, where pixels have labels, a label.
     unlisted: pixels with a value that means no class, read as no label.
+    frames: the scenes' frames that have no data at all, a name for each. masked: whether models pass over those.
     tiles: its samples. empty: where those without a label or without data lie, a name for each.
     """
 
     pixels: int = 0
     counting: int = 0
     unlisted: int = 0
+    frames: list[str] = field(default_factory=list)
+    masked: bool = False
     tiles: int = 0
     empty: list[str] = field(default_factory=list)
 
@@ -38,6 +42,7 @@ class SplitCount:
         return {
             "tiles_without_label": len(self.empty),
             "share_of_pixels_that_count": self.counting / self.pixels if self.pixels else None,
+            "frames_without_data": len(self.frames),
             "pixels_with_unlisted_values": self.unlisted,
         }
 
@@ -82,6 +87,13 @@ def say(files: Sequence[FilesLeftOut], counts: Mapping[str, SplitCount], *, of_p
         names = shortened((name for split in SPLITS if split in counts for name in counts[split].empty), _SHOWN)
         what = "tiles without a labelled pixel" if of_pixels else "images without a label or without data"
         log.warning("Left out: %s: %s (%s).", what, empty, names)
+    absent = {name: len(split.frames) for name, split in counts.items() if split.frames}
+    if absent:
+        names = shortened((frame for split in SPLITS if split in counts for frame in counts[split].frames), _SHOWN)
+        number = ", ".join(f"{one:,} in {name}" for name, one in absent.items())
+        masked = any(split.masked for split in counts.values())
+        fate = "they are masked" if masked else "their series do not count (data.missing_frames=leave_out)"
+        log.warning("Frames without data: %s (%s); %s.", number, names, fate)
     if any(split.unlisted for split in counts.values()):
         found = _per_split(counts, lambda split: split.unlisted, lambda split: split.pixels)
         log.warning("Left out: pixels with values that data.label_values does not list: %s.", found)
@@ -89,6 +101,24 @@ def say(files: Sequence[FilesLeftOut], counts: Mapping[str, SplitCount], *, of_p
         shares = [f"{_percent(counts[name])} of {name}" for name in SPLITS if name in counts and counts[name].pixels]
         what = "with image data and a label" if of_pixels else "with image data"
         log.info("Pixels that count, %s: %s.", what, ", ".join(shares))
+
+
+def check_frames(scenes: Sequence[Scene], bands: Sequence[Sequence[int]]) -> None:
+    """Refuse frames without data. bands: for each scene the places of the selected bands.
+
+    Raises:
+        UserError: names some, and how many there are.
+    """
+    found = [
+        f"{scene.name}, frame {frame + 1}"
+        for scene, chosen in zip(scenes, bands, strict=True)
+        for frame in scene.absent_frames(chosen)
+    ]
+    if found:
+        raise UserError(
+            f"Frames have no data: {shortened(found, _SHOWN)}. data.missing_frames=refuse stops for this; mask passes "
+            "over such a frame, and leave_out leaves its series out."
+        )
 
 
 def _per_split(

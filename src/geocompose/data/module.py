@@ -15,7 +15,7 @@ from geocompose.data.baselines import rules as baseline_rules
 from geocompose.data.census import Census, Sampling, census, sampling_weights
 from geocompose.data.conversion import convert
 from geocompose.data.declaration import DataSource
-from geocompose.data.left_out import say
+from geocompose.data.left_out import check_frames, say
 from geocompose.data.normalization_rule import NormalizationRule
 from geocompose.data.overlap import MEANT, SCORED, check_ground, check_pixels
 from geocompose.data.split import SPLITS
@@ -173,6 +173,8 @@ class SceneData(lightning.LightningDataModule):
             return self._scanned[1]
         if self._source.cache_bytes:
             self._collection.keep_decoded(len(self.bands), self._source.cache_bytes)
+        if self._source.refuses_missing_frames:
+            check_frames(self.scenes, self._places)
         return scan(self.scenes, self._places, self.regions, self.labels, self.tiling)
 
     @property

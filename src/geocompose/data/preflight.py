@@ -8,6 +8,7 @@ from typing import Any
 from geocompose.configuration.instantiation import instantiate
 from geocompose.data.baselines import rules as baselines
 from geocompose.data.declaration import DataSource
+from geocompose.data.left_out import check_frames
 from geocompose.data.overlap import MEANT, check_ground, check_pixels
 from geocompose.data.statistics import Statistics, scan
 from geocompose.errors import quiet
@@ -67,6 +68,8 @@ def preflight(source: DataSource, choose: Callable[[Sequence[str]], list[str]]) 
     found = None
     if 0 < opened.decoded_bytes(len(bands)) <= _MOST_SCANNED_BYTES:
         opened.keep_decoded(len(bands), source.cache_bytes)
+        if source.refuses_missing_frames:
+            check_frames(opened.scenes, places)
         found = scan(opened.scenes, places, opened.regions, opened.labels, opened.tiling)
         opened.labels.check_training(found.labels["train"])
         with quiet():

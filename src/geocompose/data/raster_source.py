@@ -21,6 +21,7 @@ from geocompose.data.rasters.scene import RasterScene
 from geocompose.data.rasters.scenes import SceneRasters
 from geocompose.data.split import check_groups, split_by_fractions, split_by_members
 from geocompose.data.window import Region
+from geocompose.imagery.missing_frames import check_rule
 from geocompose.imagery.units import Values
 
 
@@ -46,6 +47,8 @@ class GeoTiffSource(DataSource):
     dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions
         (`georeference` or a table): see `CoordinateRules`. They go to a backbone that takes them.
     unit, level, offset, scale: what the files' values are: see `Values`.
+    missing_frames: what becomes of a series of which a frame has no data at all: it does not count (`leave_out`), that
+        frame is passed over by poolings over time that can (`mask`), or the run stops (`refuse`).
     groups: which images belong together, such as those of one event, and are kept within one split: see `groups_of`.
     allow_overlap: it is meant that splits overlap on the ground, or hold identical pixels; else that is refused.
     """
@@ -69,6 +72,7 @@ class GeoTiffSource(DataSource):
     level: Literal["TOA", "BOA"] | None = None
     offset: float | None = None
     scale: float | None = None
+    missing_frames: Literal["leave_out", "mask", "refuse"] = "leave_out"
     groups: str | None = None
     allow_overlap: bool = False
 
@@ -76,6 +80,7 @@ class GeoTiffSource(DataSource):
         """Check what can be checked without looking at a file."""
         super().__post_init__()
         check_at_least("cache_mb", self.cache_mb, 0)
+        check_rule(self.missing_frames)
 
     @property
     def title(self) -> str:
@@ -86,6 +91,11 @@ class GeoTiffSource(DataSource):
     def values(self) -> Values:
         """What the values of the files are, as far as that is stated."""
         return Values(self.unit, self.level, self.offset, self.scale, self.allow_mismatch)
+
+    @property
+    def refuses_missing_frames(self) -> bool:
+        """Whether a frame without data stops the run."""
+        return self.missing_frames == "refuse"
 
     @property
     def allows_overlap(self) -> bool:
@@ -168,7 +178,8 @@ class GeoTiffSource(DataSource):
 
     @property
     def _rasters(self) -> SceneRasters:
-        return SceneRasters(self.band_names, self.nodata, self.num_frames, self.more_images, self.bands)
+        masked = self.missing_frames == "mask"
+        return SceneRasters(self.band_names, self.nodata, self.num_frames, self.more_images, self.bands, masked)
 
     @property
     def _rules(self) -> CoordinateRules:

@@ -92,6 +92,9 @@ def _scan(
                 _scan_pixels(scene, chosen, whole, labels, tiling, sums)
             else:
                 _scan_image(scene, chosen, whole, labels, tiling, sums)
+            absent = scene.absent_frames(chosen)
+            counts[split].frames += [f"{scene.name}, frame {frame + 1}" for frame in absent]
+            counts[split].masked = counts[split].masked or bool(scene.masked_frames(chosen))
             hashes[split].append(sums.pixels.digest)
         _check_labelled(tallies[split], split, labels, _names(scenes, regions[split]))
     return Statistics(moments.mean.tolist(), moments.std.tolist(), tallies, counts, hashes)
@@ -150,6 +153,9 @@ def _images(scene: Scene, bands: Sequence[int], whole: Region, sums: _Sums) -> I
     moments, count = sums.moments, sums.count
     for _, window in grid(whole, CELL_PX):
         image, valid = scene.read_image(window, bands)
+        masked = scene.masked_frames(bands)
+        if masked:
+            image = np.delete(image, masked, axis=1)
         _check_finite(image, valid, scene, bands, window)
         if moments is not None:
             moments.add(image[..., valid].reshape(len(image), -1))

@@ -74,6 +74,7 @@ def reading_of(
         nodata=nodata if nodata is not None else data.get("nodata"),
         conversions=conversions,
         num_frames=Inputs.from_record(recorded).num_frames,
+        masks_frames=data.get("missing_frames") == "mask",
     )
 
 
