@@ -1,11 +1,12 @@
 import math
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error, r2_score
 
-from geocompose.imagery.samples import Kind
+from geocompose.imagery.samples import Kind, Target
 from geocompose.scores import (
     SCORES,
     confusion_matrix,
@@ -15,6 +16,7 @@ from geocompose.scores import (
     multilabel_scores,
     regression_scores,
     regression_sums,
+    scores_of,
 )
 
 
@@ -171,3 +173,34 @@ def test_a_variable_without_label_leaves_the_means():
 
 def test_every_kind_of_target_has_its_scores():
     assert set(SCORES) == set(get_args(Kind))
+
+
+def test_the_union_counts_a_class_that_is_predicted_alone():
+    scores = from_confusion(np.array([[6, 0, 2], [0, 4, 0], [0, 0, 0]]), ["a", "b", "c"])
+    assert scores["mIoU_union"] == pytest.approx((6 / 8 + 1 + 0) / 3)
+    assert scores["mIoU"] == pytest.approx((6 / 8 + 1) / 2)
+    everywhere = from_confusion(np.array([[6, 2], [1, 4]]), ["a", "b"])
+    assert everywhere["mIoU_union"] == everywhere["mIoU"]
+
+
+def test_the_union_is_what_torchmetrics_calls_miou():
+    torchmetrics = pytest.importorskip("torchmetrics")
+    torch = pytest.importorskip("torch")
+    draw = np.random.default_rng(3)
+    truth, said = draw.integers(0, 3, 500), draw.integers(0, 5, 500)  # 3 and 4 are predicted only, 5 is nowhere
+    peer = torchmetrics.JaccardIndex("multiclass", num_classes=6, average="macro")
+    expected = float(peer(torch.from_numpy(said), torch.from_numpy(truth)))
+    scores = from_confusion(confusion_matrix(truth, said, 6), list("abcdef"))
+    assert scores["mIoU_union"] == pytest.approx(expected, abs=1e-6)
+    assert scores["mIoU"] != pytest.approx(expected, abs=0.01)
+
+
+def test_errors_of_several_variables_are_compared_in_training_deviations():
+    target = Target("regression", ("tonnes", "share"), mean=(0.0, 0.0), std=(1.0, 1.0), deviation=(200.0, 0.1))
+    truth = np.array([[100.0, 0.2], [300.0, 0.4]])
+    error = np.array([[20.0, 0.05], [-20.0, -0.05]])
+    scores = scores_of(regression_sums(truth, truth + error), target)
+    assert scores["nRMSE"] == pytest.approx((20 / 200 + 0.05 / 0.1) / 2)
+    assert "nRMSE" not in scores_of(regression_sums(truth[:, :1], truth[:, :1]), replace(target, names=("tonnes",)))
+    steady = scores_of(regression_sums(truth, truth + 1), replace(target, deviation=(200.0, 0.0)))
+    assert steady["nRMSE"] == pytest.approx(1 / 200)

@@ -4,10 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from geocompose.imagery.samples import Kind
+from geocompose.imagery.samples import Kind, Target
 
 # What one row of a variable's sums holds: valid pixels or images, and sums over them; e is prediction minus truth y.
 SUMS = ("n", "sum_y", "sum_y2", "sum_e", "sum_e2", "sum_abs_e")
+# What a bin of confidences holds: decisions, the sum of their confidences, and how many of them are right.
+CALIBRATION = ("n", "sum_confidence", "right")
+CALIBRATION_BINS = 15  # as in arXiv 1706.04599
 # A variance below this share of the mean square is what rounding leaves of a constant: float64 has about 16 digits,
 # of which sums lose a few.
 _CONSTANT = 1e-12
@@ -57,8 +60,10 @@ def from_confusion(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, 
     matrix: (classes, classes) counts, rows are the truth, columns the prediction.
 
     `IoU_<class>`, `F1_<class>`: NaN for a class that is absent, that is, has no pixel in the truth. `mIoU`, `F1_macro`,
-    `accuracy_macro` (mean recall): means over the classes present. `accuracy_micro`: share of all pixels that are
-    right. Without any pixel all of these are NaN and `classes_present` is 0.
+    `accuracy_macro` (mean recall): means over the classes present. `mIoU_union`: the mean IoU over the classes that are
+    in the truth or in the prediction, so that one that is predicted but absent counts 0; this is what torchmetrics,
+    TerraTorch and most papers call mIoU. `accuracy_micro`: share of all pixels that are right. Without any pixel all of
+    these are NaN and `classes_present` is 0.
     """
     counts = _square(matrix, class_names)
     right, truth, predicted = np.diag(counts), counts.sum(1), counts.sum(0)
@@ -69,6 +74,7 @@ def from_confusion(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, 
     ))  # fmt: skip
     scores = {
         "mIoU": _mean(iou),
+        "mIoU_union": _mean(_shares(right, truth + predicted - right, truth + predicted > 0)),
         "F1_macro": _mean(f1),
         "accuracy_micro": float(right.sum() / counts.sum()) if present.any() else float("nan"),
         "accuracy_macro": _mean(recall),
@@ -83,7 +89,7 @@ def from_confusion(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, 
 def image_scores_from_confusion(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
     """Return the scores of a confusion matrix of images: those of `from_confusion` but the IoU."""
     scores = from_confusion(matrix, class_names)
-    return {name: value for name, value in scores.items() if name != "mIoU" and not name.startswith("IoU_")}
+    return {name: value for name, value in scores.items() if not name.startswith(("mIoU", "IoU_"))}
 
 
 def multilabel_scores(counts: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
@@ -138,6 +144,22 @@ def regression_scores(sums: np.ndarray, variable_names: Sequence[str]) -> dict[s
     return scores
 
 
+def calibration_error(bins: np.ndarray) -> float:
+    """Return the expected calibration error, between 0 and 1; NaN without any decision.
+
+    bins: (15, 3) of CALIBRATION, over all labelled pixels or images. A decision's confidence is the largest of its
+    class probabilities (of a multilabel task, where each class of each image is a decision: the probability of the
+    answer given); bin m of 15 holds the confidences above (m - 1) / 15 up to m / 15.
+
+    ECE = sum over bins of n / N * |share right - mean confidence|. Source: arXiv 1706.04599, equation 5.
+    """
+    bins = np.asarray(bins, dtype=np.float64)
+    assert bins.shape == (CALIBRATION_BINS, len(CALIBRATION)), bins.shape
+    number, confidence, right = bins.T
+    total = number.sum()
+    return float(np.abs(right - confidence).sum() / total) if total else float("nan")
+
+
 # The scores of each kind of task from what it counts: a matrix of classes, 2 x 2 counts per class, sums per variable.
 SCORES: Mapping[Kind, Callable[[np.ndarray, Sequence[str]], dict[str, float]]] = {
     "segmentation": from_confusion,
@@ -146,6 +168,26 @@ SCORES: Mapping[Kind, Callable[[np.ndarray, Sequence[str]], dict[str, float]]] =
     "multilabel": multilabel_scores,
     "scalar_regression": regression_scores,
 }
+
+
+def scores_of(counts: np.ndarray, target: Target) -> dict[str, float]:
+    """Return the scores of a split from its pooled counts or sums (see SCORES), and of several variables `nRMSE`.
+
+    `nRMSE`: the mean over the variables of each one's RMSE in standard deviations of its training labels, so that none
+    counts more for its unit. A variable without a label, or whose training labels do not vary, is left out.
+    """
+    scores = SCORES[target.kind](counts, target.names)
+    if has_normalized_error(target):
+        assert target.deviation is not None
+        of_variable = np.array([scores[f"RMSE_{name}"] for name in target.names])
+        deviation = np.array(target.deviation)
+        scores["nRMSE"] = _mean(_shares(of_variable, deviation, deviation > 0))
+    return scores
+
+
+def has_normalized_error(target: Target) -> bool:
+    """Return whether a target has an `nRMSE`: several variables, of which at least one varies in training."""
+    return target.num_outputs > 1 and target.deviation is not None and max(target.deviation) > 0
 
 
 def _square(matrix: np.ndarray, class_names: Sequence[str]) -> np.ndarray:

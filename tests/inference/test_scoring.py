@@ -13,6 +13,7 @@ from geocompose.inference import scoring
 from geocompose.inference.scoring import score
 from geocompose.models import ModelOutput
 from geocompose.scores import SCORES, confusion_matrix, multilabel_counts, regression_sums
+from tests.kit.calibrated import error_of_logits
 
 NAMES = ("a", "b", "c")
 TILES, SIDE = 7, 5
@@ -76,11 +77,13 @@ def by_definition(target: Target, labels: torch.Tensor, images: torch.Tensor) ->
     if not target.pixel_wise:
         output = output.mean(axis=(2, 3))
     if target.kind == "multilabel":
-        return SCORES[target.kind](multilabel_counts(truth, (output >= 0).astype(int)), target.names)
+        scores = SCORES[target.kind](multilabel_counts(truth, (output >= 0).astype(int)), target.names)
+        return scores | {"ECE": error_of_logits(target.kind, output, truth)}
     if target.of_classes:
         known = truth != target.ignore_index
         counts = confusion_matrix(truth[known], output.argmax(axis=1)[known], len(target.names))
-        return SCORES[target.kind](counts, target.names)
+        error = error_of_logits(target.kind, output, truth, target.ignore_index)
+        return SCORES[target.kind](counts, target.names) | {"ECE": error}
     truth = truth.reshape(output.shape)
     places = [np.moveaxis(values, 1, -1).reshape(-1, len(target.names)) for values in (truth, output)]
     physical = places[1].astype("float64") * target.std + target.mean

@@ -265,3 +265,12 @@ def test_data_of_another_kind_is_refused():
 def test_a_class_is_not_called_as_a_mean_over_classes(name):
     with pytest.raises(UserError, match=f"A class can't be called {name}: F1_{name} is"):
         task("classification", target=replace(TARGETS["classification"], names=("land", "water", name)))
+
+
+def test_several_variables_are_selected_in_training_deviations():
+    scale = {"mean": (300.0, 0.5), "std": (200.0, 0.1), "deviation": (200.0, 0.1)}
+    several = Target("regression", ("tonnes", "share"), **scale)
+    assert task("regression", target=several).selection == ("val/nRMSE", "min")
+    in_unit = replace(several, mean=(0.0, 0.0), std=(1.0, 1.0))  # data.normalize_target=none
+    assert task("regression", target=in_unit).selection == ("val/nRMSE", "min")
+    assert task("regression").selection == ("val/RMSE", "min")

@@ -17,7 +17,7 @@ class DataSource(ABC):
 
     tile_px: height and width of a sample.
     bands: names of the bands to read, in this order; None means all.
-    batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg: see `Loading`.
+    batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg, min_valid: see `Loading`.
     allow_mismatch: which of unit, level and band may differ from what pretrained weights have seen: see `Values`.
     seed: of what is drawn of the data itself, such as which images belong to which split.
     baselines: names of the scores without a network that are computed as well (`geocompose.data.baselines`).
@@ -34,6 +34,7 @@ class DataSource(ABC):
     random_crop: bool = False
     dihedral: bool = True
     rotation_deg: float = 0.0
+    min_valid: float = 0.0
     allow_mismatch: list[str] | None = None
     seed: int = 0
     baselines: list[str] = field(default_factory=list)
@@ -64,7 +65,13 @@ class DataSource(ABC):
     def loading(self) -> Loading:
         """How samples become batches."""
         return Loading(
-            self.batch_size, self.num_workers, self.normalize, self.random_crop, self.dihedral, self.rotation_deg
+            self.batch_size,
+            self.num_workers,
+            self.normalize,
+            self.random_crop,
+            self.dihedral,
+            self.rotation_deg,
+            self.min_valid,
         )
 
     @cached_property

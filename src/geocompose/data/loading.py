@@ -20,6 +20,7 @@ class Loading:
         `pretraining` does so with numbers that `SceneData.set_normalization` brings; `none` leaves values as they are.
     random_crop: draw training samples anywhere in their region instead of on the grid, the same number per epoch.
     dihedral: flip and turn training samples by quarters. rotation_deg: turn them further, by up to this angle.
+    min_valid: leave out training samples of which a smaller share of pixels counts (see `geocompose.data.census`).
 
     Raises:
         UserError: names the key, what it got and what is allowed.
@@ -31,6 +32,7 @@ class Loading:
     random_crop: bool
     dihedral: bool
     rotation_deg: float
+    min_valid: float = 0.0
 
     def __post_init__(self) -> None:
         check_at_least("batch_size", self.batch_size, 1)
@@ -40,6 +42,15 @@ class Loading:
             raise UserError(f"data.normalize has no {self.normalize!r}. {choices(self.normalize, NORMALIZATIONS)}")
         if not 0 <= self.rotation_deg <= 180:
             raise UserError(f"data.rotation_deg={self.rotation_deg} must be between 0 (off) and 180 degrees.")
+        if not 0 <= self.min_valid <= 1:
+            raise UserError(
+                f"data.min_valid must be a share of a tile's pixels from 0 (keep all) to 1; got {self.min_valid}."
+            )
+        if self.min_valid and self.random_crop:
+            raise UserError(
+                f"data.min_valid={self.min_valid} looks at the tiles of the grid, and data.random_crop=true draws "
+                "others. Set data.random_crop=false, or data.min_valid=0."
+            )
 
 
 def check_tile(tile_px: int) -> None:

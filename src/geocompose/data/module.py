@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from geocompose.data import tiles
 from geocompose.data.baselines import raw_values
 from geocompose.data.baselines import rules as baseline_rules
+from geocompose.data.census import Census, Sampling, census, sampling_weights
 from geocompose.data.conversion import convert
 from geocompose.data.declaration import DataSource
 from geocompose.data.normalization_rule import NormalizationRule
@@ -58,6 +59,7 @@ class SceneData(lightning.LightningDataModule):
         self.random_crop = loading.random_crop
         self.dihedral = loading.dihedral
         self.rotation_deg = loading.rotation_deg
+        self.min_valid = loading.min_valid
         self.baselines = list(source.baselines)
         self.band_names = collection.band_names
         self.values = replace(source.values, more=collection.more_values)
@@ -67,6 +69,8 @@ class SceneData(lightning.LightningDataModule):
         self._statistics: Statistics | None = None
         self._normalization = NormalizationRule(loading.normalize)
         self._shuffle_seed = 0
+        self._sampling: Sampling | None = None
+        self._census: Census | None = None
         baseline_rules.check(self.baselines, self.target, self.band_names, collection.num_frames)
         chosen = source.bands if bands is None else bands
         self.use_bands(list(self.band_names if chosen is None else chosen))
@@ -186,6 +190,35 @@ class SceneData(lightning.LightningDataModule):
         """Return how many samples a split has."""
         return len(self.tile_windows(split))
 
+    @property
+    def census(self) -> Census:
+        """What each training tile holds; read when it is first asked for."""
+        if self._census is None:
+            self._census = census(self.scenes, self._places, self.tile_windows("train"), self.labels, self.tile_px)
+        return self._census
+
+    @property
+    def training_tiles(self) -> np.ndarray:
+        """The numbers of the training samples that are trained on: of all, those that `min_valid` keeps.
+
+        Raises:
+            UserError: it keeps none.
+        """
+        return self.census.kept(self.min_valid) if self.min_valid else np.arange(self.num_tiles("train"))
+
+    def draw_by(self, sampling: Sampling | None) -> None:
+        """Draw training samples by their classes (see `geocompose.data.census.sampling_weights`), not each once.
+
+        Raises:
+            UserError: crops are drawn anywhere, so that no tile's classes are known.
+        """
+        if sampling is not None and self.random_crop and self.target.pixel_wise:
+            raise UserError(
+                f"task.sampler={sampling} draws tiles of the grid by their classes, and data.random_crop=true draws "
+                "others. Set data.random_crop=false, or task.sampler=null."
+            )
+        self._sampling = sampling
+
     def train_dataloader(self) -> DataLoader[tiles.Sample]:
         """Return shuffled, augmented batches of the training samples."""
         dataset = self._tiles("train", training=True)
@@ -193,7 +226,12 @@ class SceneData(lightning.LightningDataModule):
         # Batch norm has no variance over one tile where the features are 1 x 1. A lone last tile is left out of its
         # epoch, a different one each time; where it is the only batch, the user wanted it.
         drop_last = last == 1 and len(dataset) > 1 and self.batch_size > 1
-        return self._loader(dataset, tiles.ShuffledTiles(len(dataset), self._shuffle_seed), drop_last=drop_last)
+        weights = None
+        if self._sampling is not None:
+            weights = sampling_weights(self._sampling, self.census.of(self.training_tiles))
+        return self._loader(
+            dataset, tiles.ShuffledTiles(len(dataset), self._shuffle_seed, weights), drop_last=drop_last
+        )
 
     def val_dataloader(self) -> DataLoader[tiles.Sample]:
         """Return batches of the validation samples, in order."""
@@ -246,15 +284,23 @@ class SceneData(lightning.LightningDataModule):
                 split: {
                     "scenes": len({region.scene for region in self.regions[split]}),
                     "tiles": self.num_tiles(split),
+                    **(self._left_out() if split == "train" else {}),
                     **self.statistics.labels[split].describe(),
                 }
                 for split in SPLITS
             },
         }
 
+    def _left_out(self) -> dict[str, int]:
+        if not self.min_valid or self._census is None:
+            return {}
+        return {"tiles_left_out": self.num_tiles("train") - len(self.training_tiles)}
+
     def _tiles(self, split: str, *, training: bool) -> tiles.TileDataset:
         assert self._statistics is not None, "setup() comes first"
         windows = [(region, tile) for region in self.regions[split] for tile in self.tiling.tiles(region)]
+        if training:
+            windows = [windows[number] for number in self.training_tiles]
         augment = tiles.augmentation(
             dihedral=self.dihedral,
             rotation_deg=self.rotation_deg,

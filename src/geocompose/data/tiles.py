@@ -128,12 +128,17 @@ def augmentation(*, dihedral: bool, rotation_deg: float, no_label: float) -> v2.
 class ShuffledTiles(Sampler[tuple[int, int]]):
     """Every tile once per epoch in random order, each with a seed for its crop and augmentation.
 
+    weights: how likely each tile is drawn, with sum 1. As many tiles as there are make an epoch then, drawn
+    independently of each other: one may come several times, or not at all.
+
     Both depend on `seed` and the epoch alone: neither the number of workers, nor what else draws random numbers, nor an
     interruption between epochs changes what a model is trained on.
     """
 
-    def __init__(self, num_tiles: int, seed: int) -> None:
+    def __init__(self, num_tiles: int, seed: int, weights: Sequence[float] | np.ndarray | None = None) -> None:
+        assert weights is None or len(weights) == num_tiles, (num_tiles, weights)
         self.num_tiles = num_tiles
+        self.weights = None if weights is None else torch.as_tensor(np.asarray(weights, dtype=np.float64))
         self.seed = seed
         self.epoch = 0
 
@@ -148,6 +153,12 @@ class ShuffledTiles(Sampler[tuple[int, int]]):
         start = np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)[0]
         generator = torch.Generator().manual_seed(int(start >> np.uint64(1)))
         self.epoch += 1
-        order = torch.randperm(self.num_tiles, generator=generator).tolist()
+        if self.weights is None:
+            order = torch.randperm(self.num_tiles, generator=generator).tolist()
+        else:
+            # By the inverse of the cumulative distribution: torch.multinomial takes 2^24 tiles at most.
+            bounds = self.weights.cumsum(0)
+            drawn = torch.rand(self.num_tiles, dtype=torch.float64, generator=generator) * bounds[-1]
+            order = torch.searchsorted(bounds, drawn, right=True).clamp(max=self.num_tiles - 1).tolist()
         seeds = torch.randint(2**62, (self.num_tiles,), generator=generator).tolist()
         return iter(list(zip(order, seeds, strict=True)))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -15,12 +15,16 @@ _LETTERS, _LINES = 30, 4
 
 
 class ImageSample(TypedDict):
-    """One image (3, H, W) in 0 ... 1, what is true and what was predicted in words, and whether that is `right`."""
+    """One image (3, H, W) in 0 ... 1, what is true and what was predicted in words, and whether that is `right`.
+
+    name: what the image is called, above it.
+    """
 
     image: np.ndarray
     truth: str
     prediction: str
     right: bool
+    name: NotRequired[str]
 
 
 def sample_images(samples: Sequence[ImageSample], path: str | Path, title: str) -> None:
@@ -33,7 +37,8 @@ def sample_images(samples: Sequence[ImageSample], path: str | Path, title: str) 
         for sample in samples
     ]
     lines = max(caption.count("\n") + 1 for caption in captions)
-    with canvas(path, columns * _CELL_IN + 0.2, rows * (_CELL_IN + 0.13 * lines + 0.05) + 0.35) as figure:
+    named_in = 0.15 if any("name" in sample for sample in samples) else 0.0
+    with canvas(path, columns * _CELL_IN + 0.2, rows * (_CELL_IN + 0.13 * lines + 0.05 + named_in) + 0.35) as figure:
         figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left")
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in grid[len(samples) :]:
@@ -44,6 +49,7 @@ def sample_images(samples: Sequence[ImageSample], path: str | Path, title: str) 
             axes.grid(visible=False)
             colour = INK if sample["right"] else _WRONG
             axes.spines[:].set(visible=True, color=colour, linewidth=0.6 if sample["right"] else 2.0)
+            axes.set_title(sample.get("name", ""), fontsize=7, fontweight="normal", pad=2)
             axes.set_xlabel(caption, fontsize=7, color=colour, labelpad=2)
 
 

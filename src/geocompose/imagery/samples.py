@@ -58,6 +58,8 @@ class Target:
     ignore_index: the label of what has no label, where labels are classes; where they are numbers, it is NaN.
     mean, std: a number for each variable, in its physical unit: a model's output times `std` plus `mean` is the
         prediction. 0 and 1 where a model predicts in the unit itself; None where labels are classes.
+    deviation: the training labels' standard deviation of each variable, in its physical unit, whatever a model predicts
+        in; 0 where it does not vary. None where labels are classes, and where an earlier version did not record it.
     """
 
     kind: Kind
@@ -65,6 +67,7 @@ class Target:
     ignore_index: int = -1
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    deviation: tuple[float, ...] | None = None
 
     @property
     def pixel_wise(self) -> bool:
@@ -89,6 +92,7 @@ class Target:
             "ignore_index": self.ignore_index,
             "mean": None if self.mean is None else list(self.mean),
             "std": None if self.std is None else list(self.std),
+            **({} if self.deviation is None else {"deviation": list(self.deviation)}),
         }
 
     @classmethod
@@ -103,5 +107,7 @@ class Target:
                 "The run was recorded by an earlier version, whose records don't say what the labels were. Run its "
                 "command again with rerun=true."
             )
-        mean, std = (None if record[key] is None else tuple(record[key]) for key in ("mean", "std"))
-        return cls(record["kind"], tuple(record["names"]), record["ignore_index"], mean, std)
+        mean, std, deviation = (
+            None if record.get(key) is None else tuple(record[key]) for key in ("mean", "std", "deviation")
+        )
+        return cls(record["kind"], tuple(record["names"]), record["ignore_index"], mean, std, deviation)

@@ -9,8 +9,8 @@ from geocompose.data.module import SceneData
 from geocompose.imagery.coordinates import coordinates_of
 from geocompose.imagery.samples import Target
 from geocompose.inference.device import best_device
-from geocompose.scores import SCORES
-from geocompose.tasks.counting import count_tiles, labels, predicted
+from geocompose.tasks.counting import labels
+from geocompose.tasks.split_counts import SplitCounts
 
 
 def score(model: nn.Module, data: SceneData, split: str, target: Target) -> dict[str, float]:
@@ -23,10 +23,10 @@ def score(model: nn.Module, data: SceneData, split: str, target: Target) -> dict
     target = replace(target, ignore_index=data.target.ignore_index)
     device = best_device()
     model = model.to(device).eval()
-    counts = count_tiles(target, data.num_tiles(split)).to(device)
+    counts = SplitCounts(target, data.num_tiles(split)).to(device)
     with torch.inference_mode():
         for batch in data.in_order(split):
             beside = {name: value.to(device) for name, value in coordinates_of(batch).items()}
             output = model(batch["image"].to(device), **beside).output
-            counts.update(predicted(output, target), labels(batch, target).to(device), batch["tile"].to(device))
-    return SCORES[target.kind](counts.compute().sum(dim=0).cpu().numpy(), target.names)
+            counts.update(output, labels(batch, target).to(device), batch["tile"].to(device))
+    return counts.scores()

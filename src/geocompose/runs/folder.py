@@ -56,6 +56,9 @@ class RunFolder:
         self.metrics = self.path / "metrics.csv"
         self.confusion = self.path / "confusion.npz"
         self.tile_sums = self.path / "tile_sums.npz"
+        self.baselines = self.path / "baselines.npz"
+        self.calibration = self.path / "calibration.npz"
+        self.splits = self.path / "splits.csv"
         self.log = self.path / "run.log"
         self.figures = self.path / "figures"
         self.checkpoints = self.path / "checkpoints"
@@ -181,8 +184,9 @@ class RunFolder:
         record.error = unwrapped(error)
         self._write(record, "failed")
 
-    def interrupt(self, record: Record) -> None:
-        """Record that the run was stopped from outside and can be resumed."""
+    def interrupt(self, record: Record, reason: BaseException | None = None) -> None:
+        """Record that the run was stopped from outside, and what by where that is known; it can be resumed."""
+        record.error = None if reason is None else unwrapped(reason)
         self._write(record, "interrupted")
 
     def _recorded(self) -> State:

@@ -38,6 +38,7 @@ class _Target(_Part):
     ignore_index: int
     mean: list[FiniteFloat] | None
     std: list[_Deviation] | None
+    deviation: list[Annotated[FiniteFloat, Field(ge=0)]] | None = None
 
 
 class _Normalization(_Part):

@@ -10,7 +10,7 @@ from geocompose.errors import counted
 from geocompose.studies.cells import Cell
 
 # What runs are selected by: the first of these among a run's metrics is its task's.
-SELECTED = ("mIoU", "F1_macro", "RMSE")
+SELECTED = ("mIoU", "F1_macro", "nRMSE", "RMSE")
 _LONGEST_SHOWN = 24
 
 

@@ -4,18 +4,20 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from geocompose.arguments import plain
+from geocompose.data.census import Sampling
 from geocompose.errors import UserError, choices
 from geocompose.imagery.coordinates import coordinates_of
 from geocompose.imagery.samples import Kind, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
-from geocompose.scores import SCORES
-from geocompose.tasks.counting import TileCounts, count_tiles, is_labelled, labels, predicted
+from geocompose.tasks.counting import is_labelled, labels, predicted
 from geocompose.tasks.parameter_groups import parameter_groups
 from geocompose.tasks.schedule import MakeScheduler, lightning_schedule
+from geocompose.tasks.split_counts import SplitCounts
 
 Batch = dict[str, Tensor]
 MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
@@ -43,10 +45,12 @@ class Task(lightning.LightningModule):
     2).
 
     kind: that of the targets. selection: the metric by which the best epoch is chosen, and `max` or `min`.
+    sampler: how training tiles are drawn; None draws each once per epoch.
     """
 
     kind: ClassVar[Kind]
-    selection: ClassVar[tuple[str, str]]
+    selection: tuple[str, str]
+    sampler: Sampling | None = None
 
     def __init__(
         self,
@@ -90,7 +94,7 @@ class Task(lightning.LightningModule):
             raise UserError("Nothing is left to learn: task.freeze_* freeze every part that has parameters.")
         self._optimizer, self._scheduler, self._lr_by_part = optimizer, scheduler, plain(lr_by_part)
         self.counts = nn.ModuleDict(
-            {f"{split}_counts": count_tiles(target, num_tiles[split]) for split in ("val", "test")}
+            {f"{split}_counts": SplitCounts(target, num_tiles[split]) for split in ("val", "test")}
         )
 
     def forward(
@@ -154,12 +158,32 @@ class Task(lightning.LightningModule):
 
     def tile_counts(self, split: str) -> Tensor:
         """Return what was counted for each tile of the split, as last scored: (tiles, ...), see `count_tiles`."""
-        return self._counts(split).compute().cpu()
+        return torch.from_numpy(self._counts(split).per_tile())
+
+    def tile_calibration(self, split: str) -> np.ndarray | None:
+        """Return how sure and how right the model was, as last scored; None for numbers. See `SplitCounts`."""
+        return self._counts(split).calibration_per_tile()
 
     def scores(self, split: str) -> dict[str, float]:
         """Return the split's metrics by name, from what was counted over all its valid pixels or images."""
-        # In numpy, as whoever reads the stored counts will sum them: to the last digit.
-        return SCORES[self.kind](self.tile_counts(split).numpy().sum(axis=0), self.target.names)
+        return self._counts(split).scores()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to resume from what is not a checkpoint of this training.
+
+        Raises:
+            UserError: its weights have other names or shapes, or the optimizer's state is not in it.
+        """
+        own, its = (
+            {name: value.shape for name, value in state.items()}
+            for state in (self.state_dict(), checkpoint.get("state_dict", {}))
+        )
+        if its != own or not checkpoint.get("optimizer_states"):
+            what = "the optimizer's state is missing" if its == own else "its weights have other names or shapes"
+            raise UserError(
+                f"{self.trainer.ckpt_path} is not a checkpoint of this training: {what}. Put the run's own back, or "
+                "compute the run again with rerun=true."
+            )
 
     def configure_optimizers(self) -> Any:
         """Return optimizer and schedule; the optimizer holds only what learns."""
@@ -193,9 +217,9 @@ class Task(lightning.LightningModule):
         if labelled:
             loss = self.criterion(output, self._truth(batch))
             self.log(f"{split}/loss", loss, on_step=False, on_epoch=True, batch_size=labelled, sync_dist=True)
-        self._counts(split).update(self.predicted(output), truth, batch["tile"])
+        self._counts(split).update(output, truth, batch["tile"])
 
-    def _counts(self, split: str) -> TileCounts:
+    def _counts(self, split: str) -> SplitCounts:
         return self.counts[f"{split}_counts"]  # type: ignore[return-value]
 
     def _log_scores(self, split: str) -> None:

@@ -14,5 +14,5 @@ class ClassificationTask(ClassTask):
     """
 
     kind: ClassVar[Kind] = "classification"
-    selection: ClassVar[tuple[str, str]] = ("val/F1_macro", "max")
+    selection: tuple[str, str] = ("val/F1_macro", "max")
     make_loss = staticmethod(classification_loss)

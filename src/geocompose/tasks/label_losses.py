@@ -100,8 +100,8 @@ def multilabel_losses(
 def multilabel_loss(
     spec: LossSpec,
     num_classes: int,
-    class_weights: list[float] | None = None,
-    positive_weights: list[float] | None = None,
+    class_weights: list[float] | str | None = None,
+    positive_weights: list[float] | str | None = None,
 ) -> nn.Module:
     """Return the loss of any number of classes per image: bce, balanced_bce, focal, jaccard, or a sum.
 

@@ -73,7 +73,7 @@ def check_belongs(key: str, is_set: bool, spec: LossSpec, takers: Iterable[str])
         )
 
 
-def check_factors(key: str, factors: list[float] | None, count: int, each: str) -> None:
+def check_factors(key: str, factors: list[float] | str | None, count: int, each: str) -> None:
     """Refuse factors of which there is not one for each class or variable, or that weigh nothing.
 
     Raises:
@@ -81,6 +81,11 @@ def check_factors(key: str, factors: list[float] | None, count: int, each: str) 
     """
     if factors is None:
         return
+    if isinstance(factors, str):
+        raise UserError(
+            f"task.{key}={factors} is computed from training labels, which are not known here. Give one factor per "
+            f"{each}: {count} here."
+        )
     if len(factors) != count:
         raise UserError(f"task.{key} has one factor per {each}: {count} here, got {len(factors)}.")
     if any(not 0 <= factor < float("inf") for factor in factors) or not sum(factors) > 0:

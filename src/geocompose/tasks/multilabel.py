@@ -1,7 +1,7 @@
 """Multi-label classification: any number of classes per image."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
@@ -19,7 +19,7 @@ class MultilabelTask(Task):
     """
 
     kind: ClassVar[Kind] = "multilabel"
-    selection: ClassVar[tuple[str, str]] = ("val/F1_macro", "max")
+    selection: tuple[str, str] = ("val/F1_macro", "max")
 
     def __init__(
         self,
@@ -29,8 +29,9 @@ class MultilabelTask(Task):
         target: Target,
         num_tiles: dict[str, int],
         loss: str | list[str] | dict[str, float | dict[str, float]] = "bce",
-        class_weights: list[float] | None = None,
-        positive_weights: list[float] | None = None,
+        class_weights: list[float] | Literal["balanced"] | None = None,
+        positive_weights: list[float] | Literal["balanced"] | None = None,
+        sampler: Literal["rare_classes"] | None = None,
         aux_loss: dict[str, float] | None = None,
         lr_by_part: dict[str, float] | None = None,
         freeze_backbone: bool = False,
@@ -40,7 +41,9 @@ class MultilabelTask(Task):
         """Take what every task takes (see `Task`) and the loss.
 
         loss: bce, balanced_bce, focal or jaccard, or a sum (see `build_loss`). class_weights: how much the decisions on
-        each class count. positive_weights: how much more each class's yes counts than its no, for bce.
+        each class count. positive_weights: how much more each class's yes counts than its no, for bce; `balanced` is
+        turned into factors by whoever has the training labels (`geocompose.training.class_balance`).
+        sampler: how training images are drawn (`geocompose.data.census.sampling_weights`).
 
         Raises:
             UserError: a loss that can't be, or what `Task` refuses.
@@ -55,3 +58,4 @@ class MultilabelTask(Task):
             model, optimizer, scheduler, target, num_tiles, criterion, aux_loss, lr_by_part,
             freeze_backbone, freeze_decoder, freeze_head,
         )  # fmt: skip
+        self.sampler = sampler

@@ -1,7 +1,7 @@
 """Tasks whose labels are classes that exclude each other."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
@@ -27,8 +27,9 @@ class ClassTask(Task):
         target: Target,
         num_tiles: dict[str, int],
         loss: str | list[str] | dict[str, float | dict[str, float]] = "ce",
-        class_weights: list[float] | None = None,
+        class_weights: list[float] | Literal["balanced"] | None = None,
         label_smoothing: float = 0.0,
+        sampler: Literal["rare_classes"] | None = None,
         aux_loss: dict[str, float] | None = None,
         lr_by_part: dict[str, float] | None = None,
         freeze_backbone: bool = False,
@@ -37,8 +38,9 @@ class ClassTask(Task):
     ) -> None:
         """Take what every task takes (see `Task`) and the loss.
 
-        loss: a name, or a sum (see `build_loss`). class_weights: a factor per class for ce and focal.
-        label_smoothing: of ce.
+        loss: a name, or a sum (see `build_loss`). class_weights: a factor per class for ce and focal; `balanced` is
+            turned into factors by whoever has the training labels (`geocompose.training.class_balance`).
+        label_smoothing: of ce. sampler: how training tiles are drawn (`geocompose.data.census.sampling_weights`).
 
         Raises:
             UserError: a loss that can't be, or what `Task` refuses.
@@ -57,3 +59,4 @@ class ClassTask(Task):
             model, optimizer, scheduler, target, num_tiles, criterion, aux_loss, lr_by_part,
             freeze_backbone, freeze_decoder, freeze_head,
         )  # fmt: skip
+        self.sampler = sampler

@@ -1,13 +1,14 @@
 """Tasks whose labels are numbers in a physical unit."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import nn
 
 from geocompose.imagery.samples import Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.scores import has_normalized_error
 from geocompose.tasks.base import Task
 from geocompose.tasks.number_losses import regression_loss
 
@@ -15,10 +16,11 @@ from geocompose.tasks.number_losses import regression_loss
 class NumberTask(Task):
     """Trains a model on numbers, NaN without a label, and scores it by sums over a split, in the physical unit.
 
-    The model's output is in standard deviations of the training labels from their mean, as the target has them.
+    The model's output is in standard deviations of the training labels from their mean, as the target has them. Several
+    variables are selected by val/nRMSE: a mean of RMSEs in different units would follow that with the largest numbers.
     """
 
-    selection: ClassVar[tuple[str, str]] = ("val/RMSE", "min")
+    selection: tuple[str, str] = ("val/RMSE", "min")
 
     def __init__(
         self,
@@ -50,3 +52,5 @@ class NumberTask(Task):
             model, optimizer, scheduler, target, num_tiles, criterion, aux_loss, lr_by_part,
             freeze_backbone, freeze_decoder, freeze_head,
         )  # fmt: skip
+        if has_normalized_error(target):
+            self.selection = ("val/nRMSE", "min")

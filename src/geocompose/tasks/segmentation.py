@@ -14,5 +14,5 @@ class SegmentationTask(ClassTask):
     """
 
     kind: ClassVar[Kind] = "segmentation"
-    selection: ClassVar[tuple[str, str]] = ("val/mIoU", "max")
+    selection: tuple[str, str] = ("val/mIoU", "max")
     make_loss = staticmethod(segmentation_loss)

@@ -1,4 +1,4 @@
-"""The sums from which errors of numbers are scored, of each tile: every valid pixel or image counts once."""
+"""Sums of each tile in float64, whatever the model's precision: those from which errors of numbers are scored."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -10,8 +10,8 @@ from torchmetrics import Metric
 from geocompose.scores import SUMS
 
 
-class TileSums(Metric):
-    """For each tile the (variables, 6) float64 sums that `geocompose.scores.SUMS` names.
+class TileFloats(Metric):
+    """An array (tiles, ...) of float64 sums; its first column counts what was added up.
 
     A tile that is seen twice replaces itself.
     """
@@ -19,10 +19,34 @@ class TileSums(Metric):
     full_state_update = False
     per_tile: Tensor
 
-    def __init__(self, num_tiles: int, num_variables: int) -> None:
+    def __init__(self, num_tiles: int, *shape: int) -> None:
         super().__init__()
-        empty = torch.zeros(num_tiles, num_variables, len(SUMS), dtype=torch.float64)
+        empty = torch.zeros(num_tiles, *shape, dtype=torch.float64)
         self.add_state("per_tile", default=empty, dist_reduce_fx=_of_who_saw_it)
+
+    def compute(self) -> Tensor:
+        """Return (tiles, ...) float64."""
+        return self.per_tile
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> Self:
+        """Move, but stay in float64: neither a model's lower precision nor a device without it may round the sums."""
+        device = fn(torch.empty(0)).device
+        stay = torch.device("cpu") if device.type == "mps" else device
+
+        def move(state: Tensor) -> Tensor:
+            return state.to(stay)
+
+        return super()._apply(move, exclude_state)  # type: ignore[return-value]
+
+
+class TileSums(TileFloats):
+    """For each tile the (variables, 6) float64 sums that `geocompose.scores.SUMS` names.
+
+    A tile that is seen twice replaces itself.
+    """
+
+    def __init__(self, num_tiles: int, num_variables: int) -> None:
+        super().__init__(num_tiles, num_variables, len(SUMS))
 
     def update(self, predicted: Tensor, labels: Tensor, tiles: Tensor) -> None:
         """Add up predictions and labels (B, variables, ...), NaN without a label, of the tiles numbered `tiles` (B)."""
@@ -37,20 +61,6 @@ class TileSums(Metric):
         terms = (valid.double(), y, y**2, error, error**2, error.abs())
         self.per_tile[tiles.to(there)] = torch.stack([term.sum(dim=-1) for term in terms], dim=-1)
 
-    def compute(self) -> Tensor:
-        """Return (tiles, variables, 6) float64."""
-        return self.per_tile
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> Self:
-        """Move, but stay in float64: neither a model's lower precision nor a device without it may round the sums."""
-        device = fn(torch.empty(0)).device
-        stay = torch.device("cpu") if device.type == "mps" else device
-
-        def move(state: Tensor) -> Tensor:
-            return state.to(stay)
-
-        return super()._apply(move, exclude_state)  # type: ignore[return-value]
-
 
 def _at_least_one_place(*numbers: Tensor) -> list[Tensor]:
     """Return (B, variables, 1) for numbers of images (B, variables)."""
@@ -58,6 +68,6 @@ def _at_least_one_place(*numbers: Tensor) -> list[Tensor]:
 
 
 def _of_who_saw_it(states: Any) -> Tensor:
-    """Return each tile's sums from one of the processes (processes, tiles, variables, 6) that saw most of it."""
+    """Return each tile's sums from one of the processes (processes, tiles, ..., sums) that saw most of it."""
     seen = states[..., 0].sum(dim=-1).argmax(dim=0)
     return states[seen, torch.arange(states.shape[1], device=states.device)]

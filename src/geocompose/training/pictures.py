@@ -25,6 +25,7 @@ from geocompose.runs import RunFolder
 from geocompose.scores import SUMS, regression_scores
 from geocompose.tasks.base import Task
 from geocompose.tasks.counting import labels
+from geocompose.training.tile_names import file_name, tile_title
 
 NUM_TILES, NUM_IMAGES = 4, 12
 # Pixels of a scatter picture come from so many tiles at most, and are so many at most.
@@ -61,7 +62,7 @@ def _segmentation(folder: Path, task: Task, data: SceneData, split: str, matrice
             "image": image,
             "label": batch["mask"][place].numpy(),
             "prediction": predicted[place].numpy(),
-            "title": f"{split} tile {chosen[place]}",
+            "title": tile_title(data, split, chosen[place]),
         }
         for place, image in enumerate(_images(batch, data))
     ]
@@ -88,7 +89,7 @@ def _regression(folder: Path, task: Task, data: SceneData, split: str, sums: np.
                 "image": image,
                 "label": label[place, variable].numpy(),
                 "prediction": predicted[place, variable].numpy(),
-                "title": f"{split} tile {chosen[place]}",
+                "title": tile_title(data, split, chosen[place]),
             }
             for place, image in enumerate(_images(batch, data))
         ]
@@ -179,7 +180,8 @@ def _draw_images(
     samples: list[ImageSample] = []
     for place, image in enumerate(_images(batch, data)):
         truth, said, right = words(batch, predicted, place)
-        samples.append({"image": image, "truth": truth, "prediction": said, "right": right})
+        name = file_name(data, split, chosen[place])
+        samples.append({"image": image, "truth": truth, "prediction": said, "right": right, "name": name})
     sample_images(samples, folder / "samples.png", title)
 
 

@@ -6,11 +6,9 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -20,23 +18,25 @@ from geocompose.configuration.instantiation import instantiate
 from geocompose.contracts.backbone import BackboneContract, contract_of
 from geocompose.contracts.meta import check_training_batch
 from geocompose.cost.summary import Summary, summarize
-from geocompose.data.baselines.rules import run_baselines
 from geocompose.data.module import SceneData
 from geocompose.data.preflight import Preview
-from geocompose.errors import UserError, counted, in_one_line
+from geocompose.data.tile_table import tile_table
+from geocompose.errors import UserError, counted, in_one_line, shortened
 from geocompose.from_config import BuiltModel, build_data, build_model, opened_data
 from geocompose.imagery.agreement import check_convertible, consents, mismatches, taken_for, units_read
 from geocompose.imagery.units import UNITS
-from geocompose.inference.checkpoint import read_best
+from geocompose.inference.checkpoint import PUT_BACK, read_best
 from geocompose.runs import Record, RunFolder
-from geocompose.runs.atomic import write_through
+from geocompose.runs.atomic import write_text
 from geocompose.runs.fingerprint import hash_file
 from geocompose.tasks.base import Task
 from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_start
+from geocompose.training.class_balance import with_balance
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.output_range import check_output_range
 from geocompose.training.pictures import draw
 from geocompose.training.rehearsal import rehearse
+from geocompose.training.scored import score_baselines, score_splits
 from geocompose.training.step_seed import StepSeed
 
 log = logging.getLogger("geocompose")
@@ -44,13 +44,17 @@ log = logging.getLogger("geocompose")
 
 @dataclass
 class Session:
-    """All that a run needs, checked; nothing of it is written yet."""
+    """All that a run needs, checked; nothing of it is written yet.
+
+    class_weights: those that were computed from the training labels, by key and class.
+    """
 
     data: SceneData
     built: BuiltModel
     task: Task
     trainer: lightning.Trainer
     summary: Summary
+    class_weights: Mapping[str, Mapping[str, float]]
 
 
 def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltModel | None, folder: RunFolder) -> Session:
@@ -76,13 +80,16 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
     if not data.target.of_classes:
         check_output_range(built.model, data.target, data.statistics.labels["train"].describe()["variables"])
     make_optimizer, make_scheduler = instantiate(config["optimizer"]), instantiate(config["scheduler"])
-    task = instantiate(config["task"])(
+    configured, weights = with_balance(config["task"], data)
+    task = instantiate(configured)(
         model=built.model,
         optimizer=make_optimizer,
         scheduler=make_scheduler,
         target=data.target,
         num_tiles={split: data.num_tiles(split) for split in ("val", "test")},
     )
+    data.draw_by(task.sampler)
+    _tell_training_tiles(data)
     try:
         trainer = instantiate(config["trainer"])(
             folder=folder.checkpoints,
@@ -108,10 +115,10 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
         validation_every=trainer.check_val_every_n_epoch,
     )
     _tell_averaging(trainer, batches * trainer.max_epochs)
-    if min(data.batch_size, data.num_tiles("train")) == 1:
+    if min(data.batch_size, len(data.training_tiles)) == 1:
         check_training_batch(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     summary = summarize(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
-    return Session(data, built, task, trainer, summary)
+    return Session(data, built, task, trainer, summary, weights)
 
 
 def compute(session: Session, folder: RunFolder, record: Record, *, train: bool, resume: bool, test: bool) -> None:
@@ -124,12 +131,14 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
     record.data |= data.describe()
     record.weights |= contract_of(session.built.model.encoder).weights or {}
     record.model |= session.summary.as_record()
+    record.training |= session.class_weights
     necks = session.built.plan.necks
     # Others are objects of the user's, which their configuration names.
     if all(isinstance(neck, Mapping) for neck in necks):
         record.model["necks"] = list(necks)
     console.show_summary(session.summary, session.built.plan.necks)
     folder.save(record)
+    write_text(folder.splits, tile_table(data))
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
 
@@ -138,8 +147,10 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
         record.training |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "finished": True}
         folder.save(record)
     if not folder.best.is_file():
+        if not train:
+            raise UserError(f"{folder.best} is missing, and the run is trained. {PUT_BACK}")
         raise UserError(f"No epoch had a {task.selection[0]}: the validation split has no label. Check data.split.")
-    best = read_best(folder.best)
+    best = read_best(folder.best, None if train else record.training.get("best_sha256"))
     task.load_state_dict(best["state_dict"])
     record.training["best_epoch"] = best["epoch"]
     record.training["best_sha256"] = hash_file(folder.best)
@@ -149,20 +160,15 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
         for callback in trainer.callbacks  # type: ignore[attr-defined]
         if not isinstance(callback, WeightAveraging)
     ]
-    runs = {"val": trainer.validate, "test": trainer.test} if test else {"val": trainer.validate}
-    for split, run_split in runs.items():
-        logged = run_split(task, datamodule=data, verbose=False)[0]
-        exact = {f"{split}/{name}": value for name, value in task.scores(split).items()}  # Lightning logs in float32
-        record.metrics |= {**{name: float(value) for name, value in logged.items()}, **exact}
+    splits = ["val", "test"] if test else ["val"]
+    counts = score_splits(trainer, task, data, splits, folder, record)
     if torch.cuda.is_available():
         record.hardware["accelerator"] = torch.cuda.get_device_name()
         record.hardware["accelerator_peak_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
     if test:
-        record.baselines = run_baselines(data, data.baselines)
-    counted = {split: task.tile_counts(split).numpy() for split in runs}
-    _save_arrays(folder.confusion if task.target.of_classes else folder.tile_sums, counted)
+        score_baselines(data, folder, record)
     with beside_the_run("The figures", record):
-        draw(folder, task, data, counted, read_metrics(folder.metrics), best_epoch=best["epoch"])
+        draw(folder, task, data, counts, read_metrics(folder.metrics), best_epoch=best["epoch"])
 
 
 @contextmanager
@@ -183,6 +189,18 @@ def _tell_averaging(trainer: lightning.Trainer, num_steps: int) -> None:
                 "trainer.ema_decay=%g would keep %.0f %% of the first step's weights at the end of %s: train longer, "
                 "or lower it.", callback.decay, 100 * kept, counted(num_steps, "step"),
             )  # fmt: skip
+
+
+def _tell_training_tiles(data: SceneData) -> None:
+    """Say how many training tiles are left out, and name a few."""
+    kept, every = data.training_tiles, data.tile_windows("train")
+    if len(kept) < len(every):
+        out = sorted(set(range(len(every))) - set(kept.tolist()))
+        names = [f"{data.scenes[every[place].scene].name} ({every[place].window.in_words})" for place in out]
+        log.info(
+            "data.min_valid=%g leaves out %d of %s, of which too small a share counts: %s.",
+            data.min_valid, len(out), counted(len(every), "training tile"), shortened(names, 3),
+        )  # fmt: skip
 
 
 def _warn_of_odd_data(data: SceneData) -> None:
@@ -249,10 +267,6 @@ def _normalize(data: SceneData, contract: BackboneContract) -> None:
         said = "the published numbers' unit, which is not known" if unit is None else f"{unit} ({UNITS[unit]})"
         log.info("%s is null: data.normalize=pretraining assumes values in %s.", key, said)
     data.set_normalization(*published)
-
-
-def _save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    write_through(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
 
 
 def _quieten() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from geocompose.data.baselines.samples import LabelledSamples
 from geocompose.data.statistics import CELL_PX
-from geocompose.data.window import grid
+from geocompose.data.window import Region, grid
 
 
 def pixel_blocks(
@@ -20,20 +20,27 @@ def pixel_blocks(
     bands: any of the data's bands; None means the selected ones. The selected bands alone decide which pixels
     count, so that all choices see the same ones; where another band has no data, the pixel's values are all 0.
     """
+    for region in data.regions[split]:
+        for cell in grid(region, CELL_PX):
+            yield labelled_pixels(data, cell, bands)
+
+
+def labelled_pixels(
+    data: LabelledSamples, cell: Region, bands: Sequence[str] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labelled pixels of a window: raw values and labels, as `pixel_blocks` yields them."""
     assert data.target.pixel_wise, data.target.kind
-    places = None if bands is None else data.places(bands)
-    for cell in (cell for region in data.regions[split] for cell in grid(region, CELL_PX)):
-        scene = data.scenes[cell.scene]
-        image, valid = scene.read_image(cell.window, data.selected_places(cell.scene))
-        if places is not None:
-            image, there = scene.read_image(cell.window, places[cell.scene])
-            finite = np.isfinite(image).reshape(-1, *there.shape).all(0)
-            image = np.where(there & finite, image, np.float32(0))
-        label = scene.read_label(cell.window)
-        counts = valid & (label != data.target.ignore_index if label.ndim == 2 else ~np.isnan(label).all(0))
-        # Not -1: where nothing counts, as in the empty corner of a swath, any number would do.
-        values = image[..., counts].reshape(math.prod(image.shape[:-2]), int(counts.sum()))
-        yield np.ascontiguousarray(values.T), np.ascontiguousarray(label[..., counts].T)
+    scene = data.scenes[cell.scene]
+    image, valid = scene.read_image(cell.window, data.selected_places(cell.scene))
+    if bands is not None:
+        image, there = scene.read_image(cell.window, data.places(bands)[cell.scene])
+        finite = np.isfinite(image).reshape(-1, *there.shape).all(0)
+        image = np.where(there & finite, image, np.float32(0))
+    label = scene.read_label(cell.window)
+    counts = valid & (label != data.target.ignore_index if label.ndim == 2 else ~np.isnan(label).all(0))
+    # Not -1: where nothing counts, as in the empty corner of a swath, any number would do.
+    values = image[..., counts].reshape(math.prod(image.shape[:-2]), int(counts.sum()))
+    return np.ascontiguousarray(values.T), np.ascontiguousarray(label[..., counts].T)
 
 
 def pixels(
@@ -65,12 +72,18 @@ def image_features(data: LabelledSamples, split: str) -> tuple[np.ndarray, np.nd
     Features are float64 (n, 2 x bands x frames), in raw values; labels are classes, int64 (n) or (n, classes), or
     numbers, float32 (n, variables), as `geocompose.data.labels` has them.
     """
+    return image_samples(data, split)[1:]
+
+
+def image_samples(data: LabelledSamples, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the numbers of the samples with valid pixels in their split, and what `image_features` returns of them."""
     assert not data.target.pixel_wise, data.target.kind
-    features, labels = [], []
-    for tile in data.tile_windows(split):
+    places, features, labels = [], [], []
+    for place, tile in enumerate(data.tile_windows(split)):
         image, valid = data.scenes[tile.scene].read_image(tile.window, data.selected_places(tile.scene))
         if valid.any():
             values = image[..., valid].astype(np.float64).reshape(-1, int(valid.sum()))
             features.append(np.concatenate([values.mean(1), values.std(1)]))
             labels.append(data.scenes[tile.scene].read_label(tile.window))
-    return np.stack(features), np.stack(labels)
+            places.append(place)
+    return np.array(places), np.stack(features), np.stack(labels)

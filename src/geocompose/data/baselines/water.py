@@ -1,12 +1,11 @@
 """Water indices with the threshold that suits the training pixels best: what two bands know of water."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from geocompose import scores
-from geocompose.data.baselines.raw_values import pixel_blocks, pixels
+from geocompose.data.baselines.counted import Counted, count_pixels
+from geocompose.data.baselines.raw_values import pixels
 from geocompose.data.baselines.samples import LabelledSamples
 from geocompose.errors import UserError
 from geocompose.imagery.bands import canonical
@@ -27,20 +26,20 @@ def check_index(name: str, target: Target, band_names: Sequence[str]) -> None:
     _index_bands(name, band_names)
 
 
-def water_index(data: LabelledSamples, name: str, max_pixels: int) -> dict[str, Any]:
-    """Return the scores of an index above its best threshold as water, of two classes."""
+def water_index(data: LabelledSamples, name: str, max_pixels: int) -> Counted:
+    """Count an index above its best threshold as water, of two classes."""
     water = _water(name, data.target)
     bands = _index_bands(name, data.band_names)
     values, classes = pixels(data, "train", max_pixels, bands=bands)
     threshold = best_threshold(_normalized_difference(values), classes == water)
-    matrix = np.zeros((2, 2), dtype=np.int64)
-    for block, truth in pixel_blocks(data, "test", bands):
-        is_water = _normalized_difference(block) >= threshold
-        matrix += scores.confusion_matrix(truth, np.where(is_water, water, 1 - water), 2)
+
+    def predict(block: np.ndarray) -> np.ndarray:
+        return np.where(_normalized_difference(block) >= threshold, water, 1 - water)
+
     detail = (
         f"({bands[0]} - {bands[1]}) / ({bands[0]} + {bands[1]}) >= {threshold:.3f}, from {len(classes)} training pixels"
     )
-    return {"name": name, "detail": detail, "metrics": scores.from_confusion(matrix, data.class_names)}
+    return Counted(name, detail, count_pixels(data, predict, bands))
 
 
 def _normalized_difference(values: np.ndarray) -> np.ndarray:

@@ -98,7 +98,10 @@ class Numbers(Labels):
     def scaled(self, tally: Tally) -> Target:
         """Return the target with the training labels' mean and deviation, or 0 and 1."""
         assert isinstance(tally, NumberTally)
+        deviation = tuple(
+            0.0 if is_constant(mean, std) else std for mean, std in zip(tally.mean, tally.std, strict=True)
+        )
         numbers: dict[str, Any] = {"mean": (0.0,) * len(self.target.names), "std": (1.0,) * len(self.target.names)}
         if self.normalize_target == "dataset":
             numbers = {"mean": tuple(tally.mean), "std": tuple(tally.std)}
-        return Target(self.target.kind, self.target.names, self.target.ignore_index, **numbers)
+        return Target(self.target.kind, self.target.names, self.target.ignore_index, deviation=deviation, **numbers)
