@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
+from geocompose.data.files.band_files import shown
 from geocompose.errors import counted
 from geocompose.imagery.samples import Target
 from geocompose.inference.content import choose_content
@@ -84,7 +85,7 @@ def predict(
     target = Target.from_record(recorded.record.data.get("target"))
     content = choose_content(kind, target)
     check_arguments(target, overlap_px, fit)
-    images = [ImageFile(Path(input).name, input)] if target.pixel_wise else list_images(input)
+    images = [ImageFile(shown(Path(input).name), input)] if target.pixel_wise else list_images(input)
     further = further_rasters(recorded, target, more_inputs)
     values = input_values(recorded.record.data, unit, offset, scale)
     conversions = None if values is None else conversions_to_model(recorded.record.data, values)
