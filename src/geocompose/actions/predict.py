@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
+from geocompose.data.files.band_files import shown
 from geocompose.errors import counted
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.inference.content import choose_content
 from geocompose.inference.listing import ImageFile, list_images
+from geocompose.inference.map_codes import map_codes
 from geocompose.inference.offsets import offset_reader
 from geocompose.inference.request import (
     check_arguments,
@@ -46,6 +48,7 @@ def predict(
     offset: float | str | None = None,
     scale: float | None = None,
     scale_tags: Literal["read", "ignore"] | None = None,
+    label_values: bool = False,
     overwrite: bool = False,
     trust: list[str] | None = None,
 ) -> None:
@@ -77,6 +80,8 @@ def predict(
         that what a file's own tags say comes before the training's offset and scale. They are converted to what the
         model reads. offset may be `tags`, `date` (by the file's name) or a CSV file with the columns `file` and
         `offset`, where the offset differs from file to file.
+    label_values: in a map of classes, write the values that the training labels had (data.label_values, the first of
+        several) in place of the classes' places from 0; both are in the file's tags.
     overwrite: replace `output`.
     trust: targets that the run may name beside those in conf/, such as [my_lab.Net]: they are imported and called.
 
@@ -87,8 +92,9 @@ def predict(
     recorded = open_run(run, load_rules(experiment.conf_dir), experiment.trust(trust))
     target = Target.from_record(recorded.record.data.get("target"))
     content = choose_content(kind, target)
-    check_arguments(target, overlap_px, fit)
-    images = [ImageFile(Path(input).name, input)] if target.pixel_wise else list_images(input)
+    check_arguments(target, overlap_px, fit, label_values=label_values)
+    codes = map_codes(recorded.config.get("data") or {}, content, written=label_values)
+    images = [ImageFile(shown(Path(input).name), input)] if target.pixel_wise else list_images(input)
     further = further_rasters(recorded, target, more_inputs)
     values = input_values(recorded.record.data, unit, offset, scale, scale_tags)
     offsets = offset_reader(
@@ -131,6 +137,7 @@ def predict(
                 **settings,
                 further=further,
                 overlap_px=overlap,
+                codes=codes,
                 progress=progress,
             )
         pixels = f"{done.height} x {done.width} pixels in {done.windows} windows"

@@ -37,6 +37,12 @@ class Scene(Protocol):
     def stored(self, band: int) -> tuple[Stored, ...]:
         """Return how a band is stored in each frame."""
 
+    def absent_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
+        """Return which frames (from 0) have no data anywhere in the scene."""
+
+    def masked_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
+        """Return which of them are passed over: their pixels mean nothing, and a pixel is valid without them."""
+
     def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the image, float32 (bands, height, width), and where it is valid, bool (height, width).
 
@@ -91,6 +97,14 @@ class ArrayScene:
     def stored(self, band: int) -> tuple[Stored, ...]:
         """Return that its numbers are what they are."""
         return (Stored(self.name),)
+
+    def absent_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
+        """Return none: what is made has all data."""
+        return ()
+
+    def masked_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
+        """Return none."""
+        return ()
 
     def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the image, float32 (bands, height, width), and all True (height, width)."""

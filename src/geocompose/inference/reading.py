@@ -12,7 +12,7 @@ import numpy as np
 from geocompose.data.conversion import convert
 from geocompose.data.drift import Trained
 from geocompose.data.known_values import known_values
-from geocompose.data.normalization import Normalization
+from geocompose.data.normalization import Normalization, without_frames
 from geocompose.data.offsets import is_by_image
 from geocompose.data.rasters.bands import BandNaming
 from geocompose.data.rasters.file import RasterPath
@@ -60,6 +60,7 @@ class Reading:
         to which values are converted; None where it isn't known. offsets: finds what was added to a raster, where
         `values.offset` is a date's or a table's. trained: what the training's values were like; None where unknown.
     num_frames: time steps in each raster, one after the other; names are those of one step's bands.
+    masks_frames: whether frames without any data are NaN, which the model passes over.
 
     Raises:
         UserError: not one mean and one standard deviation per band, or one that nothing can be normalised with.
@@ -76,6 +77,7 @@ class Reading:
     offsets: OffsetReader | None = None
     trained: Trained | None = None
     num_frames: int = 1
+    masks_frames: bool = False
 
     def __post_init__(self) -> None:
         if not self.bands or len({len(self.bands), len(self.mean), len(self.std)}) > 1:
@@ -118,7 +120,9 @@ class Reading:
         Raises:
             UserError: see `image`; or a band is not there, or its values are complex.
         """
-        return ModelInput(self.image(path, further), self, str(path))
+        image = self.image(path, further)
+        image.masks_frames = self.masks_frames
+        return ModelInput(image, self, str(path))
 
     def watch(self) -> Watch:
         """Return what takes in the images that are read, and says what is odd of them."""
@@ -177,18 +181,23 @@ class ModelInput:
         """
         pixels, valid = self.image.read(window, self._places)
         normalized = self._normalized(pixels, valid)
+        masked = self.image.absent_frames(self._places) if self.image.masks_frames else ()
+        if masked:
+            pixels, checked = (np.delete(one, masked, axis=1) for one in (pixels, normalized))
+        else:
+            checked = normalized
         check_finite(
             pixels,
             valid,
             bands=self._reading.bands,
             origin_of=lambda band: self.origin_of(self._places[band]),
             window=window,
-            read_as=normalized,
+            read_as=checked,
             conversions=self.conversions,
         )
         if watch is not None:
             watch.add(pixels, valid)
-        return normalized, valid
+        return without_frames(normalized, masked), valid
 
     @property
     def places(self) -> list[int]:
