@@ -18,7 +18,13 @@ from tests.kit.inference_rasters import read
 
 NAMES = ["BLUE", "GREEN", "RED"]
 QUICK = [text for text in SMALL if not text.startswith(("data.num_scenes", "data.scene_px"))]
-DATA = ("data=geotiff", "data.images=*_img.tif", "data.labels=*_lab.tif", "data.class_names=[a,b]")
+DATA = (
+    "data=geotiff",
+    "data.images=*_img.tif",
+    "data.labels=*_lab.tif",
+    "data.class_names=[a,b]",
+    "data.allow_overlap=true",
+)
 
 
 def scene(path, added=0, tags=None):
