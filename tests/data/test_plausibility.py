@@ -64,7 +64,7 @@ def test_values_that_can_not_be_of_the_stated_unit_are_said_once(tmp_path, caplo
     (line,) = scanned(tmp_path, caplog, pixels, names, other, unit=unit)
     assert re.search(said, line), line
     assert "a_img.tif" in line
-    assert f"but {unit} is" in line
+    assert f"but the unit is {unit} " in line
 
 
 @pytest.mark.parametrize(

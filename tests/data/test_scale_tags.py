@@ -158,7 +158,7 @@ def test_further_rasters_have_tags_and_offsets_of_their_own(tmp_path):
     assert np.array_equal(found[7], image(seed=4, bands=1)[0][:, : found.shape[-1]])
 
 
-def test_labels_that_are_numbers_are_unpacked_and_those_that_are_classes_refused(tmp_path):
+def test_labels_that_are_numbers_are_unpacked_and_those_that_are_classes_refused(tmp_path, caplog):
     for key in "abc":
         write(tmp_path / f"{key}_img.tif", image(), BANDS)
         path = write(tmp_path / f"{key}_lab.tif", image(seed=9, bands=1, dtype="int16"), nodata=7)
@@ -169,6 +169,8 @@ def test_labels_that_are_numbers_are_unpacked_and_those_that_are_classes_refused
     found = data.scenes[0].read_label(window)
     stored = image(seed=9, bands=1)[:, :, : window.width]
     assert np.allclose(found, np.where(stored == 7, np.nan, stored * 0.1 - 40), atol=1e-4, equal_nan=True)
+    assert "3 files" in caplog.text or "further file" in caplog.text
+    assert "its tags (scale 0.1, offset -40) make the numbers of what it holds" in caplog.text
     raw = geotiff_regression(**given, variables=["height"], scale_tags="ignore")
     assert np.array_equal(raw.scenes[0].read_label(window)[stored != 7], stored[stored != 7])
     with pytest.raises(UserError, match=r"a_lab.tif has tags .*no classes.*data.scale_tags=ignore"):

@@ -211,8 +211,11 @@ def _data(
         )
     other = _with_class_names(other, config, record)
     source = data_source(other)
-    # Of a run whose data stated no unit, nothing says what tags would lead to.
-    return other, _with_tags_as_trained(source, record) if record.data.get("unit") is None else source
+    # Of a run whose data stated no unit, nothing says what tags would lead to. Labels are unpacked by theirs.
+    unknown = record.data.get("unit") is None and record.data.get("scale_tags") != "read"
+    if unknown and isinstance(source, GeoTiffSource) and record.data["target"]["kind"] != "regression":
+        source = replace(source, scale_tags="ignore")
+    return other, source
 
 
 def _own_data(
@@ -241,9 +244,9 @@ def _own_data(
 
 
 def _with_tags_as_trained(source: DataSource | None, record: Record) -> DataSource | None:
-    """Return the data with its files' scale tags left unread if the run's training didn't read them."""
-    read = record.data.get("scale_tags") == "read"
-    return source if read or not isinstance(source, GeoTiffSource) else replace(source, scale_tags="ignore")
+    """Return the data with its files' scale tags left unread if the run is of before they were read."""
+    before = "scale_tags" not in record.data and isinstance(source, GeoTiffSource)
+    return replace(source, scale_tags="ignore") if before else source  # type: ignore[type-var]
 
 
 def _own_files(source: DataSource) -> list[Path]:

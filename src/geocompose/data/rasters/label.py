@@ -249,6 +249,11 @@ class NumberRaster(_LabelRaster):
         self._use(bands, split, StoredBands(path, header, self._version, split.alpha, label_nodata))
         packings = [header.packings[band] if scale_tags == "read" else Packing() for band in bands]
         self._conversions = [Conversion(None, packing.added, packing.scale) for packing in packings]
+        self.remarks += dict.fromkeys(
+            f"its tags ({packing.in_words()}) make the numbers of what it holds, and are read."
+            for packing in packings
+            if packing.is_given
+        )
 
     def read(self, window: Window) -> np.ndarray:
         """Return the numbers, float32 (variables, height, width), with NaN where the label is nodata.
