@@ -245,8 +245,9 @@ def _own_data(
 
 def _with_tags_as_trained(source: DataSource | None, record: Record) -> DataSource | None:
     """Return the data with its files' scale tags left unread if the run is of before they were read."""
-    before = "scale_tags" not in record.data and isinstance(source, GeoTiffSource)
-    return replace(source, scale_tags="ignore") if before else source  # type: ignore[type-var]
+    if "scale_tags" in record.data or not isinstance(source, GeoTiffSource):
+        return source
+    return replace(source, scale_tags="ignore")
 
 
 def _own_files(source: DataSource) -> list[Path]:

@@ -123,8 +123,8 @@ class Plausibility:
             bands_in = {place for _, _, place in found}
             counts = self._counted[-worst][band]
             log.warning(
-                "Values of %s are %s in %s, but the unit is %s (%s). Most are in %s: %s of its valid pixels, which are %.4g to "
-                "%.4g. %s Check %s.unit, offset and scale.",
+                "Values of %s are %s in %s, but the unit is %s (%s). Most are in %s: %s of its valid pixels, which are "
+                "%.4g to %.4g. %s Check %s.unit, offset and scale.",
                 ", ".join(name for place, name in enumerate(self._names) if place in bands_in),
                 *(what, counted(len({scene for _, scene, _ in found}), "image"), unit, UNITS[str(unit)]),
                 *(self._file(-worst, band), percent(share), counts.least, counts.greatest),
