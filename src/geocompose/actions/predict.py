@@ -85,7 +85,7 @@ def predict(
     target = Target.from_record(recorded.record.data.get("target"))
     content = choose_content(kind, target)
     check_arguments(target, overlap_px, fit)
-    images = [ImageFile(shown(Path(input).name), input)] if target.pixel_wise else list_images(input)
+    images = [ImageFile(shown(Path(input)), input)] if target.pixel_wise else list_images(input)
     further = further_rasters(recorded, target, more_inputs)
     values = input_values(recorded.record.data, unit, offset, scale)
     conversions = None if values is None else conversions_to_model(recorded.record.data, values)

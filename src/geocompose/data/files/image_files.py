@@ -78,7 +78,7 @@ def list_images(
         )
     folder = data_folder(root)
     paths = match_files(folder, images, "data.images", without)
-    names = [shown(path.relative_to(folder).as_posix()) for path in paths]
+    names = [shown(path, folder) for path in paths]
     lookup = FileLookup(names)
     columns: list[str] = []
     lists: list[Path] = []
