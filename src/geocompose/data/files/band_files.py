@@ -49,10 +49,14 @@ def _found(text: str) -> Path:
     return images[0]
 
 
+def rasters_of(paths: Iterable[Path]) -> list[Path]:
+    """Return the rasters of images: one, or one per band."""
+    return [file for path in paths for file in (band_files(path).values() or [path])]
+
+
 def real_files(paths: Iterable[Path]) -> list[Path]:
     """Return the files of images, each once, whether an image is one, one per band, or inside one."""
-    files = [file for path in paths for file in (band_files(path).values() or [path])]
-    return list(dict.fromkeys(Path(found.file) if (found := inner(file)) else file for file in files))
+    return list(dict.fromkeys(Path(found.file) if (found := inner(path)) else path for path in rasters_of(paths)))
 
 
 def shown(path: Path, folder: Path | None = None) -> str:
