@@ -94,7 +94,7 @@ def predict(
     content = choose_content(kind, target)
     check_arguments(target, overlap_px, fit, label_values=label_values)
     codes = map_codes(recorded.config.get("data") or {}, content, written=label_values)
-    images = [ImageFile(shown(Path(input).name), input)] if target.pixel_wise else list_images(input)
+    images = [ImageFile(shown(Path(input)), input)] if target.pixel_wise else list_images(input)
     further = further_rasters(recorded, target, more_inputs)
     values = input_values(recorded.record.data, unit, offset, scale, scale_tags)
     offsets = offset_reader(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from geocompose.data.coordinates.coordinates import CoordinateRules, dates_of
 from geocompose.data.declaration import DataSource
-from geocompose.data.files.band_files import real_files
+from geocompose.data.files.band_files import rasters_of, real_files
 from geocompose.data.files.coordinate_tables import tables
 from geocompose.data.files.file_names import data_folder, list_file
 from geocompose.data.files.groups import group_table
@@ -130,10 +130,10 @@ class GeoTiffSource(DataSource):
         for more in read_more(self.more_images):
             beside += tables({"offset": more.values.offset}, self.folder, more.values.group)
         further = [path for paths in self._partners for path in paths]
-        rasters = real_files([*self._image_paths, *self._label_rasters, *further])
+        rasters = rasters_of([*self._image_paths, *self._label_rasters, *further])
         listed = [path for path in (self._group_table,) if path is not None]
         stated = real_files([*self._image_paths, *self._label_paths, *listed, *beside, *further])
-        return [*stated, *files_beside(rasters)]
+        return list(dict.fromkeys([*stated, *files_beside(rasters)]))
 
     @property
     @abstractmethod

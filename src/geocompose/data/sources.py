@@ -88,9 +88,7 @@ class PixelLabelledRasters(GeoTiffSource):
             )
         kind, rasters, tiling, folder = self._kind, self._rasters, GridTiling(self.tile_px), self.folder
         pairs = self._listing.pairs
-        named = [
-            (shown(pair.image.relative_to(folder).as_posix()), pair.image, self._label(pair.label)) for pair in pairs
-        ]
+        named = [(shown(pair.image, folder), pair.image, self._label(pair.label)) for pair in pairs]
         scenes = rasters.scenes(named, self._partners)
         groups = None
         if self.groups is not None:

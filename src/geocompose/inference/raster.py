@@ -109,7 +109,7 @@ def predict_raster(
         watch.say_tags()
         height, width = seen.image.height, seen.image.width
         first = str(seen.image.path)  # the file itself, where `source` stands for one per band
-        taken = Coordinates() if coordinates is None else coordinates.of(shown(Path(source).name), first)
+        taken = Coordinates() if coordinates is None else coordinates.of(shown(Path(source)), first)
         plan = plan_windows(height, width, tile_px, overlap_px)
         check_destination(destination, GEOTIFF, [raster.path for raster in seen.image.rasters])
         with replacing(destination) as partial:
