@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
+from geocompose.data.files.band_files import shown
 from geocompose.errors import counted
 from geocompose.imagery.samples import Target
 from geocompose.inference.content import choose_content
@@ -89,7 +90,7 @@ def predict(
     content = choose_content(kind, target)
     check_arguments(target, overlap_px, fit, label_values=label_values)
     codes = map_codes(recorded.config.get("data") or {}, content, written=label_values)
-    images = [ImageFile(Path(input).name, input)] if target.pixel_wise else list_images(input)
+    images = [ImageFile(shown(Path(input).name), input)] if target.pixel_wise else list_images(input)
     further = further_rasters(recorded, target, more_inputs)
     values = input_values(recorded.record.data, unit, offset, scale)
     conversions = None if values is None else conversions_to_model(recorded.record.data, values)

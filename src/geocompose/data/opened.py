@@ -74,11 +74,15 @@ class Collection:
         """Return for each scene the places of `bands` among its bands.
 
         Raises:
-            UserError: a scene lacks one of them.
+            UserError: a scene lacks one of them, or has complex numbers there.
         """
-        return [
+        places = [
             vocabulary.positions(bands, scene.band_names, where=f"data.bands: {scene.name}") for scene in self.scenes
         ]
+        for scene, of_scene in zip(self.scenes, places, strict=True):
+            if isinstance(scene, RasterScene):
+                scene.image.check_real(of_scene)
+        return places
 
     def decoded_bytes(self, num_bands: int) -> int:
         """Return the memory that the rasters with `num_bands` bands and their labels take decoded."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from geocompose.data.coordinates.coordinates import Coordinates
+from geocompose.data.files.band_files import shown
 from geocompose.data.rasters.file import opened
 from geocompose.data.rasters.remarks import say_remarks
 from geocompose.errors import UserError
@@ -105,7 +106,7 @@ def predict_raster(
         say_remarks(seen.image.rasters)
         height, width = seen.image.height, seen.image.width
         first = str(seen.image.path)  # the file itself, where `source` stands for one per band
-        taken = Coordinates() if coordinates is None else coordinates.of(Path(source).name, first)
+        taken = Coordinates() if coordinates is None else coordinates.of(shown(Path(source).name), first)
         plan = plan_windows(height, width, tile_px, overlap_px)
         check_destination(destination, GEOTIFF, [raster.path for raster in seen.image.rasters])
         with replacing(destination) as partial:

@@ -161,7 +161,8 @@ def _open(path: RasterPath) -> DatasetReader:
             name = gdal_name(within) if within else os.path.abspath(path) if is_local(path) else path
             dataset = rasterio.open(name)
     except RasterioIOError as error:
-        raise UserError(f"{path} can't be read as a raster: {error}.{why_not(path)}") from error
+        reason = str(error).rstrip(".")
+        raise UserError(f"{path} can't be read as a raster: {reason}.{why_not(path)}") from error
     endings = _LEADS_ELSEWHERE.get(dataset.driver, ())
     if endings and is_local(path) and not str(path).lower().endswith(endings):
         driver = dataset.driver
