@@ -22,6 +22,7 @@ from geocompose.data.preflight import data_source, preflight
 from geocompose.errors import UserError, at_least
 from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
 from geocompose.imagery.bands import check_names
+from geocompose.imagery.missing_frames import masks_frames
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.atomic import RefusedError, refusals_told
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
@@ -58,6 +59,7 @@ def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
         log.info("optimizer.lr is %g by default: %s.", rate.rate, rate.source)
     config = experiment.config
     _check_names(config)
+    masks_frames(config)  # refuses what can't
     source = data_source(config["data"])
     rules = load_rules(experiment.conf_dir)
     own = own_code(config, rules.volatile)
