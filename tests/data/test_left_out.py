@@ -41,6 +41,7 @@ def test_nothing_is_said_where_nothing_is_left_out(tmp_path, said):
     for split in described["splits"].values():
         assert split["left_out"] == {
             "tiles_without_label": 0,
+            "frames_without_data": 0,
             "share_of_pixels_that_count": 1.0,
             "pixels_with_unlisted_values": 0,
         }
