@@ -14,6 +14,7 @@ from geocompose.data.baselines import raw_values
 from geocompose.data.baselines import rules as baseline_rules
 from geocompose.data.census import Census, Sampling, census, sampling_weights
 from geocompose.data.conversion import convert
+from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.declaration import DataSource
 from geocompose.data.normalization_rule import NormalizationRule
 from geocompose.data.split import SPLITS
@@ -181,6 +182,11 @@ class SceneData(lightning.LightningDataModule):
         """What the scan of `setup` found."""
         assert self._statistics is not None, "setup() comes first"
         return self._statistics
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """When and where the scenes were taken, as far as that is given."""
+        return self._collection.coordinates
 
     def tile_windows(self, split: str) -> list[Region]:
         """Return scene and window of each sample of a split, in the order of the samples' numbers."""

@@ -68,7 +68,7 @@ def scan(
             shown = [False] * len(tiles)
             for _, window in grid(whole, CELL_PX):
                 image, valid = scene.read_image(window, bands[whole.scene])
-                _check_finite(image, valid, scene, bands[whole.scene], window)
+                check_image(image, valid, scene, bands[whole.scene], window)
                 if split == "train":
                     moments.add(image[..., valid].reshape(len(image), -1))
                 if labels.target.pixel_wise:
@@ -107,7 +107,12 @@ def _check_labelled(tally: Tally, split: str, labels: Labels, where: str) -> Non
         )
 
 
-def _check_finite(image: np.ndarray, valid: np.ndarray, scene: Scene, bands: Sequence[int], window: Window) -> None:
+def check_image(image: np.ndarray, valid: np.ndarray, scene: Scene, bands: Sequence[int], window: Window) -> None:
+    """Refuse NaN or infinity that is not declared nodata.
+
+    Raises:
+        UserError: names file, band and place.
+    """
     check_finite(
         image,
         valid,
