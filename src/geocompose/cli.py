@@ -29,6 +29,7 @@ from geocompose.configuration.own_parts import open_own_parts
 from geocompose.configuration.working_folder import search_working_folder, targets_in
 from geocompose.errors import UserError, visible
 from geocompose.launchers.in_turn import Jobs
+from geocompose.runs.atomic import refusals_told
 from geocompose.runs.trust import Trust
 
 log = logging.getLogger("geocompose")
@@ -167,7 +168,8 @@ def run_action(composed: DictConfig, conf_dir: Path) -> object:
     )
     try:
         check_source_names(config)
-        return action(experiment, **arguments)
+        with refusals_told():
+            return action(experiment, **arguments)
     except UserError as error:
         if error.part in experiment.choices:
             error.add_note(f"at {error.part}={experiment.choices[error.part]}")

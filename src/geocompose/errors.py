@@ -88,7 +88,9 @@ def first_line(error: BaseException) -> str:
 def in_one_line(error: BaseException) -> str:
     """Return the first line of an error, after its type's name unless it was written for a reader (ValueError)."""
     said = next(iter(str(error).strip().splitlines()), "")
-    return said if isinstance(error, ValueError) and said else f"{type(error).__name__}: {said}"
+    if isinstance(error, ValueError) and said:
+        return said
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def unwrapped(text: object) -> str:

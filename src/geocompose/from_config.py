@@ -4,6 +4,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import hydra.utils
@@ -45,7 +46,7 @@ def build_data(config: Mapping[str, Any]) -> "SceneData":
         own: SceneData = declared
         own.use_bands(chosen_bands(config, own.band_names))
         return own
-    return opened_data(declared, chosen_bands(config, declared.collection.band_names))
+    return opened_data(declared, declared.collection.chosen(partial(chosen_bands, config)))
 
 
 def opened_data(source: DataSource, bands: Sequence[str], scanned: "Statistics | None" = None) -> "SceneData":

@@ -65,10 +65,14 @@ class Part:
         return {**getattr(self.constructor, "keywords", {}), **self.arguments}
 
     def changed(self) -> list[str]:
-        """Return the arguments that were given another value than the constructor's default."""
+        """Return the arguments that were given another value than the constructor's default; null asks for nothing."""
         assert self.constructor is not None
         defaults = inspect.signature(self.target).parameters
-        return [name for name, value in self.given.items() if name not in defaults or value != defaults[name].default]
+        return [
+            name
+            for name, value in self.given.items()
+            if name not in defaults or (value is not None and value != defaults[name].default)
+        ]
 
     def build(self, *args: Any, **more: Any) -> nn.Module:
         """Build the part; `more` are arguments that follow from its neighbours, a given one wins.

@@ -8,10 +8,12 @@ from torch import nn
 
 from geocompose.arguments import check_kinds
 from geocompose.backbones.temporal.backbone import TemporalBackbone
+from geocompose.catalog.origin import is_ours
 from geocompose.contracts.backbone import contract_of
 from geocompose.contracts.features import FeatureSpec
 from geocompose.contracts.meta import on_meta
 from geocompose.contracts.needs import needs_of
+from geocompose.contracts.usual_head import usual_head_of
 from geocompose.errors import UserError, building
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.padding import PaddingMode
@@ -181,7 +183,7 @@ class Composition:
                 "a head would."
             )
         with seeds.of(f"{name}.head"):
-            return decoder, branch.head.build(width, self.outputs.count)
+            return decoder, _head(branch.head, decoder, width, self.outputs.count)
 
     def encoder(self, *, with_weights: bool) -> nn.Module:
         """Return the backbone, taken through time where that is asked for; without weights nothing is read."""
@@ -216,6 +218,18 @@ class Composition:
             widths = neck.process_channel_list(widths)
             necks.append(neck)
         return NeckSequence(necks), widths
+
+
+def _head(part: Part, decoder: nn.Module, width: int, count: int) -> nn.Module:
+    """Return a decoder's head, with the kernel and the fresh weights of the decoder's own library where it is ours."""
+    usual = usual_head_of(decoder)
+    if "kernel_size" in part.given and part.given["kernel_size"] is None and part.takes("kernel_size"):
+        part = replace(part, arguments={**part.arguments, "kernel_size": usual.kernel_size})
+    head = part.build(width, count)
+    # A finished module has its weights, and a class of the user's draws its own.
+    if usual.start is not None and part.module is None and is_ours(part.target):
+        usual.start(head)
+    return head
 
 
 def _neck_part(config: NeckConfig | nn.Module | Callable[..., nn.Module]) -> Part:

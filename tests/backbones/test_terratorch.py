@@ -167,6 +167,17 @@ def test_a_weight_file_is_loaded(tmp_path):
 
 
 @pytest.mark.usefixtures("package")
+def test_the_checkpoint_of_a_run_of_its_own_is_loaded(tmp_path, caplog):
+    caplog.set_level("INFO")
+    first = build_terratorch("satlas_tiny", bands=["RED"])
+    whole = {f"model.encoder.{key}": value for key, value in first.state_dict().items()}
+    torch.save({"state_dict": whole | {"model.head.weight": torch.zeros(1)}}, tmp_path / "best.ckpt")
+    second = build_terratorch("satlas_tiny", bands=["RED"], ckpt_path=str(tmp_path / "best.ckpt"))
+    assert torch.equal(first.model.first.weight, second.model.first.weight)
+    assert "the prefix model.encoder.model. is stripped" in caplog.text
+
+
+@pytest.mark.usefixtures("package")
 def test_what_does_not_fit_is_refused_in_our_words():
     refusals: list[tuple[dict[str, Any], str]] = [
         ({"pretrained": True, "ckpt_path": "x"}, "two sources of weights"),

@@ -194,8 +194,8 @@ def test_interpolations_are_resolved_and_plain_containers_returned():
         (["backbone=prithvi,resnet5"], "backbone has no option 'resnet5'. Did you mean 'resnet50'"),
         (["decoder=unet", "backbone=resnet_50"], "backbone has no option 'resnet_50'. Did you mean 'resnet50'"),
         (["freeze_backbone=true"], "There is no group or key 'freeze_backbone'. Did you mean task.freeze_backbone?"),
-        (["lr=1e-4"], "Did you mean peft.lr or optimizer.lr?"),
-        (["task.lr=1e-4"], "task has no key 'lr'. There is peft.lr and optimizer.lr."),
+        (["lr=1e-4"], "Did you mean optimizer.lr?"),
+        (["task.lr=1e-4"], "task has no key 'lr'. There is optimizer.lr."),
         (["decoder=UNetDecoder"], "decoder has no option 'UNetDecoder'. Did you mean 'unet'"),
         (["backbone=resnet101"], "Any model of timm: backbone=timm backbone.name=NAME."),
         (

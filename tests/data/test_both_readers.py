@@ -2,74 +2,27 @@
 
 import logging
 import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
 
-from geocompose.data.labels.classification import ClassificationLabels
 from geocompose.data.rasters.bands import BandNaming
 from geocompose.data.rasters.image import RasterImage
 from geocompose.data.rasters.label import ImageLabel
 from geocompose.data.rasters.scenes import SceneRasters
-from geocompose.data.statistics import scan
-from geocompose.data.tiling import ImageTiling
-from geocompose.data.window import Region, Window
+from geocompose.data.window import Window
 from geocompose.errors import UserError
-from geocompose.imagery.bands import positions
 from geocompose.inference.raster import predict_raster
-from geocompose.inference.reading import FurtherRaster, Reading
+from geocompose.inference.reading import Reading
+from tests.kit.both_readers import BOTH, TWO, Read, by_prediction, by_training
 from tests.kit.inference_rasters import NORTH_UP, UTM, above_zero, classes, write
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 ONES = np.ones((2, 6, 7), dtype="float32")
-TWO = ["RED", "GREEN"]
-
-
-class Read(Protocol):
-    """Reads a raster as far as the first batch, and returns its bands."""
-
-    def __call__(
-        self,
-        path: Path | str,
-        bands: Sequence[str] = TWO,
-        *,
-        names: list[str] | None = None,
-        more: Sequence[Path] = (),
-        num_frames: int = 1,
-        nodata: float | None = None,
-    ) -> np.ndarray: ...
-
-
-def by_training(path, bands=TWO, *, names=None, more=(), num_frames=1, nodata=None):
-    """All of its checks: headers, then every pixel."""
-    rasters = SceneRasters(names, nodata, num_frames, [{"images": "*"} for _ in more])
-    scenes = rasters.scenes([(str(path), path, ImageLabel(np.array(0)))], [[one] for one in more])
-    whole = Region(0, Window(0, 0, scenes[0].height, scenes[0].width))
-    places = positions(bands, scenes[0].band_names, where=str(path))
-    regions = {split: [whole] for split in ("train", "val", "test")}
-    scan(scenes, [places], regions, ClassificationLabels(["a", "b"]), ImageTiling(512, "refuse"))
-    return scenes[0].read_image(whole.window, places)[0]
-
-
-def by_prediction(path, bands=TWO, *, names=None, more=(), num_frames=1, nodata=None):
-    reading = Reading(
-        bands=bands,
-        mean=[0.0] * len(bands),
-        std=[1.0] * len(bands),
-        band_names=names,
-        nodata=nodata,
-        num_frames=num_frames,
-    )
-    seen = reading.open(path, [FurtherRaster(one) for one in more])
-    return seen.read(Window(0, 0, seen.image.height, seen.image.width))[0]
-
-
-BOTH = pytest.mark.parametrize("read", [by_training, by_prediction])
 
 
 def damaged(path: Path) -> Path:
@@ -235,7 +188,7 @@ def test_both_readers_read_the_same(tmp_path: Path, case: str) -> None:
     if "NaN" in case:
         pixels[:, 2:] = 1
     path = write(tmp_path / "a.tif", pixels, names, **profile)
-    training, prediction = by_training(path, **settings), by_prediction(path, **settings)
+    training, prediction = by_training(path, **settings).pixels, by_prediction(path, **settings).pixels
     there = np.isfinite(training)
     assert there.sum() >= pixels.size * 4 / 6
     np.testing.assert_array_equal(training[there], prediction[there])
@@ -246,7 +199,7 @@ def test_both_readers_read_the_same(tmp_path: Path, case: str) -> None:
 def test_two_rasters_are_one_image(tmp_path: Path, read: Read) -> None:
     first = write(tmp_path / "a.tif", np.stack([ONES[0], ONES[0] * 2]), TWO)
     second = write(tmp_path / "b.tif", ONES[:1] * 3, ["VV"])
-    image = read(first, ["VV", "GREEN"], more=[second])
+    image = read(first, ["VV", "GREEN"], more=[second]).pixels
     assert image[:, 0, 0].tolist() == [3, 2]
 
 
@@ -257,7 +210,7 @@ def test_nodata_is_known_to_both(tmp_path: Path, read: Read, dtype: str, given: 
     pixels = np.ones((2, 6, 7), dtype)
     pixels[0, 1, 2] = -9999
     path = write(tmp_path / "a.tif", pixels, TWO, nodata=None if given else -9999)
-    image = read(path, nodata=-9999 if given else None)
+    image = read(path, nodata=-9999 if given else None).pixels
     assert image[0, 1, 2] == (0 if read is by_prediction else -9999)
 
 
@@ -268,13 +221,13 @@ def test_a_nodata_value_that_float32_rounds_is_known(tmp_path: Path, read: Read)
     path = write(tmp_path / "a.tif", pixels, TWO, nodata=0.1)
     raster = RasterImage(path, BandNaming())
     assert np.argwhere(~raster.read(Window(0, 0, 6, 7), [0])[1]).tolist() == [[1, 2]]
-    assert read(path).shape == (2, 6, 7)
+    assert read(path).pixels.shape == (2, 6, 7)
 
 
 @BOTH
 def test_bands_of_different_types_are_read_each_in_its_own(tmp_path: Path, read: Read) -> None:
     path = described(tmp_path / "a.vrt", "UInt16", "Float32")
-    np.testing.assert_array_equal(read(path), ONES)
+    np.testing.assert_array_equal(read(path).pixels, ONES)
 
 
 @BOTH
@@ -283,7 +236,7 @@ def test_each_raster_has_its_own_nodata(tmp_path: Path, read: Read) -> None:
     pixels[0, 1, 2] = 9
     first = write(tmp_path / "a.tif", ONES * 9, TWO)
     second = write(tmp_path / "b.tif", pixels, ["VV"], nodata=9)
-    image = read(first, [*TWO, "VV"], more=[second])
+    image = read(first, [*TWO, "VV"], more=[second]).pixels
     changed = np.argwhere(image[0] == 0).tolist()
     assert changed == ([[1, 2]] if read is by_prediction else [])
     assert image[0, 0, 0] == 9
@@ -295,7 +248,7 @@ def test_a_raster_inside_a_file_is_read_by_the_name_that_the_refusal_says(tmp_pa
     with pytest.raises(UserError, match="Name one of the rasters") as refusal:
         read(package)
     inner = str(refusal.value).rpartition("holds: ")[2].split(", ")[0]
-    assert read(inner, ["RED"], names=["RED", "GREEN", "BLUE", "ALPHA"]).shape == (1, 6, 7)
+    assert read(inner, ["RED"], names=["RED", "GREEN", "BLUE", "ALPHA"]).pixels.shape == (1, 6, 7)
 
 
 def test_training_says_once_which_names_files_contradict(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

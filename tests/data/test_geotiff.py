@@ -103,7 +103,7 @@ def test_a_raster_without_band_names_asks_for_them(tmp_path):
         geotiff(**arguments(tmp_path))
 
 
-@pytest.mark.parametrize(("declared", "given", "value"), [(0, None, 0), (None, 0.0, 0), (7, 0.0, 0)])
+@pytest.mark.parametrize(("declared", "given", "value"), [(0, None, 0), (None, 0.0, 0), (4000, 0.0, 0)])
 def test_nodata_is_ignored_whether_declared_by_the_file_or_the_config(tmp_path, declared, given, value):
     pair(tmp_path)
     pixels = image()

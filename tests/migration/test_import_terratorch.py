@@ -65,7 +65,7 @@ def test_a_terratorch_yaml_becomes_an_experiment_that_composes(conf, capsys):
     assert config["backbone"]["embed_dim"] == 48
     assert config["decoder"]["channels"] == [64, 32, 24, 16]
     assert config["head"] | {"_target_": "", "_partial_": True} == {
-        "_target_": "", "_partial_": True, "channel_list": [16], "dropout": 0.1
+        "_target_": "", "_partial_": True, "channel_list": [16], "dropout": 0.1, "kernel_size": 1
     }  # fmt: skip
     assert config["data"]["class_names"] == ["Others", "Water"]
     assert config["data"]["normalize"] == "pretraining"  # the means are Prithvi's published ones

@@ -3,18 +3,21 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 from hydra import compose, initialize_config_dir
 
+from geocompose.catalog.learning_rates import RATES
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
 from geocompose.configuration.weights import weight_files
 from geocompose.runs import load_rules, run_id
-from tests.kit.command import run
+from tests.kit.command import SMALL, only_run, record_of, run
 from tests.kit.places import CONF, ROOT
 from tests.recorded.rasters import imagery, six_bands
 
@@ -24,6 +27,11 @@ RECORDED = ROOT / "tests" / "recorded"
 IDENTITIES = dict(
     line.partition(" ")[::2] for line in (RECORDED / "identities.txt").read_text(encoding="utf-8").splitlines()
 )
+# The same command lines by the identities that they had first, when a rate stood in `peft.lr`.
+FIRST = dict(
+    line.partition(" ")[::2] for line in (RECORDED / "first_identities.txt").read_text(encoding="utf-8").splitlines()
+)
+FIRST_RATES = {"FullFineTuning": 5.0e-4, "Frozen": 9.3e-4, "Lora": 9.1e-4}
 RUNS = sorted(folder.parent for folder in RECORDED.glob("*/record.json"))
 SEGMENTATION, REGRESSION, CLASSIFICATION = "prithvi-fcn-lora", "unet-unet-none", "fusion-identity-none"
 
@@ -41,7 +49,23 @@ def test_there_are_thirty_command_lines_and_three_runs():
 
 @pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: IDENTITIES[identity][:60] or "no override")
 def test_a_command_line_keeps_its_runs_identity(identity, tmp_path):
-    overrides = [text.replace("ROOT", str(tmp_path)) for text in IDENTITIES[identity].split()]
+    config, inputs = composed(IDENTITIES[identity], tmp_path)
+    assert run_id(config, inputs, load_rules(CONF)) == identity
+
+
+@pytest.mark.parametrize("identity", FIRST, ids=lambda identity: FIRST[identity][:60] or "no override")
+def test_what_was_recorded_first_has_its_identity_still(identity, tmp_path):
+    config, inputs = composed(FIRST[identity], tmp_path)
+    rate = FIRST_RATES[config["peft"]["_target_"].rpartition(".")[2]]
+    config["peft"]["lr"] = rate
+    if config["optimizer"]["lr"] in {row.rate for row in RATES}:
+        config["optimizer"]["lr"] = rate
+    assert run_id(config, inputs, replace(load_rules(CONF), numerics=1)) == identity
+
+
+def composed(line: str, root: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what a command line composes, and the hashes of its inputs."""
+    overrides = [text.replace("ROOT", str(root)) for text in line.split()]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = check(compose("config", overrides=overrides), groups(CONF))
     inputs = {}
@@ -49,7 +73,7 @@ def test_a_command_line_keeps_its_runs_identity(identity, tmp_path):
         inputs["data"] = "d" * 64
     if weight_files(config["backbone"]):
         inputs["weights"] = "a" * 64
-    assert run_id(config, inputs, load_rules(CONF)) == identity
+    return config, inputs
 
 
 @pytest.mark.parametrize("name", [SEGMENTATION, REGRESSION, CLASSIFICATION])
@@ -66,6 +90,19 @@ def test_a_recorded_run_is_evaluated_to_what_it_recorded(name, tmp_path, monkeyp
     for key, before in recorded_then.items():
         if key != "loss":  # of which evaluate knows nothing
             assert metrics[key] == (None if before is None else pytest.approx(before, rel=1e-4)), key
+
+
+def test_a_run_recorded_before_heads_had_a_kernel_loads_with_the_one_that_it_had(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(*SMALL[:2], *SMALL[5:], "decoder=smp_unet", "head.kernel_size=1", "study=before")
+    folder = only_run("before")
+    config = (folder / "config.yaml").read_text()
+    assert config.count("kernel_size: 1\n") == 1
+    (folder / "config.yaml").write_text("".join(line for line in config.splitlines(True) if "kernel_size" not in line))
+    run("action=evaluate", f"action.run={folder}")
+    (written,) = (folder / "evaluations").iterdir()
+    evaluated = json.loads(written.read_text())["metrics"]["mIoU"]
+    assert evaluated == pytest.approx(record_of(folder)["metrics"]["test/mIoU"], rel=1e-6)
 
 
 def test_a_recorded_run_predicts_the_map_that_it_did(tmp_path, monkeypatch):

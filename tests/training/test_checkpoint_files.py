@@ -12,6 +12,7 @@ import torch
 from geocompose.errors import UserError
 from geocompose.inference.checkpoint import read_best
 from geocompose.runs import RunFolder, atomic
+from geocompose.runs.atomic import RefusedError
 from geocompose.training import checkpoint_files
 from geocompose.training.checkpoint_files import WholeCheckpoints
 
@@ -138,6 +139,18 @@ def test_a_last_checkpoint_that_cannot_be_read_falls_back_to_the_one_before(
     assert f"goes on from {saved.previous}" in caplog.text
     saved.previous.unlink()
     with pytest.raises(UserError, match=r"last\.ckpt can't be read \(.*rerun=true"):
+        IO.load_checkpoint(saved.last)
+
+
+def test_a_last_checkpoint_that_the_system_refuses_is_not_computed_anew(
+    saved: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any, **named: Any) -> Any:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    saved.previous.unlink()
+    monkeypatch.setattr(checkpoint_files.torch, "load", refuse)
+    with pytest.raises(RefusedError, match=r"Can't read .*last\.ckpt: permission denied"):
         IO.load_checkpoint(saved.last)
 
 

@@ -15,6 +15,7 @@ from geocompose.doctor.rounds import examined
 from geocompose.doctor.row import Row
 from geocompose.doctor.table import row_writer
 from geocompose.errors import UserError, at_least, counted
+from geocompose.runs.atomic import explained
 
 log = logging.getLogger("geocompose")
 
@@ -51,7 +52,8 @@ def doctor(
     for option in cells.left_out:
         out.print(f"left out: {option.group}={option.name}: {option.reason}")
     table = Path(f"{output}.csv")
-    table.parent.mkdir(parents=True, exist_ok=True)
+    with explained(table.parent):
+        table.parent.mkdir(parents=True, exist_ok=True)
     done = "replaced" if table.exists() else "written"
     rows = _fill(table, cells, workers)
     write_report(Path(output), rows, cells, _settings(experiment))

@@ -4,7 +4,8 @@ import hashlib
 import logging
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from geocompose.errors import UserError, at_least
 from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
 from geocompose.imagery.bands import check_names
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
+from geocompose.runs.atomic import RefusedError, refusals_told
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
 from geocompose.runs.fingerprint import fingerprint, hash_file
 from geocompose.runs.folder import check_study
@@ -74,9 +76,10 @@ def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -
             return _show_finished(folder, brief=experiment.in_sweep)
         _refuse_failed(folder, config)
         state = "absent" if config["rerun"] else folder.status()
-        earlier = folder.read() if state in ("completed", "interrupted") else None
+        # A failed run that is tried again goes on as well: what it has learnt until then is not at fault.
+        earlier = None if state == "absent" else folder.read()
         trained = earlier is not None and bool(earlier.training.get("finished"))  # and only scores are wanted
-        resume = trained or (state == "interrupted" and folder.resumable is not None)
+        resume = trained or (state in ("interrupted", "failed") and folder.resumable is not None)
         if earlier is not None and resume:
             said.go_on(earlier.said)
         record = folder.begin(
@@ -87,11 +90,14 @@ def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -
             resume=resume,
         )
         if earlier is not None and trained:
-            record.training = earlier.training
+            # Figures are drawn again.
+            record.training = {key: value for key, value in earlier.training.items() if key != "left_out"}
         elif resume:
-            COURSE.info("This run was interrupted; it resumes from its last checkpoint.")
-        said.open(folder.log)
-        _compute(session, folder, record, train=not trained, resume=resume, test=test, scenes=scene_scores)
+            COURSE.info(
+                "This run %s; it resumes from its last checkpoint.",
+                "was interrupted" if state == "interrupted" else state,
+            )
+        _compute(session, folder, record, said, train=not trained, resume=resume, test=test, scenes=scene_scores)
         _show(record, folder)
         return _outcome(record, folder, computed=True)
 
@@ -138,21 +144,47 @@ def _prepare(config: Mapping[str, Any], source: DataSource | None, folder: RunFo
 
 
 def _compute(
-    session: "Session", folder: RunFolder, record: Record, *, train: bool, resume: bool, test: bool, scenes: bool
+    session: "Session",
+    folder: RunFolder,
+    record: Record,
+    said: RunLog,
+    *,
+    train: bool,
+    resume: bool,
+    test: bool,
+    scenes: bool,
 ) -> None:
     from geocompose.training.session import compute
 
     try:
-        compute(session, folder, record, train=train, resume=resume, test=test, scenes=scenes)
+        with refusals_told(folder.path):
+            said.open(folder.log)
+            compute(session, folder, record, train=train, resume=resume, test=test, scenes=scenes)
+        folder.finish(record)
     except (KeyboardInterrupt, SystemExit):
-        folder.interrupt(record)
+        with _as_far_as_possible():
+            folder.interrupt(record)
         COURSE.info("The same command resumes this run.")
         raise KeyboardInterrupt from None  # Lightning turns it into an exit
+    except RefusedError as error:
+        QUIET.error("The system stopped the run.", exc_info=error)
+        with _as_far_as_possible():
+            folder.interrupt(record, error)
+        raise
     except BaseException as error:
         QUIET.error("The run failed.", exc_info=error)
-        folder.fail(record, error)
+        with _as_far_as_possible():
+            folder.fail(record, error)
         raise
-    folder.finish(record)
+
+
+@contextmanager
+def _as_far_as_possible() -> Iterator[None]:
+    """Let the block record how a run ended; where the disk refuses that, its first error is the one to be raised."""
+    try:
+        yield
+    except RefusedError as error:
+        log.warning("%s", error)
 
 
 def _check_names(config: Mapping[str, Any]) -> None:

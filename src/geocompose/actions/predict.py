@@ -51,7 +51,8 @@ def predict(
 
     For a task of pixels (segmentation, regression) `input` is a raster, and `output` a GeoTIFF on its grid. For a task
     of images (classification, multilabel, scalar_regression) `input` is a raster, a folder of rasters or a pattern, and
-    `output` a CSV with one row per image.
+    `output` a CSV with one row per image. Where each band of an image is a file, `input` has `{band}` in place of its
+    name: `s0_{band}.tif`.
 
     kind: `classes` or `probabilities` where the run knows classes, `values` where it predicts numbers; None is the
         first that fits.
@@ -61,7 +62,8 @@ def predict(
     batch_size: windows or images at a time.
     more_inputs: further rasters on the input's grid, for a run that was trained with data.more_images, in that order.
         They may be left out where `input` has all bands.
-    nodata: the value of pixels without data; None is as in training, else what the raster declares.
+    nodata: a value of pixels without data, beside what the raster says itself: the values that it declares, its masks
+        and its alpha band; None is as in training.
     band_names: names of the bands in file order; None is the training data's where their number fits, else those that
         the file carries.
     date: when the input was taken, for a run that was trained with dates: a date such as 2022-01-15 (a list where an
@@ -89,9 +91,10 @@ def predict(
     reading = reading_of(recorded, band_names=band_names, nodata=nodata, conversions=conversions)
     # Before the model's libraries are loaded. Images other than the first are opened when they are read.
     image = opened_input(recorded, target, reading, images[0].path, further).image
-    destination = destination_of(output, [image.path for image in images], target, overwrite=overwrite)
+    sources = [*(image.path for image in images), *(raster.path for raster in image.rasters)]
+    destination = destination_of(output, sources, target, overwrite=overwrite)
     coordinates = coordinate_reader(recorded, [image.name for image in images], date, position)
-    coordinates.of(*images[0])
+    coordinates.of(images[0].name, str(image.path))
 
     from geocompose.inference.trained import load_trained
 

@@ -91,7 +91,8 @@ def _folder_name(image: ListedImage, root: Path, pattern: str) -> str:
             f"{image.name} lies in data.root={root} itself, but the class of an image is the name of its folder. Write "
             f"data.images=*/*.tif in place of {pattern}, or name the classes in a table (data.table)."
         )
-    return image.path.parent.name
+    # Where all files of a folder are one image, its class is the folder around that.
+    return image.path.parent.parent.name if image.path.name.startswith("{") else image.path.parent.name
 
 
 def _check_columns(listing: ImageListing, names: Sequence[str], key: str) -> None:

@@ -1,6 +1,7 @@
 """Data that was opened: what files, headers and lists say, before a pixel is read."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from geocompose.data.coordinates.coordinates import Coordinates
@@ -9,6 +10,7 @@ from geocompose.data.rasters.scene import RasterScene
 from geocompose.data.scene import Scene
 from geocompose.data.tiling import Tiling
 from geocompose.data.window import Region
+from geocompose.errors import UserError, counted
 from geocompose.imagery import bands as vocabulary
 from geocompose.imagery.samples import Inputs
 from geocompose.imagery.units import Values
@@ -39,12 +41,29 @@ class Collection:
     def more_values(self) -> dict[str, Values]:
         """What the values of further rasters' bands are, by the vocabulary's names."""
         first = self.scenes[0]
-        further = first.image.rasters[1:] if isinstance(first, RasterScene) else []
+        rasters = first.image.rasters if isinstance(first, RasterScene) else []
+        further = [raster for raster in rasters if raster.is_further]
         return {vocabulary.canonical(name): raster.values for raster in further for name in raster.band_names}
 
     def inputs(self, bands: Sequence[str]) -> Inputs:
         """Return what samples with these bands give a model."""
         return Inputs(tuple(bands), self.tiling.tile_px, self.num_frames, self.coordinates.names)
+
+    def chosen(self, choose: Callable[[Sequence[str]], list[str]]) -> list[str]:
+        """Return the bands to read.
+
+        choose: takes the bands of a scene, and returns those to read of it.
+
+        Raises:
+            UserError: scenes have different bands, and which are read would depend on which of them comes first.
+        """
+        bands = choose(self.band_names)
+        sets = [frozenset(map(vocabulary.canonical, scene.band_names)) for scene in self.scenes]
+        wanted = set(map(vocabulary.canonical, bands))
+        for own in dict.fromkeys(sets):
+            if own != sets[0] and set(map(vocabulary.canonical, choose(sorted(own)))) != wanted:
+                raise UserError(_different_bands(self.scenes, sets))
+        return bands
 
     def places(self, bands: Sequence[str]) -> list[list[int]]:
         """Return for each scene the places of `bands` among its bands.
@@ -67,3 +86,20 @@ class Collection:
         for scene in self.scenes:
             if isinstance(scene, RasterScene):
                 scene.keep_decoded = fits
+
+
+def _different_bands(scenes: Sequence[Scene], sets: Sequence[frozenset[str]]) -> str:
+    """Return what is wrong with scenes of different bands, from the view of those that most have."""
+    usual = Counter(sets).most_common(1)[0][0]
+    odd, own = next((scene, own) for scene, own in zip(scenes, sets, strict=True) if own != usual)
+    others = sum(one == usual for one in sets)
+    differs = [
+        f"{word} {', '.join(sorted(names))}" for word, names in (("no", usual - own), ("also", own - usual)) if names
+    ]
+    common = frozenset.intersection(*sets)
+    shared = ",".join(name for name in scenes[0].band_names if vocabulary.canonical(name) in common)
+    advice = f"name those to read: 'data.bands=[{shared}]'" if shared else "leave it out"
+    return (
+        f"{odd.name} has other bands than {counted(others, 'other image')}: it has {' and '.join(differs)}. All "
+        f"bands are read where data.bands is null, so all images need the same. Correct the file, or {advice}."
+    )

@@ -57,7 +57,7 @@ def preflight(source: DataSource, choose: Callable[[Sequence[str]], list[str]]) 
     """
     opened = source.collection
     baselines.check(source.baselines, opened.labels.target, opened.band_names, opened.num_frames)
-    bands = choose(opened.band_names)
+    bands = opened.chosen(choose)
     places = opened.places(bands)
     found = None
     if 0 < opened.decoded_bytes(len(bands)) <= _MOST_SCANNED_BYTES:

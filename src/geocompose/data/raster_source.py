@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from geocompose.data.coordinates.coordinates import CoordinateRules
 from geocompose.data.declaration import DataSource
+from geocompose.data.files.band_files import real_files
 from geocompose.data.files.coordinate_tables import tables
 from geocompose.data.files.file_names import data_folder
 from geocompose.data.files.more_images import match_more, partners
@@ -20,10 +21,13 @@ from geocompose.imagery.units import Values
 class GeoTiffSource(DataSource):
     """Rasters under a folder; what all of their kinds share.
 
-    root, images: a folder, and a pattern in it; `**/` means any folder below, none included.
+    root, images: a folder, and a pattern in it; `**/` means any folder below, none included. Where it has `{band}`,
+        each band of an image is a file, named after it: `*_{band}.tif`.
     name: the data set's name in records.
-    band_names: the image's bands in file order; None means the names that the files carry.
-    nodata: value of image pixels without data (NaN allowed); None means what each file declares.
+    band_names: the image's bands in file order; None means the names that the files carry. Of files of one band each,
+        those that count, in this order.
+    nodata: value of image pixels without data (NaN allowed), beside what each file says itself: the values that it
+        declares, its masks and its alpha band.
     split: fractions for train, val and test; None means [0.6, 0.2, 0.2]. split_files: lists of images for train, val
         and test, in place of fractions. split_rename: texts to replace in the names that they list.
     cache_mb: decoded pixels are kept in memory if all of them fit into this; else they are read anew by windows.
@@ -91,7 +95,7 @@ class GeoTiffSource(DataSource):
         named = {"dates": self.dates, "positions": self.positions}
         beside = tables(named, self.folder)
         further = [path for paths in self._partners for path in paths]
-        return [*self._image_paths, *self._label_paths, *beside, *further]
+        return real_files([*self._image_paths, *self._label_paths, *beside, *further])
 
     @property
     @abstractmethod
@@ -110,7 +114,7 @@ class GeoTiffSource(DataSource):
     @property
     def _beside(self) -> set[Path]:
         """The files that are further rasters of an image, not images themselves."""
-        return {path for paths in self._more_files for path in paths}
+        return set(real_files(path for paths in self._more_files for path in paths))
 
     @cached_property
     def _partners(self) -> list[list[Path]]:
@@ -119,7 +123,7 @@ class GeoTiffSource(DataSource):
 
     @property
     def _rasters(self) -> SceneRasters:
-        return SceneRasters(self.band_names, self.nodata, self.num_frames, self.more_images)
+        return SceneRasters(self.band_names, self.nodata, self.num_frames, self.more_images, self.bands)
 
     @property
     def _rules(self) -> CoordinateRules:

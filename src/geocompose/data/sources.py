@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from geocompose.data.coordinates.coordinates import read_coordinates
+from geocompose.data.files.band_files import shown
 from geocompose.data.files.image_files import ImageListing, list_images
 from geocompose.data.files.pairs import Listing, list_files
 from geocompose.data.image_labels import classes_of_images, decisions_of_images, numbers_of_images
@@ -28,7 +29,8 @@ class PixelLabelledRasters(GeoTiffSource):
     """Images and labels that are rasters on one grid.
 
     labels: pattern under `root`; what `*` matches in the names pairs an image with its label.
-    label_nodata: value of unlabelled pixels, beside the label that means none; None means what each file declares.
+    label_nodata: value of unlabelled pixels, beside the label that means none and what each file says itself: the value
+        that it declares, its mask and its alpha band.
     split: of the images where there are several, of the columns from west to east where there is one.
     split_buffer_px: columns left out between the blocks of a single image.
     tile_px: a sample is a cell of a grid over each region.
@@ -70,7 +72,9 @@ class PixelLabelledRasters(GeoTiffSource):
             )
         kind, rasters, tiling, folder = self._kind, self._rasters, GridTiling(self.tile_px), self.folder
         pairs = self._listing.pairs
-        named = [(pair.image.relative_to(folder).as_posix(), pair.image, self._label(pair.label)) for pair in pairs]
+        named = [
+            (shown(pair.image.relative_to(folder).as_posix()), pair.image, self._label(pair.label)) for pair in pairs
+        ]
         scenes = rasters.scenes(named, self._partners)
         if self._listing.members is None:
             regions = split_by_fractions(scenes, self.split, seed=self.seed, buffer_px=self.split_buffer_px)

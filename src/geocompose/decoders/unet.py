@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from geocompose.arguments import whole_numbers
 from geocompose.contracts.needs import Needs, layers_for
+from geocompose.decoders.smp.initialization import start_decoder
 from geocompose.errors import UserError
 from geocompose.registry import DECODER_REGISTRY
 
@@ -32,7 +33,7 @@ def check_attention(name: str, widths: list[int]) -> None:
 
 @DECODER_REGISTRY.register
 class UNetDecoder(nn.Module):
-    """A U-Net decoder over a pyramid. Its output has the resolution of the finest feature.
+    """A U-Net decoder over a pyramid. Its output has the resolution of the finest feature; weights begin as smp's do.
 
     Source: arXiv 1505.04597.
     """
@@ -77,6 +78,7 @@ class UNetDecoder(nn.Module):
             use_norm="batchnorm" if use_batchnorm else False,
             attention_type=attention_type,
         )
+        start_decoder(self.decoder)  # as TerraTorch's decoder of this name does too
         self.out_channels = widths[-1]
 
     @staticmethod

@@ -7,6 +7,7 @@ from torch.nn import Module
 
 from geocompose.arguments import dropout_rate, whole_number, whole_numbers
 from geocompose.heads.activation import activation
+from geocompose.heads.last_convolution import last_convolution
 
 
 class PixelShuffleUpscale(nn.Module):
@@ -30,7 +31,7 @@ class PixelShuffleUpscale(nn.Module):
 
 
 class RegressionHead(nn.Module):
-    """Optional learned upscaling and 3 x 3 convolutions, dropout of channels, a 1 x 1 convolution to the outputs."""
+    """Optional learned upscaling and 3 x 3 convolutions, dropout of channels, a convolution to the outputs."""
 
     # `Module` by its bare name: the configuration's schema is read from this signature.
     def __init__(
@@ -42,6 +43,7 @@ class RegressionHead(nn.Module):
         channel_list: list[int] | None = None,
         batch_norm: bool = True,
         dropout: float = 0.0,
+        kernel_size: int | None = 1,
     ) -> None:
         """Take the decoder's width and the number of variables.
 
@@ -49,6 +51,8 @@ class RegressionHead(nn.Module):
             the dotted path of a class, such as torch.nn.Sigmoid, the class, or a module; none where null.
         learned_upscale_layers: each doubles the resolution. channel_list: widths of 3 x 3 convolutions with ReLU after
             that; none where null. batch_norm: batch norm in all of these. dropout: before the last, 0 to below 1.
+        kernel_size: of the last convolution, odd. Where it is null, a composition takes that of the decoder's own
+            library (see `geocompose.contracts.usual_head`); by itself the head has 1.
 
         Raises:
             UserError: a number is out of range, or `final_act` is not an activation.
@@ -67,7 +71,8 @@ class RegressionHead(nn.Module):
             widths = [in_channels, *whole_numbers("head.channel_list", channel_list, 1)]
             layers.append(nn.Sequential(*(_block(a, b, batch_norm) for a, b in pairwise(widths))))
             width = widths[-1]
-        self.head = nn.Sequential(*layers, nn.Dropout2d(dropout), nn.Conv2d(width, num_outputs, kernel_size=1))
+        last = last_convolution(width, num_outputs, kernel_size)
+        self.head = nn.Sequential(*layers, nn.Dropout2d(dropout), last)
         self.final_act = activation(final_act)
 
     def forward(self, decoded: Tensor) -> Tensor:

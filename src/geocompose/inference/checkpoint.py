@@ -9,7 +9,7 @@ import torch
 from geocompose.errors import UserError, in_one_line
 from geocompose.runs.fingerprint import hash_file
 
-_ADVICE = "Put it back, or compute the run again with rerun=true."
+PUT_BACK = "Put it back, or compute the run again with rerun=true."
 
 
 def read_best(path: Path, sha256: str | None = None) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def read_best(path: Path, sha256: str | None = None) -> dict[str, Any]:
         UserError: it can't be read, is another file than the recorded one, or holds NaN or infinite weights.
     """
     if sha256 is not None and hash_file(path) != sha256:
-        raise UserError(f"{path} is not the file that the run recorded: its sha256 differs. {_ADVICE}")
+        raise UserError(f"{path} is not the file that the run recorded: its sha256 differs. {PUT_BACK}")
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         state = content["state_dict"]
@@ -30,7 +30,7 @@ def read_best(path: Path, sha256: str | None = None) -> dict[str, Any]:
         *(RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError, AttributeError),
         pickle.UnpicklingError,
     ) as error:
-        raise UserError(f"{path} is damaged ({in_one_line(error)}). {_ADVICE}") from error
+        raise UserError(f"{path} is damaged ({in_one_line(error)}). {PUT_BACK}") from error
     if spoilt:
         raise UserError(
             f"{path} holds NaN or infinite weights ({spoilt[0]}): the training diverged, or the file is damaged. Lower "

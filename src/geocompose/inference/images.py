@@ -13,8 +13,7 @@ from torch import Tensor
 
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.fitting import Fit, fitted_image, fitted_window
-from geocompose.data.rasters.bands import Contradiction
-from geocompose.data.rasters.image import warn_of_contradictions
+from geocompose.data.rasters.remarks import say_remarks
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
 from geocompose.inference.answers import answers, check_output, first_not_finite
@@ -96,7 +95,7 @@ def predict_images(
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["file", *_columns(target, content)])
     tally = Tally(target)
-    known: set[Contradiction] = set()
+    known: set[str] = set()
     for start in range(0, len(images), batch_size):
         samples = [
             _read(image, tile_px, fit, reading, coordinates, known) for image in images[start : start + batch_size]
@@ -164,9 +163,9 @@ def _read(
     fit: Fit,
     reading: Reading,
     coordinates: CoordinateReader | None,
-    known: set[Contradiction],
+    known: set[str],
 ) -> _Sample:
-    """Return the image as the model sees it. known: what was said of names already, which is not said again."""
+    """Return the image as the model sees it. known: what was said already, which is not said again."""
     seen = reading.open(image.path)
     height, width = seen.image.height, seen.image.width
     if fit == "refuse" and max(height, width) > tile_px:
@@ -174,10 +173,8 @@ def _read(
             f"{image.path} has {height} x {width} pixels (rows x columns); the run was trained with images of at "
             f"most {tile_px} x {tile_px}. Write action.fit=crop to take its centre, or action.fit=resize to scale it."
         )
-    unsaid = [raster for raster in seen.image.rasters if raster.contradiction not in known]
-    warn_of_contradictions(unsaid)
-    known.update(raster.contradiction for raster in unsaid if raster.contradiction is not None)
+    known |= say_remarks(seen.image.rasters, known)
     window = fitted_window(height, width, tile_px, fit, image.path)
     pixels, valid = seen.read(window)
-    taken = Coordinates() if coordinates is None else coordinates.of(image.name, image.path)
+    taken = Coordinates() if coordinates is None else coordinates.of(image.name, str(seen.image.path))
     return _Sample(image.name, fitted_image(pixels, tile_px) if valid.any() else None, taken.of(0, window))

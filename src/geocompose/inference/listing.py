@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from geocompose.data.files.band_files import of_bands, shown
+from geocompose.data.files.matching import matching
 from geocompose.data.rasters.file import is_local, not_there
+from geocompose.data.rasters.inner import inner
 from geocompose.errors import UserError
 
 
@@ -20,9 +23,10 @@ class ImageFile(NamedTuple):
 def list_images(given: str) -> list[ImageFile]:
     """Return the images that `given` names, sorted by name; opens none of them.
 
-    given: a raster; a folder, of which every .tif and .tiff is taken, those of folders in it too; or a pattern, such as
-        `scenes/**/*.jp2` (`**/` means any folder, `*` and `?` any letters), of which every file is taken. A name is
-        relative to the folder, or to the part of the pattern before its first wildcard.
+    given: a raster, or several of one band each (`s0_{band}.tif`); a folder, of which every .tif and .tiff is taken,
+        those of folders in it too; or a pattern, such as `scenes/**/*.jp2` (`**/` means any folder, `*` and `?` any
+        letters), of which every file is taken. A name is relative to the folder, or to the part of the pattern before
+        its first wildcard.
 
     Raises:
         UserError: there is no such file or folder, or no image in it.
@@ -30,10 +34,10 @@ def list_images(given: str) -> list[ImageFile]:
     path = Path(given).expanduser()
     if not is_local(given):
         return [ImageFile(given, given)]
-    if path.is_file():
+    if path.is_file() or ((of_bands(path) or inner(path)) and not glob.has_magic(given)):
         return [ImageFile(path.name, str(path))]
     if path.is_dir():
-        rasters = (file for ending in ("tif", "tiff") for file in _files(path, f"**/*.{_any_case(ending)}"))
+        rasters = (file for ending in ("tif", "tiff") for file in matching(path, f"**/*.{_any_case(ending)}"))
         found = _named(path, rasters)
         if not found:
             raise UserError(
@@ -47,21 +51,14 @@ def list_images(given: str) -> list[ImageFile]:
     folder = Path(*fixed)
     if not folder.is_dir():
         raise UserError(f"action.input={given}: there is no folder {folder}.")
-    found = _named(folder, _files(folder, str(Path(*path.parts[len(fixed) :]))))
+    found = _named(folder, matching(folder, str(Path(*path.parts[len(fixed) :]))))
     if not found:
         raise UserError(f"action.input={given} matches no file. Quote the pattern, and check it against {folder}.")
     return found
 
 
-def _files(folder: Path, pattern: str) -> list[Path]:
-    """Return the files below a folder that a pattern matches; hidden ones are left out."""
-    names = glob.glob(pattern, root_dir=folder, recursive=True)
-    return [folder / name for name in names if (folder / name).is_file()]
-
-
 def _named(folder: Path, files: Iterable[Path]) -> list[ImageFile]:
-    # A pattern with several ** finds a file several times.
-    return sorted({ImageFile(file.relative_to(folder).as_posix(), str(file)) for file in files})
+    return sorted({ImageFile(shown(file.relative_to(folder).as_posix()), str(file)) for file in files})
 
 
 def _any_case(ending: str) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.rasters.file import opened
-from geocompose.data.rasters.image import warn_of_contradictions
+from geocompose.data.rasters.remarks import say_remarks
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
 from geocompose.inference.content import Content
@@ -85,13 +85,14 @@ def predict_raster(
     tally = Tally(target)
     with rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES):
         seen = reading.open(source, further)
-        warn_of_contradictions(seen.image.rasters)
+        say_remarks(seen.image.rasters)
         height, width = seen.image.height, seen.image.width
-        taken = Coordinates() if coordinates is None else coordinates.of(Path(source).name, source)
+        first = str(seen.image.path)  # the file itself, where `source` stands for one per band
+        taken = Coordinates() if coordinates is None else coordinates.of(Path(source).name, first)
         plan = plan_windows(height, width, tile_px, overlap_px)
-        check_destination(destination, GEOTIFF, [source, *(raster.path for raster in further)])
+        check_destination(destination, GEOTIFF, [raster.path for raster in seen.image.rasters])
         with replacing(destination) as partial:
-            writer = PredictionWriter(partial, opened(source), content=content, target=target)
+            writer = PredictionWriter(partial, opened(first), content=content, target=target)
             try:
                 for start in range(0, len(plan), batch_size):
                     tiles = [

@@ -5,6 +5,7 @@ Free of torch: what a model can't read is refused before one is loaded.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from geocompose.data.normalization import Normalization
 from geocompose.data.rasters.bands import BandNaming
 from geocompose.data.rasters.file import RasterPath
 from geocompose.data.rasters.image import RasterImage, SceneImage
-from geocompose.data.rasters.stacked import StackedImage
+from geocompose.data.rasters.opening import image_rasters, one_image
 from geocompose.data.rasters.valid import Origin, check_finite
 from geocompose.data.window import Window
 from geocompose.errors import UserError
@@ -42,8 +43,9 @@ class Reading:
     band_names: names of all bands of a raster, in file order, whatever it says itself.
     training_names: those that the training images were given, taken where their number is the raster's; without either,
         the raster's own.
-    nodata: value that marks pixels without data in every band (NaN allowed); None is what each raster declares. A pixel
-        is valid where none of `bands` has it; the others are 0 in every band: each band's mean.
+    nodata: value that marks pixels without data in every band (NaN allowed), beside what each raster says itself: the
+        values that it declares, its masks and its alpha band. A pixel is valid where all of `bands` are; the others are
+        0 in every band: each band's mean.
     conversions: how the values of each of `bands` become the unit of `mean` and `std`; None leaves them as they are.
     num_frames: time steps in each raster, one after the other; names are those of one step's bands.
 
@@ -92,10 +94,8 @@ class Reading:
             frames_key=None,
             wanted="" if further else f"The model needs {frames}.",
         )
-        first = RasterImage(path, naming, self.nodata, declare="action.nodata={}")
-        if not further:
-            return first
-        return StackedImage([first, *map(self._beside, further)], rename=_RENAME)
+        first = image_rasters(path, naming, self.nodata, declare="action.nodata={}", bands=self.bands)
+        return one_image([*first, *chain.from_iterable(map(self._beside, further))], rename=_RENAME)
 
     def open(self, path: RasterPath, further: Sequence[FurtherRaster] = ()) -> "ModelInput":
         """Return the model's view of a raster and of those beside it; no pixel is read.
@@ -105,7 +105,7 @@ class Reading:
         """
         return ModelInput(self.image(path, further), self)
 
-    def _beside(self, further: FurtherRaster) -> RasterImage:
+    def _beside(self, further: FurtherRaster) -> list[RasterImage]:
         naming = BandNaming(
             None,
             further.training_names,
@@ -114,7 +114,8 @@ class Reading:
             how="write them into the file, as descriptions of its bands",
             frames_key=None,
         )
-        return RasterImage(further.path, naming, further.nodata, declare="as the nodata value {}, in the file")
+        declare = "as the nodata value {}, in the file"
+        return image_rasters(further.path, naming, further.nodata, declare=declare, bands=self.bands)
 
 
 class ModelInput:

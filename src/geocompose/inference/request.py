@@ -57,7 +57,7 @@ def reading_of(
 ) -> Reading:
     """Return how rasters are read: the bands and normalisation of the training, and what the user says of the files.
 
-    nodata: None is the training data's, else what each raster declares.
+    nodata: None is the training data's; what each raster says itself counts beside it.
     """
     recorded, data = run.record.data, _data(run)
     return Reading(

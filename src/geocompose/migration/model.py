@@ -58,10 +58,12 @@ def translate_model(to: Translation) -> None:
     _backbone(to, arguments["backbone"], BACKBONE_REGISTRY)
     _neck(to)
     _decoder(to, arguments["decoder"], DECODER_REGISTRY)
-    to.choose("head", to.kind)
+    head = to.choose("head", to.kind)
     includes_head = DECODER_REGISTRY.includes_head(arguments["decoder"])
+    if "kernel_size" in head and not includes_head:
+        to.set("head.kernel_size", 1)  # TerraTorch's heads end so behind every decoder, smp's included
     lost = f"{arguments['decoder']} includes its head" if includes_head else None
-    _arguments(to, "head", set(to.options.content("head", to.kind)), lost=lost)
+    _arguments(to, "head", set(head), lost=lost)
     _auxiliary(to)
     _peft(to)
 

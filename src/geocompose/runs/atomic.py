@@ -20,8 +20,17 @@ _ADVICE = {
     errno.ENOTDIR: "a file stands where a folder is needed. Move that file, or choose another folder",
     errno.EEXIST: "a file stands where a folder is needed. Move that file, or choose another folder",
     errno.ENAMETOOLONG: "the name is too long for this file system. Choose a shorter one",
+    errno.EISDIR: "a folder stands where a file is needed. Move that folder",
+    errno.ELOOP: "a link leads back to itself. Remove it",
+    errno.EFBIG: "the file would be larger than the file system or your limit (ulimit -f) allows. Raise the limit",
+    errno.EMFILE: "too many files are open. Raise your limit (ulimit -n), or lower data.num_workers",
+    errno.ESTALE: "the network drive has lost it. Connect it again, then run the same command again",
     errno.EIO: "the disk reports an input/output error. Check the disk, then run the same command again",
 }
+
+
+class RefusedError(UserError):
+    """The system refuses to read or write a file: nobody's setting is wrong, and the same command may go on later."""
 
 
 @contextmanager
@@ -29,7 +38,7 @@ def explained(path: Path, verb: str = "write") -> Iterator[None]:
     """Turn what the operating system refuses inside the block into one message that names `path`.
 
     Raises:
-        UserError: the disk is full, read-only or broken, a permission is lacking, a file stands in a folder's place.
+        RefusedError: the disk is full, read-only or broken, a permission is lacking, a file stands in a folder's place.
     """
     try:
         yield
@@ -37,7 +46,26 @@ def explained(path: Path, verb: str = "write") -> Iterator[None]:
         advice = _ADVICE.get(error.errno or 0)
         if advice is None:
             raise
-        raise UserError(f"Can't {verb} {path}: {advice}.") from error
+        raise RefusedError(f"Can't {verb} {path}: {advice}.") from error
+
+
+@contextmanager
+def refusals_told(place: str | Path = "a file") -> Iterator[None]:
+    """Turn what the system refuses inside the block, and nobody explained, into one message that names the file.
+
+    place: what is named where the system doesn't say which file it was.
+
+    Raises:
+        RefusedError: see `explained`; or a file is not there any more.
+    """
+    try:
+        yield
+    except OSError as error:
+        gone = error.errno == errno.ENOENT and error.filename is not None
+        advice = "it is not there (any more)" if gone else _ADVICE.get(error.errno or 0)
+        if advice is None:
+            raise
+        raise RefusedError(f"Can't use {error.filename or place}: {advice}.") from error
 
 
 def write_text(path: Path, text: str) -> None:

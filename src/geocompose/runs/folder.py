@@ -184,8 +184,9 @@ class RunFolder:
         record.error = unwrapped(error)
         self._write(record, "failed")
 
-    def interrupt(self, record: Record) -> None:
-        """Record that the run was stopped from outside and can be resumed."""
+    def interrupt(self, record: Record, reason: BaseException | None = None) -> None:
+        """Record that the run was stopped from outside, and what by where that is known; it can be resumed."""
+        record.error = None if reason is None else unwrapped(reason)
         self._write(record, "interrupted")
 
     def _recorded(self) -> State:

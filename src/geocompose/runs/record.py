@@ -32,7 +32,7 @@ class Record:
     training: epochs, best_epoch (from 0), steps; finished once only the scores are still to come.
     baselines: what needs no network, on the same split: name, detail and metrics each.
     said: what was left out, converted, assumed or allowed, a line each, as the log says it.
-    error: the cause in one line, of a failed run.
+    error: the cause in one line, of a run that failed or that the system stopped.
     """
 
     run_id: str
@@ -71,13 +71,13 @@ class Record:
         Raises:
             UserError: the file is missing, cut short, or not a record that this version knows.
         """
+        if path.is_dir():
+            raise UserError(f"{path} is a folder, where a record is needed.")
         try:
             with explained(path, "read"):
                 values = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         except FileNotFoundError as error:
             raise UserError(f"There is no record in {path.parent}: {path.name} is missing.") from error
-        except IsADirectoryError as error:
-            raise UserError(f"{path} is a folder, where a record is needed.") from error
         except (ValueError, RecursionError) as error:
             if isinstance(error, UserError):
                 raise

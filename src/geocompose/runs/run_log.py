@@ -8,13 +8,41 @@ Three loggers, by where their messages arrive:
 """
 
 import logging
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from geocompose.runs.atomic import explained
 
 QUIET = logging.getLogger("geocompose.file")
 COURSE = logging.getLogger("geocompose.course")
 _LOG = logging.getLogger("geocompose")
+
+
+class _LogFile(logging.FileHandler):
+    """A file of messages; where the system refuses one, that is said on the terminal, once, and the run goes on."""
+
+    def __init__(self, path: Path) -> None:
+        # A file's name may be any bytes.
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self._refused = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say that a message is not in the file."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._refused:
+            self._refused = True
+            print(
+                f"{self.baseFilename} can't be written ({error.strerror}): messages are missing in it.", file=sys.stderr
+            )
+
+    def close(self) -> None:
+        """Close the file; what a full disk still refuses of it was said."""
+        with suppress(OSError):
+            super().close()
 
 
 class RunLog(logging.Handler):
@@ -32,7 +60,8 @@ class RunLog(logging.Handler):
     def open(self, path: Path) -> None:
         """Append what was said so far, and from now on everything, to the file at `path`."""
         assert self._file is None, f"{path} is not the first file of this log"
-        self._file = logging.FileHandler(path)
+        with explained(path):
+            self._file = _LogFile(path)
         self._file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         for record in self._waiting:
             self._file.handle(record)

@@ -168,6 +168,23 @@ class Task(lightning.LightningModule):
         """Return the split's metrics by name, from what was counted over all its valid pixels or images."""
         return self._counts(split).scores()
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to resume from what is not a checkpoint of this training.
+
+        Raises:
+            UserError: its weights have other names or shapes, or the optimizer's state is not in it.
+        """
+        own, its = (
+            {name: value.shape for name, value in state.items()}
+            for state in (self.state_dict(), checkpoint.get("state_dict", {}))
+        )
+        if its != own or not checkpoint.get("optimizer_states"):
+            what = "the optimizer's state is missing" if its == own else "its weights have other names or shapes"
+            raise UserError(
+                f"{self.trainer.ckpt_path} is not a checkpoint of this training: {what}. Put the run's own back, or "
+                "compute the run again with rerun=true."
+            )
+
     def configure_optimizers(self) -> Any:
         """Return optimizer and schedule; the optimizer holds only what learns."""
         return self.optimization(int(self.trainer.estimated_stepping_batches), self.trainer.check_val_every_n_epoch)

@@ -10,7 +10,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from geocompose.errors import UserError, in_one_line
-from geocompose.runs.atomic import write_through
+from geocompose.runs.atomic import RefusedError, explained, write_through
 from geocompose.runs.folder import LAST, PREVIOUS
 
 log = logging.getLogger("geocompose")
@@ -52,6 +52,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         except UNREADABLE as error:
             earlier = place.with_name(PREVIOUS)
             if place.name != LAST or not earlier.is_file():
+                if isinstance(error, RefusedError):
+                    raise  # the file may be whole: it is not to be computed anew
                 raise UserError(_unreadable(place, error)) from error
             log.warning("%s can't be read (%s); the run goes on from %s.", place, in_one_line(error), earlier)
         try:
@@ -89,7 +91,8 @@ def _save(checkpoint: dict[str, Any], file: IO[bytes]) -> None:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    with explained(path, "read"):
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return content
 
 

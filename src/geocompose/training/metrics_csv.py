@@ -2,14 +2,19 @@
 
 import csv
 import io
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from geocompose.errors import counted
 from geocompose.runs.atomic import write_text
+
+log = logging.getLogger("geocompose")
 
 
 class MetricsCsv(Callback):
@@ -59,8 +64,21 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def _written_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a metrics.csv as texts."""
+    """Return the rows of a metrics.csv as texts; those that are damaged are said and left out."""
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        rows = list(csv.DictReader(file))
+    whole = [row for row in rows if _is_whole(row)]
+    if len(whole) < len(rows):
+        log.warning("%s is damaged: %s left out.", path, counted(len(rows) - len(whole), "row"))
+    return whole
+
+
+def _is_whole(row: Mapping[Any, Any]) -> bool:
+    """Return whether a row has an epoch, and a number or nothing in each column."""
+    try:
+        numbers = [float(value) for value in row.values() if value != ""]  # None, in a row cut short, is refused
+    except (TypeError, ValueError):
+        return False
+    return bool(numbers) and bool(row.get("epoch"))

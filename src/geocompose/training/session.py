@@ -25,7 +25,7 @@ from geocompose.errors import UserError, counted, in_one_line, shortened
 from geocompose.from_config import BuiltModel, build_data, build_model, opened_data
 from geocompose.imagery.agreement import check_convertible, consents, mismatches, taken_for, units_read
 from geocompose.imagery.units import UNITS
-from geocompose.inference.checkpoint import read_best
+from geocompose.inference.checkpoint import PUT_BACK, read_best
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import write_text
 from geocompose.runs.fingerprint import hash_file
@@ -150,8 +150,10 @@ def compute(
         record.training |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "finished": True}
         folder.save(record)
     if not folder.best.is_file():
+        if not train:
+            raise UserError(f"{folder.best} is missing, and the run is trained. {PUT_BACK}")
         raise UserError(f"No epoch had a {task.selection[0]}: the validation split has no label. Check data.split.")
-    best = read_best(folder.best)
+    best = read_best(folder.best, None if train else record.training.get("best_sha256"))
     task.load_state_dict(best["state_dict"])
     record.training["best_epoch"] = best["epoch"]
     record.training["best_sha256"] = hash_file(folder.best)

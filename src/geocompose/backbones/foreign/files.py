@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 import torch
@@ -13,6 +14,8 @@ from geocompose.errors import UserError, first_line
 
 log = logging.getLogger("geocompose")
 
+CONTAINERS = ("state_dict", "model_state_dict", "model")
+DEEPEST = 8  # mappings within mappings that are looked into
 OLD_WRAPPER = "_timm_module."  # around the encoder in checkpoints of early TerraTorch and Prithvi versions
 
 
@@ -55,7 +58,7 @@ def cached(url: str) -> Path:
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Return the tensors of a weight file by name, on the CPU; a `state_dict` or `model` entry is unwrapped.
+    """Return the tensors of a weight file by name, on the CPU; an entry of `CONTAINERS` is unwrapped.
 
     Raises:
         UserError: see `read` and `tensors`.
@@ -64,18 +67,33 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 
 def tensors(content: object, path: str | Path) -> dict[str, Tensor]:
-    """Return what a weight file holds as tensors by name.
+    """Return what a weight file holds as tensors by name; of mappings within it (`teacher`, `student`), see `flat`.
 
     Raises:
         UserError: it holds something else.
     """
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+    if isinstance(content, Mapping) and any(isinstance(value, Mapping) for value in content.values()):
+        content = flat(content) or content
+    if not isinstance(content, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    ):
         raise UserError(f"{path} holds no state dict (a mapping of names to tensors), but {type(content).__name__}.")
     return dict(content)
 
 
+def flat(content: Mapping[Any, Any], prefix: str = "") -> dict[str, Tensor]:
+    """Return the tensors of mappings within mappings, their names joined by dots; what else they hold is left out."""
+    found: dict[str, Tensor] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping) and prefix.count(".") < DEEPEST:
+            found |= flat(value, f"{prefix}{key}.")
+        elif isinstance(value, Tensor):
+            found[f"{prefix}{key}"] = value
+    return found
+
+
 def read(path: str | Path) -> object:
-    """Return what a weight file holds, on the CPU; a `state_dict` or `model` entry is unwrapped.
+    """Return what a weight file holds, on the CPU; an entry of `CONTAINERS` is unwrapped.
 
     Raises:
         UserError: there is no such file, or it can't be read as weights without executing code.
@@ -98,10 +116,22 @@ def read(path: str | Path) -> object:
             f"{path} can't be read as weights ({type(error).__name__}: {reason}). Give a state dict saved by "
             "torch.save or safetensors; files that would execute code are not opened."
         ) from error
-    for key in ("state_dict", "model"):
+    return _inside(content, path)
+
+
+def _inside(content: object, path: Path) -> object:
+    """Return what is in the entry that training loops put weights into; that another one holds some too is said."""
+    for key in CONTAINERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            others = [str(other) for other, value in content.items() if other != key and _is_state(value)]
+            if others:
+                log.info("%s: the weights in %r are read, not those in %s.", path, key, ", ".join(map(repr, others)))
             content = content[key]
     return content
+
+
+def _is_state(value: object) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(each, Tensor) for each in value.values())
 
 
 def without_timm_module(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from geocompose.backbones.foreign.band_choice import BandChoice
 from geocompose.backbones.foreign.files import origin, read_state_dict
+from geocompose.backbones.foreign.prefixes import of_model
 from geocompose.errors import UserError, shortened
 from geocompose.imagery.pretraining import Pretraining
 
@@ -85,22 +86,16 @@ def fill(
     choice.announce()
 
 
-def load_file(module: nn.Module, path: str, prefixes: Sequence[str], name: str, more: str = "") -> dict[str, str]:
-    """Fill a module from a weight file under its names; return the file's path and sha256.
+def load_file(module: nn.Module, path: str, name: str, more: str = "") -> dict[str, str]:
+    """Fill a module from a weight file under its names, behind any prefix; return the file's path and sha256.
 
-    prefixes: what may stand before all names; names without it then belong to something else and are passed over.
     more: the end of the message.
 
     Raises:
-        UserError: names are missing or unexpected, or shapes differ; lists them.
+        UserError: names are missing or unexpected, or shapes differ; lists them. See also `of_model`.
     """
-    state = read_state_dict(path)
     own = module.state_dict()
-    for prefix in prefixes:
-        inner = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-        if inner and not inner.keys().isdisjoint(own):
-            state = inner
-            break
+    state = of_model(read_state_dict(path), own, str, path)
     advice = f"Give weights of this very model, for as many bands. {more}".rstrip()
     load(module, state, what=f"backbone.ckpt_path={path} doesn't fit {name}", advice=advice)
     return origin(path)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from geocompose.backbones.foreign.prefixes import of_part
 from geocompose.backbones.fusion.as_one import bands_of, common_frames, common_size, merged_pretraining
 from geocompose.backbones.fusion.levels import Level, as_map, map_channels, matched, onto_grid
 from geocompose.contracts.backbone import contract_of
@@ -206,7 +207,8 @@ def build_fusion(
         part.arguments["bands"] = own[name]
         if img_size is not None and part.takes("img_size") and given_of[name].get("img_size") is None:
             part.arguments["img_size"] = img_size
-        built[name] = part.build()
+        with of_part(name):
+            built[name] = part.build()
     fused = FusionBackbone(built, own, bands)
     fused.select_layers(fused.out_indices)
     return fused

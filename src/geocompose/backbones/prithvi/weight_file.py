@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.backbones.foreign.files import download, origin, read_state_dict
+from geocompose.backbones.foreign.prefixes import of_model
 from geocompose.backbones.prithvi.weights import load_weights
 from geocompose.catalog.prithvi import variant_named
 from geocompose.errors import UserError
@@ -71,9 +72,13 @@ def load_file(
     """
     if file is None:
         return None
+
+    def named(key: str) -> str | None:
+        return next(iter(part({key: torch.empty(0)})), None)
+
     load_weights(
         model,
-        part(read_state_dict(file.path)),
+        part(of_model(read_state_dict(file.path), model.state_dict(), named, file.path)),
         bands=bands,
         pretrained_bands=pretrained_bands,
         allow_random_bands=allow_random_bands,

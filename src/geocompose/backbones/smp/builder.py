@@ -115,7 +115,7 @@ def build_smp_encoder(
             source = _load_pretrained(encoder, create, name, weights, choice)
             pretraining = _pretraining(name, weights)
         if ckpt_path:
-            source = load_file(encoder, ckpt_path, ["encoder."], name)
+            source = load_file(encoder, ckpt_path, name)
         if source is None:
             log.info("Backbone %s starts from random weights (backbone.weights=null).", name)
     module = SmpEncoder(encoder, chosen)

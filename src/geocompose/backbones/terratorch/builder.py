@@ -128,7 +128,7 @@ def build_terratorch(
             _check_not_random(name, built, create(True), set(found.idle_parameters), allow_random_bands)
             weights = {"source": f"terratorch {_version()}: {name}"}
         elif ckpt_path:
-            weights = load_file(built.model, ckpt_path, ["model."], name)
+            weights = load_file(built.model, ckpt_path, name)
         else:
             log.info("Backbone %s starts from random weights (backbone.pretrained=false).", name)
     return found.declare(module, channels=channels, bands=names, size=size, weights=weights, pretraining=None)

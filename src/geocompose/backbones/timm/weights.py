@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from geocompose.backbones.foreign.band_choice import BandChoice
 from geocompose.backbones.foreign.files import cached, download, origin, read_state_dict
+from geocompose.backbones.foreign.prefixes import of_model
 from geocompose.backbones.foreign.probe import shell
 from geocompose.backbones.foreign.weights import RGB, fill, input_layers, load, of_photographs
 from geocompose.backbones.timm.architecture import Architecture, Arguments, create, names_of
@@ -181,13 +182,17 @@ def load_checkpoint(
     Raises:
         UserError: names are missing or unexpected, or shapes differ; lists them.
     """
-    state = read_state_dict(path)
     own = module.state_dict()
+
+    def named(key: str) -> str | None:
+        return next((spelling for spelling in _spellings(key) if spelling in own), None)
+
+    state = of_model(read_state_dict(path), own, named, path)
     known = _spelt(names_of(name, architecture, arguments))
     matched: dict[str, Tensor] = {}
     unexpected = []
     for key, value in state.items():
-        here = next((spelling for spelling in _spellings(key) if spelling in own), None)
+        here = named(key)
         if here is not None:
             matched[here] = value
         elif key not in known:

@@ -190,7 +190,7 @@ def _fill(
 ) -> dict[str, str]:
     """Load weights, from the local file where there is one, and return where they come from."""
     if ckpt_path is not None:
-        state, origin = read_file(ckpt_path)
+        state, origin = read_file(ckpt_path, target)
         fill_target(target, state, of=f"backbone.ckpt_path={ckpt_path}", choices=choices, strict=chosen is None)
         return origin
     assert chosen is not None

@@ -9,7 +9,8 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from geocompose.backbones.foreign.band_choice import BandChoice
-from geocompose.backbones.foreign.files import cached, origin, read, tensors
+from geocompose.backbones.foreign.files import cached, flat, origin, read, tensors
+from geocompose.backbones.foreign.prefixes import of_model
 from geocompose.backbones.foreign.probe import reason
 from geocompose.backbones.foreign.weights import load
 from geocompose.catalog.torchgeo import torchgeo_models
@@ -99,27 +100,15 @@ def _enumeration(name: str, given: str) -> Any:
         raise without_weights(name, given) from error
 
 
-def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:
-    """Return a state dict's tensors by name; of parts within parts (CROMA's) the names are joined by dots."""
-    found: dict[str, Tensor] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        elif isinstance(value, Tensor):
-            found[f"{prefix}{key}"] = value
-    return found
-
-
-def read_file(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors of a local weight file by name, and its source and sha256.
+def read_file(path: str, target: "Target") -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a local weight file by name, without a prefix before them, and its source and sha256.
 
     Raises:
-        UserError: it can't be read as weights.
+        UserError: it can't be read as weights; see also `of_model`.
     """
-    content = read(path)
-    # CROMA's file holds one state dict per part.
-    in_parts = isinstance(content, Mapping) and content and all(isinstance(each, Mapping) for each in content.values())
-    state = flat(content) if isinstance(content, Mapping) and in_parts else tensors(content, path)
+    own = target.module.state_dict()
+    here = {_bare(key, target.prefixes): key for key in own}
+    state = of_model(tensors(read(path), path), own, lambda key: here.get(_bare(key, target.prefixes)), path)
     return state, origin(path)
 
 

@@ -136,7 +136,7 @@ def build_transformers(
             weights = load_pretrained(model, made_of, name, made_for, chosen, choice, idle)
         if ckpt_path:
             more = "A whole model's weights are loaded from its folder: backbone.name=FOLDER backbone.pretrained=true."
-            weights = load_file(model, ckpt_path, ["model.", f"{model.base_model_prefix}."], name, more)
+            weights = load_file(model, ckpt_path, name, more)
         if weights is None:
             log.info("Backbone %s starts from random weights (backbone.pretrained=false).", name)
         module = TransformersBackbone(model)

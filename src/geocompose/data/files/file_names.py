@@ -1,11 +1,13 @@
 """Names of files under a data set's folder: found by pattern, and looked up from lists. Opens no raster."""
 
 import csv
-import glob
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from geocompose.data.files.band_files import short_names
+from geocompose.data.files.matching import matching
+from geocompose.data.files.patterns import plain
 from geocompose.data.split import SPLITS
 from geocompose.errors import UserError, choices, counted, nearest, shortened
 
@@ -32,18 +34,22 @@ def data_folder(root: str) -> Path:
 def match_files(root: Path, pattern: str, key_path: str, without: Iterable[Path] = ()) -> list[Path]:
     """Return the files under `root` that the glob `pattern` matches, except those in `without`, sorted.
 
+    For files of one band each, and rasters inside files, see `geocompose.data.files.matching`.
+
     key_path: the configuration's key of the pattern, for errors.
 
     Raises:
         UserError: the pattern is absolute, or matches nothing.
     """
-    if Path(pattern).is_absolute():
+    if pattern.startswith("/vsi"):
+        raise UserError(
+            f"{key_path}={pattern} is a path into an archive or a store, which only a prediction reads. {key_path} "
+            f"names files below data.root={root}: unpack them, or write a VRT of each into that folder."
+        )
+    if Path(plain(pattern)).is_absolute():
         raise UserError(f"{key_path}={pattern} is absolute; it is a pattern relative to data.root={root}.")
-    excluded = set(without)
-    every = [root / found for found in sorted(glob.glob(pattern, root_dir=root, recursive=True))]
-    every = [path for path in every if path.is_file()]
-    files = [path for path in every if path not in excluded]
-    if not files and every:
+    files = matching(root, pattern, set(without))
+    if not files and matching(root, pattern):
         raise UserError(
             f"{key_path}={pattern} matches only files that data.labels matches too. Write patterns that tell images "
             "from labels."
@@ -150,7 +156,9 @@ class FileLookup:
         self._by_stem: dict[str, list[int]] = {}
         for i, name in enumerate(names):
             self._by_name.setdefault(PurePosixPath(name).name, []).append(i)
-            for stem in {PurePosixPath(name).stem, PurePosixPath(name).with_suffix("").as_posix()}:
+            path = PurePosixPath(name)
+            further = {other for short in short_names(name) for other in (short, PurePosixPath(short).name)}
+            for stem in {path.stem, path.with_suffix("").as_posix(), *further}:
                 self._by_stem.setdefault(stem, []).append(i)
 
     def find(self, name: str) -> Found:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from geocompose.data.files.band_files import shown
 from geocompose.data.files.file_names import (
     SHOWN,
     FileLookup,
@@ -77,7 +78,7 @@ def list_images(
         )
     folder = data_folder(root)
     paths = match_files(folder, images, "data.images", without)
-    names = [path.relative_to(folder).as_posix() for path in paths]
+    names = [shown(path.relative_to(folder).as_posix()) for path in paths]
     lookup = FileLookup(names)
     columns: list[str] = []
     lists: list[Path] = []

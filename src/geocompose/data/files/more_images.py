@@ -19,7 +19,7 @@ class MoreImages:
 
     images: pattern relative to the data set's folder; what `*` matches in the names pairs it with its image.
     band_names: its bands in file order; None means the names that the files carry.
-    nodata: value of pixels without data (NaN allowed); None means what each file declares.
+    nodata: value of pixels without data (NaN allowed), beside what each file says itself.
     values: what its values are, as far as that is stated: keys unit, level, offset and scale, as those of the data.
     """
 

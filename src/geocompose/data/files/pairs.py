@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from geocompose.data.files.band_files import real_files
 from geocompose.data.files.file_names import SHOWN, data_folder, listed_names, match_files, renamed, split_paths
-from geocompose.data.files.patterns import key_of
+from geocompose.data.files.patterns import BAND, key_of
 from geocompose.data.split import SPLITS
 from geocompose.errors import UserError, nearest, shortened
 
@@ -77,6 +78,8 @@ def match_pairs(root: str, images: str, labels: str, without: Iterable[Path] = (
         UserError: no such folder; a pattern matches nothing; two files have one key; an image has no label.
     """
     folder = data_folder(root)
+    if BAND in labels:
+        raise UserError(f"data.labels={labels} must name one raster for each image; {BAND} is for data.images.")
     label_paths = _match(folder, labels, "data.labels")
     masks = {*label_paths.values(), *without}
     image_paths = _match(folder, images, "data.images", without=masks)
@@ -109,8 +112,8 @@ def read_split(path: Path, pairs: Sequence[Pair], rename: Mapping[str, str]) -> 
     """
     # Where the key of one image is the file name of another, the file name counts.
     known = {pair.key: pair.key for pair in pairs}
-    known |= {pair.image.stem: pair.key for pair in pairs}
-    known |= {pair.image.name: pair.key for pair in pairs}
+    known |= {file.stem: pair.key for pair in pairs for file in real_files([pair.image])}
+    known |= {file.name: pair.key for pair in pairs for file in real_files([pair.image])}
     names = listed_names(path, known)
     keys: list[str] = []
     for name in names:

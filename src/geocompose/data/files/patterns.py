@@ -3,13 +3,27 @@
 import re
 from pathlib import PurePosixPath
 
+BAND = (
+    "{band}"  # stands in a pattern for the name of the band that a file holds: see `geocompose.data.files.band_files`
+)
+PARTS = re.compile(r"\*+|\?|\[!?[^\]]+\]|\{band\}|.")
+
+
+_GDAL = re.compile(r'[A-Za-z]\w+:"?(?P<file>[^:"]+)"?:(?P<inner>[^:]+)')
+
+
+def plain(pattern: str) -> str:
+    """Return a pattern without the driver that GDAL writes before a raster inside a file, as in `netcdf:*.nc:ndvi`."""
+    found = _GDAL.fullmatch(pattern)
+    return f"{found['file']}:{found['inner'].strip('/')}" if found else pattern
+
 
 def key_of(pattern: str, relative: str) -> str:
     """Return the text that the `*`s of a pattern stand for in a path that it matches.
 
     Those of the file name count; where it has none, those of the folders. Several texts are joined by `_`.
     """
-    *folders, name = pattern.split("/")
+    *folders, name = plain(pattern).split("/")
     path = PurePosixPath(relative)
     in_name = "*" in name
     expression = as_regex(name) if in_name else "/".join(map(as_regex, folders))
@@ -18,10 +32,10 @@ def key_of(pattern: str, relative: str) -> str:
 
 
 def as_regex(pattern: str) -> str:
-    """Return the regular expression of one level of a glob pattern, with a group for each `*`."""
+    """Return the regular expression of one level of a glob pattern, with a group for each `*`; braces for `{band}`."""
     # A set such as [0-9] or [!a] means the same in both languages but for the sign that negates it.
-    parts = re.findall(r"\*+|\?|\[!?[^\]]+\]|.", pattern)
-    special = {"*": "(.*)", "**": "(.*)", "?": "."}
+    special = {"*": "(.*)", "**": "(.*)", "?": ".", BAND: r"\{[^{}]*\}"}
     return "".join(
-        special.get(part) or (part.replace("[!", "[^", 1) if len(part) > 1 else re.escape(part)) for part in parts
+        special.get(part) or (part.replace("[!", "[^", 1) if len(part) > 1 else re.escape(part))
+        for part in PARTS.findall(pattern)
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from geocompose.data.rasters.alpha import BandsAndAlpha, without_alpha
 from geocompose.data.rasters.file import RasterPath
 from geocompose.data.rasters.header import Header
 from geocompose.errors import UserError, counted
@@ -18,11 +19,17 @@ def places_in_file(bands: Sequence[int], num_bands: int, num_frames: int) -> lis
     return [frame * num_bands + band for band in bands for frame in range(num_frames)]
 
 
-class Contradiction(NamedTuple):
-    """Bands that a file calls otherwise than is stated under `key`: each as (its name in the file, the stated one)."""
+class Named(NamedTuple):
+    """The bands of a raster that are an image's.
 
-    key: str
-    bands: tuple[tuple[str, str], ...]
+    names: of one frame, in file order. bands: the places of all frames' bands in the file, counted from 0.
+    alpha: those of bands that only say where it is valid. remarks: what is to be said of the file.
+    """
+
+    names: list[str]
+    bands: list[int]
+    alpha: list[int]
+    remarks: list[str]
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class BandNaming:
     num_frames: time steps in each file, one after the other: all bands of the first, then all of the second, ...
     frames_key: where the configuration has `num_frames`; None where it can't be chosen any more.
     wanted: what errors add: which bands are read.
+    of_file: whether `names` is the band that a file is named after, which holds no other.
     """
 
     names: Sequence[str] | None = None
@@ -47,64 +55,80 @@ class BandNaming:
     how: str = "write 'data.band_names=[BLUE,GREEN,RED,...]'"
     frames_key: str | None = "data.num_frames"
     wanted: str = ""
+    of_file: bool = False
 
-    def of(self, path: RasterPath, header: Header) -> list[str]:
-        """Return the names of a raster's bands, of one frame, in file order.
+    def of(self, path: RasterPath, header: Header) -> Named:
+        """Return which bands of a raster are an image's, and their names.
 
         Raises:
             UserError: the file has other bands than that, no names, or a name twice.
         """
-        if header.count % self.num_frames:
+        bands, alpha, remarks = self._without_alpha(header)
+        texts = [header.descriptions[band] for band in bands]
+        there = f"{_bands(len(bands))}{' beside alpha' if alpha else ''}"
+        if len(bands) % self.num_frames:
             key = f" ({self.frames_key})" if self.frames_key else ""
             raise UserError(
-                f"{path} has {_bands(header.count)}, which can't be {self.num_frames} frames of as many bands "
-                f"each{key}.{self._wanted}"
+                f"{path} has {there}, which can't be {self.num_frames} frames of as many bands each{key}.{self._wanted}"
             )
-        count = header.count // self.num_frames
-        found = self._stated(count)
+        count = len(bands) // self.num_frames
+        found = self._stated(count, header, alpha)
         described = found is None
         if found is None:
-            found = self._described(path, header, count)
+            found = self._described(path, texts, there)
         if len(found) != count:
-            raise UserError(f"{path} has {_bands(header.count)}, {self._but(found, header.count)}{self._wanted}")
+            raise UserError(f"{path} has {there}, {self._but(found, len(bands))}{self._wanted}")
         self._check_once(path, found, described=described)
-        return found
+        return Named(found, bands, alpha, [*remarks, *([] if described else self._contradictions(found, texts))])
 
-    def contradiction(self, header: Header) -> Contradiction | None:
-        """Return which bands a file calls otherwise than is stated; None where it calls none so.
+    def _without_alpha(self, header: Header) -> BandsAndAlpha:
+        unnamed: list[str | None] = [None] * header.count
+        if self.names is not None:
+            of_all = len(self.names) * self.num_frames == header.count
+            return without_alpha(header, [*self.names] * self.num_frames if of_all else unnamed)
+        usual = [*(self.usual or ())] * self.num_frames
+        if usual and len(usual) == header.count - len(header.alpha):
+            return without_alpha(header, unnamed)
+        return without_alpha(header, usual if len(usual) == header.count else header.descriptions)
+
+    def _contradictions(self, stated: Sequence[str], own: Sequence[str | None]) -> list[str]:
+        """Return what is to be said of bands that a file calls otherwise than is stated.
 
         A description that is not a band's name, such as `Layer 1`, contradicts nothing.
         """
-        count = header.count // self.num_frames
-        stated = self._stated(count)
-        if stated is None:
-            return None
-        own = [text or "" for text in header.descriptions]
         known = set(map(canonical, stated))
         found = dict.fromkeys(  # each once, whichever frame it is in
             (there, name)
-            for there, name in zip(own, [*stated] * self.num_frames, strict=True)
+            for there, name in zip((text or "" for text in own), [*stated] * self.num_frames, strict=True)
             if canonical(there) != canonical(name) and (is_known(there) or canonical(there) in known)
         )
-        key = self.key if self.names is not None else self.usual_key
-        return Contradiction(key, tuple(found)) if found else None
+        if not found:
+            return []
+        key = "files" if self.of_file else self.key if self.names is not None else self.usual_key
+        pairs = ", ".join(f"{there} is read as {name}" for there, name in found)
+        return [f"the names of {key} count, not the file's own: {pairs}."]
 
-    def _stated(self, count: int) -> list[str] | None:
-        if self.names is not None:
-            return list(self.names)
-        return list(self.usual) if self.usual is not None and len(self.usual) == count else None
+    def _stated(self, count: int, header: Header, alpha: Sequence[int]) -> list[str] | None:
+        """Return the names that are stated for one frame of `count` bands; None where none are."""
+        stated = self.usual if self.names is None else self.names
+        if stated is None:
+            return None
+        if len(stated) * self.num_frames == header.count:  # alpha was named as well
+            stated = [name for place, name in enumerate(stated) if place not in alpha]
+        return list(stated) if self.names is not None or len(stated) == count else None
 
     @property
     def _wanted(self) -> str:
         return f" {self.wanted}" if self.wanted else ""
 
-    def _described(self, path: RasterPath, header: Header, count: int) -> list[str]:
-        described = [text for text in header.descriptions if text]
-        if len(described) < header.count:
-            unnamed = header.count - len(described)
-            which = "without names" if unnamed == header.count else f"and {unnamed} of them have no name in the file"
+    def _described(self, path: RasterPath, texts: Sequence[str | None], there: str) -> list[str]:
+        count = len(texts) // self.num_frames
+        described = [text for text in texts if text]
+        if len(described) < len(texts):
+            unnamed = len(texts) - len(described)
+            which = "without names" if unnamed == len(texts) else f"and {unnamed} of them have no name in the file"
             raise UserError(
-                f"{path} has {_bands(header.count)} {which}.{self._wanted} To name all bands of the file, in its "
+                f"{path} has {there} {which}.{self._wanted} To name all bands of the file, in its "
                 f"order, {self.how}; or write the names into the file, as descriptions of its bands."
             )
         if described != described[:count] * self.num_frames:
@@ -115,6 +139,10 @@ class BandNaming:
         return described[:count]
 
     def _but(self, names: Sequence[str], count: int) -> str:
+        if self.of_file:
+            return (
+                f"but its name says that it holds the band {names[0]}. Where a file holds several, leave {{band}} out."
+            )
         shown = f"{counted(len(names), 'name')} ({', '.join(names)})"
         if self.num_frames > 1:
             key = f" ({self.frames_key})" if self.frames_key else ""

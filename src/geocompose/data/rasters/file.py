@@ -5,7 +5,8 @@ import re
 import stat
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
 
+from geocompose.data.rasters.inner import gdal_name, inner, why_not
 from geocompose.data.window import Window
 from geocompose.errors import UserError, nearest, shortened
 
@@ -138,16 +140,18 @@ def check_name_is_text(path: RasterPath) -> None:
 
 def _open(path: RasterPath) -> DatasetReader:
     check_name_is_text(path)
-    if is_local(path):
+    within = inner(path)
+    if within is None and is_local(path):
         _check_is_file(Path(path))
     try:
         with warnings.catch_warnings():
             # A raster without georeference is a legitimate input: a model needs only its pixels.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             # By its full path, a file's name is never an address or the name of one of GDAL's formats (`http:/x.tif`).
-            dataset = rasterio.open(os.path.abspath(path) if is_local(path) else path)
+            name = gdal_name(within) if within else os.path.abspath(path) if is_local(path) else path
+            dataset = rasterio.open(name)
     except RasterioIOError as error:
-        raise UserError(f"{path} can't be read as a raster: {error}. Is it complete?") from error
+        raise UserError(f"{path} can't be read as a raster: {error}.{why_not(path)}") from error
     endings = _LEADS_ELSEWHERE.get(dataset.driver, ())
     if endings and is_local(path) and not str(path).lower().endswith(endings):
         driver = dataset.driver
@@ -157,9 +161,12 @@ def _open(path: RasterPath) -> DatasetReader:
             f"If you trust it, give it a name that ends in {endings[0]}."
         )
     if dataset.count == 0:
-        inner = shortened(dataset.subdatasets, 6)
+        there = shortened(dataset.subdatasets, 6)
         dataset.close()
-        raise UserError(f"{path} has no bands of its own. Name one of the rasters that it holds: {inner}")
+        raise UserError(
+            f"{path} has no bands of its own. To read each raster in it as a band, write ':{{band}}' after its name. "
+            f"Name one of the rasters that it holds: {there}"
+        )
     return dataset
 
 
@@ -184,15 +191,40 @@ def read_bands(
     Raises:
         UserError: the file can't be opened, is damaged there, or has changed since.
     """
+    dataset = _unchanged(path, version)
+    with _explained(path, window):
+        if len({dataset.dtypes[band] for band in bands}) > 1:  # as of a VRT that stacks files
+            return [dataset.read(band + 1, window=_place(window)) for band in bands]
+        return list(dataset.read([band + 1 for band in bands], window=_place(window)))
+
+
+def read_masks(
+    path: RasterPath, bands: Sequence[int], window: Window | None, version: Version | None = None
+) -> Sequence[np.ndarray]:
+    """Return the masks of bands (counted from 0), each uint8 (height, width): 0 where the band holds no data.
+
+    version, Raises: see `read_bands`.
+    """
+    dataset = _unchanged(path, version)
+    with _explained(path, window):
+        return list(dataset.read_masks([band + 1 for band in bands], window=_place(window)))
+
+
+def _unchanged(path: RasterPath, version: Version | None) -> DatasetReader:
     file = _current(path)
     if version is not None and file.version != version:
         raise UserError(f"{path} has changed since its header was read. Run the same command again.")
-    place = None if window is None else RasterioWindow(window.column, window.row, window.width, window.height)
-    indexes = [band + 1 for band in bands]
+    return file.dataset
+
+
+def _place(window: Window | None) -> RasterioWindow | None:
+    return None if window is None else RasterioWindow(window.column, window.row, window.width, window.height)
+
+
+@contextmanager
+def _explained(path: RasterPath, window: Window | None) -> Iterator[None]:
     try:
-        if len({file.dataset.dtypes[band] for band in bands}) > 1:  # as of a VRT that stacks files
-            return [file.dataset.read(index, window=place) for index in indexes]
-        return list(file.dataset.read(indexes, window=place))
+        yield
     except RasterioIOError as error:
         there = "" if window is None else f" at {window.in_words}"
         raise UserError(f"{path} can't be read{there}; is it complete? {error.__cause__ or error}") from error

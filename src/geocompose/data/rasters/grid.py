@@ -1,7 +1,8 @@
 """Whether two rasters lie on the same pixels."""
 
+from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import rasterio
 from affine import Affine
@@ -37,7 +38,7 @@ def check_alike(image_path: str | Path, image: Grid, other_path: str | Path, oth
             f"{image_path} {image.height} x {image.width}. They must be equal: resample the {what} onto the image's "
             f"grid."
         )
-    if image.crs and other.crs and rasterio.CRS.from_user_input(image.crs) != rasterio.CRS.from_user_input(other.crs):
+    if image.crs and other.crs and not _agree(image.crs, other.crs):
         raise UserError(
             f"The {what} {other_path} is in {other.crs}, its image {image_path} in {image.crs}. "
             f"Reproject the {what} onto the image's grid."
@@ -51,6 +52,32 @@ def check_alike(image_path: str | Path, image: Grid, other_path: str | Path, oth
             f"The {what} {other_path} lies up to {shift:.3g} pixels beside its image {image_path} by their "
             f"georeferences. Resample the {what} onto the image's grid, or fix the georeference that is wrong."
         )
+
+
+def _agree(one: str, other: str) -> bool:
+    """Return whether two reference systems have the same coordinates on the ground, however they are written."""
+    if one == other:
+        return True
+    first, second = _on_the_ground(one), _on_the_ground(other)
+    return first == second or first.to_epsg() == second.to_epsg() is not None
+
+
+@cache
+def _on_the_ground(text: str) -> rasterio.CRS:
+    """Return the horizontal part of a coordinate reference system, eastings first as GDAL has them in any raster."""
+    crs = rasterio.CRS.from_user_input(text)
+    described: dict[str, Any] = crs.to_dict(projjson=True)
+    while described["type"] in ("CompoundCRS", "BoundCRS"):
+        parts = described.get("components")
+        described = parts[0] if parts else described["source_crs"]
+    axes = described.get("coordinate_system")
+    if axes is None:
+        return crs
+    flat = axes | {"axis": sorted(axes["axis"][:2], key=lambda axis: str(axis["direction"]))}
+    # Its code stands for the axes as they were.
+    return rasterio.CRS.from_dict(
+        {key: value for key, value in described.items() if key != "id"} | {"coordinate_system": flat}
+    )
 
 
 def _distance_px(image: Affine, other: Affine, column: int, row: int) -> float:

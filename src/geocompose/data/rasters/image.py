@@ -1,22 +1,19 @@
 """An image on disk: its header checked at once, its pixels read by windows when they are asked for."""
 
-import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from affine import Affine
 
-from geocompose.data.rasters.bands import BandNaming, Contradiction, places_in_file
-from geocompose.data.rasters.file import RasterPath, read_bands, version_of
+from geocompose.data.rasters import nodata as missing_data
+from geocompose.data.rasters.bands import BandNaming, places_in_file
+from geocompose.data.rasters.file import RasterPath, version_of
 from geocompose.data.rasters.header import read_header
-from geocompose.data.rasters.valid import check_real, valid_pixels
+from geocompose.data.rasters.stored import StoredBands
+from geocompose.data.rasters.valid import check_real
 from geocompose.data.window import Window
-from geocompose.errors import counted
 from geocompose.imagery.units import Conversion, Values, converted
-
-log = logging.getLogger("geocompose")
 
 
 class SceneImage(ABC):
@@ -76,10 +73,12 @@ class RasterImage(SceneImage):
 
     path: any raster that GDAL reads.
     naming: how its bands are called, and in how many frames they come.
-    nodata: value of pixels without data (NaN allowed); None means what the file declares, band by band.
+    nodata: value of pixels without data (NaN allowed), beside those that the file declares, band by band, its masks and
+        its alpha band.
     declare: how a user declares a value ({}) that is nodata, for messages.
-    values: what the pixels' values are, where the raster has a statement of its own (see `StackedImage`).
-    contradiction: which bands the file calls otherwise than `naming`; None where it calls none so.
+    values: what the pixels' values are, where the raster has a statement of its own (see `StackedImage`); it is then a
+        further one beside the data's (`is_further`).
+    remarks: what is to be said of it: see `geocompose.data.rasters.remarks`.
 
     Raises:
         UserError: the file is not a raster, has no band names, or another number of bands than names.
@@ -93,20 +92,29 @@ class RasterImage(SceneImage):
         values: Values | None = None,
         declare: str = "data.nodata={}",
     ) -> None:
-        self._version = version_of(path, anew=True)
+        version = version_of(path, anew=True)
         header = read_header(path)
         self.declare = declare
         self.path = path
         self.height, self.width, self.crs, self.transform = header.height, header.width, header.crs, header.transform
         self.num_frames = naming.num_frames
-        self.band_names = naming.of(path, header)
-        self.contradiction = naming.contradiction(header)
+        named = naming.of(path, header)
+        self.band_names, self._in_file = named.names, named.bands
         self.values = Values() if values is None else values
+        self.is_further = values is not None
         self.conversions: Sequence[Conversion] | None = None
-        self.keep_decoded = False
-        self._decoded: dict[int, np.ndarray] = {}
-        self._nodata = header.nodata if nodata is None else [nodata] * header.count
-        self._itemsize, self._dtypes = header.itemsize, header.dtypes
+        self._stored = StoredBands(path, header, version, named.alpha, nodata)
+        self._dtypes = header.dtypes
+        self.remarks = [*header.remarks, *named.remarks, *self._stored.remarks]
+
+    @property
+    def keep_decoded(self) -> bool:
+        """Whether pixels stay in memory once they were read."""
+        return self._stored.keep_decoded
+
+    @keep_decoded.setter
+    def keep_decoded(self, keep: bool) -> None:
+        self._stored.keep_decoded = keep
 
     @property
     def rasters(self) -> "Sequence[RasterImage]":
@@ -124,41 +132,19 @@ class RasterImage(SceneImage):
     def read(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return pixels and where they are valid, see `SceneImage`."""
         self.check_real(bands)
-        planes = self._planes(bands)
-        stored = self._read(window, planes)
-        valid = valid_pixels(stored, [self._nodata[plane] for plane in planes])
-        raw = stored if isinstance(stored, np.ndarray) else np.stack(stored)
+        stored, missing = self._stored.read(window, self._planes(bands))
+        invalid = missing_data.united(missing)
+        raw = np.stack(stored)
         if self.num_frames > 1:
-            raw = raw.reshape(len(bands), self.num_frames, *valid.shape)
+            raw = raw.reshape(len(bands), self.num_frames, *raw.shape[1:])
+        valid = np.ones(raw.shape[-2:], dtype=bool) if invalid is None else ~invalid
         return converted(raw, bands, self.conversions), valid
 
     def decoded_bytes(self, num_bands: int) -> int:
         """Return the memory that `num_bands` of it take when they are kept decoded."""
-        return self.height * self.width * num_bands * self.num_frames * self._itemsize
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Another process decodes for itself: pixels are slow to send.
-        return self.__dict__ | {"_decoded": {}}
+        return self._stored.decoded_bytes(num_bands * self.num_frames)
 
     def _planes(self, bands: Sequence[int]) -> list[int]:
-        return places_in_file(bands, len(self.band_names), self.num_frames)
-
-    def _read(self, window: Window, planes: list[int]) -> Sequence[np.ndarray]:
-        if not self.keep_decoded:
-            return read_bands(self.path, planes, window, self._version)
-        missing = [plane for plane in planes if plane not in self._decoded]
-        if missing:
-            self._decoded.update(zip(missing, read_bands(self.path, missing, None, self._version), strict=True))
-        return [self._decoded[plane][window.slices] for plane in planes]
-
-
-def warn_of_contradictions(rasters: Iterable[RasterImage]) -> None:
-    """Say once per kind which bands files call otherwise than is stated."""
-    paths: dict[Contradiction, list[RasterPath]] = {}
-    for raster in rasters:
-        if raster.contradiction is not None:
-            paths.setdefault(raster.contradiction, []).append(raster.path)
-    for (key, bands), files in paths.items():
-        pairs = ", ".join(f"{own} is read as {name}" for own, name in bands)
-        more = f" and {counted(len(files) - 1, 'further file')}" if len(files) > 1 else ""
-        log.warning("%s%s: the names of %s count, not the file's own: %s.", files[0], more, key, pairs)
+        """Return the places in the file of some bands in all frames."""
+        places = places_in_file(bands, len(self.band_names), self.num_frames)
+        return [self._in_file[place] for place in places]

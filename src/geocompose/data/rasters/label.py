@@ -3,14 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from geocompose.data.rasters.file import RasterPath, read_bands, version_of
+from geocompose.data.rasters.alpha import BandsAndAlpha, without_alpha
+from geocompose.data.rasters.file import RasterPath, version_of
 from geocompose.data.rasters.grid import Grid, check_alike
 from geocompose.data.rasters.header import read_header
-from geocompose.data.rasters.valid import check_real, equals
+from geocompose.data.rasters.stored import StoredBands
+from geocompose.data.rasters.valid import check_real
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 
@@ -19,9 +21,15 @@ class SceneLabel(Protocol):
     """What a raster scene knows of its label.
 
     keep_decoded: whether pixels stay in memory once they were read.
+    remarks: what is to be said of it.
     """
 
     keep_decoded: bool
+    remarks: list[str]
+
+    @property
+    def path(self) -> RasterPath:
+        """Its file; empty where it is in none."""
 
     def check_fits(self, image_path: RasterPath, image: Grid) -> None:
         """Refuse a label that does not lie on the image's pixels."""
@@ -39,6 +47,8 @@ class ImageLabel:
     def __init__(self, label: np.ndarray) -> None:
         self.label = label
         self.keep_decoded = False
+        self.remarks: list[str] = []
+        self.path: RasterPath = ""  # it is in no file
 
     def check_fits(self, image_path: RasterPath, image: Grid) -> None:
         """Any image fits."""
@@ -53,15 +63,34 @@ class ImageLabel:
 
 
 class _LabelRaster(ABC):
-    """A raster with the label of each pixel."""
+    """A raster with the label of each pixel.
+
+    remarks: what is to be said of it: see `geocompose.data.rasters.remarks`.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.keep_decoded = False
-        self._decoded: Sequence[np.ndarray] | None = None
         self._version = version_of(path, anew=True)
         self._header = read_header(path)
-        self._bands: list[int] = [0]
+
+    def _use(self, bands: Sequence[int], split: BandsAndAlpha, stored: StoredBands) -> None:
+        """Say which bands hold the label, and how they are read.
+
+        Raises:
+            UserError: one of them holds complex numbers.
+        """
+        check_real(self.path, self._header.dtypes, bands)
+        self._bands, self._stored = bands, stored
+        self.remarks = [*self._header.remarks, *split.remarks, *stored.remarks]
+
+    @property
+    def keep_decoded(self) -> bool:
+        """Whether pixels stay in memory once they were read."""
+        return self._stored.keep_decoded
+
+    @keep_decoded.setter
+    def keep_decoded(self, keep: bool) -> None:
+        self._stored.keep_decoded = keep
 
     @abstractmethod
     def read(self, window: Window) -> np.ndarray:
@@ -73,19 +102,7 @@ class _LabelRaster(ABC):
 
     def decoded_bytes(self) -> int:
         """Return the memory that it takes when it is kept decoded."""
-        return self._header.height * self._header.width * len(self._bands) * self._header.itemsize
-
-    def _raw(self, window: Window) -> Sequence[np.ndarray]:
-        """Return the bands of a window, each as it is stored."""
-        if not self.keep_decoded:
-            return read_bands(self.path, self._bands, window, self._version)
-        if self._decoded is None:
-            self._decoded = read_bands(self.path, self._bands, None, self._version)
-        return [plane[window.slices] for plane in self._decoded]
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Another process decodes for itself: pixels are slow to send.
-        return self.__dict__ | {"_decoded": None}
+        return self._stored.decoded_bytes(len(self._bands))
 
 
 class ClassRaster(_LabelRaster):
@@ -93,7 +110,9 @@ class ClassRaster(_LabelRaster):
 
     class_names: the values are places in this list.
     ignore_index: stands in what is read for pixels without label.
-    label_nodata: value for "not labelled" beside ignore_index; None means what the file declares.
+    label_nodata: value for "not labelled" beside ignore_index, and beside what the file declares, its masks and its
+        alpha band. Where the file declares a class, this says whether it is one: `ignore_index` says so, the class
+        itself means unlabelled.
 
     Raises:
         UserError: the file is not a raster, has several bands, or declares a nodata value that is also a class.
@@ -104,43 +123,60 @@ class ClassRaster(_LabelRaster):
     ) -> None:
         super().__init__(path)
         self.ignore_index = ignore_index
-        if self._header.count != 1:
+        split = without_alpha(self._header, [None] * self._header.count)
+        if len(split.bands) != 1:
             raise UserError(
                 f"{path} has {self._header.count} bands; a label has one. Is data.labels the pattern of the images?"
             )
-        check_real(path, self._header.dtypes, self._bands)
-        declared = self._header.nodata[0]
-        if label_nodata is None and declared is not None and declared in range(len(class_names)):
-            raise UserError(
-                f"{path} declares nodata {declared:g}, which is also the class {class_names[int(declared)]!r}. "
-                f"Set data.label_nodata={declared:g} if it means unlabelled, or data.label_nodata={ignore_index} if it "
-                "is that class."
-            )
-        self._nodata = declared if label_nodata is None else label_nodata
+        (band,) = split.bands
+        declared = list(self._header.nodata)
+        value, remarks = declared[band], []
+        if value is not None and value in range(len(class_names)) and label_nodata != value:
+            name = class_names[int(value)]
+            if label_nodata != ignore_index:
+                raise UserError(
+                    f"{path} declares nodata {value:g}, which is also the class {name!r}. "
+                    f"Set data.label_nodata={value:g} if it means unlabelled, or data.label_nodata={ignore_index} if "
+                    "it is that class."
+                )
+            declared[band] = None
+            remarks = [
+                f"the declared nodata {value:g} is the class {name!r}, as data.label_nodata={ignore_index} says."
+            ]
+        # ignore_index means unlabelled whether the type has it or not.
+        given = None if label_nodata == ignore_index else label_nodata
+        stored = StoredBands(path, self._header, self._version, split.alpha, given, declared)
+        self._use([band], split, stored)
+        self.remarks += remarks
 
     def read(self, window: Window) -> np.ndarray:
         """Return the classes, int64 (height, width), with ignore_index where the label is nodata.
 
         Raises:
-            UserError: the file can't be decoded, or a value is not a whole number.
+            UserError: the file can't be decoded, or a value is not a whole number, or not one of 64 bits.
         """
-        raw = self._raw(window)[0]
-        unlabelled = equals(raw, self._nodata)
-        if np.issubdtype(raw.dtype, np.floating):
-            whole = np.isfinite(raw) & (np.floor(raw) == raw)
-            wrong = np.argwhere(~whole if unlabelled is None else ~whole & ~unlabelled)
-            if len(wrong):
-                row, column = wrong[0]
-                raise UserError(
-                    f"{self.path} has the value {raw[row, column]} at row {window.row + row}, column "
-                    f"{window.column + column}: a label holds whole numbers, one per class. "
-                    "If it marks unlabelled pixels, set data.label_nodata to it."
-                )
-            raw = np.where(whole, raw, self.ignore_index)
-        label = raw.astype(np.int64)
+        (raw,), (unlabelled,) = self._stored.read(window, self._bands)
+        fits = _is_int64(raw)
+        wrong = np.argwhere(~fits if unlabelled is None else ~fits & ~unlabelled)
+        if len(wrong):
+            row, column = wrong[0]
+            raise UserError(
+                f"{self.path} has the value {raw[row, column]} at row {window.row + row}, column "
+                f"{window.column + column}: a label holds whole numbers, one per class. "
+                "If it marks unlabelled pixels, set data.label_nodata to it."
+            )
+        label = np.where(fits, raw, raw.dtype.type(0)).astype(np.int64)
         if unlabelled is not None:
             label[unlabelled] = self.ignore_index
         return label
+
+
+def _is_int64(raw: np.ndarray) -> np.ndarray:
+    """Return where values are whole numbers that int64 holds."""
+    if np.issubdtype(raw.dtype, np.floating):
+        limit = raw.dtype.type(2.0**63)  # exact in every floating type; the largest int64 itself is not
+        return np.asarray(np.isfinite(raw) & (np.floor(raw) == raw) & (-limit <= raw) & (raw < limit))
+    return np.asarray(raw <= np.iinfo(np.int64).max)
 
 
 class NumberRaster(_LabelRaster):
@@ -148,7 +184,8 @@ class NumberRaster(_LabelRaster):
 
     variables: names of the numbers. Where the file's bands carry all of these names, they are found by name; else the
         file has one band per variable, in this order.
-    label_nodata: value for "not labelled" beside NaN; None means what the file declares, band by band.
+    label_nodata: value for "not labelled" beside NaN, and beside what the file declares, band by band, its masks and
+        its alpha band.
 
     Raises:
         UserError: the file is not a raster of real numbers, or has another number of bands.
@@ -157,18 +194,18 @@ class NumberRaster(_LabelRaster):
     def __init__(self, path: Path, variables: Sequence[str], label_nodata: float | None = None) -> None:
         super().__init__(path)
         header = self._header
+        split = without_alpha(header, header.descriptions)
         if all(name in header.descriptions for name in variables):
-            self._bands = [header.descriptions.index(name) for name in variables]
-        elif header.count == len(variables):
-            self._bands = list(range(header.count))
+            bands = [header.descriptions.index(name) for name in variables]
+        elif len(split.bands) == len(variables):
+            bands = split.bands
         else:
             described = ", ".join(text or "unnamed" for text in header.descriptions)
             raise UserError(
                 f"{path} has {header.count} bands ({described}), but data.variables has {len(variables)} names "
                 f"({', '.join(variables)}). A label has one band per variable, or bands with the variables' names."
             )
-        check_real(path, header.dtypes, self._bands)
-        self._nodata = [header.nodata[band] if label_nodata is None else label_nodata for band in self._bands]
+        self._use(bands, split, StoredBands(path, header, self._version, split.alpha, label_nodata))
 
     def read(self, window: Window) -> np.ndarray:
         """Return the numbers, float32 (variables, height, width), with NaN where the label is nodata.
@@ -176,12 +213,11 @@ class NumberRaster(_LabelRaster):
         Raises:
             UserError: the file can't be decoded.
         """
-        raw = self._raw(window)
+        raw, missing = self._stored.read(window, self._bands)
         # A double may be too large for float32; where it is not nodata, the scan finds infinity.
         with np.errstate(over="ignore"):
             label = np.stack([plane.astype(np.float32) for plane in raw])
-        for values, stored, nodata in zip(label, raw, self._nodata, strict=True):
-            unlabelled = equals(stored, nodata)
+        for values, unlabelled in zip(label, missing, strict=True):
             if unlabelled is not None:
                 values[unlabelled] = np.nan
         return label

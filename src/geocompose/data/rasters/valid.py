@@ -1,4 +1,4 @@
-"""Which values of a raster count: those that are real, finite and not declared as nodata."""
+"""What a model can be given of the values of a raster: real and finite ones."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -33,32 +33,6 @@ def check_real(path: RasterPath, dtypes: Sequence[str], bands: Sequence[int]) ->
             f"{path} holds complex numbers ({', '.join(found)}). "
             "Write its amplitude or intensity to a raster of real numbers first."
         )
-
-
-def equals(values: np.ndarray, nodata: float | None) -> np.ndarray | None:
-    """Return where `values` are `nodata` (NaN included), or None where they can't be."""
-    if nodata is None:
-        return None
-    if np.isnan(nodata):
-        return np.isnan(values) if np.issubdtype(values.dtype, np.floating) else None
-    if np.issubdtype(values.dtype, np.floating):
-        # A file declares nodata as a double; in a float32 raster its pixels hold the nearest float32.
-        with np.errstate(over="ignore"):
-            return values == values.dtype.type(nodata)
-    return values == nodata
-
-
-def valid_pixels(planes: Sequence[np.ndarray], nodata: Sequence[float | None]) -> np.ndarray:
-    """Return where none of the planes, each (height, width), is nodata, bool (height, width).
-
-    planes: as they are stored, before any conversion, each in its own type. nodata: one per plane.
-    """
-    valid = np.ones(planes[0].shape, dtype=bool)
-    for plane, value in zip(planes, nodata, strict=True):
-        is_nodata = equals(plane, value)
-        if is_nodata is not None:
-            valid &= ~is_nodata
-    return valid
 
 
 def check_finite(

@@ -16,9 +16,11 @@ from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
 from torch import nn
 
 from geocompose.contracts.needs import Needs, layers_for
+from geocompose.contracts.usual_head import UsualHead
 from geocompose.decoders.foreign import Strides, shown
 from geocompose.decoders.smp.any_size import AnySizeDPT, AnySizePAN, powers_of_two
 from geocompose.decoders.smp.arguments import norm_type
+from geocompose.decoders.smp.initialization import start_decoder, start_head
 from geocompose.decoders.unet import LEAST_ATTENDED, check_attention, halved
 from geocompose.errors import UserError
 
@@ -34,13 +36,26 @@ class Architecture:
 
     complete: returns all its constructor's arguments from the features' widths and strides and the arguments given.
     width: that of its output, from the completed arguments. needs: what it needs of the features, where the arguments
-    given don't change that (`needs_with`).
+    given don't change that (`needs_with`). head_kernel_size: of the convolution with which smp's model of this name
+    ends. initialized: whether that model draws its weights anew, which smp's two DeepLabs don't.
     """
 
     decoder: type[nn.Module]
     complete: Callable[[list[int], Strides, Arguments], Arguments]
     width: Callable[[Arguments], int]
     needs: Needs
+    head_kernel_size: int = 1
+    initialized: bool = True
+
+    @property
+    def usual_head(self) -> UsualHead:
+        """The head of smp's model of this name."""
+        return UsualHead(self.head_kernel_size, start_head if self.initialized else None)
+
+    def start(self, decoder: nn.Module) -> None:
+        """Give a fresh decoder the weights with which it begins in smp's model of this name."""
+        if self.initialized:
+            start_decoder(decoder)
 
     def needs_with(self, given: Mapping[str, Any]) -> Needs:
         """Return what the decoder needs of the features when it is built with these arguments."""
@@ -188,21 +203,25 @@ _FOUR = Needs(levels=4, most=4, pyramid=True, doubling=True)
 _JOINED = Needs(levels=2, most=2, pyramid=True, skips=2, third_to_last=(4, 2))
 
 ARCHITECTURES: Mapping[str, Architecture] = {
-    "Unet": Architecture(UnetDecoder, _unet_like, _last_stage, Needs(levels=2, pyramid=True, skips=1)),
-    "UnetPlusPlus": Architecture(UnetPlusPlusDecoder, _unetplusplus, _last_stage, _STAGES),
-    "MAnet": Architecture(MAnetDecoder, _unet_like, _last_stage, _STAGES),
+    "Unet": Architecture(UnetDecoder, _unet_like, _last_stage, Needs(levels=2, pyramid=True, skips=1), 3),
+    "UnetPlusPlus": Architecture(UnetPlusPlusDecoder, _unetplusplus, _last_stage, _STAGES, 3),
+    "MAnet": Architecture(MAnetDecoder, _unet_like, _last_stage, _STAGES, 3),
     "Linknet": Architecture(
         LinknetDecoder, _linknet, lambda given: given["prefinal_channels"], replace(_STAGES, least_width=4)
     ),
     "FPN": Architecture(FPNDecoder, _fpn, _fpn_width, _FOUR),
     "PSPNet": Architecture(
-        PSPDecoder, _pspnet, lambda given: given["out_channels"], Needs(reads_one=True, width_multiple=4)
+        PSPDecoder, _pspnet, lambda given: given["out_channels"], Needs(reads_one=True, width_multiple=4), 3
     ),
     "PAN": Architecture(
-        AnySizePAN, _pan, lambda given: given["decoder_channels"], Needs(levels=2, most=4, pyramid=True, skips=2)
+        AnySizePAN, _pan, lambda given: given["decoder_channels"], Needs(levels=2, most=4, pyramid=True, skips=2), 3
     ),
-    "DeepLabV3": Architecture(DeepLabV3Decoder, _deeplab, lambda given: given["out_channels"], Needs(reads_one=True)),
-    "DeepLabV3Plus": Architecture(DeepLabV3PlusDecoder, _deeplab_plus, lambda given: given["out_channels"], _JOINED),
+    "DeepLabV3": Architecture(
+        DeepLabV3Decoder, _deeplab, lambda given: given["out_channels"], Needs(reads_one=True), initialized=False
+    ),
+    "DeepLabV3Plus": Architecture(
+        DeepLabV3PlusDecoder, _deeplab_plus, lambda given: given["out_channels"], _JOINED, initialized=False
+    ),
     "UPerNet": Architecture(
         UPerNetDecoder, _upernet, lambda given: given["decoder_channels"], Needs(levels=2, pyramid=True, skips=2)
     ),

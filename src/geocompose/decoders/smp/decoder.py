@@ -20,7 +20,7 @@ class SmpDecoder(nn.Module):
     """A decoder of segmentation_models.pytorch; the features go to it as they are.
 
     Most of its decoders skip the first feature, PAN and UPerNet the first two, and PSPNet and DeepLabV3 read the last
-    alone.
+    alone. Weights begin as those of smp's model of the same name do, and so do those of the head behind it.
     """
 
     needs: Needs
@@ -51,7 +51,9 @@ class SmpDecoder(nn.Module):
             raise UserError(f"smp's {arch} decoder needs {least} features or more{skips}; got {len(channel_list)}.")
         arguments = row.complete(list(channel_list), strides, given)
         self.needs = row.needs_with(given)
+        self.usual_head = row.usual_head
         self._smp_decoder = row.decoder(**arguments)
+        row.start(self._smp_decoder)
         accept_single_values(self._smp_decoder)  # pooling to 1 x 1 and a batch of one image
         self.out_channels = row.width(arguments)
 

@@ -1,0 +1,128 @@
+"""Put the tables of coverage.csv, and the figure, into docs/intervals.md.
+
+python experiments/intervals/table.py
+"""
+
+import csv
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+DOCS = HERE.parents[1] / "docs"
+PAGE = DOCS / "intervals.md"
+Row = dict[str, str]
+COMPARED = (
+    "seeds only",
+    "bootstrap of tiles and seeds",
+    "bootstrap of clusters",
+    "pigeonhole bootstrap",
+    "two-way t, G - 1",
+    "jackknife CR2, A + B",
+    "jackknife, Banerjee",
+    "chosen",
+)
+
+
+def read() -> list[Row]:
+    with (HERE / "coverage.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def spread(rows: Iterable[Row], column: str, form: Callable[[float], str]) -> str:
+    """Return the least and the largest value of the rows that have one."""
+    values = [float(row[column]) for row in rows if row[column] != "nan"]
+    if not values:
+        return "too few"
+    low, high = form(min(values)), form(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def times(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def by_seeds_and_clusters(rows: list[Row], column: str, form: Callable[[float], str]) -> str:
+    """Return a table of the chosen way in the main designs: clusters down, seeds across."""
+    main = [row for row in rows if row["family"] == "main" and row["way"] == "chosen"]
+    seeds = sorted({int(row["seeds"]) for row in main})
+    lines = [
+        "| clusters | " + " | ".join(f"{number} seeds" for number in seeds) + " |",
+        "|---" * (len(seeds) + 1) + "|",
+    ]
+    for clusters in sorted({int(row["clusters"]) for row in main}):
+        cells = [
+            spread((r for r in main if int(r["seeds"]) == s and int(r["clusters"]) == clusters), column, form)
+            for s in seeds
+        ]
+        lines.append(f"| {clusters} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def families(rows: list[Row]) -> str:
+    """Return a table of the chosen way in each family of designs, and in those with many seeds and clusters."""
+    lines = [
+        "| designs | rows | answered, least (%) | coverage (%) | from 5 seeds, 20 clusters (%) | width there |",
+        "|---|---|---|---|---|---|",
+    ]
+    for family in dict.fromkeys(row["family"] for row in rows):
+        chosen = [
+            row for row in rows if row["family"] == family and row["way"] == "chosen" and row["coverage"] != "nan"
+        ]
+        many = [row for row in chosen if int(row["seeds"]) >= 5 and int(row["clusters"]) >= 20]
+        least = min(float(row["answered"]) for row in chosen)
+        average = sum(float(row["width"]) for row in many) / len(many)
+        lines.append(
+            f"| {family} | {len(chosen)} | {100 * least:.0f} | {spread(chosen, 'coverage', percent)} "
+            f"| {spread(many, 'coverage', percent)} | {average:.2f} ({spread(many, 'width', times)}) |"
+        )
+    return "\n".join(lines)
+
+
+def comparison(rows: list[Row]) -> str:
+    """Return a table of all ways, in the main designs in which bootstraps were tried."""
+    places = [(seeds, clusters) for clusters in ("5", "20") for seeds in ("3", "5")]
+    head = " | ".join(f"{s} seeds, {c} clusters" for s, c in places)
+    lines = [f"| way | {head} |", "|---" * (len(places) + 1) + "|"]
+    for way in COMPARED:
+        cells = []
+        for seeds, clusters in places:
+            found = [
+                row
+                for row in rows
+                if (row["family"], row["way"], row["seeds"], row["clusters"]) == ("main", way, seeds, clusters)
+                and row["rho"] != "0.35"
+                and row["seed_sd"] == "0.05"
+            ]
+            cells.append(f"{spread(found, 'coverage', percent)} ({spread(found, 'width', times)})")
+        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def tables(rows: list[Row]) -> dict[str, str]:
+    return {
+        "coverage": by_seeds_and_clusters(rows, "coverage", percent),
+        "width": by_seeds_and_clusters(rows, "width", times),
+        "families": families(rows),
+        "comparison": comparison(rows),
+    }
+
+
+def filled(page: str, rows: list[Row]) -> str:
+    """Return the page with its tables between `<!-- table NAME -->` and `<!-- end -->` made anew."""
+    for name, table in tables(rows).items():
+        head, begin, rest = page.partition(f"<!-- table {name} -->\n")
+        assert begin, name
+        page = head + begin + table + "\n" + rest[rest.index("<!-- end -->") :]
+    return page
+
+
+def main() -> None:
+    PAGE.write_text(filled(PAGE.read_text(), read()))
+
+
+if __name__ == "__main__":
+    main()
