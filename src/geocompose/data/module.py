@@ -235,9 +235,8 @@ class SceneData(lightning.LightningDataModule):
         weights = None
         if self._sampling is not None:
             weights = sampling_weights(self._sampling, self.census.of(self.training_tiles))
-        return self._loader(
-            dataset, tiles.ShuffledTiles(len(dataset), self._shuffle_seed, weights), drop_last=drop_last
-        )
+        sampler = tiles.ShuffledTiles(len(dataset), self._shuffle_seed, weights)
+        return self._loader(dataset, sampler, drop_last=drop_last)
 
     def val_dataloader(self) -> DataLoader[tiles.Sample]:
         """Return batches of the validation samples, in order."""
