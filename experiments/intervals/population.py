@@ -112,7 +112,7 @@ def counts(composition: np.ndarray, difficulty: np.ndarray, seed: np.ndarray, in
 
 @cache
 def truth(
-    seed_sd: float, patchy: bool = False, shift: float = 0.0, *, tiles: int = 200_000, seeds: int = 400
+    seed_sd: float, patchy: bool = False, shift: float = 0.0, *, tiles: int = 100_000, seeds: int = 100
 ) -> dict[str, float]:
     """Return each score of the population: of all its tiles pooled, for one seed after another, their mean."""
     random = np.random.default_rng(2026)

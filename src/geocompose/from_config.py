@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from geocompose.backbones.temporal.backbone import TemporalBackbone
 from geocompose.catalog.origin import is_ours
 from geocompose.configuration.instantiation import instantiate
 from geocompose.configuration.signatures import arguments as arguments_of
@@ -23,6 +24,7 @@ from geocompose.factory import EncoderDecoderFactory
 from geocompose.imagery.agreement import consents, with_consent
 from geocompose.imagery.band_choice import chosen_bands
 from geocompose.imagery.coordinates import left_off
+from geocompose.imagery.missing_frames import masks_frames
 from geocompose.imagery.samples import LABELS, Inputs, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.trial import Trial
@@ -79,8 +81,11 @@ def build_model(config: Mapping[str, Any], *, inputs: Inputs, target: Target) ->
     Raises:
         UserError: the task is not for such labels, or the parts don't fit together or to the data.
     """
+    masked = masks_frames(config)
     factory, arguments = _composed(config, inputs, target, None)
     model = factory.build_model(**arguments)
+    if masked:
+        _mask_frames(model)
     assert factory.plan is not None
     contract = contract_of(model.encoder)
     _check_channels(config, contract, inputs.bands)
@@ -89,6 +94,13 @@ def build_model(config: Mapping[str, Any], *, inputs: Inputs, target: Target) ->
     if off is not None:
         log.info(off)
     return BuiltModel(model, factory.plan)
+
+
+def _mask_frames(model: nn.Module) -> None:
+    """Have a model pass over frames that are NaN."""
+    for module in model.modules():
+        if isinstance(module, TemporalBackbone):
+            module.masks_frames = True
 
 
 def _tell_weights(contract: BackboneContract) -> None:

@@ -63,3 +63,11 @@ def test_fit_names_the_first_file_that_lacks_a_band(tmp_path, monkeypatch):
     shared = [word for word in SMALL if not word.startswith(("data.num_scenes", "data.scene_px", "data."))]
     with pytest.raises(UserError, match=r"a_img\.tif has other bands than 3 other images"):
         run(*shared, "data=geotiff", *given, "data.class_names=[land,water]")
+
+
+def test_complex_numbers_are_refused_before_a_pixel_is_read(tmp_path, monkeypatch):
+    root = images(tmp_path, a=FOUR, b=FOUR, c=FOUR)
+    write(root / "b_img.tif", image(1, bands=4).astype("complex64"), FOUR)
+    monkeypatch.setattr("geocompose.data.rasters.stored.read_bands", None)
+    with pytest.raises(UserError, match=r"b_img\.tif holds complex numbers \(complex64\)"):
+        preflight(GeoTiffSegmentation(**arguments(root)), every)

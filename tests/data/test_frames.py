@@ -101,7 +101,8 @@ def test_augmentation_moves_all_frames_and_the_mask_alike(tmp_path):
     for name in "abc":
         write(tmp_path / f"{name}_img.tif", np.concatenate([pixels, -pixels]))
         write(tmp_path / f"{name}_lab.tif", (pixels[0] % 2).astype("int16"))
-    data = loaded(tmp_path, band_names=["BLUE"], dihedral=True, normalize="none", tile_px=20)
+    given = {"band_names": ["BLUE"], "dihedral": True, "normalize": "none", "tile_px": 20, "allow_overlap": True}
+    data = loaded(tmp_path, **given)
     for seed in range(6):
         sample = data.train_dataloader().dataset[1, seed]
         first, second = sample["image"][0]

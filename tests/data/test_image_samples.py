@@ -39,7 +39,7 @@ def test_larger_images_are_shrunk_with_their_shape_kept(tmp_path):
     for name in ("a", "b"):
         for i in range(3):
             write(tmp_path / name / f"{i}.tif", np.full((1, 32, 64), 100 * (i + 1), "float32"), ["X"])
-    data = ready(classified(tmp_path, fit="resize", normalize="none"))
+    data = ready(classified(tmp_path, fit="resize", normalize="none", allow_overlap=True))
     images = torch.cat([batch["image"] for batch in data.in_order("train")])
     assert images.shape[1:] == (1, 16, 16)
     shown = images[:, 0, :8].flatten(1)

@@ -142,7 +142,7 @@ def test_further_rasters_count_for_what_the_data_is(tmp_path):
 
 def test_several_frames_have_further_rasters_of_as_many(tmp_path):
     for name in "abc":
-        write(tmp_path / f"{name}.tif", image(bands=4))
+        write(tmp_path / f"{name}.tif", image(ord(name), bands=4))
         write(tmp_path / f"{name}_s1.tif", image(7, bands=2))
         write(tmp_path / f"{name}_lab.tif", label())
     data = opened(tmp_path, band_names=["RED", "BLUE"], num_frames=2, more_images=[{**RADAR, "band_names": ["VV"]}])

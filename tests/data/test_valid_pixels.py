@@ -87,7 +87,7 @@ def test_an_alpha_band_is_a_mask_and_no_band(
     assert seen.pixels.shape == (2, 6, 7)
     assert missing(seen) == HIDDEN
     if read is by_training:
-        said = "band 3 is an alpha band: it says which pixels hold data, and no image has it as a band."
+        said = "band 3 is an alpha band: it says which pixels hold data; the image's bands are the others."
         assert caplog.messages == [f"{path}: {said}"]
     with pytest.raises(UserError, match="ALPHA"):
         read(path, [*TWO, "ALPHA"], names=names)
@@ -180,6 +180,23 @@ def test_the_transparent_colour_of_an_image_is_none_of_its_values(tmp_path: Path
     with rasterio.open(path, "r+") as raster:
         raster.update_tags(NODATA_VALUES="9 9 9")
     assert missing(read(path)) == HIDDEN
+
+
+@BOTH
+def test_a_mask_of_one_band_hides_that_band(tmp_path: Path, read: Read) -> None:
+    inner = masked(tmp_path / "a.tif", inside=True)
+    path = declaring(tmp_path / "b.vrt", "7", "float32")
+    mask = (
+        f'<MaskBand><VRTRasterBand dataType="Byte"><SimpleSource><SourceFilename>{inner}</SourceFilename><SourceBand>'
+        "mask,1</SourceBand></SimpleSource></VRTRasterBand></MaskBand></VRTRasterBand></VRTDataset>"
+    )
+    text = path.read_text().replace("<NoDataValue>7</NoDataValue>", "")
+    path.write_text(text.replace("</VRTRasterBand></VRTDataset>", mask))
+    with rasterio.open(path) as raster:
+        assert raster.mask_flag_enums[1] == []
+    assert missing(read(path)) == HIDDEN
+    assert missing(read(path, ["GREEN"])) == HIDDEN
+    assert missing(read(path, ["RED"])) == []
 
 
 def test_masks_are_read_only_where_there_are_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,12 +96,17 @@ def chosen_rows():
 def test_the_recorded_simulation_keeps_what_the_page_promises():
     rows = chosen_rows()
     assert len(rows) > 700
+    widths = []
     for row in rows:
         covered, error = float(row["coverage"]), float(row["error"])
-        assert covered > 0.93 - 2 * error, row
+        assert covered > 0.93 - error, row
         if int(row["seeds"]) >= 5 and int(row["clusters"]) >= 20 and row["family"] == "main":
             assert covered < 0.97, row
-            assert float(row["width"]) < 1.15 + 0.02, row
+            widths.append(float(row["width"]))
+            # Two thirds of the variance are then that of five seeds: see the page.
+            hardly_known = (row["seeds"], row["rho"], row["seed_sd"]) == ("5", "0.0", "0.15")
+            assert widths[-1] < (1.18 if hardly_known else 1.15), row
+    assert np.mean(widths) < 1.1
 
 
 def test_the_page_shows_the_recorded_simulation():

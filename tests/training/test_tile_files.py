@@ -46,7 +46,7 @@ def test_every_count_has_its_scene_and_window(folder, monkeypatch):
     run(*OWN, "study=a", f"data.root={Path.cwd()}/data")
     there = only_run("a")
     record, table = record_of(there), rows(there)
-    assert list(table[0]) == ["split", "tile", "scene", "row", "column", "height", "width"]
+    assert list(table[0]) == ["split", "tile", "scene", "row", "column", "height", "width", "group"]
     counted = np.load(there / "confusion.npz")
     for split in ("val", "test"):
         own = [row for row in table if row["split"] == split]

@@ -16,6 +16,7 @@ from geocompose.data.preflight import data_source
 from geocompose.errors import UserError, counted, in_one_line
 from geocompose.imagery.agreement import check_convertible, check_counted_alike
 from geocompose.imagery.coordinates import DATA_KEYS, WORDS
+from geocompose.imagery.missing_frames import masks_frames
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.imagery.units import Values
 from geocompose.runs import Record, load_rules, open_run
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("geocompose")
 
 # How the run's images came to the size of a sample; other data is prepared in the same way unless told otherwise.
-_PREPARED = ("tile_px", "fit", "num_frames")
+_PREPARED = ("tile_px", "fit", "num_frames", "missing_frames")
 
 
 def evaluate(
@@ -78,7 +79,9 @@ def _evaluate(
 
     trained = load_trained(recorded_run)
     recorded = trained.data
+    masks_frames({**config, "data": chosen})  # refuses what can't
     data_module = _data_module(chosen, source, recorded["bands"])
+    data_module.only_scored = True
     _check_labels(target, data_module.target)
     _check_inputs(Inputs.from_record(recorded), data_module.inputs)
     _read_alike(data_module, recorded)

@@ -1,6 +1,5 @@
 """Train, test and record one model; a finished run only prints its result."""
 
-import hashlib
 import logging
 import shlex
 import sys
@@ -14,19 +13,21 @@ import yaml
 
 from geocompose.actions.collector import collector_paused
 from geocompose.actions.early_agreement import check_early
+from geocompose.actions.run_inputs import input_hashes
 from geocompose.cli import Experiment
-from geocompose.configuration.weights import existing_weight_files
+from geocompose.configuration.own_code import OwnCode, own_code
 from geocompose.console import console, show_result
 from geocompose.data.declaration import DataSource
 from geocompose.data.preflight import data_source, preflight
 from geocompose.errors import UserError, at_least
 from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
 from geocompose.imagery.bands import check_names
+from geocompose.imagery.missing_frames import masks_frames
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.atomic import RefusedError, refusals_told
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
-from geocompose.runs.fingerprint import fingerprint, hash_file
 from geocompose.runs.folder import check_study
+from geocompose.runs.other_code import other_code
 from geocompose.runs.run_log import COURSE, QUIET, RunLog, run_log
 from geocompose.studies.cells import Outcome
 
@@ -60,9 +61,12 @@ def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -
         log.info("optimizer.lr is %g by default: %s.", rate.rate, rate.source)
     config = experiment.config
     _check_names(config)
+    masks_frames(config)  # refuses what can't
     source = data_source(config["data"])
-    inputs = _input_hashes(config, source)
-    folder = _folder(experiment, run_id(config, inputs, load_rules(experiment.conf_dir)))
+    rules = load_rules(experiment.conf_dir)
+    own = own_code(config, rules.volatile)
+    inputs = input_hashes(config, source, own)
+    folder = _folder(experiment, run_id(config, inputs, rules))
     if _is_done(folder, config, test=test):
         return _show_finished(folder, brief=experiment.in_sweep)
     _refuse_failed(folder, config)
@@ -83,10 +87,11 @@ def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -
         if earlier is not None and resume:
             said.go_on(earlier.said)
         record = folder.begin(
-            _record(experiment, source, folder, inputs, said),
+            _record(experiment, source, folder, inputs, own, said),
             config=yaml.safe_dump(config, sort_keys=False),
             overrides=experiment.overrides,
             code_diff=git_diff(source_folder()),
+            code=None if own is None else own.files,
             resume=resume,
         )
         if earlier is not None and trained:
@@ -196,31 +201,13 @@ def _check_names(config: Mapping[str, Any]) -> None:
         check_names(config[group].get("bands") or [], known=known)
 
 
-def _input_hashes(config: Mapping[str, Any], source: DataSource | None) -> dict[str, str]:
-    hashes = {}
-    root = config["data"].get("root")
-    if root is not None:
-        folder = Path(root).expanduser()
-        hashes["data"] = fingerprint(_all_files(folder) if source is None else source.input_files, folder)
-    elif source is None:
-        log.warning("data has no root, so that no file which it reads is part of the run's identity.")
-    weights = {key: hash_file(path) for key, path in existing_weight_files(config["backbone"]).items()}
-    if weights:
-        # Those of several backbones side by side, each in its place, count as one input.
-        one, *others = weights.values()
-        hashes["weights"] = hashlib.sha256(repr(weights).encode()).hexdigest() if others else one
-    return hashes
-
-
-def _all_files(folder: Path) -> list[Path]:
-    """Return every file below a folder: of a data module that declares nothing, it isn't known which it reads."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    log.info("The data does not declare which files it reads: all %s below %s count.", f"{len(files):,}", folder)
-    return files
-
-
 def _record(
-    experiment: Experiment, source: DataSource | None, folder: RunFolder, inputs: Mapping[str, str], said: RunLog
+    experiment: Experiment,
+    source: DataSource | None,
+    folder: RunFolder,
+    inputs: Mapping[str, str],
+    own: OwnCode | None,
+    said: RunLog,
 ) -> Record:
     config = experiment.config
     record = Record(
@@ -233,6 +220,8 @@ def _record(
         said=said.lines,
     )
     record.training["lr"] = _rate(experiment)
+    if own is not None:
+        record.code = {"sha256": own.sha256, "files": sorted(own.files), "versions": dict(own.versions)}
     if "data" in inputs:
         record.data["fingerprint"] = inputs["data"]
         record.data["fingerprint_of"] = "every file below root" if source is None else "the files that are read"
@@ -257,20 +246,21 @@ def _outcome(record: Record, folder: RunFolder, *, computed: bool) -> Outcome:
     assert record.seconds is not None
     rate = record.training.get("lr") or {}
     default_lr = rate["rate"] if rate.get("from") == "default" else None
-    return Outcome(folder.path, record.metrics, record.seconds, computed, default_lr)
+    code = None if computed else other_code(folder, record)
+    return Outcome(folder.path, record.metrics, record.seconds, computed, default_lr, code)
 
 
 def _show_finished(folder: RunFolder, *, brief: bool) -> Outcome:
     record = folder.read()
     COURSE.info("This run is already finished. rerun=true computes it again.")
-    now = git_state(source_folder())
-    if record.git and now and record.git["commit"] != now["commit"]:
-        COURSE.info("It was computed by another commit of the code: %s.", record.git["commit"][:10])
+    outcome = _outcome(record, folder, computed=False)
+    if outcome.other_code:
+        COURSE.info("It was computed by %s.", outcome.other_code)
     if brief:
         console().print(f"run: {folder.path}")
     else:
         _show(record, folder)
-    return _outcome(record, folder, computed=False)
+    return outcome
 
 
 def _show(record: Record, folder: RunFolder) -> None:

@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
+from geocompose.data.files.band_files import shown
 from geocompose.errors import counted
 from geocompose.imagery.samples import Target
 from geocompose.inference.content import choose_content
 from geocompose.inference.listing import ImageFile, list_images
+from geocompose.inference.map_codes import map_codes
 from geocompose.inference.request import (
     check_arguments,
     coordinate_reader,
@@ -44,6 +46,7 @@ def predict(
     unit: Literal["reflectance", "reflectance_1e4", "dn", "db", "power", "uint8"] | None = None,
     offset: float | None = None,
     scale: float | None = None,
+    label_values: bool = False,
     overwrite: bool = False,
     trust: list[str] | None = None,
 ) -> None:
@@ -73,6 +76,8 @@ def predict(
         `georeference`, a CSV file with `file`, `latitude` and `longitude`, or `none`; None finds it as in training.
     unit, offset, scale: what the input's values are (see `Values`); None is as the training data's. They are converted
         to what the model reads.
+    label_values: in a map of classes, write the values that the training labels had (data.label_values, the first of
+        several) in place of the classes' places from 0; both are in the file's tags.
     overwrite: replace `output`.
     trust: targets that the run may name beside those in conf/, such as [my_lab.Net]: they are imported and called.
 
@@ -83,8 +88,9 @@ def predict(
     recorded = open_run(run, load_rules(experiment.conf_dir), experiment.trust(trust))
     target = Target.from_record(recorded.record.data.get("target"))
     content = choose_content(kind, target)
-    check_arguments(target, overlap_px, fit)
-    images = [ImageFile(Path(input).name, input)] if target.pixel_wise else list_images(input)
+    check_arguments(target, overlap_px, fit, label_values=label_values)
+    codes = map_codes(recorded.config.get("data") or {}, content, written=label_values)
+    images = [ImageFile(shown(Path(input).name), input)] if target.pixel_wise else list_images(input)
     further = further_rasters(recorded, target, more_inputs)
     values = input_values(recorded.record.data, unit, offset, scale)
     conversions = None if values is None else conversions_to_model(recorded.record.data, values)
@@ -125,6 +131,7 @@ def predict(
                 **settings,
                 further=further,
                 overlap_px=overlap,
+                codes=codes,
                 progress=progress,
             )
         pixels = f"{done.height} x {done.width} pixels in {done.windows} windows"

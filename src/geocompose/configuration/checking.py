@@ -15,6 +15,7 @@ from geocompose.catalog.origin import is_ours
 from geocompose.configuration.annotations import Argument, UnknownType
 from geocompose.configuration.signatures import arguments, names_in
 from geocompose.configuration.weights import loads_weights
+from geocompose.configuration.yaml_words import check_words, word_hint
 from geocompose.contracts.needs import FROM_NEIGHBOURS
 from geocompose.errors import UserError, choices, first_line
 
@@ -183,7 +184,9 @@ def _value(path: str, argument: Argument, value: Any) -> Any:
     if argument.type is Any:
         return value
     if isinstance(value, bool) and not _takes_bool(argument.type):
-        raise UserError(f"{path} takes {_in_words(argument)}; got {str(value).lower()}.")
+        hint = word_hint(value) if _takes_text(argument.type) else ""
+        raise UserError(f"{path} takes {_in_words(argument)}; got {str(value).lower()}.{hint}")
+    check_words(path, argument.type, value)
     settings = ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=True)
     try:
         checked = TypeAdapter(argument.type, config=settings).validate_python(value)
@@ -200,6 +203,10 @@ def _value(path: str, argument: Argument, value: Any) -> Any:
 
 def _takes_bool(kind: Any) -> bool:
     return kind in (bool, object) or any(part in (bool, object) for part in typing.get_args(kind))
+
+
+def _takes_text(kind: Any) -> bool:
+    return kind is str or any(_takes_text(part) for part in typing.get_args(kind))
 
 
 def _in_words(argument: Argument) -> str:

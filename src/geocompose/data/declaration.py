@@ -85,6 +85,16 @@ class DataSource(ABC):
         return []
 
     @property
+    def refuses_missing_frames(self) -> bool:
+        """Whether a frame without data stops the run."""
+        return False
+
+    @property
+    def allows_overlap(self) -> bool:
+        """Whether it is meant that splits overlap on the ground or hold the same pixels."""
+        return False
+
+    @property
     def cache_bytes(self) -> int:
         """How much memory decoded pixels may take and still be kept; 0 where there are no files to decode."""
         return 0

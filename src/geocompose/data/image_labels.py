@@ -1,11 +1,12 @@
 """The labels of images that have one each, from folders and tables: a class, several, or numbers. Opens no raster."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from geocompose.data.files.image_files import SPLIT_COLUMN, ImageListing, ListedImage
+from geocompose.data.label_values import TextValues
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.classification import ClassificationLabels
 from geocompose.data.labels.multilabel import UNKNOWN, MultilabelLabels
@@ -14,12 +15,17 @@ from geocompose.errors import UserError, choices
 
 
 def classes_of_images(
-    listing: ImageListing, where: tuple[str, str, str | None], label_column: str, class_names: Sequence[str] | None
+    listing: ImageListing,
+    where: tuple[str, str, str | None],
+    label_column: str,
+    class_names: Sequence[str] | None,
+    values: TextValues | None = None,
 ) -> tuple[Labels, list[np.ndarray]]:
     """Return the kind of label, and the class of each image, int64 ().
 
     where: root and pattern of the images, and their table; without a table an image's class is its folder's name.
     class_names: the classes in their order; None means all that occur, sorted.
+    values: what stands for the classes, where that is not their names.
 
     Raises:
         UserError: an image has no class, or one that `class_names` lacks; or all have the same.
@@ -36,25 +42,35 @@ def classes_of_images(
             f"distinguish. Widen data.images={pattern}, or correct the {'folders' if table is None else 'table'}."
         )
     kind = ClassificationLabels(sorted(set(names)) if class_names is None else class_names)
-    known = {name: i for i, name in enumerate(kind.target.names)}
+    values = values or TextValues(kind.target.names)
     return kind, [
-        np.array(_place(name, known, image), np.int64) for name, image in zip(names, listing.images, strict=True)
+        np.array(_place(name, values, image), np.int64) for name, image in zip(names, listing.images, strict=True)
     ]
 
 
 def decisions_of_images(
-    listing: ImageListing, file_column: str, label_column: str | None, class_names: Sequence[str] | None
+    listing: ImageListing,
+    file_column: str,
+    label_column: str | None,
+    class_names: Sequence[str] | None,
+    values: TextValues | None = None,
 ) -> tuple[Labels, list[np.ndarray]]:
     """Return the kind of label, and for each image which classes it has, int64 (classes): 1, 0, or -1 where unknown.
 
     label_column: the column of class names, separated by `;`; None means a column for each class.
     class_names: the classes in their order; None means all names in `label_column`, sorted, or all columns but
     `file_column` and `split`.
+    values: what stands for the classes in `label_column`, where that is not their names.
 
     Raises:
         UserError: a column is missing, or a cell does not say whether an image has a class.
     """
     if label_column is None:
+        if values is not None:
+            raise UserError(
+                "data.label_values is for class names in one column (data.label_column); here each class has a column "
+                "of its own. Name these in data.class_names, and set data.label_values=null."
+            )
         others = [name for name in listing.columns if name not in (file_column, SPLIT_COLUMN)]
         kind = MultilabelLabels(others if class_names is None else class_names)
         _check_columns(listing, kind.target.names, "data.class_names")
@@ -65,10 +81,11 @@ def decisions_of_images(
     lists = [[name.strip() for name in image.row[label_column].split(";")] for image in listing.images]
     lists = [[name for name in names if name] for names in lists]
     kind = MultilabelLabels(sorted({name for names in lists for name in names}) if class_names is None else class_names)
-    known = {name: i for i, name in enumerate(kind.target.names)}
-    labels = [np.zeros(len(known), np.int64) for _ in lists]
+    values = values or TextValues(kind.target.names)
+    labels = [np.zeros(len(kind.target.names), np.int64) for _ in lists]
     for label, names, image in zip(labels, lists, listing.images, strict=True):
-        label[[_place(name, known, image) for name in names]] = 1
+        places = [_place(name, values, image) for name in names]
+        label[[place for place in places if place != UNKNOWN]] = 1
     return kind, labels
 
 
@@ -107,10 +124,11 @@ def _filled(image: ListedImage, column: str) -> str:
     return image.row[column]
 
 
-def _place(name: str, known: Mapping[str, int], image: ListedImage) -> int:
-    if name not in known:
-        raise UserError(f"{image.where}: data.class_names has no {name!r}. {choices(name, known)}")
-    return known[name]
+def _place(name: str, values: TextValues, image: ListedImage) -> int:
+    place = values.place(name)
+    if place is None:
+        raise UserError(f"{image.where}: {values.key} has no {name!r}. {choices(name, values.known)}{values.advice}")
+    return place
 
 
 def _decision(image: ListedImage, column: str) -> int:

@@ -16,7 +16,9 @@ from geocompose.data.census import Census, Sampling, census, sampling_weights
 from geocompose.data.conversion import convert
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.declaration import DataSource
+from geocompose.data.left_out import check_frames, say
 from geocompose.data.normalization_rule import NormalizationRule
+from geocompose.data.overlap import MEANT, SCORED, check_ground, check_pixels
 from geocompose.data.split import SPLITS
 from geocompose.data.statistics import Statistics, scan
 from geocompose.data.tiling import ImageTiling
@@ -33,9 +35,10 @@ class SceneData(lightning.LightningDataModule):
         converted.
 
     Attributes: name, baselines and those of `Loading`; `band_names` (all there are), `bands` (those read); `target`,
-    what the labels ask a model for (its mean and deviation are known after `setup`); `scenes`, `regions`; `tile_px`,
-    height and width of a sample; `values`; `units` of the selected bands as they are read (None where unknown); and
-    `mismatches`, what differs from a model's pretraining and is intended.
+    what the labels ask a model for (its mean and deviation are known after `setup`); `scenes`, their `groups` (None
+    where they have none), `regions`; `tile_px`, height and width of a sample; `values`; `units` of the selected bands
+    as they are read (None where unknown); `mismatches`, what differs from a model's pretraining and is intended; and
+    `only_scored`, to be set where nothing is trained on the data.
 
     Raises:
         UserError: a band or baseline is not there, or the data can't be opened.
@@ -49,6 +52,7 @@ class SceneData(lightning.LightningDataModule):
         collection, loading = source.collection, source.loading
         self.name = source.title
         self.scenes = list(collection.scenes)
+        self.groups = None if collection.groups is None else list(collection.groups)
         self.regions = {split: list(collection.regions[split]) for split in SPLITS}
         self.labels = collection.labels
         self.target = collection.labels.target
@@ -65,6 +69,7 @@ class SceneData(lightning.LightningDataModule):
         self.band_names = collection.band_names
         self.values = replace(source.values, more=collection.more_values)
         self.mismatches: list[str] = []
+        self.only_scored = False
         self._source = source
         self._collection = collection
         self._statistics: Statistics | None = None
@@ -152,11 +157,15 @@ class SceneData(lightning.LightningDataModule):
             return
         found = self._scan()
         self._normalization.check(self.bands, found)
+        excuse = MEANT if self._source.allows_overlap else SCORED if self.only_scored else None
+        check_ground(self.scenes, self.regions, excuse=excuse)
+        check_pixels(self.scenes, self.regions, found.hashes, excuse=excuse)
         if not self._normalization.is_given:
             self.labels.check_training(found.labels["train"])
         self.target = self.labels.scaled(found.labels["train"])
         self._statistics = found
         self._shuffle_seed = torch.initial_seed()
+        say(self._collection.left_out, found.left_out, of_pixels=self.target.pixel_wise)
 
     def _scan(self) -> Statistics:
         """Return statistics of the selected bands as they are read, without reading again what was read already."""
@@ -165,6 +174,8 @@ class SceneData(lightning.LightningDataModule):
             return self._scanned[1]
         if self._source.cache_bytes:
             self._collection.keep_decoded(len(self.bands), self._source.cache_bytes)
+        if self._source.refuses_missing_frames:
+            check_frames(self.scenes, self._places)
         return scan(self.scenes, self._places, self.regions, self.labels, self.tiling)
 
     @property
@@ -289,12 +300,20 @@ class SceneData(lightning.LightningDataModule):
                 split: {
                     "scenes": len({region.scene for region in self.regions[split]}),
                     "tiles": self.num_tiles(split),
+                    **self._num_groups(split),
                     **(self._left_out() if split == "train" else {}),
                     **self.statistics.labels[split].describe(),
+                    "left_out": self.statistics.left_out[split].as_record(),
                 }
                 for split in SPLITS
             },
+            "left_out": {one.kind: one.as_record() for one in self._collection.left_out},
         }
+
+    def _num_groups(self, split: str) -> dict[str, int]:
+        if self.groups is None:
+            return {}
+        return {"groups": len({self.groups[region.scene] for region in self.regions[split]})}
 
     def _left_out(self) -> dict[str, int]:
         if not self.min_valid or self._census is None:

@@ -24,3 +24,10 @@ class Normalization:
             normalized *= self._scale.reshape(per_band)
         normalized[..., ~valid] = 0
         return normalized
+
+
+def without_frames(image: np.ndarray, masked: Sequence[int]) -> np.ndarray:
+    """Return a normalised image (bands, frames, height, width) in which some frames are NaN: models pass over them."""
+    if masked:
+        image[:, list(masked)] = np.nan
+    return image

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from geocompose.data.coordinates.coordinates import Coordinates
+from geocompose.data.files.left_out import FilesLeftOut
 from geocompose.data.labels.base import Labels
 from geocompose.data.rasters.scene import RasterScene
 from geocompose.data.scene import Scene
@@ -23,6 +24,8 @@ class Collection:
     scenes, regions: the scenes, and which regions of them each of train, val and test holds.
     labels: the kind of label they have. tiling: which windows of a region are samples.
     coordinates: when and where the scenes were taken, as far as that is given. num_frames: time steps of each scene.
+    left_out: files that the data set has and does not use. groups: of each scene, which images belong
+    together; None where that is not said.
     """
 
     scenes: Sequence[Scene]
@@ -31,6 +34,8 @@ class Collection:
     tiling: Tiling
     coordinates: Coordinates = field(default_factory=Coordinates)
     num_frames: int = 1
+    left_out: Sequence[FilesLeftOut] = ()
+    groups: Sequence[str] | None = None
 
     @property
     def band_names(self) -> list[str]:
@@ -69,11 +74,15 @@ class Collection:
         """Return for each scene the places of `bands` among its bands.
 
         Raises:
-            UserError: a scene lacks one of them.
+            UserError: a scene lacks one of them, or has complex numbers there.
         """
-        return [
+        places = [
             vocabulary.positions(bands, scene.band_names, where=f"data.bands: {scene.name}") for scene in self.scenes
         ]
+        for scene, of_scene in zip(self.scenes, places, strict=True):
+            if isinstance(scene, RasterScene):
+                scene.image.check_real(of_scene)
+        return places
 
     def decoded_bytes(self, num_bands: int) -> int:
         """Return the memory that the rasters with `num_bands` bands and their labels take decoded."""

@@ -8,7 +8,10 @@ from typing import Any
 from geocompose.configuration.instantiation import instantiate
 from geocompose.data.baselines import rules as baselines
 from geocompose.data.declaration import DataSource
+from geocompose.data.left_out import check_frames
+from geocompose.data.overlap import MEANT, check_ground, check_pixels
 from geocompose.data.statistics import Statistics, scan
+from geocompose.errors import quiet
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.imagery.units import Values
 
@@ -59,10 +62,17 @@ def preflight(source: DataSource, choose: Callable[[Sequence[str]], list[str]]) 
     baselines.check(source.baselines, opened.labels.target, opened.band_names, opened.num_frames)
     bands = opened.chosen(choose)
     places = opened.places(bands)
+    excuse = MEANT if source.allows_overlap else None
+    with quiet():  # what is allowed is said in `setup`
+        check_ground(opened.scenes, opened.regions, excuse=excuse)
     found = None
     if 0 < opened.decoded_bytes(len(bands)) <= _MOST_SCANNED_BYTES:
         opened.keep_decoded(len(bands), source.cache_bytes)
+        if source.refuses_missing_frames:
+            check_frames(opened.scenes, places)
         found = scan(opened.scenes, places, opened.regions, opened.labels, opened.tiling)
         opened.labels.check_training(found.labels["train"])
+        with quiet():
+            check_pixels(opened.scenes, opened.regions, found.hashes, excuse=excuse)
     values = replace(source.values, more=opened.more_values)
     return Preview(opened.inputs(bands), opened.labels.target, values, source, found)

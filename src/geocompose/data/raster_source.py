@@ -1,6 +1,7 @@
 """What all kinds of data on disk share: a folder of rasters, their bands, splits, dates and positions. No torch."""
 
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +12,16 @@ from geocompose.data.declaration import DataSource
 from geocompose.data.files.band_files import real_files
 from geocompose.data.files.coordinate_tables import tables
 from geocompose.data.files.file_names import data_folder
+from geocompose.data.files.groups import group_table
 from geocompose.data.files.more_images import match_more, partners
+from geocompose.data.files.split_folders import fractions_of
 from geocompose.data.loading import check_at_least
+from geocompose.data.rasters.beside import files_beside
+from geocompose.data.rasters.scene import RasterScene
 from geocompose.data.rasters.scenes import SceneRasters
+from geocompose.data.split import check_groups, split_by_fractions, split_by_members
+from geocompose.data.window import Region
+from geocompose.imagery.missing_frames import check_rule
 from geocompose.imagery.units import Values
 
 
@@ -28,7 +36,8 @@ class GeoTiffSource(DataSource):
         those that count, in this order.
     nodata: value of image pixels without data (NaN allowed), beside what each file says itself: the values that it
         declares, its masks and its alpha band.
-    split: fractions for train, val and test; None means [0.6, 0.2, 0.2]. split_files: lists of images for train, val
+    split: fractions for train, val and test, or `folders` where the images lie in folders called so; None means [0.6,
+        0.2, 0.2]. split_files: lists of images for train, val
         and test, in place of fractions. split_rename: texts to replace in the names that they list.
     cache_mb: decoded pixels are kept in memory if all of them fit into this; else they are read anew by windows.
     num_frames: time steps in each image, one after the other: all bands of the first, then all of the second, ...;
@@ -38,6 +47,10 @@ class GeoTiffSource(DataSource):
     dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions
         (`georeference` or a table): see `CoordinateRules`. They go to a backbone that takes them.
     unit, level, offset, scale: what the files' values are: see `Values`.
+    missing_frames: what becomes of a series of which a frame has no data at all: it does not count (`leave_out`), that
+        frame is passed over by poolings over time that can (`mask`), or the run stops (`refuse`).
+    groups: which images belong together, such as those of one event, and are kept within one split: see `groups_of`.
+    allow_overlap: it is meant that splits overlap on the ground, or hold identical pixels; else that is refused.
     """
 
     root: str
@@ -46,7 +59,7 @@ class GeoTiffSource(DataSource):
     tile_px: int = 224
     band_names: list[str] | None = None
     nodata: float | None = None
-    split: list[float] | None = None
+    split: list[float] | Literal["folders"] | None = None
     split_files: dict[str, str] | None = None
     split_rename: dict[str, str] | None = None
     cache_mb: int = 1024
@@ -59,11 +72,15 @@ class GeoTiffSource(DataSource):
     level: Literal["TOA", "BOA"] | None = None
     offset: float | None = None
     scale: float | None = None
+    missing_frames: Literal["leave_out", "mask", "refuse"] = "leave_out"
+    groups: str | None = None
+    allow_overlap: bool = False
 
     def __post_init__(self) -> None:
         """Check what can be checked without looking at a file."""
         super().__post_init__()
         check_at_least("cache_mb", self.cache_mb, 0)
+        check_rule(self.missing_frames)
 
     @property
     def title(self) -> str:
@@ -74,6 +91,16 @@ class GeoTiffSource(DataSource):
     def values(self) -> Values:
         """What the values of the files are, as far as that is stated."""
         return Values(self.unit, self.level, self.offset, self.scale, self.allow_mismatch)
+
+    @property
+    def refuses_missing_frames(self) -> bool:
+        """Whether a frame without data stops the run."""
+        return self.missing_frames == "refuse"
+
+    @property
+    def allows_overlap(self) -> bool:
+        """Whether it is meant that splits overlap on the ground or hold the same pixels."""
+        return self.allow_overlap
 
     @property
     def cache_bytes(self) -> int:
@@ -91,11 +118,14 @@ class GeoTiffSource(DataSource):
 
     @cached_property
     def input_files(self) -> list[Path]:
-        """Images, what says their labels, tables, lists and further rasters."""
+        """Images, what says their labels, tables, lists and further rasters, and what GDAL reads beside all rasters."""
         named = {"dates": self.dates, "positions": self.positions}
         beside = tables(named, self.folder)
         further = [path for paths in self._partners for path in paths]
-        return real_files([*self._image_paths, *self._label_paths, *beside, *further])
+        rasters = real_files([*self._image_paths, *self._label_rasters, *further])
+        listed = [path for path in (self._group_table,) if path is not None]
+        stated = real_files([*self._image_paths, *self._label_paths, *listed, *beside, *further])
+        return [*stated, *files_beside(rasters)]
 
     @property
     @abstractmethod
@@ -106,6 +136,31 @@ class GeoTiffSource(DataSource):
     @abstractmethod
     def _label_paths(self) -> list[Path]:
         """The files that say the images' labels and splits."""
+
+    @cached_property
+    def _group_table(self) -> Path | None:
+        return group_table(self.folder, self.groups)
+
+    def _split(
+        self,
+        scenes: Sequence[RasterScene],
+        members: Mapping[str, Sequence[int]] | None,
+        groups: Sequence[str] | None,
+        buffer_px: int = 0,
+    ) -> dict[str, list[Region]]:
+        """Return the regions of each split: of its members, or by fractions where these are None."""
+        if members is None:
+            shares = fractions_of(self.split)
+            return split_by_fractions(scenes, shares, seed=self.seed, buffer_px=buffer_px, groups=groups)
+        regions = split_by_members(scenes, members)
+        if groups is not None:
+            check_groups(scenes, regions, groups)
+        return regions
+
+    @property
+    def _label_rasters(self) -> list[Path]:
+        """Those of `_label_paths` that are rasters."""
+        return []
 
     @cached_property
     def _more_files(self) -> list[list[Path]]:
@@ -123,7 +178,8 @@ class GeoTiffSource(DataSource):
 
     @property
     def _rasters(self) -> SceneRasters:
-        return SceneRasters(self.band_names, self.nodata, self.num_frames, self.more_images, self.bands)
+        masked = self.missing_frames == "mask"
+        return SceneRasters(self.band_names, self.nodata, self.num_frames, self.more_images, self.bands, masked)
 
     @property
     def _rules(self) -> CoordinateRules:

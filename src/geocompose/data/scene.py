@@ -33,6 +33,12 @@ class Scene(Protocol):
     def origin_of(self, band: int) -> Origin:
         """Return where a band comes from, for errors."""
 
+    def absent_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
+        """Return which frames (from 0) have no data anywhere in the scene."""
+
+    def masked_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
+        """Return which of them are passed over: their pixels mean nothing, and a pixel is valid without them."""
+
     def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the image, float32 (bands, height, width), and where it is valid, bool (height, width).
 
@@ -83,6 +89,14 @@ class ArrayScene:
     def origin_of(self, band: int) -> Origin:
         """Return the scene's name: it is in no file."""
         return Origin(self.name, "data.nodata={}")
+
+    def absent_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
+        """Return none: what is made has all data."""
+        return ()
+
+    def masked_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
+        """Return none."""
+        return ()
 
     def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the image, float32 (bands, height, width), and all True (height, width)."""

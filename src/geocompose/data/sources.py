@@ -10,16 +10,19 @@ import numpy as np
 
 from geocompose.data.coordinates.coordinates import read_coordinates
 from geocompose.data.files.band_files import shown
+from geocompose.data.files.groups import groups_of
 from geocompose.data.files.image_files import ImageListing, list_images
 from geocompose.data.files.pairs import Listing, list_files
+from geocompose.data.files.split_folders import FOLDERS
 from geocompose.data.image_labels import classes_of_images, decisions_of_images, numbers_of_images
+from geocompose.data.label_values import LabelCodes, text_values
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.regression import RegressionLabels
 from geocompose.data.labels.segmentation import SegmentationLabels
 from geocompose.data.opened import Collection
 from geocompose.data.raster_source import GeoTiffSource
 from geocompose.data.rasters.label import ClassRaster, ImageLabel, NumberRaster, SceneLabel
-from geocompose.data.split import SPLITS, split_by_fractions, split_by_members
+from geocompose.data.split import SPLITS
 from geocompose.data.tiling import GridTiling, ImageTiling
 from geocompose.errors import UserError
 
@@ -49,15 +52,27 @@ class PixelLabelledRasters(GeoTiffSource):
 
     @cached_property
     def _listing(self) -> Listing:
-        return list_files(self.root, self.images, self.labels, self.split_files, self.split_rename, self._beside)
+        return list_files(
+            self.root,
+            self.images,
+            self.labels,
+            self.split_files,
+            self.split_rename,
+            self._beside,
+            by_folder=self.split == FOLDERS,
+        )
 
     @property
     def _image_paths(self) -> list[Path]:
         return [pair.image for pair in self._listing.pairs]
 
     @property
+    def _label_rasters(self) -> list[Path]:
+        return [pair.label for pair in self._listing.pairs]
+
+    @property
     def _label_paths(self) -> list[Path]:
-        return [*(pair.label for pair in self._listing.pairs), *self._listing.split_files]
+        return [*self._label_rasters, *self._listing.split_files]
 
     def open(self) -> Collection:
         """Return the rasters, with the labels of this kind."""
@@ -65,10 +80,11 @@ class PixelLabelledRasters(GeoTiffSource):
             raise UserError(
                 "data.split and data.split_files are both given; they exclude each other. Set one of them to null."
             )
-        if self.split_files is not None and self.split_buffer_px:
+        if (self.split_files is not None or self.split == FOLDERS) and self.split_buffer_px:
+            beside = "data.split=folders" if self.split_files is None else "data.split_files"
             raise UserError(
                 f"data.split_buffer_px={self.split_buffer_px} is for a single raster split into blocks; set it to 0 "
-                "beside data.split_files."
+                f"beside {beside}."
             )
         kind, rasters, tiling, folder = self._kind, self._rasters, GridTiling(self.tile_px), self.folder
         pairs = self._listing.pairs
@@ -76,23 +92,28 @@ class PixelLabelledRasters(GeoTiffSource):
             (shown(pair.image.relative_to(folder).as_posix()), pair.image, self._label(pair.label)) for pair in pairs
         ]
         scenes = rasters.scenes(named, self._partners)
-        if self._listing.members is None:
-            regions = split_by_fractions(scenes, self.split, seed=self.seed, buffer_px=self.split_buffer_px)
-        else:
-            regions = split_by_members(scenes, self._listing.members)
+        groups = None
+        if self.groups is not None:
+            groups = groups_of([scene.name for scene in scenes], self.groups, self._group_table)
+        regions = self._split(scenes, self._listing.members, groups, self.split_buffer_px)
         coordinates = read_coordinates(scenes, folder, self._rules, num_frames=self.num_frames)
-        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames)
+        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames, self._listing.left_out, groups)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GeoTiffSegmentation(PixelLabelledRasters):
     """Rasters with a class for each pixel.
 
-    class_names: the label's values are places in this list. ignore_index: the value of pixels without a label.
+    class_names: the classes. ignore_index: the value of pixels without a label.
+    label_values: for each class its value in the labels, or a list of several, such as [10, [20, 30]]; None means
+        0, 1, 2, ... in the order of `class_names`.
+    unlisted_labels: whether values that `label_values` does not list are refused, or read as no label (`ignore`).
     """
 
     class_names: list[str]
     ignore_index: int = -1
+    label_values: list[int | list[int]] | None = None
+    unlisted_labels: Literal["refuse", "ignore"] = "refuse"
     name: str = "geotiff"
     baselines: list[str] = field(default_factory=lambda: ["logistic"])
 
@@ -100,8 +121,12 @@ class GeoTiffSegmentation(PixelLabelledRasters):
     def _kind(self) -> Labels:
         return SegmentationLabels(self.class_names, self.ignore_index)
 
+    @cached_property
+    def _codes(self) -> LabelCodes:
+        return LabelCodes(self.class_names, self.ignore_index, self.label_values, self.unlisted_labels)
+
     def _label(self, path: Path) -> SceneLabel:
-        return ClassRaster(path, self.class_names, self.ignore_index, self.label_nodata)
+        return ClassRaster(path, self._codes, self.label_nodata)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -179,19 +204,20 @@ class ImageLabelledRasters(GeoTiffSource):
         ]
         scenes = rasters.scenes(named, self._partners)
         tiling.check(scenes)
-        if listing.members is not None:
-            regions = split_by_members(scenes, listing.members)
-        elif len(scenes) < len(SPLITS):
+        if listing.members is None and len(scenes) < len(SPLITS):
             raise UserError(
                 f"{len(scenes)} labelled images under data.root={self.root} can't be split into train, val and test: "
                 "each split needs at least one image."
             )
-        else:
-            regions = split_by_fractions(scenes, self.split, seed=self.seed)
+        groups = None
+        if self.groups is not None:
+            names, rows = [scene.name for scene in scenes], [image.row for image in listing.images]
+            groups = groups_of(names, self.groups, self._group_table, self.file_column, rows)
+        regions = self._split(scenes, listing.members, groups)
         coordinates = read_coordinates(
             scenes, self.folder, self._rules, num_frames=self.num_frames, file_column=self.file_column
         )
-        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames)
+        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames, self._listing.left_out, groups)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -200,18 +226,24 @@ class GeoTiffClassification(ImageLabelledRasters):
 
     label_column: the table's column of class names.
     class_names: the classes in the order of a model's outputs; None means all that occur, sorted.
+    label_values: for each class what stands for it in the table or as its folder's name, or a list of that, such as
+        [10, [20, 30]]; None means its name.
+    unlisted_labels: whether what `label_values` does not list is refused, or no label (`ignore`).
     """
 
     images: str = "*/*.tif"
     table: str | None = None
     label_column: str = "label"
     class_names: list[str] | None = None
+    label_values: list[int | str | list[int | str]] | None = None
+    unlisted_labels: Literal["refuse", "ignore"] = "refuse"
     name: str = "geotiff_classification"
     baselines: list[str] = field(default_factory=lambda: ["constant", "logistic"])
 
     def _labelled(self, listing: ImageListing) -> tuple[Labels, list[np.ndarray]]:
         where = (self.root, self.images, self.table)
-        return classes_of_images(listing, where, self.label_column, self.class_names)
+        values = text_values(self.class_names, self.label_values, self.unlisted_labels)
+        return classes_of_images(listing, where, self.label_column, self.class_names, values)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -221,16 +253,21 @@ class GeoTiffMultilabel(ImageLabelledRasters):
     label_column: the table's column of class names, separated by `;`; None means that each class has a column of its
         own, 1 where an image has it, 0 where it does not, and empty where that is unknown.
     class_names: the classes in the order of a model's outputs; None means all that occur.
+    label_values, unlisted_labels: of the names in `label_column`, see `GeoTiffClassification`; what is ignored is no
+        class of its image.
     """
 
     table: str
     label_column: str | None = None
     class_names: list[str] | None = None
+    label_values: list[int | str | list[int | str]] | None = None
+    unlisted_labels: Literal["refuse", "ignore"] = "refuse"
     name: str = "geotiff_multilabel"
     baselines: list[str] = field(default_factory=lambda: ["constant", "logistic"])
 
     def _labelled(self, listing: ImageListing) -> tuple[Labels, list[np.ndarray]]:
-        return decisions_of_images(listing, self.file_column, self.label_column, self.class_names)
+        values = text_values(self.class_names, self.label_values, self.unlisted_labels)
+        return decisions_of_images(listing, self.file_column, self.label_column, self.class_names, values)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

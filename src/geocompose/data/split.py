@@ -16,7 +16,12 @@ DEFAULT_FRACTIONS = (0.6, 0.2, 0.2)
 
 
 def split_by_fractions(
-    scenes: "Sequence[Scene]", fractions: Sequence[float] | None, *, seed: int, buffer_px: int = 0
+    scenes: "Sequence[Scene]",
+    fractions: Sequence[float] | None,
+    *,
+    seed: int,
+    buffer_px: int = 0,
+    groups: Sequence[str] | None = None,
 ) -> dict[str, list[Region]]:
     """Return the regions of each split: whole scenes drawn by `seed`, or blocks of columns where there is one scene.
 
@@ -24,25 +29,53 @@ def split_by_fractions(
     to east in this order.
     buffer_px: columns left out between neighbouring blocks. They are taken from the western block, so that the test
     block holds the same pixels whatever the buffer.
+    groups: of each scene; those of one are drawn together, and the splits come as near to the fractions as they can.
 
     Raises:
         UserError: other fractions; a split would be empty; a buffer for several scenes, which have no neighbouring
-        blocks.
+        blocks; groups for a single one.
     """
     shares = _checked(DEFAULT_FRACTIONS if fractions is None else fractions)
     if buffer_px < 0:
         raise UserError(f"data.split_buffer_px={buffer_px} must not be negative.")
     if len(scenes) == 1:
+        if groups is not None:
+            raise UserError(
+                "data.groups keeps images together, and there is one, which is split into blocks of columns. Set "
+                "data.groups=null."
+            )
         return _blocks(scenes[0], shares, buffer_px)
     if buffer_px:
         raise UserError(
             f"data.split_buffer_px={buffer_px} is for a single raster, split into blocks; {len(scenes)} images are "
             "split image by image. Set data.split_buffer_px=0."
         )
+    if groups is not None:
+        parts_of_groups = _group_parts(groups, shares, seed)
+        return {name: whole_scenes(scenes, parts_of_groups[i]) for i, name in enumerate(SPLITS)}
     counts = _counts(len(scenes), shares)
     order = np.random.default_rng(seed).permutation(len(scenes))
     parts = np.split(order, np.cumsum(counts)[:-1])
     return {name: whole_scenes(scenes, sorted(map(int, part))) for name, part in zip(SPLITS, parts, strict=True)}
+
+
+def check_groups(scenes: "Sequence[Scene]", regions: Mapping[str, Sequence[Region]], groups: Sequence[str]) -> None:
+    """Refuse splits that share a group. groups: of each scene.
+
+    Raises:
+        UserError: names the first such group, and an image of it in each of two splits.
+    """
+    owner: dict[str, tuple[str, str]] = {}
+    for split in SPLITS:
+        for region in regions[split]:
+            group, name = groups[region.scene], scenes[region.scene].name
+            there = owner.setdefault(group, (split, name))
+            if there[0] != split:
+                raise UserError(
+                    f"data.groups keeps a group within one split, but the group {group!r} is in {there[0]} "
+                    f"({there[1]}) and in {split} ({name}). Move its images to one of them, or split by fractions "
+                    "(data.split)."
+                )
 
 
 def split_by_members(scenes: "Sequence[Scene]", members: Mapping[str, Sequence[int]]) -> dict[str, list[Region]]:
@@ -77,6 +110,30 @@ def _counts(num_scenes: int, shares: Sequence[float]) -> list[int]:
         owed = [share * num_scenes - count for share, count in zip(shares, counts, strict=True)]
         counts[owed.index(max(owed))] += 1
     return counts
+
+
+def _group_parts(groups: Sequence[str], shares: Sequence[float], seed: int) -> list[list[int]]:
+    """Return the places of each split's scenes: whole groups, each split at least one."""
+    members: dict[str, list[int]] = {}
+    for place, group in enumerate(groups):
+        members.setdefault(group, []).append(place)
+    if len(members) < len(SPLITS):
+        raise UserError(
+            f"data.groups makes {len(members)} of the {len(groups)} images' groups ({', '.join(sorted(members))}), "
+            "which can't be split into train, val and test: each split needs at least one group."
+        )
+    names = sorted(members)
+    drawn = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+    # Large groups first: small ones then even out what these left.
+    drawn.sort(key=lambda group: -len(members[group]))
+    parts: list[list[int]] = [[] for _ in SPLITS]
+    for number, group in enumerate(drawn):
+        owed = [share * len(groups) - len(part) for share, part in zip(shares, parts, strict=True)]
+        empty = [i for i, part in enumerate(parts) if not part]
+        last = len(drawn) - number <= len(empty)  # each that is left goes to a split that has none
+        target = max(empty if last else range(len(parts)), key=lambda i: owed[i])
+        parts[target] += members[group]
+    return [sorted(part) for part in parts]
 
 
 def _blocks(scene: "Scene", shares: Sequence[float], buffer_px: int) -> dict[str, list[Region]]:

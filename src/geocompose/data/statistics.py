@@ -1,13 +1,17 @@
 """One pass over all regions: each band's mean and deviation, a tally of the labels, and the checks of every pixel."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from geocompose.data.label_survey import advice_on_values, unlisted_pixels
+from geocompose.data.label_values import UnlistedValueError
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.tally import ClassTally, MultilabelTally, Tally
+from geocompose.data.left_out import SplitCount, TileCount, labelled
 from geocompose.data.moments import Moments
+from geocompose.data.pixel_hash import PixelHash
 from geocompose.data.rasters.valid import check_finite
 from geocompose.data.scene import Scene
 from geocompose.data.split import SPLITS
@@ -23,12 +27,15 @@ class Statistics:
     """What the scan found.
 
     mean, std: a number for each selected band, over the training regions' valid pixels in all frames, labelled or not.
-    labels: for each split a tally of its labels, where the image is valid.
+    labels: for each split a tally of its labels, where the image is valid. left_out: what of each does not count.
+    hashes: for each split one of the pixels of each region, None where none is valid.
     """
 
     mean: list[float]
     std: list[float]
     labels: dict[str, Tally]
+    left_out: dict[str, SplitCount] = field(default_factory=dict)
+    hashes: dict[str, list[bytes | None]] = field(default_factory=dict)
 
     def num_labelled(self, split: str) -> int:
         """Return how many pixels, or images, of a split have a label and an image."""
@@ -60,28 +67,101 @@ def scan(
         UserError: NaN or infinity that is not declared nodata; a label that its kind does not have; a split without
             labels.
     """
+    try:
+        return _scan(scenes, bands, regions, labels, tiling)
+    except UnlistedValueError as error:
+        raise UserError(f"{error} {advice_on_values(scenes, regions)}".rstrip()) from error
+
+
+def _scan(
+    scenes: Sequence[Scene],
+    bands: Sequence[Sequence[int]],
+    regions: Mapping[str, Sequence[Region]],
+    labels: Labels,
+    tiling: Tiling,
+) -> Statistics:
     moments = Moments(len(bands[0]))
     tallies = {split: labels.tally() for split in SPLITS}
+    counts = {split: SplitCount() for split in SPLITS}
+    hashes: dict[str, list[bytes | None]] = {split: [] for split in SPLITS}
     for split in SPLITS:
         for whole in regions[split]:
-            scene, tiles = scenes[whole.scene], [] if labels.target.pixel_wise else tiling.tiles(whole)
-            shown = [False] * len(tiles)
-            for _, window in grid(whole, CELL_PX):
-                image, valid = scene.read_image(window, bands[whole.scene])
-                check_image(image, valid, scene, bands[whole.scene], window)
-                if split == "train":
-                    moments.add(image[..., valid].reshape(len(image), -1))
-                if labels.target.pixel_wise:
-                    label = scene.read_label(window)
-                    labels.check(label, scene, window)
-                    tallies[split].add(labels.without(label, valid))
-                shown = [seen or _any(valid, window, tile.window) for seen, tile in zip(shown, tiles, strict=True)]
-            for tile, seen in zip(tiles, shown, strict=True):
-                label = scene.read_label(tile.window)
-                labels.check(label, scene, tile.window)
-                tallies[split].add(labels.without(label, np.array(seen)))
+            scene, chosen = scenes[whole.scene], bands[whole.scene]
+            sums = _Sums(moments if split == "train" else None, tallies[split], counts[split], PixelHash())
+            if labels.target.pixel_wise:
+                _scan_pixels(scene, chosen, whole, labels, tiling, sums)
+            else:
+                _scan_image(scene, chosen, whole, labels, tiling, sums)
+            absent = scene.absent_frames(chosen)
+            counts[split].frames += [f"{scene.name}, frame {frame + 1}" for frame in absent]
+            counts[split].masked = counts[split].masked or bool(scene.masked_frames(chosen))
+            hashes[split].append(sums.pixels.digest)
         _check_labelled(tallies[split], split, labels, _names(scenes, regions[split]))
-    return Statistics(moments.mean.tolist(), moments.std.tolist(), tallies)
+    return Statistics(moments.mean.tolist(), moments.std.tolist(), tallies, counts, hashes)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What a region is added to: the moments of the bands (None where it does not count), labels, counts and hash."""
+
+    moments: Moments | None
+    tally: Tally
+    count: SplitCount
+    pixels: PixelHash
+
+
+def _scan_pixels(
+    scene: Scene, bands: Sequence[int], whole: Region, labels: Labels, tiling: Tiling, sums: _Sums
+) -> None:
+    """Read a region whose pixels have labels."""
+    tally, count = sums.tally, sums.count
+    tiles = TileCount(whole, tiling.tile_px)
+    for window, valid in _images(scene, bands, whole, sums):
+        label = scene.read_label(window)
+        labels.check(label, scene, window)
+        label = labels.without(label, valid)
+        tally.add(label)
+        counting = labelled(label, labels.target)
+        tiles.add(window, counting)
+        count.counting += int(counting.sum())
+        count.unlisted += unlisted_pixels(scene, window)
+    count.tiles += tiles.counts.size
+    for tile in [tile for tile, pixels in zip(tiling.tiles(whole), tiles.counts.flat, strict=True) if not pixels]:
+        count.empty.append(f"{scene.name} at {tile.window.in_words}" if tiles.counts.size > 1 else scene.name)
+
+
+def _scan_image(scene: Scene, bands: Sequence[int], whole: Region, labels: Labels, tiling: Tiling, sums: _Sums) -> None:
+    """Read a region whose tiles have a label each."""
+    tally, count = sums.tally, sums.count
+    tiles = tiling.tiles(whole)
+    shown = [False] * len(tiles)
+    for window, valid in _images(scene, bands, whole, sums):
+        shown = [seen or _any(valid, window, tile.window) for seen, tile in zip(shown, tiles, strict=True)]
+        count.counting += int(valid.sum())
+    count.tiles += len(tiles)
+    for tile, seen in zip(tiles, shown, strict=True):
+        label = scene.read_label(tile.window)
+        labels.check(label, scene, tile.window)
+        label = labels.without(label, np.array(seen))
+        tally.add(label)
+        if not labelled(label, labels.target).any():
+            count.empty.append(scene.name)
+
+
+def _images(scene: Scene, bands: Sequence[int], whole: Region, sums: _Sums) -> Iterator[tuple[Window, np.ndarray]]:
+    """Yield the windows of a region with where they are valid, checked and added to the moments."""
+    moments, count = sums.moments, sums.count
+    for _, window in grid(whole, CELL_PX):
+        image, valid = scene.read_image(window, bands)
+        masked = scene.masked_frames(bands)
+        if masked:
+            image = np.delete(image, masked, axis=1)
+        check_image(image, valid, scene, bands, window)
+        if moments is not None:
+            moments.add(image[..., valid].reshape(len(image), -1))
+        count.pixels += valid.size
+        sums.pixels.add(image, valid)
+        yield window, valid
 
 
 def _any(valid: np.ndarray, window: Window, tile: Window) -> bool:

@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.fitting import fitted_image
 from geocompose.data.labels.base import Labels
-from geocompose.data.normalization import Normalization
+from geocompose.data.normalization import Normalization, without_frames
 from geocompose.data.scene import Scene
 from geocompose.data.window import Region, Window
 
@@ -24,8 +24,8 @@ class TileDataset(Dataset[Sample]):
     A sample has `image`, float32 (bands, [frames,] tile_px, tile_px), normalised; `tile`, its place in its split; and a
     label: `mask`, where pixels have labels, int64 or float32 ([variables,] tile_px, tile_px); else `label`, int64 () or
     (classes), or float32 () or (variables). Where a tile is cut off at its region's edge, or the image has no data, the
-    image is 0 (the mean) and the mask has no label. Where they are given, `temporal_coords` and `location_coords` are
-    there too.
+    image is 0 (the mean) and the mask has no label; a frame that models pass over is NaN. Where they are given,
+    `temporal_coords` and `location_coords` are there too.
 
     scenes, bands: the scenes, and for each the places of the selected bands.
     tiles: the window of each sample. One with a side longer than tile_px is shrunk.
@@ -74,12 +74,14 @@ class TileDataset(Dataset[Sample]):
     def _sample(self, index: int) -> Sample:
         scene = self.scenes[self.tiles[index].scene]
         window = self.tiles[index].window if self.regions is None else self._crop(self.regions[index].window)
-        raw, valid = scene.read_image(window, self.bands[self.tiles[index].scene])
+        bands = self.bands[self.tiles[index].scene]
+        raw, valid = scene.read_image(window, bands)
         label = self.labels.without(scene.read_label(window), valid)
         below, right = max(0, self.tile_px - window.height), max(0, self.tile_px - window.width)
         if below or right:
             label = self.labels.padded(label, below, right)
-        image = torch.from_numpy(fitted_image(self._normalized(raw, valid), self.tile_px))
+        normalized = without_frames(self._normalized(raw, valid), scene.masked_frames(bands))
+        image = torch.from_numpy(fitted_image(normalized, self.tile_px))
         target = torch.as_tensor(self.labels.as_sample(label))
         if self.augment is not None:
             changed = self.augment(

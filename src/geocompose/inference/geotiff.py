@@ -18,6 +18,7 @@ from geocompose.errors import UserError
 from geocompose.figures.palette import IGNORED, class_colours
 from geocompose.imagery.samples import Target
 from geocompose.inference.content import Content, check_names
+from geocompose.inference.map_codes import MapCodes
 
 BLOCK_PX = 256
 
@@ -26,8 +27,10 @@ class PredictionWriter:
     """An open GeoTIFF of predictions with the size, projection and transform of `like`.
 
     `classes` is one band of class indices with a colour table, uint8 and nodata 255, or uint16 and nodata 65535 from
-    256 classes on; `probabilities` and `values` are one float32 band per class or variable, named after it, with nodata
-    NaN. Where there are classes, the tag `class_names` is a JSON list.
+    256 classes on; with `codes` that are written, it holds those, in a type and beside a nodata that fit.
+    `probabilities` and `values` are one float32 band per class or variable, named after it, with nodata NaN. Where
+    there are classes, the tag `class_names` is a JSON list; where the training labels had other values than 0, 1, 2,
+    ..., so is `label_values`, for each class a list of them.
 
     checksum: for each band the sum of its pixels' bits so far, uint64: whatever the order in which they were written.
 
@@ -35,18 +38,25 @@ class PredictionWriter:
         UserError: names that can't be told apart, or the file can't be created.
     """
 
-    def __init__(self, path: Path, like: DatasetReader, *, content: Content, target: Target):
+    def __init__(
+        self,
+        path: Path,
+        like: DatasetReader,
+        *,
+        content: Content,
+        target: Target,
+        codes: MapCodes | None = None,
+    ):
         check_names(target)
+        codes = codes or MapCodes()
         indices = content == "classes"
         self.bands = 1 if indices else len(target.names)
-        self.nodata = _nodata(content, len(target.names))
+        self._numbers = codes.numbers(len(target.names)) if indices and codes.written else None
+        dtype, nodata = codes.storage(len(target.names)) if indices else ("float32", float("nan"))
+        self.nodata: float = nodata
         self.checksum = np.zeros(self.bands, dtype=np.uint64)
         # A predictor of differences helps with smooth numbers, not with labels.
-        kind = (
-            {"dtype": "uint8" if self.nodata == 255 else "uint16", "predictor": 1}
-            if indices
-            else {"dtype": "float32", "predictor": 3}
-        )
+        kind = {"dtype": dtype, "predictor": 1 if indices else 3}
         with _ungeoreferenced(), _explained("created"):
             self.dataset: DatasetWriter = rasterio.open(
                 path,
@@ -67,12 +77,18 @@ class PredictionWriter:
         _copy_grid(like, self.dataset)
         if target.of_classes:
             self.dataset.update_tags(class_names=json.dumps(list(target.names)))
+        if codes.values is not None:
+            self.dataset.update_tags(label_values=json.dumps([list(several) for several in codes.values]))
         if indices:
             self.dataset.set_band_description(1, "class")
-            colours = {index: (*colour, 255) for index, colour in enumerate(class_colours(target.names))}
+        if indices and dtype != "int32":  # a colour table is for the others alone
+            numbers = map(int, codes.numbers(len(target.names)))
+            colours = {
+                number: (*colour, 255) for number, colour in zip(numbers, class_colours(target.names), strict=True)
+            }
             self.dataset.write_colormap(1, {**colours, int(self.nodata): (*IGNORED, 255)})
             self.dataset.colorinterp = [ColorInterp.palette]
-        else:
+        if not indices:
             for index, name in enumerate(target.names, 1):
                 self.dataset.set_band_description(index, name)
 
@@ -82,6 +98,8 @@ class PredictionWriter:
         Raises:
             UserError: the system refuses, as when the disk is full.
         """
+        if self._numbers is not None:
+            values = self._numbers[values.astype(np.int64)]
         values = np.where(valid, values, self.nodata).astype(self.dataset.dtypes[0])
         self.checksum += _bits(values)
         place = RasterioWindow(window.column, window.row, window.width, window.height)
@@ -114,13 +132,6 @@ def check_written(path: Path, checksum: np.ndarray) -> None:
         raise UserError(_not_written(f"it can't be read back: {error.__cause__ or error}")) from error
     if (found != checksum).any():
         raise UserError(_not_written("it doesn't hold what was written"))
-
-
-def _nodata(content: Content, num_classes: int) -> float:
-    """Return what stands where the source has no data: a number that is not a class, or NaN."""
-    if content != "classes":
-        return float("nan")
-    return 255 if num_classes <= 255 else 65_535
 
 
 def _bits(values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import rasterio
 from torch import Tensor
 
 from geocompose.data.coordinates.coordinates import Coordinates
+from geocompose.data.files.band_files import shown
 from geocompose.data.rasters.file import opened
 from geocompose.data.rasters.remarks import say_remarks
 from geocompose.errors import UserError
@@ -17,6 +18,7 @@ from geocompose.inference.content import Content
 from geocompose.inference.coordinates import CoordinateReader
 from geocompose.inference.destination import GEOTIFF, check_destination, replacing
 from geocompose.inference.geotiff import PredictionWriter, check_written
+from geocompose.inference.map_codes import MapCodes
 from geocompose.inference.read_windows import ReadWindow, predict_windows
 from geocompose.inference.reading import FurtherRaster, Reading
 from geocompose.inference.tally import Spread, Tally
@@ -55,6 +57,7 @@ def predict_raster(
     overlap_px: int,
     batch_size: int,
     coordinates: CoordinateReader | None = None,
+    codes: MapCodes | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> MapSummary:
     """Predict the raster at `source`, write it to `destination`, and return what was done.
@@ -73,6 +76,7 @@ def predict_raster(
     overlap_px: pixels that neighbouring windows share; half of them, next to a window's border, are never written.
     coordinates: finds when and where each window was taken, which the model is then given by name; None for a model
         that is given neither.
+    codes: which number stands for a class in `classes`; None means its index.
     progress: called with the number of windows done and the number of all after each batch.
 
     Raises:
@@ -88,11 +92,11 @@ def predict_raster(
         say_remarks(seen.image.rasters)
         height, width = seen.image.height, seen.image.width
         first = str(seen.image.path)  # the file itself, where `source` stands for one per band
-        taken = Coordinates() if coordinates is None else coordinates.of(Path(source).name, first)
+        taken = Coordinates() if coordinates is None else coordinates.of(shown(Path(source).name), first)
         plan = plan_windows(height, width, tile_px, overlap_px)
         check_destination(destination, GEOTIFF, [raster.path for raster in seen.image.rasters])
         with replacing(destination) as partial:
-            writer = PredictionWriter(partial, opened(first), content=content, target=target)
+            writer = PredictionWriter(partial, opened(first), content=content, target=target, codes=codes)
             try:
                 for start in range(0, len(plan), batch_size):
                     tiles = [

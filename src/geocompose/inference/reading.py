@@ -9,7 +9,7 @@ from itertools import chain
 
 import numpy as np
 
-from geocompose.data.normalization import Normalization
+from geocompose.data.normalization import Normalization, without_frames
 from geocompose.data.rasters.bands import BandNaming
 from geocompose.data.rasters.file import RasterPath
 from geocompose.data.rasters.image import RasterImage, SceneImage
@@ -48,6 +48,7 @@ class Reading:
         0 in every band: each band's mean.
     conversions: how the values of each of `bands` become the unit of `mean` and `std`; None leaves them as they are.
     num_frames: time steps in each raster, one after the other; names are those of one step's bands.
+    masks_frames: whether frames without any data are NaN, which the model passes over.
 
     Raises:
         UserError: not one mean and one standard deviation per band, or one that nothing can be normalised with.
@@ -61,6 +62,7 @@ class Reading:
     nodata: float | None = None
     conversions: Sequence[Conversion] | None = None
     num_frames: int = 1
+    masks_frames: bool = False
 
     def __post_init__(self) -> None:
         if not self.bands or len({len(self.bands), len(self.mean), len(self.std)}) > 1:
@@ -103,7 +105,9 @@ class Reading:
         Raises:
             UserError: see `image`; or a band is not there, or its values are complex.
         """
-        return ModelInput(self.image(path, further), self)
+        image = self.image(path, further)
+        image.masks_frames = self.masks_frames
+        return ModelInput(image, self)
 
     def _beside(self, further: FurtherRaster) -> list[RasterImage]:
         naming = BandNaming(
@@ -150,16 +154,21 @@ class ModelInput:
         """
         pixels, valid = self.image.read(window, self._places)
         normalized = self._normalized(pixels, valid)
+        masked = self.image.absent_frames(self._places) if self.image.masks_frames else ()
+        if masked:
+            pixels, checked = (np.delete(one, masked, axis=1) for one in (pixels, normalized))
+        else:
+            checked = normalized
         check_finite(
             pixels,
             valid,
             bands=self._reading.bands,
             origin_of=self._origin_of,
             window=window,
-            read_as=normalized,
+            read_as=checked,
             conversions=self._reading.conversions,
         )
-        return normalized, valid
+        return without_frames(normalized, masked), valid
 
     def _origin_of(self, band: int) -> Origin:
         raster = self.image.raster_of(self._places[band])

@@ -17,12 +17,17 @@ from geocompose.inference.windows import plan_windows
 from geocompose.runs import RecordedRun
 
 
-def check_arguments(target: Target, overlap_px: int | None, fit: str | None) -> None:
+def check_arguments(target: Target, overlap_px: int | None, fit: str | None, *, label_values: bool) -> None:
     """Refuse arguments that would change nothing.
 
     Raises:
-        UserError: `fit` for a task of pixels, or `overlap_px` for a task of images.
+        UserError: `fit` for a task of pixels, or `overlap_px` or `label_values` for a task of images.
     """
+    if not target.pixel_wise and label_values:
+        raise UserError(
+            f"action.label_values=true would change nothing: a run of the task {target.kind} writes a table with the "
+            "classes' names. Leave it out."
+        )
     if target.pixel_wise and fit is not None:
         raise UserError(
             f"action.fit={fit} would change nothing: a run of the task {target.kind} predicts rasters of any size by "
@@ -69,6 +74,7 @@ def reading_of(
         nodata=nodata if nodata is not None else data.get("nodata"),
         conversions=conversions,
         num_frames=Inputs.from_record(recorded).num_frames,
+        masks_frames=data.get("missing_frames") == "mask",
     )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from geocompose.data.baselines.counted import count
 from geocompose.data.module import SceneData
-from geocompose.data.normalization import Normalization
+from geocompose.data.normalization import Normalization, without_frames
 from geocompose.data.statistics import check_image
 from geocompose.data.window import Region, Window
 from geocompose.imagery.samples import Target
@@ -71,9 +71,10 @@ def _batches(data: SceneData, split: str, overlap_px: int) -> Iterator[list[tupl
             if _common(window.write, region.window) is None:
                 continue
             image, valid = scene.read_image(window.read, bands)
-            check_image(image, valid, scene, bands, window.read)
-            beside = data.coordinates.of(region.scene, window.read)
-            read = ReadWindow(window, normalized(image, valid), valid, beside)
+            masked = scene.masked_frames(bands)
+            check_image(np.delete(image, masked, axis=1) if masked else image, valid, scene, bands, window.read)
+            pixels = without_frames(normalized(image, valid), masked)
+            read = ReadWindow(window, pixels, valid, data.coordinates.of(region.scene, window.read))
             if batch and (len(batch) == data.batch_size or batch[0][0].pixels.shape != read.pixels.shape):
                 yield batch
                 batch = []

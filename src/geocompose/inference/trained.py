@@ -8,14 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from geocompose.configuration.own_code import OwnCode, own_code
 from geocompose.configuration.weights import without_weights
-from geocompose.errors import UserError, quiet
+from geocompose.errors import UserError, quiet, shortened
 from geocompose.from_config import build_model
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.inference.checkpoint import read_best
 from geocompose.inference.device import best_device
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs import RecordedRun
+
+log = logging.getLogger("geocompose")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ def load_trained(run: RecordedRun) -> TrainedModel:
         UserError: the checkpoint is not this configuration's.
     """
     data = run.record.data
+    _say_changed_code(run)
     target = Target.from_record(data.get("target"))
     config = {**run.config, "backbone": without_weights(run.config["backbone"])}
     with quiet(logging.WARNING):  # a trained model gets its weights below
@@ -65,6 +69,19 @@ def load_trained(run: RecordedRun) -> TrainedModel:
             "own back, or compute the run again with rerun=true."
         ) from error
     return TrainedModel(built.model.eval(), config, data, target)
+
+
+def _say_changed_code(run: RecordedRun) -> None:
+    """Say where code of the user's own that a run names is not what it was computed with."""
+    kept = run.folder.code
+    if not kept.is_dir():  # nothing of the user's own, or recorded before texts were kept
+        return
+    changes = (own_code(run.config, ("action", "logger")) or OwnCode()).changes_since(kept)
+    if changes:
+        log.warning(
+            "Your own code has changed since this run was computed: %s. The text of then is in %s.",
+            shortened(changes, 4), kept,
+        )  # fmt: skip
 
 
 def _as_planned(config: Mapping[str, Any], model: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from geocompose.console import console
 from geocompose.errors import in_one_line
 from geocompose.runs import RunHeldError
 from geocompose.studies.cells import Cell, Outcome
-from geocompose.studies.closing_table import closing_table, counts, mixed_rates
+from geocompose.studies.closing_table import closing_table, counts, mixed_rates, other_code
 
 
 @dataclass
@@ -68,6 +68,9 @@ class Jobs:
         out.print()
         if self.cells:
             out.print(closing_table(self.cells, self._keys))
+            line = other_code(self.cells)
+            if line:
+                out.print(line)
         reasons = dict.fromkeys(cell.reason for cell in self.cells if cell.status == "failed")
         for reason in reasons:
             out.print(f"failed: {reason}")

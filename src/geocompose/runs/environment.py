@@ -30,6 +30,7 @@ PACKAGES = (
     "rasterio",
     "numpy",
     "scikit-learn",
+    "scipy",
     "matplotlib",
     "rich",
     "filelock",

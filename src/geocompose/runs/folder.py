@@ -4,14 +4,14 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from geocompose.errors import UserError, unwrapped
 from geocompose.runs import lock
-from geocompose.runs.atomic import explained, sync_folder, sync_tree, write_text
+from geocompose.runs.atomic import explained, sync_folder, sync_tree, write_text, write_through
 from geocompose.runs.environment import peak_memory_mb, reset_peak_memory, utc_now
 from geocompose.runs.record import Record, Status
 
@@ -52,6 +52,7 @@ class RunFolder:
         self.config = self.path / "config.yaml"
         self.overrides = self.path / "overrides.yaml"
         self.code_diff = self.path / "code.diff"
+        self.code = self.path / "code"
         self.record = self.path / "record.json"
         self.metrics = self.path / "metrics.csv"
         self.confusion = self.path / "confusion.npz"
@@ -121,11 +122,13 @@ class RunFolder:
         config: str,
         overrides: Sequence[str],
         code_diff: str = "",
+        code: Mapping[str, bytes] | None = None,
         resume: bool = False,
     ) -> Record:
         """Write what is going to run, with status running, and return `record`, started.
 
         config: the resolved configuration as YAML. overrides: the command line's. code_diff: `git_diff`'s answer.
+        code: source files of the user's own, by their names below the folder `code`.
         resume: keep checkpoints and metrics of an interrupted run, and count on from its start and seconds; else the
             folder is cleared. From the first step of clearing to the last of this method the folder has no record: it
             looks absent, never completed.
@@ -157,10 +160,18 @@ class RunFolder:
         else:
             with explained(self.code_diff):
                 self.code_diff.unlink(missing_ok=True)  # of the part that is resumed; this part's code is committed
+        for name, content in (code or {}).items():
+            self._keep_code(name, content)
         self._began_s = time.monotonic()
         reset_peak_memory()
         self._write(record, "running")
         return record
+
+    def _keep_code(self, name: str, content: bytes) -> None:
+        path = self.code / name
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_through(path, lambda file: file.write(content))
 
     def save(self, record: Record) -> None:
         """Write news of the running run."""

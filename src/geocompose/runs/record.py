@@ -26,6 +26,8 @@ class Record:
     seconds: computing time, over all parts of a run that was resumed; up to the last write.
     started, finished: UTC, ISO 8601 with seconds.
     resumed: how many times the run was taken up again.
+    code: of a run with code of the user's own: sha256 over it, files (names below the run's folder `code`) and versions
+        of further packages.
     git: commit and dirty flag of the code, None where there is no repository.
     data, weights: what was read: fingerprint, sha256 and what the data and the backbone say about themselves.
     model: parameters, trainable, gflops (per image, forward pass, 2 per multiply-add).
@@ -53,6 +55,7 @@ class Record:
     seeds: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str | None] = field(default_factory=dict)
     git: dict[str, Any] | None = None
+    code: dict[str, Any] = field(default_factory=dict)
     hardware: dict[str, Any] = field(default_factory=dict)
     peak_memory_mb: float | None = None
 

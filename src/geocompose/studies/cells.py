@@ -11,6 +11,7 @@ class Outcome:
     """What an action returns of a run: its folder, its metrics by name, its computing time, and whether it ran now.
 
     default_lr: the learning rate, where it is the default of its composition; None where it was given.
+    other_code: by what else it was computed than the code that is here now; see `geocompose.runs.other_code`.
     """
 
     folder: Path
@@ -18,6 +19,7 @@ class Outcome:
     seconds: float
     computed: bool
     default_lr: float | None = None
+    other_code: str | None = None
 
 
 @dataclass

@@ -11,6 +11,7 @@ from geocompose.studies.cells import Cell
 
 # What runs are selected by: the first of these among a run's metrics is its task's.
 SELECTED = ("mIoU", "F1_macro", "nRMSE", "RMSE")
+OTHER_CODE = "*"  # behind the status of a cell that other code has computed
 _LONGEST_SHOWN = 24
 
 
@@ -35,8 +36,18 @@ def closing_table(cells: Sequence[Cell], keys: Sequence[str]) -> Table:
         swept = [_cut(values.get(key, "-")) for key in keys]
         scores = [_score(cell, split, selected, bare=shared is not None) for split in splits]
         seconds = cell.outcome.seconds if cell.outcome else cell.seconds
-        table.add_row(str(number), *swept, cell.status.replace(" ", "\n"), *scores, f"{seconds:.0f}")
+        mark = OTHER_CODE if cell.outcome and cell.outcome.other_code else ""
+        table.add_row(str(number), *swept, cell.status.replace(" ", "\n") + mark, *scores, f"{seconds:.0f}")
     return table
+
+
+def other_code(cells: Sequence[Cell]) -> str | None:
+    """Return a line on the cells that other code of this package has computed; None where there are none."""
+    told = [cell.outcome.other_code for cell in cells if cell.outcome and cell.outcome.other_code]
+    if not told:
+        return None
+    listed = ", ".join(f"{what} ({counted(told.count(what), 'cell')})" for what in dict.fromkeys(told))
+    return f"{OTHER_CODE} computed by {listed}. rerun=true computes a cell again."
 
 
 def mixed_rates(cells: Sequence[Cell]) -> str | None:

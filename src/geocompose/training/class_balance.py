@@ -31,7 +31,7 @@ def balanced_weights(counts: Sequence[int] | np.ndarray) -> list[float]:
 
 
 def balanced_positive_weights(yes: Sequence[int] | np.ndarray, known: Sequence[int] | np.ndarray) -> list[float]:
-    """Return no / yes of each class, so that its yes weigh as much as its no; 1 where it has only one of the two."""
+    """Return no / yes for each class, by which its yes weigh as much as its no; 1 where one is lacking."""
     positive, every = np.asarray(yes, dtype=np.float64), np.asarray(known, dtype=np.float64)
     both = (positive > 0) & (positive < every)
     weights = np.ones(len(positive))

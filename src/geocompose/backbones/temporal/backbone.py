@@ -5,9 +5,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
-from geocompose.backbones.temporal.pooling import KEY_CHANNELS, POOLINGS, TemporalAttention, days, group_means, pool
+from geocompose.backbones.temporal.pooling import (
+    KEY_CHANNELS,
+    POOLINGS,
+    TemporalAttention,
+    days,
+    group_means,
+    groups_shown,
+    pool,
+)
 from geocompose.backbones.temporal.steps import group_lengths, number_of_steps
 from geocompose.contracts.backbone import BackboneContract, contract_of
 from geocompose.contracts.features import FeatureSpec
@@ -26,6 +35,9 @@ class TemporalBackbone(nn.Module):
     first. Coordinates go along: each date with its own image and, with `attention`, to the pooling; the place with all.
     What the attention has learned (`poolings`) goes on learning when the backbone is frozen. A backbone of several
     modalities takes a mapping of such images.
+
+    masks_frames: whether time steps that are NaN throughout are passed over; set it where data has them. The backbone
+        is then given the others alone.
     """
 
     def __init__(
@@ -66,6 +78,7 @@ class TemporalBackbone(nn.Module):
         if features_permute_op is not None:
             _check_permutation(features_permute_op)
         self.encoder = encoder
+        self.masks_frames = False
         self.pooling = pooling
         self.subset_lengths = group_lengths(subset_lengths)
         self.n_timestamps = number_of_steps(pooling, n_timestamps, self.subset_lengths)
@@ -161,8 +174,8 @@ class TemporalBackbone(nn.Module):
             several = {name: _series(one) for name, one in image.items()}
             shapes = {(one.shape[0], one.shape[2]) for one in several.values()}
             if len(shapes) != 1:
-                shown = ", ".join(f"{name} {tuple(one.shape)}" for name, one in several.items())
-                raise UserError(f"All modalities have as many samples and time steps; got {shown}.")
+                given = ", ".join(f"{name} {tuple(one.shape)}" for name, one in several.items())
+                raise UserError(f"All modalities have as many samples and time steps; got {given}.")
             batch, steps = shapes.pop()
             one_by_one = {name: one.transpose(1, 2).flatten(0, 1) for name, one in several.items()}
         if self.n_timestamps not in (None, steps):
@@ -171,12 +184,40 @@ class TemporalBackbone(nn.Module):
                 f"or pooling diff); the image has {steps}."
             )
         coordinates = self._coordinates(batch, steps, temporal_coords, location_coords)
-        features = self.encoder(one_by_one, **coordinates)
+        gaps = self._shown(one_by_one) if self.masks_frames else None
+        shown = None if gaps is None else gaps.unflatten(0, (batch, steps))
+        if shown is None:
+            features = self.encoder(one_by_one, **coordinates)
+        else:
+            # A series without any frame has no label; its frames are 0 then, so that a batch has numbers alone.
+            shown = shown | ~shown.any(dim=1, keepdim=True)
+            features = self._features_of(one_by_one, coordinates, shown.flatten())
         position = None if temporal_coords is None or self.poolings is None else days(temporal_coords)
         return [
-            self._pool(feature.unflatten(0, (batch, steps)), spec, place, position)
+            self._pool(feature.unflatten(0, (batch, steps)), spec, place, position, shown)
             for place, (feature, spec) in enumerate(zip(features, self._inner_specs, strict=True))
         ]
+
+    @staticmethod
+    def _shown(images: Image) -> Tensor | None:
+        """Return which of (N, C, H, W) are not NaN, bool (N), in every modality; None where there are shapes alone."""
+        several = [images] if isinstance(images, Tensor) else list(images.values())
+        if several[0].is_meta:
+            return None
+        return torch.stack([~one.flatten(1).isnan().any(dim=1) for one in several]).all(dim=0)
+
+    def _features_of(self, images: Image, coordinates: dict[str, Tensor], shown: Tensor) -> list[Tensor]:
+        """Return the backbone's features of the images that are `shown`, bool (N), and 0 in place of the others'."""
+        places = shown.nonzero().squeeze(1)
+
+        def chosen(image: Tensor) -> Tensor:
+            return image[places].nan_to_num()
+
+        taken: Image = (
+            chosen(images) if isinstance(images, Tensor) else {key: chosen(one) for key, one in images.items()}
+        )
+        found = self.encoder(taken, **{name: value[places] for name, value in coordinates.items()})
+        return [one.new_zeros(len(shown), *one.shape[1:]).index_copy(0, places, one) for one in found]
 
     def _coordinates(
         self, batch: int, steps: int, temporal_coords: Tensor | None, location_coords: Tensor | None
@@ -200,17 +241,20 @@ class TemporalBackbone(nn.Module):
             )
         return given
 
-    def _pool(self, series: Tensor, spec: FeatureSpec, place: int, position: Tensor | None) -> Tensor:
+    def _pool(
+        self, series: Tensor, spec: FeatureSpec, place: int, position: Tensor | None, shown: Tensor | None
+    ) -> Tensor:
         """Return one feature out of (B, T, ...), whose channels are where the spec's layout has them."""
         if self.subset_lengths:
-            series = group_means(series, self.subset_lengths)
-            position = None if position is None else group_means(position, self.subset_lengths)
+            series = group_means(series, self.subset_lengths, shown)
+            position = None if position is None else group_means(position, self.subset_lengths, shown)
+            shown = None if shown is None else groups_shown(shown, self.subset_lengths)
         if self.poolings is None:
-            return pool(series, self.pooling, spec)
+            return pool(series, self.pooling, spec, shown)
         channels = channel_dim(spec)
         if channels == -1:
-            return self.poolings[place](series, position)
-        return self.poolings[place](series.movedim(channels + 1, -1), position).movedim(-1, channels)
+            return self.poolings[place](series, position, shown)
+        return self.poolings[place](series.movedim(channels + 1, -1), position, shown).movedim(-1, channels)
 
 
 def _series(image: Tensor) -> Tensor:

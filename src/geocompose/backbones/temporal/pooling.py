@@ -14,17 +14,44 @@ MOST_HEADS = 16  # of the attention, as in the paper
 KEY_CHANNELS = 8
 
 
-def group_means(values: Tensor, lengths: list[int]) -> Tensor:
-    """Return (B, groups, ...): the means of consecutive time steps of (B, T, ...), so many in each group."""
+def group_means(values: Tensor, lengths: list[int], shown: Tensor | None = None) -> Tensor:
+    """Return (B, groups, ...): the means of consecutive time steps of (B, T, ...), so many in each group.
+
+    shown: bool (B, T), which time steps count; of a group of none the mean is 0. None: all do.
+    """
+    if shown is not None:
+        groups = zip(values.split(lengths, dim=1), shown.split(lengths, dim=1), strict=True)
+        return torch.stack([_masked_mean(group, there) for group, there in groups], dim=1)
     return torch.stack([group.mean(dim=1) for group in values.split(lengths, dim=1)], dim=1)
 
 
-def pool(series: Tensor, pooling: str, spec: FeatureSpec) -> Tensor:
-    """Return one feature out of (B, T, ...) by a pooling without weights; `spec` is that of a single time step."""
+def groups_shown(shown: Tensor, lengths: list[int]) -> Tensor:
+    """Return (B, groups): which groups have a time step that counts, of (B, T)."""
+    return torch.stack([group.any(dim=1) for group in shown.split(lengths, dim=1)], dim=1)
+
+
+def _masked_mean(series: Tensor, shown: Tensor) -> Tensor:
+    there = _like(shown, series)
+    return series.masked_fill(~there, 0).sum(dim=1) / there.sum(dim=1).clamp(min=1).to(series.dtype)
+
+
+def _like(shown: Tensor, series: Tensor) -> Tensor:
+    """Return (B, T) with a dimension of one for each further one of (B, T, ...)."""
+    return shown.reshape(*shown.shape, *[1] * (series.ndim - 2))
+
+
+def pool(series: Tensor, pooling: str, spec: FeatureSpec, shown: Tensor | None = None) -> Tensor:
+    """Return one feature out of (B, T, ...) by a pooling without weights; `spec` is that of a single time step.
+
+    shown: bool (B, T), which time steps count, one or more of each sample; for `mean` and `max`. None: all do.
+    """
     if pooling == "mean":
-        return series.mean(dim=1)
+        return series.mean(dim=1) if shown is None else _masked_mean(series, shown)
     if pooling == "max":
+        if shown is not None:
+            series = series.masked_fill(~_like(shown, series), -torch.inf)
         return series.amax(dim=1)
+    assert shown is None, pooling
     if pooling == "diff":
         return series[:, 0] - series[:, 1]
     assert pooling == "concat"
@@ -85,11 +112,11 @@ class TemporalAttention(nn.Module):
             nn.init.normal_(weights, std=math.sqrt(2 / key_channels))
         nn.init.normal_(self.keys.weight, std=math.sqrt(2 / (channels + key_channels)))
 
-    def forward(self, series: Tensor, position: Tensor | None = None) -> Tensor:
+    def forward(self, series: Tensor, position: Tensor | None = None, shown: Tensor | None = None) -> Tensor:
         """Return (B, ..., channels) for a series (B, T, ..., channels).
 
         position: (B, T), the days of the time steps; a step where it is NaN, and all where it is None, are told apart
-        by what they show alone.
+        by what they show alone. shown: bool (B, T), which time steps count, one or more of each sample; None: all do.
         """
         keys = self.keys(self.norm(series)).unflatten(-1, (self.num_heads, self.key_channels))
         if position is not None:
@@ -99,5 +126,7 @@ class TemporalAttention(nn.Module):
             between = [1] * (series.ndim - 3)  # the places, on all of which the date is the same
             keys = keys + added.reshape(*position.shape, *between, self.num_heads, self.key_channels)
         scores = (keys * self.queries.to(keys.dtype)).sum(dim=-1, keepdim=True) / math.sqrt(self.key_channels)
+        if shown is not None:
+            scores = scores.masked_fill(~_like(shown, scores), -torch.inf)
         weights = scores.float().softmax(dim=1).to(series.dtype)
         return (weights * series.unflatten(-1, (self.num_heads, -1))).sum(dim=1).flatten(-2)

@@ -16,6 +16,8 @@ from geocompose.data.files.file_names import (
     renamed,
     split_paths,
 )
+from geocompose.data.files.left_out import FilesLeftOut, images_in_no_list, images_without_row, of_other_ending, there
+from geocompose.data.files.split_folders import FOLDERS, members_by_folder
 from geocompose.data.split import SPLITS
 from geocompose.errors import UserError, choices, shortened
 
@@ -40,12 +42,14 @@ class ImageListing(NamedTuple):
 
     columns: those of the table; none without a table. lists: table and split files.
     members: for each split the places of its images in `images`; None where fractions say.
+    left_out: files that are there and are not used.
     """
 
     images: list[ListedImage]
     columns: list[str]
     lists: list[Path]
     members: dict[str, list[int]] | None
+    left_out: list[FilesLeftOut]
 
 
 def list_images(
@@ -54,7 +58,7 @@ def list_images(
     images: str,
     table: str | None,
     file_column: str,
-    split: Sequence[float] | None,
+    split: Sequence[float] | str | None,
     split_files: Mapping[str, str] | None,
     split_rename: Mapping[str, str] | None,
     without: Iterable[Path] = (),
@@ -65,7 +69,7 @@ def list_images(
     table: a CSV file with a header and one image per row; None means that labels come from elsewhere.
     file_column: the table's column of image names: paths relative to `root`, file names, or these without extension.
     split, split_files: as in `geocompose.data.files.pairs.list_files`. Where both are None and the table has a column
-        `split`, that says which image is for train, val or test.
+        `split`, that says which image is for train, val or test; under `folders` the folders called so do.
     without: files that are not images, whatever the pattern matches.
 
     Raises:
@@ -77,7 +81,8 @@ def list_images(
             "data.split and data.split_files are both given; they exclude each other. Set one of them to null."
         )
     folder = data_folder(root)
-    paths = match_files(folder, images, "data.images", without)
+    further = list(without)
+    paths = match_files(folder, images, "data.images", further)
     names = [shown(path.relative_to(folder).as_posix()) for path in paths]
     lookup = FileLookup(names)
     columns: list[str] = []
@@ -95,16 +100,25 @@ def list_images(
         listed = _rows(rows, file_column, lists[0], lookup, paths, images)
 
     listed = sorted(listed)
+    left_out = there(of_other_ending(folder, images, "data.images", {*paths, *further}))
+    if lists:
+        with_row = {image.name for image in listed}
+        left_out += there(images_without_row([name for name in names if name not in with_row], lists[0]))
     if split_files is not None:
         files = split_paths(folder, split_files)
         members = _split_members(files, [image.name for image in listed], split_rename or {})
         used = sorted({place for places in members.values() for place in places})
         renumbered = {place: i for i, place in enumerate(used)}
         members = {name: sorted(renumbered[place] for place in places) for name, places in members.items()}
-        return ImageListing([listed[place] for place in used], columns, lists + list(files.values()), members)
+        unused = [image.name for place, image in enumerate(listed) if place not in renumbered]
+        left_out += there(images_in_no_list(unused))
+        return ImageListing([listed[place] for place in used], columns, lists + list(files.values()), members, left_out)
+    if split == FOLDERS:
+        by_folder = members_by_folder([image.name for image in listed])
+        return ImageListing(listed, columns, lists, by_folder, left_out)
     if split is None and SPLIT_COLUMN in columns:
-        return ImageListing(listed, columns, lists, _column_members(listed, lists[0]))
-    return ImageListing(listed, columns, lists, None)
+        return ImageListing(listed, columns, lists, _column_members(listed, lists[0]), left_out)
+    return ImageListing(listed, columns, lists, None, left_out)
 
 
 def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

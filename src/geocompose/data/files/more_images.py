@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from geocompose.data.files.file_names import SHOWN, match_files
-from geocompose.data.files.patterns import key_of
+from geocompose.data.files.patterns import key_of, whole_key_of
 from geocompose.errors import UserError, choices, shortened
 from geocompose.imagery.units import Values
 
@@ -93,16 +93,36 @@ def partners(
         by_key: dict[str, list[Path]] = {}
         for path in files:
             by_key.setdefault(key_of(more.images, path.relative_to(folder).as_posix()), []).append(path)
-        keys = [key_of(pattern, image.relative_to(folder).as_posix()) for image in images]
+        names = [image.relative_to(folder).as_posix() for image in images]
+        by_whole_key: dict[str, list[Path]] = {}
+        for path in files:
+            by_whole_key.setdefault(whole_key_of(more.images, path.relative_to(folder).as_posix()), []).append(path)
         found.append(
-            [_one(by_key.get(key, []), image, number, more, pattern) for key, image in zip(keys, images, strict=True)]
+            [
+                _one(
+                    by_key.get(key_of(pattern, name), []),
+                    by_whole_key.get(whole_key_of(pattern, name), []),
+                    image,
+                    number,
+                    more,
+                    pattern,
+                )
+                for name, image in zip(names, images, strict=True)
+            ]
         )
     return found
 
 
-def _one(candidates: Sequence[Path], image: Path, number: int, more: MoreImages, pattern: str) -> Path:
+def _one(
+    candidates: Sequence[Path],
+    in_like_folders: Sequence[Path],
+    image: Path,
+    number: int,
+    more: MoreImages,
+    pattern: str,
+) -> Path:
     beside = [path for path in candidates if path.parent == image.parent]
-    chosen = candidates if len(candidates) == 1 else beside
+    chosen = candidates if len(candidates) == 1 else beside or in_like_folders
     if len(chosen) == 1:
         return chosen[0]
     key = f"data.more_images[{number}].images={more.images}"

@@ -1,12 +1,20 @@
 """Which files belong to a data set: images and labels paired by pattern, splits read from lists. Opens no raster."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from geocompose.data.files.band_files import real_files
 from geocompose.data.files.file_names import SHOWN, data_folder, listed_names, match_files, renamed, split_paths
-from geocompose.data.files.patterns import BAND, key_of
+from geocompose.data.files.left_out import (
+    FilesLeftOut,
+    images_in_no_list,
+    labels_without_image,
+    of_other_ending,
+    there,
+)
+from geocompose.data.files.patterns import BAND, key_of, whole_key_of
+from geocompose.data.files.split_folders import members_by_folder
 from geocompose.data.split import SPLITS
 from geocompose.errors import UserError, nearest, shortened
 
@@ -23,11 +31,13 @@ class Listing(NamedTuple):
     """What a data set reads: its pairs and its split files.
 
     members: for each split the places of its pairs in `pairs`; None without split files.
+    left_out: files that are there and are not used.
     """
 
     pairs: list[Pair]
     split_files: list[Path]
     members: dict[str, list[int]] | None
+    left_out: list[FilesLeftOut]
 
 
 def list_files(
@@ -37,21 +47,28 @@ def list_files(
     split_files: Mapping[str, str] | None = None,
     split_rename: Mapping[str, str] | None = None,
     without: Iterable[Path] = (),
+    *,
+    by_folder: bool = False,
 ) -> Listing:
     """Return the pairs under `root` sorted by key; with split files, only those that they name.
+
+    by_folder: an image's split is the folder called train, val or test in its path.
 
     split_files: a file for each of train, val and test; relative to `root`, or else to the working directory.
     split_rename: texts to replace in the names that split files list, such as {"S1Hand": "S2Hand"}.
     without: files that are not images, whatever the patterns match.
 
     Raises:
-        UserError: see `match_pairs` and `read_split`; also a split without a file, or an image in two splits.
+        UserError: see `pairs_and_rest` and `read_split`; also a split without a file, or an image in two splits.
     """
-    pairs = match_pairs(root, images, labels, without)
+    further = list(without)
+    pairs, left_out = pairs_and_rest(root, images, labels, further)
     if split_files is None:
-        return Listing(pairs, [], None)
+        folder = Path(root).expanduser()
+        names = [pair.image.relative_to(folder).as_posix() for pair in pairs]
+        return Listing(pairs, [], members_by_folder(names) if by_folder else None, left_out)
     paths = split_paths(Path(root).expanduser(), split_files)
-    keys = {name: read_split(paths[name], pairs, split_rename or {}) for name in SPLITS}
+    keys = {name: read_split(paths[name], pairs, split_rename or {}, Path(root).expanduser()) for name in SPLITS}
     owner: dict[str, str] = {}
     for name in SPLITS:
         for key in keys[name]:
@@ -63,16 +80,26 @@ def list_files(
             owner[key] = name
     used = [pair for pair in pairs if pair.key in owner]
     members = {name: [i for i, pair in enumerate(used) if owner[pair.key] == name] for name in SPLITS}
-    return Listing(used, [paths[name] for name in SPLITS], members)
+    folder = Path(root).expanduser()
+    unused = [pair.image.relative_to(folder).as_posix() for pair in pairs if pair.key not in owner]
+    left_out = [*left_out, *there(images_in_no_list(unused))]
+    return Listing(used, [paths[name] for name in SPLITS], members, left_out)
 
 
 def match_pairs(root: str, images: str, labels: str, without: Iterable[Path] = ()) -> list[Pair]:
-    """Return the images under `root` with their labels, sorted by key.
+    """Return the images under `root` with their labels, see `pairs_and_rest`."""
+    return pairs_and_rest(root, images, labels, without)[0]
 
-    images, labels: glob patterns relative to `root`; `**/` means any folder, none included. The text that the `*`s of
-    the file name stand for is the key (that of the folders, where the file name has none), and equal keys belong
-    together. A file that the label pattern matches is not an image, nor is one of `without`. Labels without an image
-    are left out.
+
+def pairs_and_rest(
+    root: str, images: str, labels: str, without: Iterable[Path] = ()
+) -> tuple[list[Pair], list[FilesLeftOut]]:
+    """Return the images under `root` with their labels, sorted by key, and the files that are not used.
+
+    images, labels: glob patterns relative to `root`; `**/` means any folder below it, none included. The text that the
+    `*`s of the file name stand for is the key, and equal keys belong together. Where it has none, it is the
+    text of the folders; where neither images nor labels have names of their own, the text of both. A file that the
+    label pattern matches is not an image, nor is one of `without`. Labels without an image are left out.
 
     Raises:
         UserError: no such folder; a pattern matches nothing; two files have one key; an image has no label.
@@ -80,9 +107,15 @@ def match_pairs(root: str, images: str, labels: str, without: Iterable[Path] = (
     folder = data_folder(root)
     if BAND in labels:
         raise UserError(f"data.labels={labels} must name one raster for each image; {BAND} is for data.images.")
-    label_paths = _match(folder, labels, "data.labels")
-    masks = {*label_paths.values(), *without}
-    image_paths = _match(folder, images, "data.images", without=masks)
+    further = set(without)
+    label_files = match_files(folder, labels, "data.labels")
+    masks = {*label_files, *further}
+    image_files = match_files(folder, images, "data.images", masks)
+    # File names are enough in most data sets; where folders hold files of equal names, the folders count as well.
+    by_name = _are_unique(folder, images, image_files) or _are_unique(folder, labels, label_files)
+    key = key_of if by_name else whole_key_of
+    label_paths = _by_key(folder, labels, "data.labels", label_files, key)
+    image_paths = _by_key(folder, images, "data.images", image_files, key)
 
     alone = [key for key in image_paths if key not in label_paths]
     if alone:
@@ -97,27 +130,59 @@ def match_pairs(root: str, images: str, labels: str, without: Iterable[Path] = (
             f"{len(alone)} of {len(image_paths)} images in {folder} have no label that data.labels={labels} matches: "
             f"{examples}.{hint} The text matched by * must be equal in data.images={images} and data.labels."
         )
-    return [Pair(key, image_paths[key], label_paths[key]) for key in sorted(image_paths)]
+    spare = [label_paths[key].relative_to(folder).as_posix() for key in sorted(label_paths) if key not in image_paths]
+    known = {*image_paths.values(), *masks}
+    left_out = there(
+        labels_without_image(spare, images),
+        of_other_ending(folder, images, "data.images", known),
+        of_other_ending(folder, labels, "data.labels", known),
+    )
+    return [Pair(key, image_paths[key], label_paths[key]) for key in sorted(image_paths)], left_out
 
 
-def read_split(path: Path, pairs: Sequence[Pair], rename: Mapping[str, str]) -> list[str]:
+def _of_key(pair: Pair, folder: Path | None) -> tuple[str, ...]:
+    return (pair.key,)
+
+
+def _of_stem(pair: Pair, folder: Path | None) -> tuple[str, ...]:
+    return tuple(file.stem for file in real_files([pair.image]))
+
+
+def _of_name(pair: Pair, folder: Path | None) -> tuple[str, ...]:
+    return tuple(file.name for file in real_files([pair.image]))
+
+
+def _of_path(pair: Pair, folder: Path | None) -> tuple[str, ...]:
+    if folder is None:
+        return ()
+    relative = pair.image.relative_to(folder)
+    return relative.as_posix(), relative.with_suffix("").as_posix()
+
+
+def read_split(path: Path, pairs: Sequence[Pair], rename: Mapping[str, str], folder: Path | None = None) -> list[str]:
     """Return the keys of the images that a split file lists, in its order.
 
     path: text or CSV, one image per row in the first column: a key, or an image's file name, with or without folder and
     extension. Empty rows and a first row that is a header (`image`, `name`, ...) are passed over.
+    folder: the data set's; paths relative to it tell images of one name apart.
     rename: texts to replace in each name before it is looked up.
 
     Raises:
         UserError: the file lists nothing, an image twice, or a name that no image has (names the nearest).
     """
     # Where the key of one image is the file name of another, the file name counts.
-    known = {pair.key: pair.key for pair in pairs}
-    known |= {file.stem: pair.key for pair in pairs for file in real_files([pair.image])}
-    known |= {file.name: pair.key for pair in pairs for file in real_files([pair.image])}
+    known: dict[str, set[str]] = {}
+    for spellings in (_of_key, _of_stem, _of_name, _of_path):
+        added: dict[str, set[str]] = {}
+        for pair in pairs:
+            for spelling in spellings(pair, folder):
+                added.setdefault(spelling, set()).add(pair.key)
+        known |= added
     names = listed_names(path, known)
     keys: list[str] = []
     for name in names:
-        looked_up = renamed(PurePosixPath(name).name, rename)
+        whole, short = renamed(PurePosixPath(name).as_posix(), rename), renamed(PurePosixPath(name).name, rename)
+        looked_up = whole if whole in known else short
         if looked_up not in known:
             shown = repr(name) if looked_up == name else f"{name!r} (looked up as {looked_up!r})"
             guess = nearest(looked_up, known, cutoff=0.5)
@@ -126,20 +191,31 @@ def read_split(path: Path, pairs: Sequence[Pair], rename: Mapping[str, str]) -> 
                 f"The split file {path} lists {shown}, but data.images matches no such image. {hint}"
                 "Fix the list, or say with data.split_rename={old: new} how its names differ."
             )
-        keys.append(known[looked_up])
+        if len(known[looked_up]) > 1:
+            there = shortened(sorted(known[looked_up]), SHOWN)
+            raise UserError(
+                f"The split file {path} lists {name!r}, which stands for several images: {there}. Write the path "
+                "relative to data.root."
+            )
+        keys.append(next(iter(known[looked_up])))
     twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None) if len(set(keys)) < len(keys) else None
     if twice is not None:
         raise UserError(f"The split file {path} lists the image {twice!r} twice; name each image once.")
     return keys
 
 
-def _match(root: Path, pattern: str, key_path: str, without: Iterable[Path] = ()) -> dict[str, Path]:
-    """Return the files under `root` that `pattern` matches, by key, without those of `without`."""
-    files = match_files(root, pattern, key_path, without)
+def _are_unique(root: Path, pattern: str, files: Sequence[Path]) -> bool:
+    return len({key_of(pattern, path.relative_to(root).as_posix()) for path in files}) == len(files)
+
+
+def _by_key(
+    root: Path, pattern: str, key_path: str, files: Sequence[Path], key_of_file: Callable[[str, str], str]
+) -> dict[str, Path]:
+    """Return files that a pattern matches by their key, which `key_of_file` finds in it and a path."""
     by_key: dict[str, Path] = {}
     for path in files:
         relative = path.relative_to(root)
-        key = key_of(pattern, relative.as_posix())
+        key = key_of_file(pattern, relative.as_posix())
         if key in by_key:
             raise UserError(
                 f"{key_path}={pattern} matches two files for one key {key!r}: "

@@ -31,6 +31,21 @@ def key_of(pattern: str, relative: str) -> str:
     return "_".join(matched.groups()) if matched and matched.groups() else ""
 
 
+def whole_key_of(pattern: str, relative: str) -> str:
+    """Return the text that all `*`s of a pattern stand for in a path that it matches, those of its folders first."""
+    return "/".join(part for part in (_folders_of(pattern, relative), key_of(pattern, relative)) if part)
+
+
+def _folders_of(pattern: str, relative: str) -> str:
+    *folders, name = plain(pattern).split("/")
+    if "*" not in name or not any("*" in folder for folder in folders):
+        return ""
+    # `**` is any number of folders, none included.
+    expression = "".join(r"(?:(.*)/)?" if folder == "**" else f"{as_regex(folder)}/" for folder in folders)
+    matched = re.fullmatch(expression, f"{PurePosixPath(relative).parent.as_posix()}/".removeprefix("./"))
+    return "/".join(text for text in matched.groups() if text) if matched else ""
+
+
 def as_regex(pattern: str) -> str:
     """Return the regular expression of one level of a glob pattern, with a group for each `*`; braces for `{band}`."""
     # A set such as [0-9] or [!a] means the same in both languages but for the sign that negates it.

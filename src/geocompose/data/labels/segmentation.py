@@ -5,12 +5,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from geocompose.data.label_values import UnlistedValueError
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.tally import ClassTally
 from geocompose.data.loading import check_classes
 from geocompose.data.scene import Scene
 from geocompose.data.window import Window
-from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
 
 
@@ -41,7 +41,7 @@ class SegmentationLabels(Labels):
             return
         row, column = np.argwhere(wrong)[0]
         classes = ", ".join(f"{i} ({name})" for i, name in enumerate(names))
-        raise UserError(
+        raise UnlistedValueError(
             f"The label of {scene.name} has the value {label[row, column]} at row {window.row + row}, column "
             f"{window.column + column}. Allowed: {classes}, and {ignore_index} (data.ignore_index) for pixels without "
             "a label. Add the class to data.class_names, fix the label, or set data.label_nodata if this value means "

@@ -31,7 +31,7 @@ def without_alpha(header: Header, names: Sequence[str | None]) -> BandsAndAlpha:
     remarks = []
     if alpha:
         says = "is an alpha band: it says" if len(alpha) == 1 else "are alpha bands: they say"
-        remarks.append(f"{_numbered(alpha)} {says} which pixels hold data, and no image has it as a band.")
+        remarks.append(f"{_numbered(alpha)} {says} which pixels hold data; the image's bands are the others.")
     named = [band for band in header.alpha if band not in alpha and names[band]]
     if named:
         called = ", ".join(str(names[band]) for band in named)

@@ -63,6 +63,16 @@ def opened(path: RasterPath) -> DatasetReader:
     return _current(path).dataset
 
 
+def reopened(path: RasterPath) -> DatasetReader:
+    """Return a raster as `opened` does, opened anew: with the files that have come to lie beside it.
+
+    Raises:
+        UserError: see `opened`.
+    """
+    _open_files.pop((os.getpid(), str(path)), None)
+    return opened(path)
+
+
 def version_of(path: RasterPath, *, anew: bool = False) -> Version:
     """Return which files a raster consists of, and their state; of an address that is not known, and it is empty.
 
@@ -81,7 +91,7 @@ def _current(path: RasterPath) -> _Open:
     known = _open_files.get(key)
     if known is None or _states(name for name, _, _ in known.version) != known.version:
         dataset = _open(path)
-        files = filter(None, map(_file_on_disk, dataset.files[:_MOST_WATCHED]))
+        files = filter(None, map(file_on_disk, dataset.files[:_MOST_WATCHED]))
         known = _open_files[key] = _Open(dataset, _states(files))
         if len(_open_files) > _MOST_OPEN:
             _open_files.popitem(last=False)
@@ -101,7 +111,7 @@ def _states(files: Iterable[str]) -> Version:
     return tuple(found)
 
 
-def _file_on_disk(name: str) -> str | None:
+def file_on_disk(name: str) -> str | None:
     """Return the file that GDAL's name of a file leads to: itself, or the archive that it lies in."""
     if not name.startswith("/vsi"):
         return name if os.path.isfile(name) else None
@@ -151,7 +161,8 @@ def _open(path: RasterPath) -> DatasetReader:
             name = gdal_name(within) if within else os.path.abspath(path) if is_local(path) else path
             dataset = rasterio.open(name)
     except RasterioIOError as error:
-        raise UserError(f"{path} can't be read as a raster: {error}.{why_not(path)}") from error
+        reason = str(error).rstrip(".")
+        raise UserError(f"{path} can't be read as a raster: {reason}.{why_not(path)}") from error
     endings = _LEADS_ELSEWHERE.get(dataset.driver, ())
     if endings and is_local(path) and not str(path).lower().endswith(endings):
         driver = dataset.driver

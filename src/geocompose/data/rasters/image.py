@@ -12,8 +12,10 @@ from geocompose.data.rasters.file import RasterPath, version_of
 from geocompose.data.rasters.header import read_header
 from geocompose.data.rasters.stored import StoredBands
 from geocompose.data.rasters.valid import check_real
-from geocompose.data.window import Window
+from geocompose.data.window import Region, Window, grid
 from geocompose.imagery.units import Conversion, Values, converted
+
+_CELL_PX = 1024
 
 
 class SceneImage(ABC):
@@ -24,6 +26,7 @@ class SceneImage(ABC):
     band_names: of one frame. num_frames: time steps.
     conversions: what is done to the values of each band when it is read; None leaves them all as they are.
     keep_decoded: whether pixels stay in memory once they were read.
+    masks_frames: whether frames without any data are passed over, so that a pixel counts that has data in the others.
     """
 
     path: RasterPath
@@ -35,6 +38,7 @@ class SceneImage(ABC):
     num_frames: int
     conversions: Sequence[Conversion] | None
     keep_decoded: bool
+    masks_frames: bool = False
 
     @property
     @abstractmethod
@@ -53,7 +57,6 @@ class SceneImage(ABC):
             UserError: one of `bands` (places in `band_names`) holds them.
         """
 
-    @abstractmethod
     def read(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return pixels, float32 (bands, [frames,] height, width), and where no band is nodata, bool (height, width).
 
@@ -62,6 +65,35 @@ class SceneImage(ABC):
         Raises:
             UserError: a file can't be decoded, or a band of it holds complex numbers.
         """
+        pixels, there = self.read_frames(window, bands)
+        if len(there) == 1:
+            return pixels, there[0]
+        absent = self.absent_frames(bands) if self.masks_frames else ()
+        return pixels, np.asarray(np.delete(there, absent, 0).all(0))
+
+    @abstractmethod
+    def read_frames(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return pixels as `read` does, and where each frame has data, bool (frames, height, width)."""
+
+    def absent_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
+        """Return which frames (from 0) have no data anywhere in the image; none where that is true of all of them.
+
+        A frame has data where none of `bands` is nodata. Reading ends as soon as every frame has some.
+        """
+        if self.num_frames == 1:
+            return ()
+        known = self.__dict__.setdefault("_absent", {})
+        key = tuple(bands)
+        if key not in known:
+            shown = np.zeros(self.num_frames, dtype=bool)
+            whole = Region(0, Window(0, 0, self.height, self.width))
+            for _, window in grid(whole, _CELL_PX):
+                shown |= self.read_frames(window, bands)[1].any((1, 2))
+                if shown.all():
+                    break
+            known[key] = tuple(np.flatnonzero(~shown).tolist()) if shown.any() else ()
+        found: tuple[int, ...] = known[key]
+        return found
 
     @abstractmethod
     def decoded_bytes(self, num_bands: int) -> int:
@@ -129,16 +161,19 @@ class RasterImage(SceneImage):
         """Refuse to read complex numbers, see `SceneImage`."""
         check_real(self.path, self._dtypes, self._planes(bands))
 
-    def read(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return pixels and where they are valid, see `SceneImage`."""
+    def read_frames(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return pixels and where each frame has data, see `SceneImage`."""
         self.check_real(bands)
         stored, missing = self._stored.read(window, self._planes(bands))
-        invalid = missing_data.united(missing)
         raw = np.stack(stored)
+        there = np.ones((self.num_frames, *raw.shape[1:]), dtype=bool)
+        for frame in range(self.num_frames):
+            invalid = missing_data.united(missing[frame :: self.num_frames])
+            if invalid is not None:
+                there[frame] = ~invalid
         if self.num_frames > 1:
             raw = raw.reshape(len(bands), self.num_frames, *raw.shape[1:])
-        valid = np.ones(raw.shape[-2:], dtype=bool) if invalid is None else ~invalid
-        return converted(raw, bands, self.conversions), valid
+        return converted(raw, bands, self.conversions), there
 
     def decoded_bytes(self, num_bands: int) -> int:
         """Return the memory that `num_bands` of it take when they are kept decoded."""

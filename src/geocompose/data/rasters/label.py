@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from geocompose.data.label_values import LabelCodes, UnlistedValueError
 from geocompose.data.rasters.alpha import BandsAndAlpha, without_alpha
 from geocompose.data.rasters.file import RasterPath, version_of
 from geocompose.data.rasters.grid import Grid, check_alike
@@ -108,8 +109,7 @@ class _LabelRaster(ABC):
 class ClassRaster(_LabelRaster):
     """A raster with one band of classes.
 
-    class_names: the values are places in this list.
-    ignore_index: stands in what is read for pixels without label.
+    codes: what the values mean; its `ignore_index` stands in what is read for pixels without label.
     label_nodata: value for "not labelled" beside ignore_index, and beside what the file declares, its masks and its
         alpha band. Where the file declares a class, this says whether it is one: `ignore_index` says so, the class
         itself means unlabelled.
@@ -118,11 +118,10 @@ class ClassRaster(_LabelRaster):
         UserError: the file is not a raster, has several bands, or declares a nodata value that is also a class.
     """
 
-    def __init__(
-        self, path: Path, class_names: Sequence[str], ignore_index: int = -1, label_nodata: float | None = None
-    ) -> None:
+    def __init__(self, path: Path, codes: LabelCodes, label_nodata: float | None = None) -> None:
         super().__init__(path)
-        self.ignore_index = ignore_index
+        self.codes = codes
+        self.ignore_index = ignore_index = codes.ignore_index
         split = without_alpha(self._header, [None] * self._header.count)
         if len(split.bands) != 1:
             raise UserError(
@@ -131,8 +130,13 @@ class ClassRaster(_LabelRaster):
         (band,) = split.bands
         declared = list(self._header.nodata)
         value, remarks = declared[band], []
-        if value is not None and value in range(len(class_names)) and label_nodata != value:
-            name = class_names[int(value)]
+        if codes.is_given and label_nodata is not None and label_nodata in codes.names and label_nodata != value:
+            raise UserError(
+                f"data.label_nodata={label_nodata:g} is also in data.label_values, as the class "
+                f"{codes.names[int(label_nodata)]!r}. Take it out of one of them."
+            )
+        if value is not None and value in codes.names and label_nodata != value:
+            name = codes.names[int(value)]
             if label_nodata != ignore_index:
                 raise UserError(
                     f"{path} declares nodata {value:g}, which is also the class {name!r}. "
@@ -151,6 +155,28 @@ class ClassRaster(_LabelRaster):
 
     def read(self, window: Window) -> np.ndarray:
         """Return the classes, int64 (height, width), with ignore_index where the label is nodata.
+
+        Raises:
+            UserError: the file can't be decoded, or a value is not a whole number, or not one that is listed.
+        """
+        values = self.values(window)
+        if self.codes.is_given and not self.codes.ignores_unlisted:
+            self._check_listed(values, window)
+        return self.codes.classes(values)
+
+    def _check_listed(self, values: np.ndarray, window: Window) -> None:
+        wrong = np.argwhere(self.codes.unlisted(values))
+        if len(wrong):
+            row, column = wrong[0]
+            raise UnlistedValueError(
+                f"{self.path} has the value {values[row, column]} at row {window.row + row}, column "
+                f"{window.column + column}, which is not in data.label_values: {self.codes.in_words}, and "
+                f"{self.ignore_index} (data.ignore_index) for pixels without a label. Add it to its class, or set "
+                "data.unlisted_labels=ignore to leave such pixels without a label."
+            )
+
+    def values(self, window: Window) -> np.ndarray:
+        """Return the values of the file, int64 (height, width), with ignore_index where the label is nodata.
 
         Raises:
             UserError: the file can't be decoded, or a value is not a whole number, or not one of 64 bits.

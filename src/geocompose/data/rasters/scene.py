@@ -50,6 +50,14 @@ class RasterScene:
         """Return the most memory that `num_bands` of the image and the label take when they are kept decoded."""
         return self.image.decoded_bytes(num_bands) + self.label.decoded_bytes()
 
+    def absent_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
+        """Return which frames have no data, see `geocompose.data.rasters.image.SceneImage`."""
+        return self.image.absent_frames(bands)
+
+    def masked_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
+        """Return which frames are passed over, see `geocompose.data.scene.Scene`."""
+        return self.absent_frames(bands) if self.image.masks_frames else ()
+
     def origin_of(self, band: int) -> Origin:
         """Return where a band comes from, for errors."""
         raster = self.image.raster_of(band)

@@ -27,6 +27,8 @@ class SceneRasters:
     num_frames: time steps in each file, one after the other. more: see `geocompose.data.files.more_images.MoreImages`.
     bands: those that will be read; None means that it isn't known.
 
+    masks_frames: see `geocompose.data.rasters.image.SceneImage`.
+
     Raises:
         UserError: no frame.
     """
@@ -36,6 +38,7 @@ class SceneRasters:
     num_frames: int = 1
     more: Sequence[Mapping[str, Any]] | None = None
     bands: Sequence[str] | None = None
+    masks_frames: bool = False
 
     def __post_init__(self) -> None:
         check_at_least("num_frames", self.num_frames, 1)
@@ -56,6 +59,8 @@ class SceneRasters:
         beside = [self._further(number, paths) for number, paths in enumerate(further)]
         say_remarks(label for _, _, label in named)
         images = [one_image(list(chain(*rasters)), rename=_RENAME) for rasters in zip(first, *beside, strict=True)]
+        for image in images:
+            image.masks_frames = self.masks_frames
         return [RasterScene(name, image, label) for (name, _, label), image in zip(named, images, strict=True)]
 
     def _further(self, number: int, paths: Sequence[Path]) -> list[list[RasterImage]]:

@@ -77,12 +77,12 @@ class StackedImage(SceneImage):
         for raster, _, own in self._of(bands):
             raster.check_real(own)
 
-    def read(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return pixels and where they are valid, see `geocompose.data.rasters.image.SceneImage`."""
+    def read_frames(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return pixels and where each frame has data, see `geocompose.data.rasters.image.SceneImage`."""
         planes: dict[int, np.ndarray] = {}
-        valid = np.ones((window.height, window.width), dtype=bool)
+        valid = np.ones((self.num_frames, window.height, window.width), dtype=bool)
         for raster, wanted, own in self._of(bands):
-            image, there = raster.read(window, own)
+            image, there = raster.read_frames(window, own)
             planes.update(zip(wanted, image, strict=True))
             valid &= there
         return np.stack([planes[band] for band in bands]), valid
