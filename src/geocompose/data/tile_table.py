@@ -12,7 +12,7 @@ COLUMNS = ("split", "tile", "scene", "row", "column", "height", "width", "group"
 
 
 class Tiled(Protocol):
-    """Scenes and their groups, and which windows of them are the samples of a split: `geocompose.data.module.SceneData` is one."""
+    """Scenes, their groups, and the windows that are samples: `geocompose.data.module.SceneData` is one."""
 
     scenes: list[Scene]
     groups: list[str] | None
