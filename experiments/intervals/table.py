@@ -129,13 +129,17 @@ def filled(page: str, rows: list[Row]) -> str:
 
 def draw(rows: list[Row], path: Path) -> None:
     """Draw the least coverage of each way in the main designs with 5 seeds, by the number of clusters."""
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
     axes.axhspan(93, 97, color="0.9")
     for way in COMPARED:
         found: dict[int, float] = {}
         for row in rows:
-            if (row["family"], row["way"], row["seeds"]) == ("main", way, "5") and row["coverage"] != "nan":
-                clusters = int(row["clusters"])
+            clusters = int(row["clusters"])
+            if (
+                (row["family"], row["way"], row["seeds"]) == ("main", way, "5")
+                and row["coverage"] != "nan"
+                and clusters > 1
+            ):
                 found[clusters] = min(found.get(clusters, 100.0), 100 * float(row["coverage"]))
         chosen, resampled = way == "chosen", "bootstrap" in way
         axes.plot(
@@ -143,10 +147,10 @@ def draw(rows: list[Row], path: Path) -> None:
             linewidth=3 if chosen else 1.2, linestyle="none" if resampled else "-", color="black" if chosen else None,
         )  # fmt: skip
     axes.set(xscale="log", xlabel="clusters", ylabel="least coverage (%)", ylim=(20, 101))
-    ticks = sorted({int(row["clusters"]) for row in rows if row["family"] == "main"})
+    ticks = sorted({int(row["clusters"]) for row in rows if row["family"] == "main"} - {1})
     axes.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
     axes.minorticks_off()
-    axes.legend(loc="lower right", fontsize="small", ncols=2)
+    figure.legend(loc="outside right center", fontsize="small", frameon=False)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 

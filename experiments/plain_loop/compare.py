@@ -1,6 +1,6 @@
 """Put our runs beside those of the plain loop, and test whether they score alike.
 
-    python experiments/plain_loop/compare.py outputs/plain_loop
+    python experiments/plain_loop/compare.py outputs/plain_loop [MORE STUDIES]
 
 Adds our runs' scores to results.csv, where plain_loop.py has written its own, and writes results.json beside it.
 """
@@ -18,7 +18,7 @@ from scipy import stats
 from geocompose.runs import list_runs
 
 HERE = Path(__file__).resolve().parent
-MODELS = {"resnet18": "resnet18_unet", "vit_tiny_patch16_224": "vit_tiny_upernet"}  # by how a run's folder begins
+MODELS = {"resnet18": "resnet18_unet", "vit": "vit_tiny_upernet"}  # by how a run's folder begins
 MARGIN = 0.01  # of mIoU
 SPREAD = 1.5  # times that of the plain loop
 
@@ -72,35 +72,33 @@ def alike(ours: np.ndarray, plain: np.ndarray) -> dict[str, Any]:
 
 def main() -> None:
     """Gather the runs, compare them and write both files."""
-    study = Path(sys.argv[1] if len(sys.argv) > 1 else "outputs/plain_loop")
+    studies = [Path(text) for text in sys.argv[1:] or ["outputs/plain_loop"]]
     table = HERE / "results.csv"
     with table.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if (row["loop"], row["variant"]) != ("geocompose", "as_it_comes")]
-    rows += rows_of(study, "as_it_comes")
+    rows += [row for study in studies for row in rows_of(study, "as_it_comes")]
     with table.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
-    def scores(loop: str, model: str, variant: str = "as_it_comes") -> np.ndarray:
+    def scores(loop: str, model: str, variant: str = "as_it_comes", below: int = 1000) -> np.ndarray:
         wanted = (loop, model, variant)
-        return np.array(
-            [float(row["test_mIoU"]) for row in rows if (row["loop"], row["model"], row["variant"]) == wanted]
-        )
+        chosen = [row for row in rows if (row["loop"], row["model"], row["variant"]) == wanted]
+        return np.array([float(row["test_mIoU"]) for row in chosen if int(row["seed"]) < below])
 
-    found = {
-        model: alike(scores("geocompose", model), scores("plain", model))
-        for model in MODELS.values()
-        if min(len(scores("geocompose", model)), len(scores("plain", model))) > 1
-    }
+    found = {}
+    for model in MODELS.values():
+        for name, below in (("seeds 0 to 9", 10), ("all seeds", 1000)):
+            ours, plain = (scores(loop, model, below=below) for loop in ("geocompose", "plain"))
+            if min(len(ours), len(plain)) > 1:
+                found[f"{model}, {name}"] = alike(ours, plain)
     (HERE / "results.json").write_text(json.dumps(found, indent=2) + "\n")
     print(json.dumps(found, indent=2))
-    others = {(row["loop"], row["model"], row["variant"]) for row in rows}
-    for loop, model, variant in sorted(others):
+    for loop, model, variant in sorted({(row["loop"], row["model"], row["variant"]) for row in rows}):
         values = scores(loop, model, variant)
-        print(
-            f"{loop:11} {model:17} {variant:22} {len(values):3} seeds  {values.mean():.4f} ± {values.std(ddof=1):.4f}"
-        )
+        spread = f" ± {values.std(ddof=1):.4f}" if len(values) > 1 else ""
+        print(f"{loop:11} {model:17} {variant:21} {len(values):3} seeds  {values.mean():.4f}{spread}")
 
 
 if __name__ == "__main__":

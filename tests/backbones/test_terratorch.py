@@ -152,7 +152,8 @@ def test_weights_that_stay_partly_random_are_refused_unless_that_is_allowed(capl
     assert loaded.weights["source"].endswith("satlas_tiny")
     with pytest.raises(UserError, match=r"leave model.first.weight random, wholly or in part.*allow_random_bands=true"):
         build_terratorch("satlas_tiny", pretrained=True, bands=["RED", "NIR_NARROW"])
-    build_terratorch("satlas_tiny", pretrained=True, bands=["RED", "NIR_NARROW"], allow_random_bands=True)
+    partly = build_terratorch("satlas_tiny", pretrained=True, bands=["RED", "NIR_NARROW"], allow_random_bands=True)
+    assert (loaded.random_inputs, partly.random_inputs) == ([], ["model.first.weight"])
     assert "model.first.weight start randomly, as allowed" in caplog.text
     with torch.device("meta"):
         assert build_terratorch("satlas_tiny", pretrained=True, bands=["RED", "NIR_NARROW"]).weights is None

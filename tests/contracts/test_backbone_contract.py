@@ -47,6 +47,7 @@ def test_every_field_is_read_from_the_attribute_of_its_name():
         "coords_encoding": ["time"], "out_indices": [3, 7], "select_layers": lambda indices: None,
         "maps_by_default": True,
         "pad_multiple": 28, "pretraining": SEEN, "published": SEEN, "weights": {"source": "here"},
+        "random_inputs": ["conv.weight"],
         "modalities": {"optical": ["RED"], "more": ["NIR_NARROW"]}, "readers": [(Says(in_chans=1), ["RED"])],
     }  # fmt: skip
     contract = contract_of(Says(**said))
@@ -107,6 +108,7 @@ def test_an_attribute_of_another_meaning_is_passed_over(attributes):
     ("attributes", "message"),
     [
         ({"out_channels": 8}, "has out_channels=8: give it a list of its features' widths"),
+        ({"random_inputs": True}, "has random_inputs=True; it is a list of names of its parameters"),
         ({"out_channels": ["8"]}, r"has out_channels=\['8'\]"),
         ({"feature_specs": [8]}, r"has feature_specs=\[8\]; they are a list of FeatureSpec"),
         ({"img_size": "large"}, "has img_size='large'; it is a number of pixels, or rows and columns"),

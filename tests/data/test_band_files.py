@@ -1,5 +1,6 @@
 """Images of one file per band, by a pattern such as `*_{band}.tif`."""
 
+import glob
 import logging
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from geocompose.data.preflight import preflight
 from geocompose.data.sources import GeoTiffClassification, GeoTiffSegmentation
 from geocompose.data.window import Window
 from geocompose.errors import UserError
+from geocompose.inference.listing import list_images
 from tests.kit.both_readers import BOTH, Read, by_prediction
 from tests.kit.command import SMALL, only_run, record_of, run
 from tests.kit.data_rasters import arguments, image, label, write
@@ -157,6 +159,18 @@ def test_frames_of_a_file_per_band(tmp_path):
         write(tmp_path / f"a_{band}.tif", pixels)
     seen = by_prediction(tmp_path / "a_{band}.tif", ["B", "A"], num_frames=3)
     np.testing.assert_array_equal(seen.pixels, image(bands=6).reshape(2, 3, 40, 60)[::-1])
+
+
+def test_predictions_of_many_images_find_such_files(tmp_path):
+    folder = tmp_path / "of {5} [bands]"
+    for key in "ab":
+        bands_of(folder, key)
+    found = list_images(f"{glob.escape(str(tmp_path))}/*/*_{{band}}.tif")
+    assert [image.name for image in found] == [f"{folder.name}/{key}_{{band}}.tif" for key in "ab"]
+    assert list(band_files(found[1].path).values()) == [folder / f"b_{band}.tif" for band in NAMES]
+    (only,) = list_images(str(tmp_path / "x_{B04,B02}.tif"))
+    assert only.name == "x_{band}.tif"
+    assert list(band_files(folder / "a_{band}.tif")) == NAMES
 
 
 def test_no_such_files_is_answered(tmp_path):

@@ -69,6 +69,7 @@ def test_codes_without_a_mapping_are_answered_with_it(tmp_path, codes, names):
         ({"label_values": [10, 10]}, "has 10 twice, as 'land' and as 'water'"),
         ({"label_values": [10, []]}, r"label_values\[1\] must be whole numbers"),
         ({"label_values": [0, 255], "ignore_index": 255}, "ignore_index=255 is also in data.label_values"),
+        ({"label_values": [-1, 5]}, "ignore_index=-1 is also .* data.ignore_index=255"),
         ({"label_values": [0, 255], "label_nodata": 0}, "label_nodata=0 is also in data.label_values"),
         ({"unlisted_labels": "ignore"}, "does not list, which is null"),
         ({"label_values": [0, 255], "unlisted_labels": "drop"}, "Allowed: refuse, ignore"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import rasterio
 
+from geocompose.data.label_values import LabelCodes
 from geocompose.data.rasters.grid import check_alike
 from geocompose.data.rasters.header import read_header
 from geocompose.data.rasters.label import ClassRaster
@@ -52,7 +53,7 @@ def two(tmp_path: Path, one: str, other: str) -> tuple[Path, Path]:
 def test_reference_systems_that_agree_on_the_ground_fit(tmp_path: Path, read: Read, case: str) -> None:
     first, second = two(tmp_path, *ALIKE[case])
     assert read(first, [*TWO, "VV"], more=[second]).valid.all()
-    ClassRaster(second, ["no", "yes"]).check_fits(first, read_header(first))
+    ClassRaster(second, LabelCodes(["no", "yes"])).check_fits(first, read_header(first))
 
 
 @BOTH

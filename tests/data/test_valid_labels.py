@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import rasterio
 
+from geocompose.data.label_values import LabelCodes
 from geocompose.data.rasters.label import ClassRaster, NumberRaster
 from geocompose.data.window import Window
 from geocompose.errors import UserError
@@ -14,7 +15,7 @@ from tests.kit.inference_rasters import write
 from tests.kit.masked_rasters import HIDDEN, declaring, masked, with_alpha
 
 WHOLE = Window(0, 0, 6, 7)
-NAMES = ["no", "yes"]
+NAMES = LabelCodes(["no", "yes"])
 
 
 def classes(dtype: str = "uint8", **values: int) -> np.ndarray:
@@ -48,7 +49,7 @@ def test_a_declared_value_that_is_a_class_counts_as_stated(tmp_path: Path) -> No
             UserError, match=r"a\.tif declares nodata 0, .* class 'no'.*label_nodata=0 .*label_nodata=-1"
         ):
             ClassRaster(path, NAMES, label_nodata=given)
-    as_class = ClassRaster(path, NAMES, ignore_index=255, label_nodata=255)
+    as_class = ClassRaster(path, LabelCodes(["no", "yes"], 255), label_nodata=255)
     assert (as_class.read(WHOLE) == classes(a=255)[0]).all()
     assert as_class.remarks == ["the declared nodata 0 is the class 'no', as data.label_nodata=255 says."]
     assert (ClassRaster(path, NAMES, label_nodata=0).read(WHOLE)[:, 0] == -1).all()

@@ -3,7 +3,7 @@
 import pytest
 
 from geocompose.errors import UserError
-from geocompose.inference.values import conversions_to_model, input_values
+from geocompose.inference.values import check_reaches_model, input_values
 
 TRAINED = {"unit": "dn", "offset": 1000.0, "scale": None, "bands": ["RED", "VV"], "read_as": ["reflectance_1e4", "db"]}
 
@@ -11,16 +11,23 @@ TRAINED = {"unit": "dn", "offset": 1000.0, "scale": None, "bands": ["RED", "VV"]
 RAW = {"unit": "dn", "offset": None, "scale": None, "bands": ["RED"], "read_as": ["dn"]}
 
 
+def conversions(recorded, values):
+    check_reaches_model(recorded["bands"], recorded["read_as"], values)
+    return [
+        values.band(band).conversion(unit) for band, unit in zip(recorded["bands"], recorded["read_as"], strict=True)
+    ]
+
+
 def test_an_input_is_read_as_the_training_data_unless_told_otherwise():
     recorded = TRAINED | {"more_values": {"VV": {"unit": "db"}}}
     same = input_values(recorded, None, None, None)
     assert same.in_words() == "dn, offset 1000"
-    assert [conversion.offset for conversion in conversions_to_model(recorded, same)] == [1000.0, 0.0]
+    assert [conversion.offset for conversion in conversions(recorded, same)] == [1000.0, 0.0]
     older = input_values(recorded, None, 0.0, None)
-    assert conversions_to_model(recorded, older)[0].changes is False
-    assert conversions_to_model(recorded, input_values(recorded, "reflectance", None, None))[0].factor == 1e4
-    assert input_values({"bands": ["RED"]}, None, None, None) is None
-    assert not conversions_to_model(RAW, input_values(RAW, None, None, None))[0].changes
+    assert conversions(recorded, older)[0].changes is False
+    assert conversions(recorded, input_values(recorded, "reflectance", None, None))[0].factor == 1e4
+    assert not input_values({"bands": ["RED"]}, None, None, None).conversion(None).changes
+    assert not conversions(RAW, input_values(RAW, None, None, None))[0].changes
 
 
 @pytest.mark.parametrize(
@@ -42,4 +49,4 @@ def test_an_input_is_read_as_the_training_data_unless_told_otherwise():
 )
 def test_an_input_that_can_not_be_converted_is_refused(recorded, asked, message):
     with pytest.raises(UserError, match=message):
-        conversions_to_model(recorded, input_values(recorded, *asked))
+        conversions(recorded, input_values(recorded, *asked))

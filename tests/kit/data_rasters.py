@@ -22,6 +22,15 @@ def write(path: Path, array: np.ndarray, descriptions=None, **profile) -> Path:
     return path
 
 
+def tag(path: Path, scale=1.0, offset=0.0, unit=None) -> Path:
+    """Write GDAL's scale, offset and unit of every band into a raster."""
+    with rasterio.open(path, "r+") as target:
+        target.scales, target.offsets = [scale] * target.count, [offset] * target.count
+        if unit is not None:
+            target.units = [unit] * target.count
+    return path
+
+
 def image(seed=0, height=40, width=60, bands=5, dtype="float32"):
     """Random digital numbers from 1 to 3000."""
     return np.random.default_rng(seed).integers(1, 3000, (bands, height, width)).astype(dtype)

@@ -127,8 +127,8 @@ def test_a_difference_is_of_paired_tiles_and_of_unpaired_seeds():
     assert (back.mean, back.interval.low) == pytest.approx((-found.mean, -found.interval.high))
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-def test_fewer_than_four_clusters_are_too_few_but_these_tiles_can_be_told_of(number):
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_fewer_than_five_clusters_are_too_few_but_these_tiles_can_be_told_of(number):
     found = estimate(drawn(5, 12), [i % number for i in range(12)], WATER)
     assert not found.interval.known
     assert found.interval.reason.startswith(f"too few clusters: {number}")

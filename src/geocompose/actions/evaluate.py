@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,9 @@ from geocompose.configuration.checking import check_node
 from geocompose.configuration.instantiation import instantiate
 from geocompose.console import console, show_result
 from geocompose.data.declaration import DataSource
+from geocompose.data.drift import Trained, tell_far
 from geocompose.data.preflight import data_source
+from geocompose.data.raster_source import GeoTiffSource
 from geocompose.errors import UserError, counted, in_one_line
 from geocompose.imagery.agreement import check_convertible, check_counted_alike
 from geocompose.imagery.coordinates import DATA_KEYS, WORDS
@@ -87,6 +90,7 @@ def _evaluate(
     _read_alike(data_module, recorded)
     data_module.set_normalization(recorded["normalization"]["mean"], recorded["normalization"]["std"])
     data_module.setup()
+    _tell_far(data_module, recorded, split)
     metrics = score(trained.model, data_module, split, target)
     scenes = _scene_scores(trained, data_module, split) if scene_scores and target.pixel_wise else None
     if scenes is not None:
@@ -164,6 +168,15 @@ def _read_alike(given: "SceneData", recorded: Mapping[str, Any]) -> None:
         log.warning("The run was trained on data of the level %s; this data is %s.", *levels)
 
 
+def _tell_far(given: "SceneData", recorded: Mapping[str, Any], split: str) -> None:
+    """Say which scenes of a split are far from what the run was trained on."""
+    trained = Trained.of_record(recorded)
+    if trained is not None:
+        scenes = [region.scene for region in given.regions[split]]
+        images = given.statistics.plausibility.seen(scenes)
+        tell_far(given.bands, given.units, trained, images, group="data")
+
+
 def _check_inputs(trained: Inputs, given: Inputs) -> None:
     """Refuse data that gives the model what it was not trained with; tell what it was trained with and does not get."""
     if given.num_frames != trained.num_frames:
@@ -217,7 +230,12 @@ def _data(
             Values.of(other).in_words(),
         )
     other = _with_class_names(other, config, record)
-    return other, data_source(other)
+    source = data_source(other)
+    # Of a run whose data stated no unit, nothing says what tags would lead to. Labels are unpacked by theirs.
+    unknown = record.data.get("unit") is None and record.data.get("scale_tags") != "read"
+    if unknown and isinstance(source, GeoTiffSource) and record.data["target"]["kind"] != "regression":
+        source = replace(source, scale_tags="ignore")
+    return other, source
 
 
 def _own_data(
@@ -236,13 +254,20 @@ def _own_data(
             "'action.data={root: DIR}' to say where it lies now, or choose other data with data=OPTION."
         )
     own = _with_class_names(check_node("action.data", own), config, record)
-    source = data_source(own)
+    source = _with_tags_as_trained(data_source(own), record)
     if root is not None and source is not None:
         files = _own_files(source)
         recorded = record.data.get("fingerprint")  # an imported run has none
         if recorded is not None and fingerprint(files, Path(str(root)).expanduser()) != recorded:
             log.warning("The files in %s are not those of the run's training; they are scored all the same.", root)
     return own, source
+
+
+def _with_tags_as_trained(source: DataSource | None, record: Record) -> DataSource | None:
+    """Return the data with its files' scale tags left unread if the run is of before they were read."""
+    if "scale_tags" in record.data or not isinstance(source, GeoTiffSource):
+        return source
+    return replace(source, scale_tags="ignore")
 
 
 def _own_files(source: DataSource) -> list[Path]:

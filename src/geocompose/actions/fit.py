@@ -136,6 +136,8 @@ def _prepare(config: Mapping[str, Any], source: DataSource | None, folder: RunFo
     if preview is not None:
         check_rasters_read(config, preview.inputs.bands, preview.values.more)
         check_early(config, preview.inputs.bands, preview.values)
+        if preview.statistics is not None:
+            preview.statistics.plausibility.check()
     built = None
     with collector_paused():
         from geocompose.from_config import build_model, seed_weights

@@ -9,10 +9,11 @@ from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
 from geocompose.data.files.band_files import shown
 from geocompose.errors import counted
-from geocompose.imagery.samples import Target
+from geocompose.imagery.samples import Inputs, Target
 from geocompose.inference.content import choose_content
 from geocompose.inference.listing import ImageFile, list_images
 from geocompose.inference.map_codes import map_codes
+from geocompose.inference.offsets import offset_reader
 from geocompose.inference.request import (
     check_arguments,
     coordinate_reader,
@@ -23,7 +24,7 @@ from geocompose.inference.request import (
     reading_of,
 )
 from geocompose.inference.tally import Spread
-from geocompose.inference.values import conversions_to_model, input_values
+from geocompose.inference.values import input_values
 from geocompose.runs import load_rules, open_run
 
 LARGE_PX = 100_000_000  # a raster of which it is said what it will cost: a Sentinel-2 tile has 120 million
@@ -44,8 +45,9 @@ def predict(
     date: str | list[str] | None = None,
     position: str | list[float] | None = None,
     unit: Literal["reflectance", "reflectance_1e4", "dn", "db", "power", "uint8"] | None = None,
-    offset: float | None = None,
+    offset: float | str | None = None,
     scale: float | None = None,
+    scale_tags: Literal["read", "ignore"] | None = None,
     label_values: bool = False,
     overwrite: bool = False,
     trust: list[str] | None = None,
@@ -74,8 +76,10 @@ def predict(
         it is not known; None finds it as the training data's.
     position: where it was taken, for a run that was trained with positions: [latitude, longitude] in degrees,
         `georeference`, a CSV file with `file`, `latitude` and `longitude`, or `none`; None finds it as in training.
-    unit, offset, scale: what the input's values are (see `Values`); None is as the training data's. They are converted
-        to what the model reads.
+    unit, offset, scale, scale_tags: what the input's values are (see `Values`); None is as the training data's, except
+        that what a file's own tags say comes before the training's offset and scale. They are converted to what the
+        model reads. offset may be `tags`, `date` (by the file's name) or a CSV file with the columns `file` and
+        `offset`, where the offset differs from file to file.
     label_values: in a map of classes, write the values that the training labels had (data.label_values, the first of
         several) in place of the classes' places from 0; both are in the file's tags.
     overwrite: replace `output`.
@@ -90,11 +94,13 @@ def predict(
     content = choose_content(kind, target)
     check_arguments(target, overlap_px, fit, label_values=label_values)
     codes = map_codes(recorded.config.get("data") or {}, content, written=label_values)
-    images = [ImageFile(shown(Path(input).name), input)] if target.pixel_wise else list_images(input)
+    images = [ImageFile(shown(Path(input)), input)] if target.pixel_wise else list_images(input)
     further = further_rasters(recorded, target, more_inputs)
-    values = input_values(recorded.record.data, unit, offset, scale)
-    conversions = None if values is None else conversions_to_model(recorded.record.data, values)
-    reading = reading_of(recorded, band_names=band_names, nodata=nodata, conversions=conversions)
+    values = input_values(recorded.record.data, unit, offset, scale, scale_tags)
+    offsets = offset_reader(
+        values, recorded.config.get("data") or {}, images, Inputs.from_record(recorded.record.data).num_frames
+    )
+    reading = reading_of(recorded, band_names=band_names, nodata=nodata, values=values, offsets=offsets)
     # Before the model's libraries are loaded. Images other than the first are opened when they are read.
     image = opened_input(recorded, target, reading, images[0].path, further).image
     sources = [*(image.path for image in images), *(raster.path for raster in image.rasters)]
@@ -114,8 +120,8 @@ def predict(
         "tile_px": trained.data["tile_px"],
     }
     out = console()
-    if values is not None:
-        as_trained = ", as in training" if unit is offset is scale is None else ""
+    if values.unit is not None or values.more:
+        as_trained = ", as in training" if values.presumed else ""
         out.print(f"The input's values are read as {values.in_words()}{as_trained}.")
     if target.pixel_wise:
         from geocompose.inference.raster import predict_raster

@@ -32,6 +32,21 @@ def texts(value: object) -> tuple[str, ...] | None:
     return tuple(map(str, value)) if _is_list(value) else None
 
 
+def parameters(backbone: str, value: object) -> tuple[str, ...]:
+    """Return names of a backbone's own parameters (`random_inputs`).
+
+    Raises:
+        UserError: it is not a list.
+    """
+    named = () if value is None else texts(value)
+    if named is None:
+        raise UserError(
+            f"The backbone {backbone} has random_inputs={value!r}; it is a list of names of its parameters, such as "
+            "['conv1.weight']."
+        )
+    return named
+
+
 def _is_list(value: object) -> TypeGuard[Sequence[object]]:
     return isinstance(value, Sequence) and not isinstance(value, str)
 

@@ -134,6 +134,15 @@ class BackboneContract:
         default=None,
         metadata=_row("mapping of texts", "where its weights come from, for record.json", "recorded as random"),
     )
+    random_inputs: tuple[str, ...] = field(
+        default=(),
+        metadata=_row(
+            "list of texts",
+            "names of its parameters with filters of bands that its pretrained weights lack; they learn although the "
+            "backbone is frozen",
+            "a frozen backbone learns nothing",
+        ),
+    )
     modalities: Mapping[str, tuple[str, ...]] | None = field(
         default=None,
         metadata=_row(
@@ -269,6 +278,7 @@ def contract_of(module: nn.Module) -> BackboneContract:
         pretraining=attributes.pretraining(read("pretraining")),
         published=attributes.pretraining(read("published")),
         weights=attributes.weights(read("weights")),
+        random_inputs=attributes.parameters(name, read("random_inputs")),
         modalities=modalities,
         readers=_readers(read("readers")),
     )

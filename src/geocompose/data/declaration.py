@@ -79,6 +79,12 @@ class DataSource(ABC):
         """The data, opened once."""
         return self.open()
 
+    @property
+    def known_values(self) -> Values:
+        """What the values of its files are, by statement and by what the files say alike."""
+        found = self.collection.values
+        return self.values if found is None else found
+
     @cached_property
     def input_files(self) -> list[Path]:
         """Every file that the data is read from; none where it is made in memory."""

@@ -46,9 +46,10 @@ class LabelCodes:
             else places_of_values(label_values, class_names, (int,))
         )
         if label_values is not None and ignore_index in places:
+            free = next(value for value in (-1, 255, -(2**31)) if value not in places)
             raise UserError(
                 f"data.ignore_index={ignore_index} is also in data.label_values, as the class "
-                f"{class_names[places[ignore_index]]!r}. Set data.ignore_index=-1, or take the value out."
+                f"{class_names[places[ignore_index]]!r}. Set data.ignore_index={free}, or take the value out."
             )
         self.names: Mapping[int, str] = {value: self.class_names[place] for value, place in places.items()}
         order = sorted(places)

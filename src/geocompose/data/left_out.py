@@ -17,6 +17,7 @@ from geocompose.imagery.samples import Target
 log = logging.getLogger("geocompose")
 
 _SHOWN = 3
+_USUAL_SHARE = 0.98  # of pixels that count: what is at and above it stands in the record alone
 
 
 @dataclass
@@ -97,7 +98,7 @@ def say(files: Sequence[FilesLeftOut], counts: Mapping[str, SplitCount], *, of_p
     if any(split.unlisted for split in counts.values()):
         found = _per_split(counts, lambda split: split.unlisted, lambda split: split.pixels)
         log.warning("Left out: pixels with values that data.label_values does not list: %s.", found)
-    if any(split.counting < split.pixels for split in counts.values()):
+    if any(split.counting < _USUAL_SHARE * split.pixels for split in counts.values()):
         shares = [f"{_percent(counts[name])} of {name}" for name in SPLITS if name in counts and counts[name].pixels]
         what = "with image data and a label" if of_pixels else "with image data"
         log.info("Pixels that count, %s: %s.", what, ", ".join(shares))

@@ -1,7 +1,6 @@
 """Scenes as training, validation and test batches: what every data set has in common."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -16,6 +15,7 @@ from geocompose.data.census import Census, Sampling, census, sampling_weights
 from geocompose.data.conversion import convert
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.declaration import DataSource
+from geocompose.data.known_values import tell
 from geocompose.data.left_out import check_frames, say
 from geocompose.data.normalization_rule import NormalizationRule
 from geocompose.data.overlap import MEANT, SCORED, check_ground, check_pixels
@@ -25,14 +25,14 @@ from geocompose.data.tiling import ImageTiling
 from geocompose.data.window import Region
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Inputs
+from geocompose.imagery.units import Conversion
 
 
 class SceneData(lightning.LightningDataModule):
     """Samples of a declared data set in batches; construction reads no pixel, `setup` reads and checks all once.
 
     source: the declaration, which is opened if it is not yet. `use_bands` may change its bands.
-    scanned: statistics of the declared bands, where all pixels were read already; they hold while no value is
-        converted.
+    scanned: statistics of these bands in their own units (`read_as` None), where all pixels were read already.
 
     Attributes: name, baselines and those of `Loading`; `band_names` (all there are), `bands` (those read); `target`,
     what the labels ask a model for (its mean and deviation are known after `setup`); `scenes`, their `groups` (None
@@ -67,7 +67,7 @@ class SceneData(lightning.LightningDataModule):
         self.min_valid = loading.min_valid
         self.baselines = list(source.baselines)
         self.band_names = collection.band_names
-        self.values = replace(source.values, more=collection.more_values)
+        self.values = source.known_values
         self.mismatches: list[str] = []
         self.only_scored = False
         self._source = source
@@ -80,7 +80,8 @@ class SceneData(lightning.LightningDataModule):
         baseline_rules.check(self.baselines, self.target, self.band_names, collection.num_frames)
         chosen = source.bands if bands is None else bands
         self.use_bands(list(self.band_names if chosen is None else chosen))
-        self._scanned = (list(self.bands), scanned) if scanned is not None else None
+        tell(self.scenes, self._places, self.values)
+        self._scanned = ((self.bands, self.conversions), scanned) if scanned is not None else None
 
     @property
     def class_names(self) -> list[str]:
@@ -149,13 +150,16 @@ class SceneData(lightning.LightningDataModule):
         """Read and check all pixels of all splits, once; the order of training tiles then follows torch's global seed.
 
         Raises:
-            UserError: see `geocompose.data.statistics.scan`; also a band that is constant under `normalize=dataset`,
-            and training labels from which nothing can be learnt, unless `set_normalization` said that another data set
-            was trained on.
+            UserError: see `geocompose.data.statistics.scan`; also a value that its unit does not have, a band that is
+                constant under `normalize=dataset`, and training labels from which nothing can be learnt, unless
+                `set_normalization` said that another data set was trained on.
         """
         if self._statistics is not None:
             return
         found = self._scan()
+        found.plausibility.check()
+        found.plausibility.say()
+        self.labels.say_lone(list(found.labels.values()))
         self._normalization.check(self.bands, found)
         excuse = MEANT if self._source.allows_overlap else SCORED if self.only_scored else None
         check_ground(self.scenes, self.regions, excuse=excuse)
@@ -169,14 +173,21 @@ class SceneData(lightning.LightningDataModule):
 
     def _scan(self) -> Statistics:
         """Return statistics of the selected bands as they are read, without reading again what was read already."""
-        converted = any(one.changes for scene in self.scenes for one in scene.conversions or ())
-        if self._scanned is not None and self._scanned[0] == self.bands and not converted:
+        if self._scanned is not None and self._scanned[0] == (self.bands, self.conversions):
             return self._scanned[1]
         if self._source.cache_bytes:
             self._collection.keep_decoded(len(self.bands), self._source.cache_bytes)
         if self._source.refuses_missing_frames:
             check_frames(self.scenes, self._places)
-        return scan(self.scenes, self._places, self.regions, self.labels, self.tiling)
+        return scan(self.scenes, self._places, self.regions, self.labels, self.tiling, self.values)
+
+    @property
+    def conversions(self) -> list[list[Conversion]]:
+        """What is done to the values of the selected bands, scene by scene."""
+        return [
+            [(scene.conversions or ())[place] for place in places]
+            for scene, places in zip(self.scenes, self._places, strict=True)
+        ]
 
     @property
     def mean(self) -> list[float]:
@@ -296,6 +307,11 @@ class SceneData(lightning.LightningDataModule):
             "read_as": self.units,
             "mismatches": self.mismatches,
             "normalization": self._normalization.describe(len(self.bands), self.statistics),
+            "statistics": {
+                "mean": self.statistics.mean,
+                "std": self.statistics.std,
+                "least": self.statistics.plausibility.least,
+            },
             "splits": {
                 split: {
                     "scenes": len({region.scene for region in self.regions[split]}),

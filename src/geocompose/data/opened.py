@@ -26,6 +26,7 @@ class Collection:
     coordinates: when and where the scenes were taken, as far as that is given. num_frames: time steps of each scene.
     left_out: files that the data set has and does not use. groups: of each scene, which images belong
     together; None where that is not said.
+    values: what is known of the values of all scenes; None is what the declaration states.
     """
 
     scenes: Sequence[Scene]
@@ -36,19 +37,12 @@ class Collection:
     num_frames: int = 1
     left_out: Sequence[FilesLeftOut] = ()
     groups: Sequence[str] | None = None
+    values: Values | None = None
 
     @property
     def band_names(self) -> list[str]:
         """Names of the bands that the first scene has, in its order."""
         return list(self.scenes[0].band_names)
-
-    @property
-    def more_values(self) -> dict[str, Values]:
-        """What the values of further rasters' bands are, by the vocabulary's names."""
-        first = self.scenes[0]
-        rasters = first.image.rasters if isinstance(first, RasterScene) else []
-        further = [raster for raster in rasters if raster.is_further]
-        return {vocabulary.canonical(name): raster.values for raster in further for name in raster.band_names}
 
     def inputs(self, bands: Sequence[str]) -> Inputs:
         """Return what samples with these bands give a model."""

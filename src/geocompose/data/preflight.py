@@ -2,11 +2,12 @@
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from geocompose.configuration.instantiation import instantiate
 from geocompose.data.baselines import rules as baselines
+from geocompose.data.conversion import convert
 from geocompose.data.declaration import DataSource
 from geocompose.data.left_out import check_frames
 from geocompose.data.overlap import MEANT, check_ground, check_pixels
@@ -39,7 +40,7 @@ class Preview:
     """What a composition needs to know of data before it is read for training.
 
     values: what the data states of its files' values. source: what was opened; None where that is unknown.
-    statistics: of the values as the files hold them, where all pixels were read already.
+    statistics: of the values in their own unit (see `geocompose.data.conversion.convert`), where all were read already.
     """
 
     inputs: Inputs
@@ -62,6 +63,7 @@ def preflight(source: DataSource, choose: Callable[[Sequence[str]], list[str]]) 
     baselines.check(source.baselines, opened.labels.target, opened.band_names, opened.num_frames)
     bands = opened.chosen(choose)
     places = opened.places(bands)
+    convert(opened.scenes, places, bands, source.known_values, [None] * len(bands))
     excuse = MEANT if source.allows_overlap else None
     with quiet():  # what is allowed is said in `setup`
         check_ground(opened.scenes, opened.regions, excuse=excuse)
@@ -70,9 +72,8 @@ def preflight(source: DataSource, choose: Callable[[Sequence[str]], list[str]]) 
         opened.keep_decoded(len(bands), source.cache_bytes)
         if source.refuses_missing_frames:
             check_frames(opened.scenes, places)
-        found = scan(opened.scenes, places, opened.regions, opened.labels, opened.tiling)
+        found = scan(opened.scenes, places, opened.regions, opened.labels, opened.tiling, source.known_values)
         opened.labels.check_training(found.labels["train"])
         with quiet():
             check_pixels(opened.scenes, opened.regions, found.hashes, excuse=excuse)
-    values = replace(source.values, more=opened.more_values)
-    return Preview(opened.inputs(bands), opened.labels.target, values, source, found)
+    return Preview(opened.inputs(bands), opened.labels.target, source.known_values, source, found)

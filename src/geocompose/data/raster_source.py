@@ -7,15 +7,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from geocompose.data.coordinates.coordinates import CoordinateRules
+from geocompose.data.coordinates.coordinates import CoordinateRules, dates_of
 from geocompose.data.declaration import DataSource
-from geocompose.data.files.band_files import real_files
+from geocompose.data.files.band_files import rasters_of, real_files
 from geocompose.data.files.coordinate_tables import tables
-from geocompose.data.files.file_names import data_folder
+from geocompose.data.files.file_names import data_folder, list_file
 from geocompose.data.files.groups import group_table
-from geocompose.data.files.more_images import match_more, partners
+from geocompose.data.files.more_images import match_more, partners, read_more
 from geocompose.data.files.split_folders import fractions_of
+from geocompose.data.known_values import known_values
 from geocompose.data.loading import check_at_least
+from geocompose.data.offsets import by_date, in_table, is_by_image
 from geocompose.data.rasters.beside import files_beside
 from geocompose.data.rasters.scene import RasterScene
 from geocompose.data.rasters.scenes import SceneRasters
@@ -46,7 +48,10 @@ class GeoTiffSource(DataSource):
         nodata: nan}]: their bands come after the image's. See `geocompose.data.files.more_images.MoreImages`.
     dates: when images were taken: by their `file_name`, their `tags`, or a table. date_pattern, positions
         (`georeference` or a table): see `CoordinateRules`. They go to a backbone that takes them.
-    unit, level, offset, scale: what the files' values are: see `Values`.
+    unit, level, offset, scale, scale_tags: what the files' values are: see `Values`. Where the offset differs from file
+        to file, it is `tags` (those of the files), `date` (what Sentinel-2 images have by their date, see
+        `geocompose.data.offsets`: the date by `dates`, else by `file_name`), or a CSV file with the columns `file` and
+        `offset`, or `offset_1`, `offset_2`, ... where an image has several frames.
     missing_frames: what becomes of a series of which a frame has no data at all: it does not count (`leave_out`), that
         frame is passed over by poolings over time that can (`mask`), or the run stops (`refuse`).
     groups: which images belong together, such as those of one event, and are kept within one split: see `groups_of`.
@@ -70,8 +75,9 @@ class GeoTiffSource(DataSource):
     positions: str | None = None
     unit: Literal["reflectance", "reflectance_1e4", "dn", "db", "power", "uint8"] | None = None
     level: Literal["TOA", "BOA"] | None = None
-    offset: float | None = None
+    offset: float | str | None = None
     scale: float | None = None
+    scale_tags: Literal["read", "ignore"] = "read"
     missing_frames: Literal["leave_out", "mask", "refuse"] = "leave_out"
     groups: str | None = None
     allow_overlap: bool = False
@@ -90,7 +96,7 @@ class GeoTiffSource(DataSource):
     @cached_property
     def values(self) -> Values:
         """What the values of the files are, as far as that is stated."""
-        return Values(self.unit, self.level, self.offset, self.scale, self.allow_mismatch)
+        return Values(self.unit, self.level, self.offset, self.scale, self.allow_mismatch, self.scale_tags)
 
     @property
     def refuses_missing_frames(self) -> bool:
@@ -119,13 +125,15 @@ class GeoTiffSource(DataSource):
     @cached_property
     def input_files(self) -> list[Path]:
         """Images, what says their labels, tables, lists and further rasters, and what GDAL reads beside all rasters."""
-        named = {"dates": self.dates, "positions": self.positions}
+        named = {"dates": self.dates, "positions": self.positions, "offset": self.offset}
         beside = tables(named, self.folder)
+        for more in read_more(self.more_images):
+            beside += tables({"offset": more.values.offset}, self.folder, more.values.group)
         further = [path for paths in self._partners for path in paths]
-        rasters = real_files([*self._image_paths, *self._label_rasters, *further])
+        rasters = rasters_of([*self._image_paths, *self._label_rasters, *further])
         listed = [path for path in (self._group_table,) if path is not None]
         stated = real_files([*self._image_paths, *self._label_paths, *listed, *beside, *further])
-        return [*stated, *files_beside(rasters)]
+        return list(dict.fromkeys([*stated, *files_beside(rasters)]))
 
     @property
     @abstractmethod
@@ -181,6 +189,36 @@ class GeoTiffSource(DataSource):
         masked = self.missing_frames == "mask"
         return SceneRasters(self.band_names, self.nodata, self.num_frames, self.more_images, self.bands, masked)
 
-    @property
+    @cached_property
     def _rules(self) -> CoordinateRules:
-        return CoordinateRules(self.dates, self.date_pattern, self.positions)
+        pattern = self.date_pattern if self.dates is not None or self._dates_of_offsets is None else None
+        return CoordinateRules(self.dates, pattern, self.positions)
+
+    @cached_property
+    def _dates_of_offsets(self) -> CoordinateRules | None:
+        """Where the dates stand that say what was added to images; None where nothing asks for them."""
+        if "date" not in (self.offset, *(more.values.offset for more in read_more(self.more_images))):
+            return None
+        return CoordinateRules(self.dates or "file_name", self.date_pattern)
+
+    def _known_values(self, scenes: Sequence[RasterScene], file_column: str = "file") -> Values:
+        """Give the rasters what was added to each, and return what is known of the values of all.
+
+        Raises:
+            UserError: an image has no date or row of a table that says what was added to it.
+        """
+        stated = [self.values, *(more.values for more in read_more(self.more_images))]
+        names = [scene.name for scene in scenes]
+        for values in filter(is_by_image, stated):
+            if values.offset == "date":
+                assert self._dates_of_offsets is not None
+                dates = dates_of(scenes, self.folder, self._dates_of_offsets, self.num_frames, file_column)
+                added = [by_date(when, values, name) for when, name in zip(dates, names, strict=True)]
+            else:
+                path = list_file(self.folder, str(values.offset), f"{values.group}.offset")
+                added = in_table(path, names, file_column, num_frames=self.num_frames, group=values.group)
+            for scene, own in zip(scenes, added, strict=True):
+                for raster in scene.image.rasters:
+                    if values.group == (raster.values.group if raster.is_further else self.values.group):
+                        raster.added = own
+        return known_values([scene.image for scene in scenes], self.values)

@@ -8,6 +8,7 @@ from affine import Affine
 
 from geocompose.data.rasters.valid import Origin
 from geocompose.data.window import Window
+from geocompose.imagery.file_values import Stored
 from geocompose.imagery.units import Conversion, converted
 
 
@@ -32,6 +33,9 @@ class Scene(Protocol):
 
     def origin_of(self, band: int) -> Origin:
         """Return where a band comes from, for errors."""
+
+    def stored(self, band: int) -> tuple[Stored, ...]:
+        """Return how a band is stored in each frame."""
 
     def absent_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
         """Return which frames (from 0) have no data anywhere in the scene."""
@@ -89,6 +93,10 @@ class ArrayScene:
     def origin_of(self, band: int) -> Origin:
         """Return the scene's name: it is in no file."""
         return Origin(self.name, "data.nodata={}")
+
+    def stored(self, band: int) -> tuple[Stored, ...]:
+        """Return that its numbers are what they are."""
+        return (Stored(self.name),)
 
     def absent_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
         """Return none: what is made has all data."""

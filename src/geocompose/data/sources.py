@@ -88,16 +88,15 @@ class PixelLabelledRasters(GeoTiffSource):
             )
         kind, rasters, tiling, folder = self._kind, self._rasters, GridTiling(self.tile_px), self.folder
         pairs = self._listing.pairs
-        named = [
-            (shown(pair.image.relative_to(folder).as_posix()), pair.image, self._label(pair.label)) for pair in pairs
-        ]
+        named = [(shown(pair.image, folder), pair.image, self._label(pair.label)) for pair in pairs]
         scenes = rasters.scenes(named, self._partners)
         groups = None
         if self.groups is not None:
             groups = groups_of([scene.name for scene in scenes], self.groups, self._group_table)
         regions = self._split(scenes, self._listing.members, groups, self.split_buffer_px)
         coordinates = read_coordinates(scenes, folder, self._rules, num_frames=self.num_frames)
-        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames, self._listing.left_out, groups)
+        values, left_out = self._known_values(scenes), self._listing.left_out
+        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames, left_out, groups, values)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,7 +125,7 @@ class GeoTiffSegmentation(PixelLabelledRasters):
         return LabelCodes(self.class_names, self.ignore_index, self.label_values, self.unlisted_labels)
 
     def _label(self, path: Path) -> SceneLabel:
-        return ClassRaster(path, self._codes, self.label_nodata)
+        return ClassRaster(path, self._codes, self.label_nodata, self.scale_tags)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -149,7 +148,7 @@ class GeoTiffRegression(PixelLabelledRasters):
         return RegressionLabels(self.variables, self.normalize_target)
 
     def _label(self, path: Path) -> SceneLabel:
-        return NumberRaster(path, self.variables, self.label_nodata)
+        return NumberRaster(path, self.variables, self.label_nodata, self.scale_tags)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -217,7 +216,8 @@ class ImageLabelledRasters(GeoTiffSource):
         coordinates = read_coordinates(
             scenes, self.folder, self._rules, num_frames=self.num_frames, file_column=self.file_column
         )
-        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames, self._listing.left_out, groups)
+        values, left_out = self._known_values(scenes, self.file_column), self._listing.left_out
+        return Collection(scenes, regions, kind, tiling, coordinates, self.num_frames, left_out, groups, values)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,12 +12,14 @@ from geocompose.data.labels.tally import ClassTally, MultilabelTally, Tally
 from geocompose.data.left_out import SplitCount, TileCount, labelled
 from geocompose.data.moments import Moments
 from geocompose.data.pixel_hash import PixelHash
+from geocompose.data.plausibility import Plausibility
 from geocompose.data.rasters.valid import check_finite
 from geocompose.data.scene import Scene
 from geocompose.data.split import SPLITS
 from geocompose.data.tiling import Tiling
 from geocompose.data.window import Region, Window, grid
 from geocompose.errors import UserError
+from geocompose.imagery.units import Values
 
 CELL_PX = 1024  # a scan holds this square in memory: 55 MB as float32 in 13 bands
 
@@ -29,11 +31,13 @@ class Statistics:
     mean, std: a number for each selected band, over the training regions' valid pixels in all frames, labelled or not.
     labels: for each split a tally of its labels, where the image is valid. left_out: what of each does not count.
     hashes: for each split one of the pixels of each region, None where none is valid.
+    plausibility: which values are odd in the unit in which they were read.
     """
 
     mean: list[float]
     std: list[float]
     labels: dict[str, Tally]
+    plausibility: Plausibility
     left_out: dict[str, SplitCount] = field(default_factory=dict)
     hashes: dict[str, list[bytes | None]] = field(default_factory=dict)
 
@@ -57,18 +61,19 @@ def scan(
     regions: Mapping[str, Sequence[Region]],
     labels: Labels,
     tiling: Tiling,
+    values: Values | None = None,
 ) -> Statistics:
     """Return statistics of the regions after having looked at every pixel of every split.
 
     bands: for each scene the places of the selected bands.
-    tiling: which windows have a label, where whole images are labelled.
+    tiling: which windows have a label, where whole images are labelled. values: what is known of the images' values.
 
     Raises:
         UserError: NaN or infinity that is not declared nodata; a label that its kind does not have; a split without
             labels.
     """
     try:
-        return _scan(scenes, bands, regions, labels, tiling)
+        return _scan(scenes, bands, regions, labels, tiling, values)
     except UnlistedValueError as error:
         raise UserError(f"{error} {advice_on_values(scenes, regions)}".rstrip()) from error
 
@@ -79,15 +84,19 @@ def _scan(
     regions: Mapping[str, Sequence[Region]],
     labels: Labels,
     tiling: Tiling,
+    values: Values | None,
 ) -> Statistics:
-    moments = Moments(len(bands[0]))
+    names = [scenes[0].band_names[band] for band in bands[0]]
+    moments, plausibility = Moments(len(bands[0])), Plausibility(names, scenes, bands, values)
     tallies = {split: labels.tally() for split in SPLITS}
     counts = {split: SplitCount() for split in SPLITS}
     hashes: dict[str, list[bytes | None]] = {split: [] for split in SPLITS}
     for split in SPLITS:
         for whole in regions[split]:
             scene, chosen = scenes[whole.scene], bands[whole.scene]
-            sums = _Sums(moments if split == "train" else None, tallies[split], counts[split], PixelHash())
+            sums = _Sums(
+                moments if split == "train" else None, tallies[split], counts[split], PixelHash(), plausibility
+            )
             if labels.target.pixel_wise:
                 _scan_pixels(scene, chosen, whole, labels, tiling, sums)
             else:
@@ -97,17 +106,19 @@ def _scan(
             counts[split].masked = counts[split].masked or bool(scene.masked_frames(chosen))
             hashes[split].append(sums.pixels.digest)
         _check_labelled(tallies[split], split, labels, _names(scenes, regions[split]))
-    return Statistics(moments.mean.tolist(), moments.std.tolist(), tallies, counts, hashes)
+    return Statistics(moments.mean.tolist(), moments.std.tolist(), tallies, plausibility, counts, hashes)
 
 
 @dataclass(frozen=True)
 class _Sums:
-    """What a region is added to: the moments of the bands (None where it does not count), labels, counts and hash."""
+    """What a region is added to: the moments of the bands (None where it does not count), labels, counts, hash
+    and what is odd."""
 
     moments: Moments | None
     tally: Tally
     count: SplitCount
     pixels: PixelHash
+    plausibility: Plausibility
 
 
 def _scan_pixels(
@@ -157,8 +168,10 @@ def _images(scene: Scene, bands: Sequence[int], whole: Region, sums: _Sums) -> I
         if masked:
             image = np.delete(image, masked, axis=1)
         check_image(image, valid, scene, bands, window)
+        values = image[..., valid].reshape(len(image), -1)
+        sums.plausibility.add(whole.scene, values)
         if moments is not None:
-            moments.add(image[..., valid].reshape(len(image), -1))
+            moments.add(values)
         count.pixels += valid.size
         sums.pixels.add(image, valid)
         yield window, valid

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from geocompose.errors import UserError
 from geocompose.imagery.bands import canonical
 from geocompose.imagery.pretraining import Pretraining
-from geocompose.imagery.units import LEVELS, UNITS, Values
+from geocompose.imagery.units import LEVELS, UNITS, Values, number_in_words
 
 # What the weights of a backbone have seen, None for random ones, and which bands of the data it reads.
 Seen = tuple[Pretraining | None, list[str]]
@@ -99,7 +99,7 @@ def check_convertible(values: Values, bands: Sequence[str], units: Sequence[str 
         return
     for band, unit in zip(bands, units, strict=True):
         stated = values.band(band)
-        if unit is None or stated.unit is None or stated.conversion(unit) is not None:
+        if unit is None or stated.unit is None or stated.becomes(unit):
             continue
         raise UserError(
             f"The model reads {band} in {unit} ({UNITS[unit]}); the data is {_words(stated)}, and {_why_not(stated)}. "
@@ -128,21 +128,17 @@ def check_counted_alike(values: Values, recorded: Mapping[str, Any]) -> None:
         return
     for name, given in (("offset", values.offset), ("scale", values.scale)):
         if given != recorded.get(name):
+            trained = number_in_words(recorded.get(name))
             raise UserError(
-                f"{values.group}.{name}={_number(given)}, and the run was trained with "
-                f"data.{name}={_number(recorded.get(name))}: its model reads digital numbers as they are in the files, "
-                "so that the difference would change nothing. Write "
-                f"{values.group}.{name}={_number(recorded.get(name))}, and convert the values first if they are "
-                "counted otherwise."
+                f"{values.group}.{name}={number_in_words(given)}, and the run was trained with data.{name}={trained}: "
+                "its model reads digital numbers as they are in the files, so that the difference would change "
+                f"nothing. Write {values.group}.{name}={trained}, and convert the values first if they are counted "
+                "otherwise."
             )
 
 
-def _number(value: float | None) -> str:
-    return "null" if value is None else f"{value:g}"
-
-
 def _of_unit(seen: Pretraining, values: Values) -> _Difference | None:
-    if seen.unit is None or values.conversion(seen.unit) is not None:
+    if seen.unit is None or values.becomes(seen.unit):
         return None
     saw = f"{_they(seen)} saw {seen.unit} ({UNITS[seen.unit]})"
     if values.unit is None:

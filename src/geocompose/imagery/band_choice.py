@@ -59,7 +59,8 @@ def check_rasters_read(config: Mapping[str, Any], bands: Sequence[str], more: Ma
         return
     of_rasters: dict[str, list[str]] = {}
     for band, values in (more or {}).items():
-        of_rasters.setdefault(values.group, []).append(band)
+        if values.group != "data":  # else a band of the first raster that differs from its others
+            of_rasters.setdefault(values.group, []).append(band)
     read = {canonical(band) for band in bands}
     for raster, own in of_rasters.items():
         if read.isdisjoint(own):

@@ -23,6 +23,7 @@ from geocompose.inference.destination import TABLE, check_destination
 from geocompose.inference.listing import ImageFile
 from geocompose.inference.reading import Reading
 from geocompose.inference.tally import Spread, Tally
+from geocompose.inference.watch import Watch
 from geocompose.runs.atomic import write_text
 
 
@@ -96,16 +97,17 @@ def predict_images(
     table.writerow(["file", *_columns(target, content)])
     tally = Tally(target)
     known: set[str] = set()
+    watch = reading.watch()
     for start in range(0, len(images), batch_size):
-        samples = [
-            _read(image, tile_px, fit, reading, coordinates, known) for image in images[start : start + batch_size]
-        ]
+        batch = images[start : start + batch_size]
+        samples = [_read(image, tile_px, fit, reading, coordinates, known, watch) for image in batch]
         for sample, values in zip(samples, _predict(model, samples, target, content), strict=True):
             table.writerow([sample.name, *_cells(values, target, content)])
             if values is not None:
                 tally.add(values[:, None])
         if progress is not None:
             progress(start + len(samples), len(images))
+    watch.say()
     write_text(destination, text.getvalue())
     return TableSummary(
         images=len(images),
@@ -164,8 +166,12 @@ def _read(
     reading: Reading,
     coordinates: CoordinateReader | None,
     known: set[str],
+    watch: Watch,
 ) -> _Sample:
-    """Return the image as the model sees it. known: what was said already, which is not said again."""
+    """Return the image as the model sees it.
+
+    known: what was said already, which is not said again. watch: is shown what is read.
+    """
     seen = reading.open(image.path)
     height, width = seen.image.height, seen.image.width
     if fit == "refuse" and max(height, width) > tile_px:
@@ -174,7 +180,8 @@ def _read(
             f"most {tile_px} x {tile_px}. Write action.fit=crop to take its centre, or action.fit=resize to scale it."
         )
     known |= say_remarks(seen.image.rasters, known)
+    watch.begin(seen)
     window = fitted_window(height, width, tile_px, fit, image.path)
-    pixels, valid = seen.read(window)
+    pixels, valid = seen.read(window, watch)
     taken = Coordinates() if coordinates is None else coordinates.of(image.name, str(seen.image.path))
     return _Sample(image.name, fitted_image(pixels, tile_px) if valid.any() else None, taken.of(0, window))

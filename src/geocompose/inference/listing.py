@@ -35,7 +35,7 @@ def list_images(given: str) -> list[ImageFile]:
     if not is_local(given):
         return [ImageFile(given, given)]
     if path.is_file() or ((of_bands(path) or inner(path)) and not glob.has_magic(given)):
-        return [ImageFile(shown(path.name), str(path))]
+        return [ImageFile(shown(path), str(path))]
     if path.is_dir():
         rasters = (file for ending in ("tif", "tiff") for file in matching(path, f"**/*.{_any_case(ending)}"))
         found = _named(path, rasters)
@@ -58,7 +58,7 @@ def list_images(given: str) -> list[ImageFile]:
 
 
 def _named(folder: Path, files: Iterable[Path]) -> list[ImageFile]:
-    return sorted({ImageFile(shown(file.relative_to(folder).as_posix()), str(file)) for file in files})
+    return sorted({ImageFile(shown(file, folder), str(file)) for file in files})
 
 
 def _any_case(ending: str) -> str:

@@ -90,9 +90,12 @@ def predict_raster(
     with rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES):
         seen = reading.open(source, further)
         say_remarks(seen.image.rasters)
+        watch = reading.watch()
+        watch.begin(seen)
+        watch.say_tags()
         height, width = seen.image.height, seen.image.width
         first = str(seen.image.path)  # the file itself, where `source` stands for one per band
-        taken = Coordinates() if coordinates is None else coordinates.of(shown(Path(source).name), first)
+        taken = Coordinates() if coordinates is None else coordinates.of(shown(Path(source)), first)
         plan = plan_windows(height, width, tile_px, overlap_px)
         check_destination(destination, GEOTIFF, [raster.path for raster in seen.image.rasters])
         with replacing(destination) as partial:
@@ -100,7 +103,7 @@ def predict_raster(
             try:
                 for start in range(0, len(plan), batch_size):
                     tiles = [
-                        ReadWindow(window, *seen.read(window.read), taken.of(0, window.read))
+                        ReadWindow(window, *seen.read(window.read, watch), taken.of(0, window.read))
                         for window in plan[start : start + batch_size]
                     ]
                     _write_batch(tiles, predict_windows(model, tiles, target, content), writer, tally)
@@ -109,6 +112,7 @@ def predict_raster(
             finally:
                 writer.close()
             check_written(partial, writer.checksum)
+    watch.say()
     return MapSummary(
         height=height,
         width=width,

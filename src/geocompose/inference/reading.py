@@ -9,7 +9,11 @@ from itertools import chain
 
 import numpy as np
 
+from geocompose.data.conversion import convert
+from geocompose.data.drift import Trained
+from geocompose.data.known_values import known_values
 from geocompose.data.normalization import Normalization, without_frames
+from geocompose.data.offsets import is_by_image
 from geocompose.data.rasters.bands import BandNaming
 from geocompose.data.rasters.file import RasterPath
 from geocompose.data.rasters.image import RasterImage, SceneImage
@@ -18,7 +22,10 @@ from geocompose.data.rasters.valid import Origin, check_finite
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.imagery.bands import positions
-from geocompose.imagery.units import Conversion
+from geocompose.imagery.units import Conversion, Values
+from geocompose.inference.offsets import OffsetReader
+from geocompose.inference.values import check_reaches_model
+from geocompose.inference.watch import Watch
 
 _RENAME = "Rename it in one of them."
 
@@ -35,6 +42,9 @@ class FurtherRaster:
     nodata: float | None = None
 
 
+AS_STORED = Values(scale_tags="ignore")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """How rasters are read for a model.
@@ -46,7 +56,9 @@ class Reading:
     nodata: value that marks pixels without data in every band (NaN allowed), beside what each raster says itself: the
         values that it declares, its masks and its alpha band. A pixel is valid where all of `bands` are; the others are
         0 in every band: each band's mean.
-    conversions: how the values of each of `bands` become the unit of `mean` and `std`; None leaves them as they are.
+    values: what the values of rasters are, as far as that is stated. units: the unit of `mean` and `std`, one per band,
+        to which values are converted; None where it isn't known. offsets: finds what was added to a raster, where
+        `values.offset` is a date's or a table's. trained: what the training's values were like; None where unknown.
     num_frames: time steps in each raster, one after the other; names are those of one step's bands.
     masks_frames: whether frames without any data are NaN, which the model passes over.
 
@@ -60,7 +72,10 @@ class Reading:
     band_names: Sequence[str] | None = None
     training_names: Sequence[str] | None = None
     nodata: float | None = None
-    conversions: Sequence[Conversion] | None = None
+    values: Values = AS_STORED
+    units: Sequence[str | None] | None = None
+    offsets: OffsetReader | None = None
+    trained: Trained | None = None
     num_frames: int = 1
     masks_frames: bool = False
 
@@ -76,7 +91,7 @@ class Reading:
                     f"Band {name!r} can't be normalised with mean {centre} and standard deviation {spread}: both must "
                     "be finite, and the second above 0."
                 )
-        assert self.conversions is None or len(self.conversions) == len(self.bands), self.conversions
+        assert self.units is None or len(self.units) == len(self.bands), self.units
 
     def image(self, path: RasterPath, further: Sequence[FurtherRaster] = ()) -> SceneImage:
         """Return a raster, with those beside it on its grid, as an image whose bands have names; no pixel is read.
@@ -107,7 +122,11 @@ class Reading:
         """
         image = self.image(path, further)
         image.masks_frames = self.masks_frames
-        return ModelInput(image, self)
+        return ModelInput(image, self, str(path))
+
+    def watch(self) -> Watch:
+        """Return what takes in the images that are read, and says what is odd of them."""
+        return Watch(self.bands, self.units, self.trained)
 
     def _beside(self, further: FurtherRaster) -> list[RasterImage]:
         naming = BandNaming(
@@ -125,13 +144,15 @@ class Reading:
 class ModelInput:
     """A model's view of an image: the bands it was trained with, in their order, unit and normalisation.
 
-    image: all of its bands.
+    image: all of its bands. path: how a table or date finds it; None is the first file's.
+
+    Attributes: `values`, what is known of the image's values.
 
     Raises:
-        UserError: a band is not there, or its values are complex.
+        UserError: a band is not there, its values are complex, or can't be converted to what the model reads.
     """
 
-    def __init__(self, image: SceneImage, reading: Reading) -> None:
+    def __init__(self, image: SceneImage, reading: Reading, path: str | None = None) -> None:
         self.image, self._reading = image, reading
         where = " with ".join(str(raster.path) for raster in image.rasters)
         advice = (
@@ -140,14 +161,20 @@ class ModelInput:
         )
         self._places = positions(reading.bands, image.band_names, where=where, advice=advice)
         image.check_real(self._places)
-        if reading.conversions is not None:
-            unchanged = Conversion(None)
-            of_band = dict(zip(self._places, reading.conversions, strict=True))
-            image.conversions = [of_band.get(place, unchanged) for place in range(len(image.band_names))]
+        for raster in image.rasters:
+            own = reading.values.band(raster.band_names[0])
+            if reading.offsets is not None and is_by_image(own):
+                raster.added = reading.offsets.of(path or str(image.path), image.path, own)
+        self.values = known_values([image], reading.values)
+        units = [None] * len(reading.bands) if reading.units is None else reading.units
+        check_reaches_model(reading.bands, units, self.values)
+        convert([image], [self._places], reading.bands, self.values, units)
         self._normalized = Normalization(reading.mean, reading.std)
 
-    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, window: Window, watch: Watch | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return the normalised pixels of `window`, float32 (C, [T,] h, w), and which are valid, bool (h, w).
+
+        watch: is shown the values before they are normalised.
 
         Raises:
             UserError: a file can't be read here, or a pixel not declared as nodata is NaN or infinite.
@@ -163,13 +190,26 @@ class ModelInput:
             pixels,
             valid,
             bands=self._reading.bands,
-            origin_of=self._origin_of,
+            origin_of=lambda band: self.origin_of(self._places[band]),
             window=window,
             read_as=checked,
-            conversions=self._reading.conversions,
+            conversions=self.conversions,
         )
+        if watch is not None:
+            watch.add(pixels, valid)
         return without_frames(normalized, masked), valid
 
-    def _origin_of(self, band: int) -> Origin:
-        raster = self.image.raster_of(self._places[band])
+    @property
+    def places(self) -> list[int]:
+        """The places of the bands that the model reads among those of the image."""
+        return self._places
+
+    def origin_of(self, band: int) -> Origin:
+        """Return where a band of the image comes from."""
+        raster = self.image.raster_of(band)
         return Origin(str(raster.path), raster.declare)
+
+    @property
+    def conversions(self) -> list[Conversion]:
+        """What is done to the values of each band that the model reads."""
+        return [(self.image.conversions or ())[place] for place in self._places]

@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from geocompose.data.drift import Trained
 from geocompose.data.rasters.file import RasterPath
 from geocompose.errors import UserError, counted
 from geocompose.imagery.bands import canonical
 from geocompose.imagery.samples import Inputs, Target
-from geocompose.imagery.units import Conversion
+from geocompose.imagery.units import Values
 from geocompose.inference.content import Content
 from geocompose.inference.coordinates import CoordinateReader
 from geocompose.inference.destination import GEOTIFF, TABLE, check_name
+from geocompose.inference.offsets import OffsetReader
 from geocompose.inference.reading import FurtherRaster, ModelInput, Reading
 from geocompose.inference.windows import plan_windows
 from geocompose.runs import RecordedRun
@@ -58,11 +60,13 @@ def reading_of(
     *,
     band_names: Sequence[str] | None,
     nodata: float | None,
-    conversions: Sequence[Conversion] | None,
+    values: Values,
+    offsets: OffsetReader | None = None,
 ) -> Reading:
     """Return how rasters are read: the bands and normalisation of the training, and what the user says of the files.
 
-    nodata: None is the training data's; what each raster says itself counts beside it.
+    nodata: None is the training data's; what each raster says itself counts beside it. values: what those of the files
+        are. offsets: finds what was added to each.
     """
     recorded, data = run.record.data, _data(run)
     return Reading(
@@ -72,7 +76,10 @@ def reading_of(
         band_names=band_names,
         training_names=data.get("band_names"),
         nodata=nodata if nodata is not None else data.get("nodata"),
-        conversions=conversions,
+        values=values,
+        units=recorded.get("read_as"),
+        offsets=offsets,
+        trained=Trained.of_record(recorded),
         num_frames=Inputs.from_record(recorded).num_frames,
         masks_frames=data.get("missing_frames") == "mask",
     )

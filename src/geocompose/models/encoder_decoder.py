@@ -132,8 +132,16 @@ class EncoderDecoderModel(nn.Module):
         self.train(self.training)
 
     def freeze_encoder(self) -> None:
-        """Stop the encoder from learning, batch-norm statistics included; adapters and prompts in it go on."""
+        """Stop the encoder from learning, batch-norm statistics included.
+
+        Adapters, prompts and `learning_inputs` go on.
+        """
         self._freeze("encoder")
+
+    @property
+    def learning_inputs(self) -> list[str]:
+        """Parameters of a frozen encoder that learn, because bands start randomly in them (`random_inputs`)."""
+        return list(self._contract.random_inputs) if "encoder" in self._frozen else []
 
     def freeze_decoder(self) -> None:
         """Stop the decoder from learning, batch-norm statistics included."""

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from geocompose.contracts import attributes
+from geocompose.errors import UserError, choices
+
 
 def adapters(module: nn.Module) -> Iterator[nn.Module | nn.Parameter]:
     """Yield what goes on learning when its module is frozen: prompts, and the layers that PEFT adds.
@@ -27,11 +30,32 @@ def adapter_parameters(module: nn.Module) -> Iterator[nn.Parameter]:
             yield from adapter.parameters()
 
 
+def random_inputs(backbone: nn.Module) -> Iterator[nn.Parameter]:
+    """Yield the parameters whose filters are in part of bands that pretrained weights lack, as the backbone says.
+
+    Frozen, these filters would stay random for ever.
+
+    Raises:
+        UserError: the backbone has no parameter of such a name.
+    """
+    name = type(backbone).__name__
+    own = dict(backbone.named_parameters())
+    for each in attributes.parameters(name, getattr(backbone, "random_inputs", None)):
+        if each not in own:
+            raise UserError(f"The backbone {name} has random_inputs with {each!r}. {choices(each, own)}")
+        yield own[each]
+
+
 def freeze(module: nn.Module) -> None:
-    """Let no parameter of `module` require a gradient but its adapters' and what PEFT left free beside them."""
+    """Let no parameter of `module` require a gradient but its adapters', and what is free beside them.
+
+    Free is what PEFT left free, and what `random_inputs` names.
+    """
     kept: set[int] = set()
     if hasattr(module, "peft_config"):  # PEFT has frozen it already, and frees biases or norms where it is asked to
         kept = {id(parameter) for parameter in module.parameters() if parameter.requires_grad}
+    else:
+        kept = {id(parameter) for parameter in random_inputs(module)}
     kept |= {id(parameter) for parameter in adapter_parameters(module)}
     for parameter in module.parameters():
         if id(parameter) not in kept:

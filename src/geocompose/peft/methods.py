@@ -11,7 +11,7 @@ from torch import nn
 
 from geocompose.arguments import plain
 from geocompose.errors import UserError, at_least, choices
-from geocompose.models.freezing import adapter_parameters
+from geocompose.models.freezing import adapter_parameters, random_inputs
 from geocompose.peft.qkv import split_qkv
 from geocompose.peft.targets import check_patterns, check_targets, family_targets
 
@@ -171,13 +171,14 @@ class Peft:
         check_patterns(backbone, self.peft_config_kwargs)
         if self.peft_config_kwargs.get("task_type") is not None:
             raise UserError(f"PEFT's {name}: task_type is about language models. Leave it out.")
-        prompts = [parameter for parameter in adapter_parameters(backbone) if parameter.requires_grad]
+        beside = (*adapter_parameters(backbone), *random_inputs(backbone))
+        free = [parameter for parameter in beside if parameter.requires_grad]
         function = importlib.import_module("peft.mapping_func").get_peft_model
         try:
             adapted: nn.Module = function(backbone, known[name](**self.peft_config_kwargs))
         except (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError) as error:
             raise UserError(f"PEFT's {name} can't adapt {type(backbone).__name__}: {error}") from error
-        for parameter in prompts:  # PEFT freezes all that it has not added itself
+        for parameter in free:  # PEFT freezes all that it has not added itself
             parameter.requires_grad_(True)
         if not any(parameter.requires_grad for parameter in adapted.parameters()):
             raise UserError(

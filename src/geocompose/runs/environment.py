@@ -31,6 +31,7 @@ PACKAGES = (
     "numpy",
     "scikit-learn",
     "scipy",
+    "shapely",
     "matplotlib",
     "rich",
     "filelock",

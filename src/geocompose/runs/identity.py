@@ -25,8 +25,8 @@ def run_id(config: Mapping[str, Any], inputs: Mapping[str, str], rules: Identity
     """Return the run's identity, 10 hexadecimal characters.
 
     config: the whole configuration, plain, resolved and typed: 1, 1.0 and true are different values here.
-    inputs: hashes of what input paths hold, such as {"data": ..., "weights": ...}; a path under `rules.contents` that
-        is set must have its input here.
+    inputs: hashes of what input paths hold, such as {"data": ..., "weights": ...}, and of the user's own "code"; a
+        path under `rules.contents` that is set must have its input here.
     """
     for key, value in walk(config):
         if value is None or any(is_any(rules.volatile, key[:length]) for length in range(1, len(key) + 1)):

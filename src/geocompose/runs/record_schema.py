@@ -49,8 +49,9 @@ class _Normalization(_Part):
 class _Values(_Part):
     unit: _Unit | None = None
     level: _Level | None = None
-    offset: FiniteFloat | None = None
+    offset: FiniteFloat | str | None = None
     scale: FiniteFloat | None = None
+    scale_tags: Literal["read", "ignore"] | None = None
 
 
 class _Data(_Values):

@@ -1,5 +1,6 @@
 """What all tasks have in common: training, freezing, auxiliary losses, counting and scores, as a Lightning module."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from geocompose.arguments import plain
 from geocompose.data.census import Sampling
-from geocompose.errors import UserError, choices
+from geocompose.errors import UserError, choices, shortened
 from geocompose.imagery.coordinates import coordinates_of
 from geocompose.imagery.samples import Kind, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
@@ -18,6 +19,8 @@ from geocompose.tasks.counting import is_labelled, labels, predicted
 from geocompose.tasks.parameter_groups import parameter_groups
 from geocompose.tasks.schedule import MakeScheduler, lightning_schedule
 from geocompose.tasks.split_counts import SplitCounts
+
+log = logging.getLogger("geocompose")
 
 Batch = dict[str, Tensor]
 MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
@@ -90,6 +93,12 @@ class Task(lightning.LightningModule):
         ):
             if wanted:
                 freeze()
+        if model.learning_inputs:
+            log.info(
+                "The backbone is frozen but for %s: the filters of bands that its weights lack start randomly, and "
+                "learn.",
+                shortened(model.learning_inputs, 4),
+            )
         if not any(parameter.requires_grad for parameter in self.model.parameters()):
             raise UserError("Nothing is left to learn: task.freeze_* freeze every part that has parameters.")
         self._optimizer, self._scheduler, self._lr_by_part = optimizer, scheduler, plain(lr_by_part)

@@ -250,9 +250,11 @@ def read_alike(data: SceneData, encoder: torch.nn.Module, config: Mapping[str, A
 def _tell_conversions(data: SceneData) -> None:
     """Say in a line which values become others as they are read, and of which bands."""
     found: dict[str, list[str]] = {}
-    for band, unit in zip(data.bands, data.units, strict=True):
+    for place, (band, unit) in enumerate(zip(data.bands, data.units, strict=True)):
         stated = data.values.band(band)
-        if stated.nearest(unit).changes:
+        changes = any(conversions[place].changes for conversions in data.conversions)
+        # What files' own tags change was said when their headers were read.
+        if changes and (stated.unit != unit or stated.offset):
             found.setdefault(f"{stated.in_words()} becomes {unit}", []).append(band)
     for words, bands in found.items():
         log.info("Values are converted as they are read: %s (%s).", words, ", ".join(bands))

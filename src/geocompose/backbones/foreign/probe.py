@@ -1,6 +1,6 @@
 """What a backbone of another library is like, learnt by one forward on the meta device: shapes and the graph only."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +51,7 @@ class Probe:
         size: tuple[int, int],
         weights: dict[str, str] | None,
         pretraining: Pretraining | None,
+        random_inputs: Iterable[str] = (),
     ) -> nn.Module:
         """Return a module that was built like the probed one, with the attributes that other parts read of a backbone.
 
@@ -68,6 +69,7 @@ class Probe:
             "fixed_size": self.fixed_size,
             "weights": weights,
             "pretraining": pretraining,
+            "random_inputs": sorted(random_inputs),
         }
         for name, value in attributes.items():
             setattr(module, name, value)

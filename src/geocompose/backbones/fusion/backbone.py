@@ -111,6 +111,11 @@ class FusionBackbone(nn.Module):
         return found or None
 
     @property
+    def random_inputs(self) -> list[str]:
+        """The parts' parameters with filters of bands that pretrained weights lack."""
+        return [f"parts.{name}.{key}" for name, part in self.parts.items() for key in contract_of(part).random_inputs]
+
+    @property
     def readers(self) -> list[tuple[nn.Module, list[str]]]:
         """The parts, each with the bands that it reads."""
         return [(part, self.modalities[name]) for name, part in self.parts.items()]

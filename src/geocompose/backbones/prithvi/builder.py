@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from geocompose.backbones.foreign.band_choice import BandChoice
 from geocompose.backbones.prithvi.vit import PrithviViT
 from geocompose.backbones.prithvi.weight_file import load_file, weight_file
 from geocompose.backbones.prithvi.weights import encoder_part
@@ -93,6 +94,8 @@ def build_prithvi(
     )
     model.published = published_pretraining(row)
     if pretrained or ckpt_path is not None:
+        if BandChoice(names, of_weights, allow_random=True).random:
+            model.random_inputs = ["patch_embed.proj.weight"]
         model.pretraining = pretraining_of(row, of_weights)
     if ckpt_path is not None:
         model.pretraining = of_own_file(pretrained_on, pretraining_of(row, of_weights), variant)

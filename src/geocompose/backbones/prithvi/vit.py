@@ -109,6 +109,7 @@ class PrithviViT(nn.Module):
         self.weights: dict[str, str] | None = None
         self.pretraining: Pretraining | None = None
         self.published: Pretraining | None = None
+        self.random_inputs: list[str] = []
 
         self.coords_encoding = list(coords_encoding)
         self.patch_embed = PatchEmbed(self.in_chans, embed_dim, patch)

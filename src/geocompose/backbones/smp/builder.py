@@ -118,8 +118,18 @@ def build_smp_encoder(
             source = load_file(encoder, ckpt_path, name)
         if source is None:
             log.info("Backbone %s starts from random weights (backbone.weights=null).", name)
-    module = SmpEncoder(encoder, chosen)
-    return found.declare(module, channels=channels, bands=names, size=size, weights=source, pretraining=pretraining)
+    random: set[str] = set()
+    if choice is not None and choice.random:
+        random = input_layers(encoder.state_dict(), shell(partial(create, channels + 1)))
+    return found.declare(
+        SmpEncoder(encoder, chosen),
+        channels=channels,
+        bands=names,
+        size=size,
+        weights=source,
+        pretraining=pretraining,
+        random_inputs=[f"encoder.{key}" for key in random],
+    )
 
 
 def _check(name: str, weights: str | None, ckpt_path: str | None, depth: int, output_stride: int) -> None:

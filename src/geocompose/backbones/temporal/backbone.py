@@ -114,6 +114,7 @@ class TemporalBackbone(nn.Module):
         self.patch_size, self.pad_multiple = inside.patch_size, inside.pad_multiple
         self.img_size, self.fixed_size = inside.img_size, inside.fixed_size
         self.maps_by_default, self.weights = inside.maps_by_default, inside.weights
+        self.random_inputs = [f"encoder.{name}" for name in inside.random_inputs]
         self.pretraining, self.published = inside.pretraining, inside.published
 
     @property

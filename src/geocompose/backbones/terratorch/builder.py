@@ -117,6 +117,7 @@ def build_terratorch(
         advice = "Say in backbone.kwargs what it takes, such as modalities, or try another backbone.img_size."
         raise refuse_size(name, size, channels, error, advice) from error
     weights = None
+    random: list[str] = []
     if torch.get_default_device().type == "meta":
         module = module if module is not None else shell(lambda: create(False))
     else:
@@ -125,13 +126,22 @@ def build_terratorch(
         except (OSError, RuntimeError, ValueError, TypeError) as error:
             raise UserError(f"TerraTorch can't build {name}: {reason(error)}") from error
         if pretrained:
-            _check_not_random(name, built, create(True), set(found.idle_parameters), allow_random_bands)
+            random = _check_not_random(name, built, create(True), set(found.idle_parameters), allow_random_bands)
             weights = {"source": f"terratorch {_version()}: {name}"}
         elif ckpt_path:
             weights = load_file(built.model, ckpt_path, name)
         else:
             log.info("Backbone %s starts from random weights (backbone.pretrained=false).", name)
-    return found.declare(module, channels=channels, bands=names, size=size, weights=weights, pretraining=None)
+    learning = dict(module.named_parameters())
+    return found.declare(
+        module,
+        channels=channels,
+        bands=names,
+        size=size,
+        weights=weights,
+        pretraining=None,
+        random_inputs=[key for key in random if key in learning],
+    )
 
 
 def _arguments(make: Callable[..., Any], bands: list[str] | None, kwargs: dict[str, object]) -> dict[str, Any]:
@@ -156,14 +166,18 @@ def _modalities(given: object, bands: list[str] | None) -> dict[str, list[int]] 
     return {name: positions(each, bands, where="backbone.bands") for name, each in given.items()}
 
 
-def _check_not_random(name: str, module: nn.Module, other: nn.Module, idle: set[str], allowed: bool) -> None:
-    """Refuse pretrained weights that are partly random: those that differ between two models that were built alike."""
+def _check_not_random(name: str, module: nn.Module, other: nn.Module, idle: set[str], allowed: bool) -> list[str]:
+    """Return which weights start randomly, wholly or in part: those that differ between two models built alike.
+
+    Raises:
+        UserError: there are some, and that is not allowed.
+    """
     state = other.state_dict()
     random = [
         key for key, value in module.state_dict().items() if key not in idle and not torch.equal(value, state[key])
     ]
     if not random:
-        return
+        return []
     listed = shortened(random, 4)
     if not allowed:
         raise UserError(
@@ -171,6 +185,7 @@ def _check_not_random(name: str, module: nn.Module, other: nn.Module, idle: set[
             "out the bands that they lack, or consent to it: backbone.allow_random_bands=true."
         )
     log.warning("Backbone %s: %s start randomly, as allowed.", name, listed)
+    return random
 
 
 def constructor(name: str) -> Callable[..., nn.Module]:

@@ -19,6 +19,7 @@ from geocompose.backbones.foreign.arguments import (
 from geocompose.backbones.foreign.band_choice import BandChoice
 from geocompose.backbones.foreign.memory import looked_at
 from geocompose.backbones.foreign.probe import refuse_size, shell, whole_patches
+from geocompose.backbones.foreign.weights import input_layers
 from geocompose.backbones.timm.architecture import Architecture, Arguments, architecture_of, create, reductions_of
 from geocompose.backbones.timm.probe import TimmProbe, probed
 from geocompose.backbones.timm.weights import load_checkpoint, load_pretrained, pretraining_of
@@ -132,6 +133,12 @@ def build_timm(
             )
     if weights is None and not on_meta:
         log.info("Backbone %s starts from random weights (backbone.pretrained=false).", name)
+    random: set[str] = set()
+    # Filters that timm repeats over further channels, or makes of others, are not those of the channels either.
+    foreign = pretrained and (channels != architecture.input_channels if choice is None else bool(choice.random))
+    if foreign:
+        more = arguments | {"in_chans": channels + 1}
+        random = input_layers(module.state_dict(), shell(partial(create, name, architecture, more)))
     return found.shown.declare(
         module,
         channels=channels,
@@ -139,6 +146,7 @@ def build_timm(
         size=size,
         weights=weights,
         pretraining=pretraining or stated,
+        random_inputs=random,
     )
 
 

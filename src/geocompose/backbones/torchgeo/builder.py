@@ -100,6 +100,7 @@ def build_torchgeo(
     module.bands, module.published = names, seen
     module.pretraining = seen if wanted else None
     choices = {} if seen is None or not wanted else _choices(target, seen, allow_random_bands)
+    module.random_inputs = [target.key_of(key) for key, choice in choices.items() if choice.random]
     module.weights = None
     if torch.get_default_device().type == "meta":
         return module

@@ -140,6 +140,10 @@ class Target:
     grid: tuple[int, int] | None = None
     inputs: Sequence[InputLayer] = ()
 
+    def key_of(self, bare: str) -> str:
+        """Return the module's own name of a tensor that the plain model has under another."""
+        return next(key for key in self.module.state_dict() if _bare(key, self.prefixes) == bare)
+
 
 def fill_target(
     target: Target, state: Mapping[str, Tensor], *, of: str, choices: Mapping[str, BandChoice], strict: bool

@@ -24,7 +24,7 @@ from geocompose.backbones.foreign.probe import (
     shell,
     whole_patches,
 )
-from geocompose.backbones.foreign.weights import input_bands, load_file
+from geocompose.backbones.foreign.weights import input_bands, input_layers, load_file
 from geocompose.backbones.transformers.config import OWN_CHANNELS, Definition, definition
 from geocompose.backbones.transformers.weights import load_pretrained, pretraining_of
 from geocompose.catalog.transformers import TYPES
@@ -140,7 +140,18 @@ def build_transformers(
         if weights is None:
             log.info("Backbone %s starts from random weights (backbone.pretrained=false).", name)
         module = TransformersBackbone(model)
-    return found.declare(module, channels=channels, bands=names, size=size, weights=weights, pretraining=pretraining)
+    random: set[str] = set()
+    if choice is not None and choice.random:
+        random = input_layers(module.state_dict(), shell(partial(_backbone, made_of, channels + 1, made_for, chosen)))
+    return found.declare(
+        module,
+        channels=channels,
+        bands=names,
+        size=size,
+        weights=weights,
+        pretraining=pretraining,
+        random_inputs=random,
+    )
 
 
 def _backbone(

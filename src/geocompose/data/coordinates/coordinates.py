@@ -100,7 +100,7 @@ def read_coordinates(
     Raises:
         UserError: a name, tag, cell or georeference gives no date or position; says where, and what to write.
     """
-    dates = _dates(scenes, root, rules, num_frames, file_column) if rules.dates is not None else None
+    dates = dates_of(scenes, root, rules, num_frames, file_column) if rules.dates is not None else None
     places = _places(scenes, root, rules.positions, file_column) if rules.positions is not None else None
     return Coordinates(dates, places)
 
@@ -119,9 +119,14 @@ def dates_in_row(row: Mapping[str, str], where: str, columns: Sequence[str]) -> 
     return as_frames([parse_date(row[name], f"{where}: {name}") if row[name] else None for name in columns])
 
 
-def _dates(
+def dates_of(
     scenes: Sequence[RasterScene], root: Path, rules: CoordinateRules, num_frames: int, file_column: str
 ) -> list[np.ndarray]:
+    """Return when each scene was taken, as `Coordinates.dates`.
+
+    Raises:
+        UserError: see `read_coordinates`.
+    """
     assert rules.dates is not None
     columns = date_columns(num_frames)
     if is_table(rules.dates):

@@ -33,9 +33,8 @@ def band_files(path: str | Path) -> dict[str, Path]:
     text = plain(str(path)) if inner(plain(str(path))) else str(Path(path))
     if BAND in text:
         text = str(_found(text))
-    names = _BRACES.findall(text)[0].split(",")
-    before, after = _BRACES.split(text)[0], _BRACES.split(text)[2::2]
-    return {name: Path(name.join([before, *after])) for name in names}
+    names = _BRACES.findall(text)[-1]  # a folder above may have braces in its name
+    return {name: Path(text.replace(f"{{{names}}}", name)) for name in names.split(",")}
 
 
 def _found(text: str) -> Path:
@@ -50,15 +49,24 @@ def _found(text: str) -> Path:
     return images[0]
 
 
+def rasters_of(paths: Iterable[Path]) -> list[Path]:
+    """Return the rasters of images: one, or one per band."""
+    return [file for path in paths for file in (band_files(path).values() or [path])]
+
+
 def real_files(paths: Iterable[Path]) -> list[Path]:
     """Return the files of images, each once, whether an image is one, one per band, or inside one."""
-    files = [file for path in paths for file in (band_files(path).values() or [path])]
-    return list(dict.fromkeys(Path(found.file) if (found := inner(file)) else file for file in files))
+    return list(dict.fromkeys(Path(found.file) if (found := inner(path)) else path for path in rasters_of(paths)))
 
 
-def shown(name: str) -> str:
-    """Return an image's name as messages and records have it: `s0_{band}.tif`."""
-    return _BRACES.sub(lambda _: BAND, name)
+def shown(path: Path, folder: Path | None = None) -> str:
+    """Return an image's name as messages and records have it, such as `s0_{band}.tif`.
+
+    folder: what the name is relative to; None means the image's own.
+    """
+    name = path.name if folder is None else path.relative_to(folder).as_posix()
+    braces = _BRACES.findall(name)
+    return name.replace(f"{{{braces[-1]}}}", BAND) if braces and of_bands(path) else name
 
 
 def short_names(name: str) -> Sequence[str]:

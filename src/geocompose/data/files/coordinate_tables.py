@@ -1,4 +1,4 @@
-"""Tables of dates and positions: which files they are, and the row of each image. Opens no raster."""
+"""Tables of dates, positions and offsets: which files they are, and the row of each image. Opens no raster."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from geocompose.data.files.file_names import SHOWN, FileLookup, list_file
 from geocompose.data.files.image_files import read_table
 from geocompose.errors import UserError, nearest, shortened
 
-_KEYS = ("dates", "positions")
+_KEYS = ("dates", "positions", "offset")
 
 
 def is_table(rule: str) -> bool:
@@ -18,17 +18,22 @@ def is_table(rule: str) -> bool:
 
 def date_columns(num_frames: int) -> list[str]:
     """Return the columns of a table of dates, one per frame."""
-    return ["date"] if num_frames == 1 else [f"date_{number}" for number in range(1, num_frames + 1)]
+    return numbered_columns("date", num_frames)
 
 
-def tables(data: Mapping[str, Any], root: Path) -> list[Path]:
-    """Return the tables of dates and positions that a data configuration names.
+def numbered_columns(name: str, num_frames: int) -> list[str]:
+    """Return the columns of a table that has something of each frame: `date`, or `date_1`, `date_2`, ..."""
+    return [name] if num_frames == 1 else [f"{name}_{number}" for number in range(1, num_frames + 1)]
+
+
+def tables(data: Mapping[str, Any], root: Path, group: str = "data") -> list[Path]:
+    """Return the tables of dates, positions and offsets that a data configuration names.
 
     Raises:
         UserError: one is not there.
     """
     named = [(key, data.get(key)) for key in _KEYS]
-    return [list_file(root, name, f"data.{key}") for key, name in named if name is not None and is_table(name)]
+    return [list_file(root, name, f"{group}.{key}") for key, name in named if isinstance(name, str) and is_table(name)]
 
 
 def image_rows(

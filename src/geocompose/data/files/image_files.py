@@ -83,7 +83,7 @@ def list_images(
     folder = data_folder(root)
     further = list(without)
     paths = match_files(folder, images, "data.images", further)
-    names = [shown(path.relative_to(folder).as_posix()) for path in paths]
+    names = [shown(path, folder) for path in paths]
     lookup = FileLookup(names)
     columns: list[str] = []
     lists: list[Path] = []

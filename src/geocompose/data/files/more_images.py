@@ -10,7 +10,7 @@ from geocompose.data.files.patterns import key_of, whole_key_of
 from geocompose.errors import UserError, choices, shortened
 from geocompose.imagery.units import Values
 
-_OF_VALUES = ("unit", "level", "offset", "scale")
+_OF_VALUES = ("unit", "level", "offset", "scale", "scale_tags")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class MoreImages:
     images: pattern relative to the data set's folder; what `*` matches in the names pairs it with its image.
     band_names: its bands in file order; None means the names that the files carry.
     nodata: value of pixels without data (NaN allowed), beside what each file says itself.
-    values: what its values are, as far as that is stated: keys unit, level, offset and scale, as those of the data.
+    values: what its values are, as far as that is stated: keys unit, level, offset, scale and scale_tags, as those of
+        the data.
     """
 
     images: str
@@ -50,7 +51,8 @@ def read_more(given: Sequence[Mapping[str, Any]] | None) -> list[MoreImages]:
         if not _is_number(nodata):
             raise UserError(f"{where}.nodata is a number, nan included, or null; got {nodata!r}.")
         for key in ("offset", "scale"):
-            if not _is_number(entry.get(key, 0)):
+            rule = key == "offset" and isinstance(entry.get(key), str)
+            if not rule and not _is_number(entry.get(key, 0)):
                 raise UserError(f"{where}.{key} is a number, or null; got {entry[key]!r}.")
         values = Values(**{key: entry[key] for key in _OF_VALUES if key in entry}, group=where)
         found.append(MoreImages(images, None if names is None else list(names), nodata, values))

@@ -1,16 +1,22 @@
 """What data needs to know of a kind of label: nothing else in the data depends on which kind it is."""
 
+import logging
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from geocompose.data.ends import Ends
 from geocompose.data.labels.tally import NumberTally, Tally
 from geocompose.data.moments import is_constant
+from geocompose.data.plausibility import lone_in_words
 from geocompose.data.scene import Scene
 from geocompose.data.window import Window
 from geocompose.errors import UserError, choices
 from geocompose.imagery.samples import Target
+
+log = logging.getLogger("geocompose")
 
 TARGET_NORMALIZATIONS = ("dataset", "none")
 
@@ -55,6 +61,9 @@ class Labels(ABC):
             UserError: says what they lack.
         """
 
+    def say_lone(self, tallies: Sequence[Tally]) -> None:  # noqa: B027 - as above
+        """Say which values are so far from all others that they may mark what has no label. tallies: of all splits."""
+
     def scaled(self, tally: Tally) -> Target:
         """Return the target with what the tally says of the training labels."""
         return self.target
@@ -69,6 +78,7 @@ class Numbers(Labels):
     """
 
     what: ClassVar[str]
+    remedy: ClassVar[str]
 
     def __init__(self, target: Target, normalize_target: str) -> None:
         if normalize_target not in TARGET_NORMALIZATIONS:
@@ -93,6 +103,21 @@ class Numbers(Labels):
                     f"The variable {name} is {mean:g} in all training labels, so it can't be normalised by its "
                     "deviation, nor learnt. Leave it out of data.variables, or split in another way (data.split, "
                     "data.seed)."
+                )
+
+    def say_lone(self, tallies: Sequence[Tally]) -> None:
+        """Say which numbers are far from all others, and what to do if they mark what has no label."""
+        for place, name in enumerate(self.target.names):
+            every = Ends()
+            for tally in tallies:
+                assert isinstance(tally, NumberTally)
+                every = every.merged(tally.ends[place])
+            for lone in every.lone():
+                log.warning(
+                    "%s If it marks %s without a label, %s.",
+                    lone_in_words(lone, f"the labels of {name}"),
+                    self.what,
+                    self.remedy.format(f"{lone.value:.7g}"),
                 )
 
     def scaled(self, tally: Tally) -> Target:

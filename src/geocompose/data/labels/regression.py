@@ -24,6 +24,7 @@ class RegressionLabels(Numbers):
 
     key: ClassVar[Literal["mask", "label"]] = "mask"
     what = "pixels"
+    remedy = "declare it as the file holds it (data.label_nodata={})"
 
     def __init__(self, variables: Sequence[str], normalize_target: str) -> None:
         check_variables(variables)

@@ -21,6 +21,7 @@ class ScalarRegressionLabels(Numbers):
 
     key: ClassVar[Literal["mask", "label"]] = "label"
     what = "images"
+    remedy = "leave its cell in data.table empty"
 
     def __init__(self, variables: Sequence[str], normalize_target: str) -> None:
         check_variables(variables)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from geocompose.data.ends import Ends
 from geocompose.data.moments import Moments
 
 
@@ -85,7 +86,7 @@ class MultilabelTally(Tally):
 
 
 class NumberTally(Tally):
-    """Count, mean, deviation and range of each variable.
+    """Count, mean, deviation and range of each variable; `ends` has their least and greatest values.
 
     what: `pixels` or `images`, as records call them.
     """
@@ -94,7 +95,7 @@ class NumberTally(Tally):
         self.variables = list(variables)
         self.what = what
         self._moments = [Moments(1) for _ in variables]
-        self._range = np.array([[np.inf, -np.inf]] * len(variables))
+        self.ends = [Ends() for _ in variables]
         self._labelled = 0
 
     def add(self, label: np.ndarray) -> None:
@@ -102,12 +103,9 @@ class NumberTally(Tally):
         flat = label.reshape(len(self.variables), -1)
         there = ~np.isnan(flat)
         self._labelled += int(there.any(0).sum())
-        for i, (moments, values, known) in enumerate(zip(self._moments, flat, there, strict=True)):
-            known_values = values[known]
-            moments.add(known_values[None])
-            if known_values.size:
-                low, high = float(known_values.min()), float(known_values.max())
-                self._range[i] = min(self._range[i, 0], low), max(self._range[i, 1], high)
+        for moments, ends, values, known in zip(self._moments, self.ends, flat, there, strict=True):
+            moments.add(values[known][None])
+            ends.add(values[known])
 
     @property
     def num_labelled(self) -> int:
@@ -131,11 +129,11 @@ class NumberTally(Tally):
 
     def describe(self) -> dict[str, Any]:
         """Return how many have a label, and count, mean, deviation and range of each variable."""
-        columns = zip(self.variables, self._moments, self.mean, self.std, self._range.tolist(), strict=True)
+        columns = zip(self.variables, self._moments, self.mean, self.std, self.ends, strict=True)
         return {
             f"labelled_{self.what}": self.num_labelled,
             "variables": {
-                name: {"count": moments.count, "mean": mean, "std": std, "min": low, "max": high}
-                for name, moments, mean, std, (low, high) in columns
+                name: {"count": moments.count, "mean": mean, "std": std, "min": ends.least, "max": ends.greatest}
+                for name, moments, mean, std, ends in columns
             },
         }

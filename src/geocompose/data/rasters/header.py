@@ -16,6 +16,7 @@ from rasterio.shutil import copy, delete
 
 from geocompose.data.rasters.file import RasterPath, opened
 from geocompose.errors import UserError
+from geocompose.imagery.packing import Packing
 
 _copies = count()
 
@@ -25,7 +26,7 @@ class Header:
 
     crs: coordinate reference system as text; None where there is none. transform: from (column, row) to its
         coordinates; None where there is none.
-    nodata, descriptions, dtypes: one per band. The nodata value is as declared: its type may not have it.
+    nodata, descriptions, dtypes, packings: one per band. The nodata value is as declared: its type may not have it.
     alpha: the bands (counted from 0) that are flagged as alpha.
     masks: for each band which band's mask says where it is valid; None where the file has no such mask. A mask of the
         whole file, inside it or in an `.msk` beside it, is the first band's.
@@ -46,6 +47,7 @@ class Header:
         self.descriptions: list[str | None] = list(dataset.descriptions)
         if self.descriptions == [None]:  # a variable of a NetCDF file is a band by its name
             self.descriptions = [dataset.tags(1).get("NETCDF_VARNAME")]
+        self.packings = list(map(Packing.of_tags, dataset.scales, dataset.offsets, dataset.units))
         self.dtypes: list[str] = list(dataset.dtypes)
         self.itemsize = max(map(_bytes, dataset.dtypes))
         self.alpha = [band for band, what in enumerate(dataset.colorinterp) if what == ColorInterp.alpha]

@@ -13,6 +13,7 @@ from geocompose.data.rasters.header import read_header
 from geocompose.data.rasters.stored import StoredBands
 from geocompose.data.rasters.valid import check_real
 from geocompose.data.window import Region, Window, grid
+from geocompose.imagery.file_values import Stored
 from geocompose.imagery.units import Conversion, Values, converted
 
 _CELL_PX = 1024
@@ -48,6 +49,10 @@ class SceneImage(ABC):
     @abstractmethod
     def raster_of(self, band: int) -> "RasterImage":
         """Return which raster has a band."""
+
+    @abstractmethod
+    def stored(self, band: int) -> tuple[Stored, ...]:
+        """Return how a band is stored in each frame."""
 
     @abstractmethod
     def check_real(self, bands: Sequence[int]) -> None:
@@ -110,6 +115,7 @@ class RasterImage(SceneImage):
     declare: how a user declares a value ({}) that is nodata, for messages.
     values: what the pixels' values are, where the raster has a statement of its own (see `StackedImage`); it is then a
         further one beside the data's (`is_further`).
+    added: what was added to the values of each frame, where a table or the image's date says it.
     remarks: what is to be said of it: see `geocompose.data.rasters.remarks`.
 
     Raises:
@@ -135,6 +141,8 @@ class RasterImage(SceneImage):
         self.values = Values() if values is None else values
         self.is_further = values is not None
         self.conversions: Sequence[Conversion] | None = None
+        self.added: Sequence[float] | None = None
+        self._packings = header.packings
         self._stored = StoredBands(path, header, version, named.alpha, nodata)
         self._dtypes = header.dtypes
         self.remarks = [*header.remarks, *named.remarks, *self._stored.remarks]
@@ -156,6 +164,12 @@ class RasterImage(SceneImage):
     def raster_of(self, band: int) -> "RasterImage":
         """Return the one raster."""
         return self
+
+    def stored(self, band: int) -> tuple[Stored, ...]:
+        """Return how a band is stored in each frame."""
+        added: Sequence[float | None] = [None] * self.num_frames if self.added is None else self.added
+        packings = [self._packings[plane] for plane in self._planes([band])]
+        return tuple(Stored(str(self.path), *one) for one in zip(packings, added, strict=True))
 
     def check_real(self, bands: Sequence[int]) -> None:
         """Refuse to read complex numbers, see `SceneImage`."""

@@ -16,6 +16,8 @@ from geocompose.data.rasters.stored import StoredBands
 from geocompose.data.rasters.valid import check_real
 from geocompose.data.window import Window
 from geocompose.errors import UserError
+from geocompose.imagery.packing import Packing
+from geocompose.imagery.units import Conversion
 
 
 class SceneLabel(Protocol):
@@ -113,12 +115,16 @@ class ClassRaster(_LabelRaster):
     label_nodata: value for "not labelled" beside ignore_index, and beside what the file declares, its masks and its
         alpha band. Where the file declares a class, this says whether it is one: `ignore_index` says so, the class
         itself means unlabelled.
+    scale_tags: `ignore` takes classes as they are in a file with scale tags.
 
     Raises:
-        UserError: the file is not a raster, has several bands, or declares a nodata value that is also a class.
+        UserError: the file is not a raster, has several bands or scale tags, or declares a nodata value that is also a
+            class.
     """
 
-    def __init__(self, path: Path, codes: LabelCodes, label_nodata: float | None = None) -> None:
+    def __init__(
+        self, path: Path, codes: LabelCodes, label_nodata: float | None = None, scale_tags: str = "read"
+    ) -> None:
         super().__init__(path)
         self.codes = codes
         self.ignore_index = ignore_index = codes.ignore_index
@@ -152,6 +158,12 @@ class ClassRaster(_LabelRaster):
         stored = StoredBands(path, self._header, self._version, split.alpha, given, declared)
         self._use([band], split, stored)
         self.remarks += remarks
+        packing = self._header.packings[band]
+        if packing.is_given and scale_tags == "read":
+            raise UserError(
+                f"{path} has tags ({packing.in_words()}) by which its values are no classes. Remove them from the "
+                "file, or write data.scale_tags=ignore if its values are classes as they are."
+            )
 
     def read(self, window: Window) -> np.ndarray:
         """Return the classes, int64 (height, width), with ignore_index where the label is nodata.
@@ -210,14 +222,17 @@ class NumberRaster(_LabelRaster):
 
     variables: names of the numbers. Where the file's bands carry all of these names, they are found by name; else the
         file has one band per variable, in this order.
-    label_nodata: value for "not labelled" beside NaN, and beside what the file declares, band by band, its masks and
-        its alpha band.
+    label_nodata: value for "not labelled" beside NaN, as the file holds it, and beside what the file declares, band by
+        band, its masks and its alpha band.
+    scale_tags: whether the numbers are what the file's scale and offset make of its values (`read`), or these.
 
     Raises:
         UserError: the file is not a raster of real numbers, or has another number of bands.
     """
 
-    def __init__(self, path: Path, variables: Sequence[str], label_nodata: float | None = None) -> None:
+    def __init__(
+        self, path: Path, variables: Sequence[str], label_nodata: float | None = None, scale_tags: str = "read"
+    ) -> None:
         super().__init__(path)
         header = self._header
         split = without_alpha(header, header.descriptions)
@@ -232,6 +247,13 @@ class NumberRaster(_LabelRaster):
                 f"({', '.join(variables)}). A label has one band per variable, or bands with the variables' names."
             )
         self._use(bands, split, StoredBands(path, header, self._version, split.alpha, label_nodata))
+        packings = [header.packings[band] if scale_tags == "read" else Packing() for band in bands]
+        self._conversions = [Conversion(None, packing.added, packing.scale) for packing in packings]
+        self.remarks += dict.fromkeys(
+            f"its tags ({packing.in_words()}) make the numbers of what it holds, and are read."
+            for packing in packings
+            if packing.is_given
+        )
 
     def read(self, window: Window) -> np.ndarray:
         """Return the numbers, float32 (variables, height, width), with NaN where the label is nodata.
@@ -241,8 +263,7 @@ class NumberRaster(_LabelRaster):
         """
         raw, missing = self._stored.read(window, self._bands)
         # A double may be too large for float32; where it is not nodata, the scan finds infinity.
-        with np.errstate(over="ignore"):
-            label = np.stack([plane.astype(np.float32) for plane in raw])
+        label = np.stack([one.apply(plane) for one, plane in zip(self._conversions, raw, strict=True)])
         for values, unlabelled in zip(label, missing, strict=True):
             if unlabelled is not None:
                 values[unlabelled] = np.nan

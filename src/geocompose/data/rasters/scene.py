@@ -8,6 +8,7 @@ from geocompose.data.rasters.image import SceneImage
 from geocompose.data.rasters.label import SceneLabel
 from geocompose.data.rasters.valid import Origin
 from geocompose.data.window import Window
+from geocompose.imagery.file_values import Stored
 from geocompose.imagery.units import Conversion
 
 
@@ -62,6 +63,10 @@ class RasterScene:
         """Return where a band comes from, for errors."""
         raster = self.image.raster_of(band)
         return Origin(self.name if raster.path == self.image.path else str(raster.path), raster.declare)
+
+    def stored(self, band: int) -> tuple[Stored, ...]:
+        """Return how a band is stored in each frame."""
+        return self.image.stored(band)
 
     def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the image and where it is valid, see `geocompose.data.scene.Scene`.

@@ -9,6 +9,7 @@ from geocompose.data.rasters.image import RasterImage, SceneImage
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.imagery.bands import canonical
+from geocompose.imagery.file_values import Stored
 from geocompose.imagery.units import Conversion
 
 
@@ -71,6 +72,11 @@ class StackedImage(SceneImage):
     def raster_of(self, band: int) -> RasterImage:
         """Return which raster has a band."""
         return self._rasters[self._sources[band][0]]
+
+    def stored(self, band: int) -> tuple[Stored, ...]:
+        """Return how a band is stored in each frame."""
+        number, place = self._sources[band]
+        return self._rasters[number].stored(place)
 
     def check_real(self, bands: Sequence[int]) -> None:
         """Refuse to read complex numbers, see `geocompose.data.rasters.image.SceneImage`."""
