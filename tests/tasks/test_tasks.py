@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from geocompose.errors import UserError
 from geocompose.from_config import task_kind
 from geocompose.imagery.samples import Target
-from geocompose.scores import SCORES
+from geocompose.scores import SCORES, calibration_error
 from geocompose.tasks.base import check_kind
 from tests.kit.tiny_tasks import TARGETS, TASKS, loader, model, samples, task, trainer
 
@@ -74,6 +74,8 @@ def test_the_default_loss_runs_from_the_first_step_and_scores_do_not_depend_on_t
     assert len(counts) == 5
     assert counts[4].sum() == 0, "the last sample has no label"
     expected = SCORES[learner.kind](counts.sum(dim=0).numpy(), learner.target.names)
+    if (bins := learner.tile_calibration("val")) is not None:
+        expected["ECE"] = calibration_error(bins.sum(axis=0))
     assert learner.scores("val") == pytest.approx(expected, nan_ok=True)
     assert first[learner.selection[0]] == pytest.approx(expected[learner.selection[0].removeprefix("val/")])
     tested = quiet.test(learner, loader(held_out, 3), verbose=False)[0]

@@ -23,12 +23,12 @@ OF_THE_PROCESS = ("started", "finished", "seconds", "resumed", "hardware", "peak
 COMMAND = [*SMALL, "trainer.max_epochs=40", "trainer.early_stopping_patience=null"]
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, more_overrides: list[str]) -> subprocess.Popen[bytes]:
     # TMPDIR on another file system: a checkpoint that was made there could not be renamed into its place.
     shared = Path("/dev/shm")
     more = {"TMPDIR": str(shared)} if shared.is_dir() else {}
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "run.py"), *COMMAND],
+        [sys.executable, str(ROOT / "run.py"), *COMMAND, *more_overrides],
         cwd=folder,
         env=os.environ | more,
         stdout=subprocess.DEVNULL,
@@ -87,17 +87,20 @@ def metrics(folder: Path) -> list[dict[str, str]]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_ten_kills_leave_no_trace(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "overrides", [[], ["task.sampler=rare_classes", "task.class_weights=balanced"]], ids=["plain", "drawn"]
+)
+def test_ten_kills_leave_no_trace(overrides: list[str], tmp_path: Path) -> None:
     drawn = random.Random(20251)
     plain, killed = tmp_path / "plain", tmp_path / "killed"
     plain.mkdir()
     killed.mkdir()
-    assert start(plain).wait() == 0
+    assert start(plain, overrides).wait() == 0
     done = 0
     for number in range(KILLS):
-        done += kill(start(killed), killed, drawn, writing=number % 2 == 0)
+        done += kill(start(killed, overrides), killed, drawn, writing=number % 2 == 0)
     assert done == KILLS
-    assert start(killed).wait() == 0
+    assert start(killed, overrides).wait() == 0
     for name in ("best.ckpt", "last.ckpt"):
         expected, found = weights(plain, name), weights(killed, name)
         assert expected.keys() == found.keys()

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from tests.kit.command import SMALL, only_run, record_of, run
 from tests.kit.data_rasters import BANDS, image, label, write
 
 OWN = [
-    *SMALL[:5], "data=geotiff", "data.root=data", "data.images='**/*_img.tif'", "data.labels='**/*_lab.tif'",
+    *SMALL[:5], "data=geotiff", "data.images='**/*_img.tif'", "data.labels='**/*_lab.tif'",
     "data.tile_px=16", "data.class_names=[water,land]", "trainer.max_epochs=1",
     "trainer.accelerator=cpu", "trainer.progress_bar=false",
     "data.baselines=[constant,logistic]",
@@ -42,10 +43,10 @@ def test_every_count_has_its_scene_and_window(folder, monkeypatch):
     monkeypatch.setattr(
         pictures, "sample_predictions", lambda samples, *_: titles.extend(one["title"] for one in samples)
     )
-    run(*OWN, "study=a")
+    run(*OWN, "study=a", f"data.root={Path.cwd()}/data")
     there = only_run("a")
     record, table = record_of(there), rows(there)
-    assert list(table[0]) == ["split", "tile", "scene", "row", "column", "height", "width"]
+    assert list(table[0]) == ["split", "tile", "scene", "row", "column", "height", "width", "group"]
     counted = np.load(there / "confusion.npz")
     for split in ("val", "test"):
         own = [row for row in table if row["split"] == split]
@@ -67,7 +68,7 @@ def test_every_count_has_its_scene_and_window(folder, monkeypatch):
 
 
 def test_baselines_are_counted_on_the_same_tiles(folder):
-    run(*OWN, "study=a")
+    run(*OWN, "study=a", f"data.root={Path.cwd()}/data")
     there = only_run("a")
     record = record_of(there)
     model = np.load(there / "confusion.npz")["test"]
@@ -112,7 +113,7 @@ def test_a_name_that_is_not_utf_8_is_written_and_drawn(tmp_path, monkeypatch):
         except (UnicodeEncodeError, OSError):
             pytest.skip("rasters of such names can't be written here")
         write(path.with_name(path.name.replace("_img", "_lab")), label(number, 32, 32))
-    run(*OWN, "study=a")
+    run(*OWN, "study=a", f"data.root={Path.cwd()}/data")
     there = only_run("a")
     assert rows(there)[0]["scene"].startswith(r"x\udcff")
     assert "left_out" not in record_of(there)["training"]

@@ -16,7 +16,7 @@ from geocompose.data.declaration import DataSource
 from geocompose.data.drift import Trained, tell_far
 from geocompose.data.preflight import data_source
 from geocompose.data.raster_source import GeoTiffSource
-from geocompose.errors import UserError, counted
+from geocompose.errors import UserError, counted, in_one_line
 from geocompose.imagery.agreement import check_convertible, check_counted_alike
 from geocompose.imagery.coordinates import DATA_KEYS, WORDS
 from geocompose.imagery.missing_frames import masks_frames
@@ -30,6 +30,8 @@ from geocompose.runs.trust import Trust
 
 if TYPE_CHECKING:
     from geocompose.data.module import SceneData
+    from geocompose.inference.scene_scoring import SceneScores
+    from geocompose.inference.trained import TrainedModel
 
 log = logging.getLogger("geocompose")
 
@@ -41,11 +43,13 @@ def evaluate(
     experiment: Experiment,
     run: str,
     split: Literal["train", "val", "test"] = "test",
+    scene_scores: bool = True,
     data: dict[str, object] | None = None,
     trust: list[str] | None = None,
 ) -> None:
     """Score the run in the folder `run` on a split.
 
+    scene_scores: score whole scenes too, by overlapping windows, where pixels have labels.
     data: arguments to lay over the run's own data, such as {root: NEW, batch_size: 4}; a data option on the command
     line (`data=sen1floods11 data.root=DIR`) is other data instead.
     trust: targets that the run may name beside those in conf/, such as [my_lab.Net]: they are imported and called.
@@ -54,13 +58,14 @@ def evaluate(
         UserError: the run is not there or not completed, or the data has other labels or lacks the run's bands.
     """
     with run_log() as said:
-        _evaluate(experiment, run, split, data, experiment.trust(trust), said)
+        _evaluate(experiment, run, split, scene_scores, data, experiment.trust(trust), said)
 
 
 def _evaluate(
     experiment: Experiment,
     run: str,
     split: Literal["train", "val", "test"],
+    scene_scores: bool,
     data: dict[str, object] | None,
     trust: Trust,
     said: RunLog,
@@ -87,11 +92,15 @@ def _evaluate(
     data_module.setup()
     _tell_far(data_module, recorded, split)
     metrics = score(trained.model, data_module, split, target)
+    scenes = _scene_scores(trained, data_module, split) if scene_scores and target.pixel_wise else None
+    if scenes is not None:
+        metrics |= scenes.metrics
     result: dict[str, Any] = {
         "split": split,
         "data": chosen,
         "described": data_module.describe(),
         "metrics": metrics,
+        **({} if scenes is None else {"scene_scores": scenes.described}),
         "said": said.lines,
     }
     name = hashlib.sha256(json.dumps([split, chosen], sort_keys=True).encode()).hexdigest()[:10]
@@ -115,6 +124,17 @@ def _results_folder(run: Path) -> Path:
     with explained(folder):
         folder.mkdir(exist_ok=True)
     return folder
+
+
+def _scene_scores(trained: "TrainedModel", data: "SceneData", split: str) -> "SceneScores | None":
+    """Return the scores of whole scenes, or None where the model can't make a map of them, which is said."""
+    from geocompose.inference.scene_scoring import score_scenes
+
+    try:
+        return score_scenes(trained.on_best_device(), data, split, trained.target)
+    except (UserError, RuntimeError) as error:
+        log.warning("The scores of whole scenes could not be made (%s); those of the tiles stand.", in_one_line(error))
+        return None
 
 
 def _check_labels(trained: Target, given: Target) -> None:

@@ -39,19 +39,21 @@ log = logging.getLogger("geocompose")
 OUTPUTS = Path("outputs")
 
 
-def fit(experiment: Experiment, test: bool = True) -> Outcome:
+def fit(experiment: Experiment, test: bool = True, scene_scores: bool = True) -> Outcome:
     """Compute the configured run, or print the result that it has already; return either.
 
     test: open the test split when the model is trained; a run without it is tested by the same command with it.
+    scene_scores: score the whole test scenes too, by overlapping windows, where pixels have labels; a run that was
+        tested without them gets them by evaluate.
 
     Raises:
         UserError: a setting can't be, the run failed before (`retry=failed` runs it again), or another process has it.
     """
     with run_log() as said:
-        return _fit(experiment, test, said)
+        return _fit(experiment, test, scene_scores, said)
 
 
-def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
+def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -> Outcome:
     QUIET.info(_command())
     said.hear(experiment.told)
     rate = experiment.default_rate
@@ -100,7 +102,7 @@ def _fit(experiment: Experiment, test: bool, said: RunLog) -> Outcome:
                 "This run %s; it resumes from its last checkpoint.",
                 "was interrupted" if state == "interrupted" else state,
             )
-        _compute(session, folder, record, said, train=not trained, resume=resume, test=test)
+        _compute(session, folder, record, said, train=not trained, resume=resume, test=test, scenes=scene_scores)
         _show(record, folder)
         return _outcome(record, folder, computed=True)
 
@@ -149,14 +151,22 @@ def _prepare(config: Mapping[str, Any], source: DataSource | None, folder: RunFo
 
 
 def _compute(
-    session: "Session", folder: RunFolder, record: Record, said: RunLog, *, train: bool, resume: bool, test: bool
+    session: "Session",
+    folder: RunFolder,
+    record: Record,
+    said: RunLog,
+    *,
+    train: bool,
+    resume: bool,
+    test: bool,
+    scenes: bool,
 ) -> None:
     from geocompose.training.session import compute
 
     try:
         with refusals_told(folder.path):
             said.open(folder.log)
-            compute(session, folder, record, train=train, resume=resume, test=test)
+            compute(session, folder, record, train=train, resume=resume, test=test, scenes=scenes)
         folder.finish(record)
     except (KeyboardInterrupt, SystemExit):
         with _as_far_as_possible():

@@ -13,6 +13,7 @@ from geocompose.data.baselines import raw_values
 from geocompose.data.baselines import rules as baseline_rules
 from geocompose.data.census import Census, Sampling, census, sampling_weights
 from geocompose.data.conversion import convert
+from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.declaration import DataSource
 from geocompose.data.known_values import tell
 from geocompose.data.left_out import check_frames, say
@@ -204,6 +205,11 @@ class SceneData(lightning.LightningDataModule):
         assert self._statistics is not None, "setup() comes first"
         return self._statistics
 
+    @property
+    def coordinates(self) -> Coordinates:
+        """When and where the scenes were taken, as far as that is given."""
+        return self._collection.coordinates
+
     def tile_windows(self, split: str) -> list[Region]:
         """Return scene and window of each sample of a split, in the order of the samples' numbers."""
         return [tile for region in self.regions[split] for tile in self.tiling.tiles(region)]
@@ -251,9 +257,8 @@ class SceneData(lightning.LightningDataModule):
         weights = None
         if self._sampling is not None:
             weights = sampling_weights(self._sampling, self.census.of(self.training_tiles))
-        return self._loader(
-            dataset, tiles.ShuffledTiles(len(dataset), self._shuffle_seed, weights), drop_last=drop_last
-        )
+        sampler = tiles.ShuffledTiles(len(dataset), self._shuffle_seed, weights)
+        return self._loader(dataset, sampler, drop_last=drop_last)
 
     def val_dataloader(self) -> DataLoader[tiles.Sample]:
         """Return batches of the validation samples, in order."""

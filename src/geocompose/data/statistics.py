@@ -167,7 +167,7 @@ def _images(scene: Scene, bands: Sequence[int], whole: Region, sums: _Sums) -> I
         masked = scene.masked_frames(bands)
         if masked:
             image = np.delete(image, masked, axis=1)
-        _check_finite(image, valid, scene, bands, window)
+        check_image(image, valid, scene, bands, window)
         values = image[..., valid].reshape(len(image), -1)
         sums.plausibility.add(whole.scene, values)
         if moments is not None:
@@ -200,7 +200,12 @@ def _check_labelled(tally: Tally, split: str, labels: Labels, where: str) -> Non
         )
 
 
-def _check_finite(image: np.ndarray, valid: np.ndarray, scene: Scene, bands: Sequence[int], window: Window) -> None:
+def check_image(image: np.ndarray, valid: np.ndarray, scene: Scene, bands: Sequence[int], window: Window) -> None:
+    """Refuse NaN or infinity that is not declared nodata.
+
+    Raises:
+        UserError: names file, band and place.
+    """
     check_finite(
         image,
         valid,

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-import torch
 from torch import Tensor
 
 from geocompose.data.coordinates.coordinates import Coordinates
@@ -15,15 +14,15 @@ from geocompose.data.rasters.file import opened
 from geocompose.data.rasters.remarks import say_remarks
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
-from geocompose.inference.answers import answers, check_output, first_not_finite
 from geocompose.inference.content import Content
-from geocompose.inference.coordinates import CoordinateReader, stacked
+from geocompose.inference.coordinates import CoordinateReader
 from geocompose.inference.destination import GEOTIFF, check_destination, replacing
 from geocompose.inference.geotiff import PredictionWriter, check_written
 from geocompose.inference.map_codes import MapCodes
+from geocompose.inference.read_windows import ReadWindow, predict_windows
 from geocompose.inference.reading import FurtherRaster, Reading
 from geocompose.inference.tally import Spread, Tally
-from geocompose.inference.windows import PredictionWindow, plan_windows
+from geocompose.inference.windows import plan_windows
 
 # GDAL's own default is a share of the machine's memory: several GB on a large one.
 BLOCK_CACHE_BYTES = 256 * 2**20
@@ -43,19 +42,6 @@ class MapSummary:
     nodata_pixels: int
     class_pixels: dict[str, int]
     variables: dict[str, Spread]
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """One window as it was read: where it belongs, normalised pixels (C, [T,] h, w), and which are valid (h, w).
-
-    coordinates: when and where it was taken, by its name in batches.
-    """
-
-    window: PredictionWindow
-    pixels: np.ndarray
-    valid: np.ndarray
-    coordinates: dict[str, np.ndarray]
 
 
 def predict_raster(
@@ -117,10 +103,10 @@ def predict_raster(
             try:
                 for start in range(0, len(plan), batch_size):
                     tiles = [
-                        _Tile(window, *seen.read(window.read, watch), taken.of(0, window.read))
+                        ReadWindow(window, *seen.read(window.read, watch), taken.of(0, window.read))
                         for window in plan[start : start + batch_size]
                     ]
-                    _write_batch(tiles, _predict(model, tiles, target, content), writer, tally)
+                    _write_batch(tiles, predict_windows(model, tiles, target, content), writer, tally)
                     if progress is not None:
                         progress(start + len(tiles), len(plan))
             finally:
@@ -137,35 +123,8 @@ def predict_raster(
     )
 
 
-def _predict(
-    model: Callable[..., Tensor], tiles: Sequence[_Tile], target: Target, content: Content
-) -> list[np.ndarray | None]:
-    """Return for each tile what is written of it (bands, h, w), or None where its kept part has no valid pixel."""
-    # The borders of a scene are often empty: a window without a valid pixel needs no model.
-    seen = [tile for tile in tiles if tile.valid[tile.window.kept].any()]
-    if not seen:
-        return [None for _ in tiles]
-    batch = torch.from_numpy(np.stack([tile.pixels for tile in seen]))
-    with torch.inference_mode():
-        output = model(batch, **stacked([tile.coordinates for tile in seen]))
-        check_output(output, batch, target)
-        wrong = first_not_finite(output)
-        if wrong is not None:
-            row, column, height, width = seen[wrong].window.read
-            raise UserError(
-                f"The model returned NaN or infinity for the {height} x {width} window at row {row}, column {column}. "
-                "Its training may have diverged: choose another run or checkpoint."
-            )
-        # Cut before anything is made of it: probabilities of many classes are as large as the logits.
-        kept = (output[i : i + 1, ..., *tile.window.kept] for i, tile in enumerate(seen))
-        values = {
-            tile.window: answers(part, target, content)[0].cpu().numpy() for tile, part in zip(seen, kept, strict=True)
-        }
-    return [values.get(tile.window) for tile in tiles]
-
-
 def _write_batch(
-    tiles: Sequence[_Tile], predictions: Sequence[np.ndarray | None], writer: PredictionWriter, tally: Tally
+    tiles: Sequence[ReadWindow], predictions: Sequence[np.ndarray | None], writer: PredictionWriter, tally: Tally
 ) -> None:
     for tile, values in zip(tiles, predictions, strict=True):
         valid = tile.valid[tile.window.kept]

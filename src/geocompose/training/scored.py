@@ -5,9 +5,12 @@ from pathlib import Path
 
 import lightning
 import numpy as np
+import torch
+from torch import Tensor
 
 from geocompose.data.baselines.rules import count_baselines
 from geocompose.data.module import SceneData
+from geocompose.inference.scene_scoring import score_scenes
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import write_through
 from geocompose.tasks.base import Task
@@ -31,6 +34,22 @@ def score_splits(
         bins = {split: task.tile_calibration(split) for split in splits}
         _save_arrays(folder.calibration, {split: one for split, one in bins.items() if one is not None})
     return counts
+
+
+def score_whole_scenes(trainer: lightning.Trainer, task: Task, data: SceneData, record: Record) -> None:
+    """Score the map that the task's model makes of the test scenes (see `geocompose.inference.scene_scoring`)."""
+    device = trainer.strategy.root_device
+    task.to(device).eval()
+    dtype = next(task.parameters()).dtype  # trainer.precision=bf16-true
+
+    def output(images: Tensor, **coordinates: Tensor) -> Tensor:
+        with torch.inference_mode():
+            beside = {name: value.to(device) for name, value in coordinates.items()}
+            return task(images.to(device, dtype), **beside)
+
+    found = score_scenes(output, data, "test", data.target)
+    record.metrics |= {f"test/{name}": value for name, value in found.metrics.items()}
+    record.training["scene_scores"] = found.described
 
 
 def score_baselines(data: SceneData, folder: RunFolder, record: Record) -> None:

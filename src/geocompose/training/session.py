@@ -36,7 +36,7 @@ from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.output_range import check_output_range
 from geocompose.training.pictures import draw
 from geocompose.training.rehearsal import rehearse
-from geocompose.training.scored import score_baselines, score_splits
+from geocompose.training.scored import score_baselines, score_splits, score_whole_scenes
 from geocompose.training.step_seed import StepSeed
 
 log = logging.getLogger("geocompose")
@@ -121,11 +121,14 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
     return Session(data, built, task, trainer, summary, weights)
 
 
-def compute(session: Session, folder: RunFolder, record: Record, *, train: bool, resume: bool, test: bool) -> None:
+def compute(
+    session: Session, folder: RunFolder, record: Record, *, train: bool, resume: bool, test: bool, scenes: bool = False
+) -> None:
     """Train, score the best epoch, and fill `record` and the run's folder.
 
     train: false where the folder holds a trained model, of which only the scores are wanted.
-    resume: continue from the folder's last checkpoint. test: open the test split.
+    resume: continue from the folder's last checkpoint. test: open the test split. scenes: score its whole scenes too,
+    where pixels have labels.
     """
     data, task, trainer = session.data, session.task, session.trainer
     record.data |= data.describe()
@@ -165,6 +168,9 @@ def compute(session: Session, folder: RunFolder, record: Record, *, train: bool,
     if torch.cuda.is_available():
         record.hardware["accelerator"] = torch.cuda.get_device_name()
         record.hardware["accelerator_peak_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    if test and scenes and task.target.pixel_wise:
+        with beside_the_run("The scores of whole scenes", record):
+            score_whole_scenes(trainer, task, data, record)
     if test:
         score_baselines(data, folder, record)
     with beside_the_run("The figures", record):
