@@ -21,7 +21,7 @@ from geocompose.imagery.agreement import (
 from geocompose.imagery.bands import HLS_BANDS, canonical
 from geocompose.imagery.pretraining import Pretraining
 from geocompose.imagery.units import Values
-from geocompose.training.session import read_alike
+from geocompose.training.reading_alike import read_alike
 from tests.kit.data_modules import geotiff
 from tests.kit.data_rasters import BANDS as FIVE
 from tests.kit.data_rasters import arguments, pair

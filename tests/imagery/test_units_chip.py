@@ -16,7 +16,7 @@ from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
 from geocompose.errors import UserError
 from geocompose.from_config import build_data, build_model
-from geocompose.training import session
+from geocompose.training import reading_alike
 from tests.kit.command import only_run, record_of, run
 from tests.kit.places import CONF
 from tests.kit.shared import CHIP, needs_chip
@@ -96,7 +96,7 @@ def logits(chips, weights):
             if pretrained not in models:
                 torch.manual_seed(0)
                 models[pretrained] = build_model(config, inputs=data.inputs, target=data.target).model.eval()
-            session.read_alike(data, models[pretrained].encoder, config)
+            reading_alike.read_alike(data, models[pretrained].encoder, config)
             data.setup()
             with torch.inference_mode():
                 found[key] = models[pretrained](next(iter(data.test_dataloader()))["image"]).output
@@ -156,7 +156,7 @@ def test_what_the_weights_never_saw_stops_a_run_before_anything_is_read_or_downl
 
 def test_a_stated_mismatch_is_told_and_recorded(chips, weights, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("geocompose.training.session.log.propagate", True)
+    monkeypatch.setattr("geocompose.training.reading_alike.log.propagate", True)
     bands = ["data.bands=[B2,B3,B4,B8]", "data.allow_mismatch=[level,band]"]
     run(*PARTS, f"data.root={chips / 'reflectance'}", f"backbone.ckpt_path={weights}", "data.unit=reflectance", *bands)
     data = record_of(only_run("default"))["data"]

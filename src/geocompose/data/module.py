@@ -15,6 +15,7 @@ from geocompose.data.census import Census, Sampling, census, sampling_weights
 from geocompose.data.conversion import convert
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.declaration import DataSource
+from geocompose.data.description import describe_splits
 from geocompose.data.known_values import tell
 from geocompose.data.left_out import check_frames, say
 from geocompose.data.normalization_rule import NormalizationRule
@@ -298,6 +299,10 @@ class SceneData(lightning.LightningDataModule):
     def describe(self) -> dict[str, Any]:
         """Return what a record keeps of the data, as JSON knows it."""
         fit = {"fit": self.tiling.fit} if isinstance(self.tiling, ImageTiling) else {}
+        found, left_out = self.statistics, None
+        if self.min_valid and self._census is not None:
+            left_out = self.num_tiles("train") - len(self.training_tiles)
+        num_tiles = {split: self.num_tiles(split) for split in SPLITS}
         return {
             "name": self.name,
             **self.inputs.as_record(),
@@ -306,35 +311,11 @@ class SceneData(lightning.LightningDataModule):
             **self.values.as_record(),
             "read_as": self.units,
             "mismatches": self.mismatches,
-            "normalization": self._normalization.describe(len(self.bands), self.statistics),
-            "statistics": {
-                "mean": self.statistics.mean,
-                "std": self.statistics.std,
-                "least": self.statistics.plausibility.least,
-            },
-            "splits": {
-                split: {
-                    "scenes": len({region.scene for region in self.regions[split]}),
-                    "tiles": self.num_tiles(split),
-                    **self._num_groups(split),
-                    **(self._left_out() if split == "train" else {}),
-                    **self.statistics.labels[split].describe(),
-                    "left_out": self.statistics.left_out[split].as_record(),
-                }
-                for split in SPLITS
-            },
+            "normalization": self._normalization.describe(len(self.bands), found),
+            "statistics": {"mean": found.mean, "std": found.std, "least": found.plausibility.least},
+            "splits": describe_splits(self.regions, num_tiles, found, self.groups, left_out),
             "left_out": {one.kind: one.as_record() for one in self._collection.left_out},
         }
-
-    def _num_groups(self, split: str) -> dict[str, int]:
-        if self.groups is None:
-            return {}
-        return {"groups": len({self.groups[region.scene] for region in self.regions[split]})}
-
-    def _left_out(self) -> dict[str, int]:
-        if not self.min_valid or self._census is None:
-            return {}
-        return {"tiles_left_out": self.num_tiles("train") - len(self.training_tiles)}
 
     def _tiles(self, split: str, *, training: bool) -> tiles.TileDataset:
         assert self._statistics is not None, "setup() comes first"

@@ -15,16 +15,14 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from geocompose import console
 from geocompose.configuration.instantiation import instantiate
-from geocompose.contracts.backbone import BackboneContract, contract_of
+from geocompose.contracts.backbone import contract_of
 from geocompose.contracts.meta import check_training_batch
 from geocompose.cost.summary import Summary, summarize
 from geocompose.data.module import SceneData
 from geocompose.data.preflight import Preview
 from geocompose.data.tile_table import tile_table
-from geocompose.errors import UserError, counted, in_one_line, shortened
+from geocompose.errors import UserError, counted, in_one_line
 from geocompose.from_config import BuiltModel, build_data, build_model, opened_data
-from geocompose.imagery.agreement import check_convertible, consents, mismatches, taken_for, units_read
-from geocompose.imagery.units import UNITS
 from geocompose.inference.checkpoint import PUT_BACK, read_best
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import write_text
@@ -33,8 +31,10 @@ from geocompose.tasks.base import Task
 from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_start
 from geocompose.training.class_balance import with_balance
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
+from geocompose.training.odd_data import tell_training_tiles, warn_of_odd_data
 from geocompose.training.output_range import check_output_range
 from geocompose.training.pictures import draw
+from geocompose.training.reading_alike import read_alike
 from geocompose.training.rehearsal import rehearse
 from geocompose.training.scored import score_baselines, score_splits, score_whole_scenes
 from geocompose.training.step_seed import StepSeed
@@ -76,7 +76,7 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
         built = build_model(config, inputs=data.inputs, target=data.target)
     read_alike(data, built.model.encoder, config)
     data.setup()
-    _warn_of_odd_data(data)
+    warn_of_odd_data(data)
     if not data.target.of_classes:
         check_output_range(built.model, data.target, data.statistics.labels["train"].describe()["variables"])
     make_optimizer, make_scheduler = instantiate(config["optimizer"]), instantiate(config["scheduler"])
@@ -89,7 +89,7 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
         num_tiles={split: data.num_tiles(split) for split in ("val", "test")},
     )
     data.draw_by(task.sampler)
-    _tell_training_tiles(data)
+    tell_training_tiles(data)
     try:
         trainer = instantiate(config["trainer"])(
             folder=folder.checkpoints,
@@ -195,86 +195,6 @@ def _tell_averaging(trainer: lightning.Trainer, num_steps: int) -> None:
                 "trainer.ema_decay=%g would keep %.0f %% of the first step's weights at the end of %s: train longer, "
                 "or lower it.", callback.decay, 100 * kept, counted(num_steps, "step"),
             )  # fmt: skip
-
-
-def _tell_training_tiles(data: SceneData) -> None:
-    """Say how many training tiles are left out, and name a few."""
-    kept, every = data.training_tiles, data.tile_windows("train")
-    if len(kept) < len(every):
-        out = sorted(set(range(len(every))) - set(kept.tolist()))
-        names = [f"{data.scenes[every[place].scene].name} ({every[place].window.in_words})" for place in out]
-        log.info(
-            "data.min_valid=%g leaves out %d of %s, of which too small a share counts: %s.",
-            data.min_valid, len(out), counted(len(every), "training tile"), shortened(names, 3),
-        )  # fmt: skip
-
-
-def _warn_of_odd_data(data: SceneData) -> None:
-    if data.target.of_classes:
-        counts = data.statistics.class_counts["train"]
-        absent = [name for name, count in zip(data.class_names, counts, strict=True) if not count]
-        if absent:
-            log.warning(
-                "No training label has the class %s%s",
-                ", ".join(absent),
-                ": is data.class_names in the order of the label's values?"
-                if data.target.kind == "segmentation"
-                else ", which can't be learnt: add images, split differently (data.split, data.seed), or leave it out.",
-            )
-    largest = max(
-        max(region.window.height, region.window.width) for regions in data.regions.values() for region in regions
-    )
-    if data.tile_px > largest:
-        log.warning(
-            "data.tile_px=%d is more than any scene has; tiles are padded, and the padding is ignored.", data.tile_px
-        )
-
-
-def read_alike(data: SceneData, encoder: torch.nn.Module, config: Mapping[str, Any]) -> None:
-    """Have data read in the unit that a backbone knows and normalised as asked; tell what differs and is intended.
-
-    Raises:
-        UserError: the data is not what the backbone's weights have seen, or there are no numbers to normalise it with.
-    """
-    contract = contract_of(encoder)
-    data.mismatches = mismatches(contract.seen(data.bands), data.values, allowed=consents(config))
-    for difference in data.mismatches:
-        log.warning(
-            "The data differs from what the pretrained weights have seen, as data.allow_mismatch allows: %s", difference
-        )
-    data.read_as(units_read(contract.known_of(data.bands), data.bands))
-    _tell_conversions(data)
-    _normalize(data, contract)
-
-
-def _tell_conversions(data: SceneData) -> None:
-    """Say in a line which values become others as they are read, and of which bands."""
-    found: dict[str, list[str]] = {}
-    for place, (band, unit) in enumerate(zip(data.bands, data.units, strict=True)):
-        stated = data.values.band(band)
-        changes = any(conversions[place].changes for conversions in data.conversions)
-        # What files' own tags change was said when their headers were read.
-        if changes and (stated.unit != unit or stated.offset):
-            found.setdefault(f"{stated.in_words()} becomes {unit}", []).append(band)
-    for words, bands in found.items():
-        log.info("Values are converted as they are read: %s (%s).", words, ", ".join(bands))
-
-
-def _normalize(data: SceneData, contract: BackboneContract) -> None:
-    if data.normalize != "pretraining":
-        return
-    published = None if contract.known is None else contract.known.statistics(data.bands)
-    if published is None:
-        raise UserError(
-            "data.normalize=pretraining needs the backbone's published statistics of these bands, and there are none "
-            f"for {data.bands}. Use data.normalize=dataset."
-        )
-    units = units_read(contract.known_of(data.bands), data.bands)
-    check_convertible(data.values, data.bands, units)
-    for key, unit in taken_for(data.values, data.bands, units).items():
-        said = "the published numbers' unit, which is not known" if unit is None else f"{unit} ({UNITS[unit]})"
-        log.info("%s is null: data.normalize=pretraining assumes values in %s.", key, said)
-    data.set_normalization(*published)
 
 
 def _quieten() -> None:
