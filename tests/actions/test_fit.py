@@ -124,9 +124,11 @@ def stopping(monkeypatch, epoch, error):
     monkeypatch.setattr(session, "instantiate", instantiate)
 
 
-def test_an_interrupted_run_resumes_and_ends_like_an_undisturbed_one(tmp_path, monkeypatch):
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_an_interrupted_run_resumes_and_ends_like_an_undisturbed_one(num_workers, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    small = [*SMALL, "trainer.max_epochs=3"]
+    # Workers fetch batches of the first epoch after a resume before the trainer names it.
+    small = [*SMALL, "trainer.max_epochs=4", f"data.num_workers={num_workers}"]
     run(*small, "study=undisturbed")
     with monkeypatch.context() as patch:
         stopping(patch, 1, KeyboardInterrupt())
@@ -138,7 +140,7 @@ def test_an_interrupted_run_resumes_and_ends_like_an_undisturbed_one(tmp_path, m
     record, undisturbed = record_of(stopped), record_of(only_run("undisturbed"))
     assert record["status"] == "completed"
     assert record["resumed"] == 1
-    assert [row["epoch"] for row in read_metrics(stopped / "metrics.csv")] == [0, 1, 2]
+    assert [row["epoch"] for row in read_metrics(stopped / "metrics.csv")] == [0, 1, 2, 3]
     assert (stopped / "metrics.csv").read_text() == (only_run("undisturbed") / "metrics.csv").read_text()
     assert record["metrics"] == undisturbed["metrics"]
 

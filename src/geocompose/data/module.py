@@ -76,6 +76,7 @@ class SceneData(lightning.LightningDataModule):
         self._statistics: Statistics | None = None
         self._normalization = NormalizationRule(loading.normalize)
         self._shuffle_seed = 0
+        self._first_epoch = 0
         self._sampling: Sampling | None = None
         self._census: Census | None = None
         baseline_rules.check(self.baselines, self.target, self.band_names, collection.num_frames)
@@ -259,7 +260,18 @@ class SceneData(lightning.LightningDataModule):
         if self._sampling is not None:
             weights = sampling_weights(self._sampling, self.census.of(self.training_tiles))
         sampler = tiles.ShuffledTiles(len(dataset), self._shuffle_seed, weights)
+        # Workers fetch the first batches before Lightning tells a sampler its epoch.
+        sampler.set_epoch(self._first_epoch)
         return self._loader(dataset, sampler, drop_last=drop_last)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of the data: with which epoch a resumed run goes on."""
+        assert self.trainer is not None
+        return {"next_epoch": self.trainer.current_epoch + 1}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the epoch that a checkpoint names; Lightning calls it before batches are asked for."""
+        self._first_epoch = int(state_dict["next_epoch"])
 
     def val_dataloader(self) -> DataLoader[tiles.Sample]:
         """Return batches of the validation samples, in order."""
