@@ -76,6 +76,10 @@ def built(backbone: str, name: str, pyramid: str) -> PixelWiseModel:
         necks=AutoNecks(pyramid),  # type: ignore[arg-type]
     )
     assert isinstance(model, PixelWiseModel)
+    # Where a change arrives is asked, not how strongly: torch's own start keeps answers small enough to be local.
+    for part in model.decoder.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear | nn.ConvTranspose2d):
+            part.reset_parameters()
     # mmseg's DMHead makes its filters of the whole map; here they stay the same.
     for part in model.decoder.modules():
         if hasattr(part, "filter_gen_conv"):

@@ -108,6 +108,9 @@ class OneImage:
     def read_image(self, window: Window, bands: list[int]) -> tuple[np.ndarray, np.ndarray]:
         return self.raw[bands], (self.raw[bands] != 0).all(axis=0)
 
+    def masked_frames(self, bands: list[int]) -> tuple[int, ...]:
+        return ()
+
     def read_label(self, window: Window) -> np.ndarray:
         return np.array(0)
 

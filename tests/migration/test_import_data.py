@@ -76,7 +76,8 @@ def test_labels_to_ignore_in_regression_become_their_nodata():
 
 def test_a_folder_for_each_split_becomes_one_root_with_lists(conf):
     for index, split in enumerate(("train", "train", "val", "test")):
-        a_raster(Path(f"chips/{split}/images/c{index}_S2.tif"), np.ones((3, 8, 8)), ["BLUE", "GREEN", "RED"])
+        values = np.full((3, 8, 8), 1 + index)  # identical pixels in two splits are refused
+        a_raster(Path(f"chips/{split}/images/c{index}_S2.tif"), values, ["BLUE", "GREEN", "RED"])
         a_raster(Path(f"chips/{split}/labels/c{index}_L.tif"), np.ones((1, 8, 8)))
     tree = a_run(data=FOLDERS)
     call(conf, config=written(tree))

@@ -56,9 +56,6 @@ def fit(experiment: Experiment, test: bool = True, scene_scores: bool = True) ->
 def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -> Outcome:
     QUIET.info(_command())
     said.hear(experiment.told)
-    rate = experiment.default_rate
-    if rate is not None:
-        log.info("optimizer.lr is %g by default: %s.", rate.rate, rate.source)
     config = experiment.config
     _check_names(config)
     masks_frames(config)  # refuses what can't
@@ -75,6 +72,8 @@ def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -
             pass
     # Nothing is written, and no earlier result touched, before all that can be wrong has been tried.
     session = _prepare(config, source, folder)
+    if (rate := experiment.default_rate) is not None:
+        log.info("optimizer.lr is %g by default: %s.", rate.rate, rate.source)
     with folder.lock():
         if _is_done(folder, config, test=test):  # by another process that held the lock until now
             return _show_finished(folder, brief=experiment.in_sweep)

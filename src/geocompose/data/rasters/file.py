@@ -69,7 +69,7 @@ def reopened(path: RasterPath) -> DatasetReader:
     Raises:
         UserError: see `opened`.
     """
-    _open_files.pop((os.getpid(), str(path)), None)
+    _open_files.pop(_key(path), None)
     return opened(path)
 
 
@@ -82,12 +82,17 @@ def version_of(path: RasterPath, *, anew: bool = False) -> Version:
         UserError: see `opened`.
     """
     if anew and not is_local(path):
-        _open_files.pop((os.getpid(), str(path)), None)
+        _open_files.pop(_key(path), None)
     return _current(path).version
 
 
+def _key(path: RasterPath) -> tuple[int, str]:
+    # A relative name means another file in another working directory.
+    return os.getpid(), os.path.abspath(path) if is_local(path) else str(path)
+
+
 def _current(path: RasterPath) -> _Open:
-    key = os.getpid(), str(path)
+    key = _key(path)
     known = _open_files.get(key)
     if known is None or _states(name for name, _, _ in known.version) != known.version:
         dataset = _open(path)
