@@ -124,6 +124,16 @@ def stopping(monkeypatch, epoch, error):
     monkeypatch.setattr(session, "instantiate", instantiate)
 
 
+def undisturbed_and_resumed(monkeypatch, overrides):
+    """Compute a run in study `undisturbed`; and in `stopped`, interrupted after its second epoch and taken up again."""
+    run(*overrides, "study=undisturbed")
+    with monkeypatch.context() as patch:
+        stopping(patch, 1, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            run(*overrides, "study=stopped")
+    run(*overrides, "study=stopped")
+
+
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_an_interrupted_run_resumes_and_ends_like_an_undisturbed_one(num_workers, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -220,12 +230,7 @@ def test_the_best_checkpoint_survives_the_move_of_an_interrupted_run(tmp_path, m
 def test_dropout_of_a_resumed_run_is_that_of_an_undisturbed_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = [*SMALL, "trainer.max_epochs=3", "head.dropout=0.5"]
-    run(*small, "study=undisturbed")
-    with monkeypatch.context() as patch:
-        stopping(patch, 1, KeyboardInterrupt())
-        with pytest.raises(KeyboardInterrupt):
-            run(*small, "study=stopped")
-    run(*small, "study=stopped")
+    undisturbed_and_resumed(monkeypatch, small)
     losses = [
         [row["train/loss"] for row in read_metrics(only_run(s) / "metrics.csv")] for s in ("undisturbed", "stopped")
     ]

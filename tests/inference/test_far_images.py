@@ -8,18 +8,9 @@ import pytest
 
 from geocompose.data.drift import FAR, Seen, Trained, tell_far
 from geocompose.data.rasters.image import RasterImage
-from tests.kit.command import SMALL, only_run, record_of, run
+from tests.kit.command import only_run, record_of, run
 from tests.kit.data_rasters import image, label, write
-
-NAMES = ["BLUE", "GREEN", "RED"]
-QUICK = [text for text in SMALL if not text.startswith(("data.num_scenes", "data.scene_px"))]
-DATA = (
-    "data=geotiff",
-    "data.images=*_img.tif",
-    "data.labels=*_lab.tif",
-    "data.class_names=[a,b]",
-    "data.allow_overlap=true",
-)
+from tests.kit.tagged_data import DATA, NAMES, QUICK
 
 
 @pytest.fixture

@@ -12,19 +12,10 @@ from geocompose.imagery.units import Values
 from geocompose.inference.offsets import OffsetReader
 from geocompose.inference.reading import Reading
 from geocompose.inference.values import input_values
-from tests.kit.command import SMALL, only_run, record_of, run
+from tests.kit.command import only_run, record_of, run
 from tests.kit.data_rasters import image, label, tag, write
 from tests.kit.inference_rasters import read
-
-NAMES = ["BLUE", "GREEN", "RED"]
-QUICK = [text for text in SMALL if not text.startswith(("data.num_scenes", "data.scene_px"))]
-DATA = (
-    "data=geotiff",
-    "data.images=*_img.tif",
-    "data.labels=*_lab.tif",
-    "data.class_names=[a,b]",
-    "data.allow_overlap=true",
-)
+from tests.kit.tagged_data import DATA, NAMES, QUICK
 
 
 def scene(path, added=0, tags=None):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from geocompose.errors import UserError
-from tests.actions.test_fit import stopping
+from tests.actions.test_fit import undisturbed_and_resumed
 from tests.kit.command import SMALL, only_run, record_of, run
 
 RARE = [*SMALL, "trainer.max_epochs=3", "task.sampler=rare_classes", "data.random_crop=false"]
@@ -18,12 +18,7 @@ def weights(study):
 def test_a_resumed_run_draws_what_an_undisturbed_one_does(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = [*RARE, f"task={kind}"]
-    run(*small, "study=undisturbed")
-    with monkeypatch.context() as patch:
-        stopping(patch, 1, KeyboardInterrupt())
-        with pytest.raises(KeyboardInterrupt):
-            run(*small, "study=stopped")
-    run(*small, "study=stopped")
+    undisturbed_and_resumed(monkeypatch, small)
     first, second = weights("undisturbed"), weights("stopped")
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert record_of(only_run("stopped"))["metrics"] == record_of(only_run("undisturbed"))["metrics"]
