@@ -48,7 +48,11 @@ def check(config: DictConfig, groups: Sequence[str]) -> dict[str, Any]:
     missing = list(_missing(config, ""))
     if missing:
         are = "is" if len(missing) == 1 else "are"
-        raise UserError(f"{', '.join(missing)} {are} required: write {' '.join(f'{key}=VALUE' for key in missing)}.")
+        folders = dict.fromkeys(f"conf/{key.partition('.')[0]}/" for key in missing if key.partition(".")[0] in groups)
+        raise UserError(
+            f"{', '.join(missing)} {are} required: write {' '.join(f'{key}=VALUE' for key in missing)}. What a VALUE "
+            f"may be stands beside the key in the option's file in {' or '.join(folders)}."
+        )
     try:
         container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (InterpolationKeyError, MissingMandatoryValue) as error:
