@@ -17,7 +17,7 @@ from geocompose.configuration.signatures import arguments, names_in
 from geocompose.configuration.weights import loads_weights
 from geocompose.configuration.yaml_words import check_words, word_hint
 from geocompose.contracts.needs import FROM_NEIGHBOURS
-from geocompose.errors import UserError, choices, first_line
+from geocompose.errors import UserError, choices, first_line, nearest
 
 # Groups of parts, which the factory completes.
 PARTS = ("backbone", "neck", "decoder", "head")
@@ -198,7 +198,9 @@ def _value(path: str, argument: Argument, value: Any) -> Any:
         allowed = _literals(argument.type)
         if allowed:
             raise UserError(f"{path} has no value {value!r}. {choices(value, allowed)}") from error
-        hint = ""
+        words = [word for word in _literal_values(argument.type) if isinstance(word, str)]
+        meant = nearest(value, words) if isinstance(value, str) else None
+        hint = f" Did you mean {meant!r}?" if meant else ""
         if path.endswith(".bands") and isinstance(value, dict):
             hint = " Bands of several modalities go into one list, or to backbones side by side (backbone=fusion)."
         raise UserError(f"{path} takes {_in_words(argument)}; got {value!r}.{hint}") from error
@@ -222,7 +224,7 @@ def _in_words(argument: Argument) -> str:
         list: "a list, such as [a, b]",
         tuple: "a list, such as [a, b]",
         dict: "a mapping, such as {a: b}",
-        Literal: "one of " + ", ".join(map(str, _literal_values(kind))),
+        Literal: " or ".join(map(str, _literal_values(kind))),
         int: "a whole number",
         float: "a number",
         str: "text",

@@ -118,8 +118,8 @@ def check_frames(scenes: Sequence[Scene], bands: Sequence[Sequence[int]]) -> Non
     ]
     if found:
         raise UserError(
-            f"Frames have no data: {shortened(found, _SHOWN, between='; ')}. data.missing_frames=refuse stops for this; "
-            "mask passes over such a frame, and leave_out leaves its series out."
+            f"Frames have no data: {shortened(found, _SHOWN, between='; ')}. data.missing_frames=refuse stops for "
+            "this; mask passes over such a frame, and leave_out leaves its series out."
         )
 
 

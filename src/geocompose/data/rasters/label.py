@@ -244,7 +244,8 @@ class NumberRaster(_LabelRaster):
             described = ", ".join(text or "unnamed" for text in header.descriptions)
             raise UserError(
                 f"{path} has {counted(header.count, 'band')} ({described}), but data.variables has {len(variables)} "
-                f"names ({', '.join(variables)}). A label has one band per variable, or bands with the variables' names."
+                f"names ({', '.join(variables)}). A label has one band per variable, or bands with the variables' "
+                "names."
             )
         self._use(bands, split, StoredBands(path, header, self._version, split.alpha, label_nodata))
         packings = [header.packings[band] if scale_tags == "read" else Packing() for band in bands]
