@@ -188,8 +188,9 @@ def test_a_sweep_with_one_impossible_cell_computes_the_others_and_leaves_only_ru
         (("+foo=1",), "error: There is no group or key 'foo'"),
         (("optimizer.lr=true",), "error: optimizer.lr takes a number; got true."),
         (("data=geotiff",), "error: data.root, data.images, data.labels, data.class_names are required"),
-        (("data=geotiff", "data.root=.", "data.images=i", "data.labels=l", "data.class_names=[a,b]", "data.split=folder"),
-         "error: data.split takes a list, such as [a, b] or folders or null; got 'folder'. Did you mean 'folders'?"),
+        (("data=geotiff", "data.root=.", "data.images=i", "data.labels=l", "data.class_names=[a]", "data.split=folder"),
+         "error: data.split takes a list, such as [a, b] or one of folders or null; got 'folder'. Did you mean "
+         "'folders'?"),
         (("backbone=resnet18,resnet50",), "error: backbone=resnet18,resnet50 has several values. To run one after "
          "another, add -m.\n"),
         (("data.bands=RED,GREEN",), "error: data.bands=RED,GREEN has several values. To run one after another, add -m. "

@@ -224,7 +224,7 @@ def _in_words(argument: Argument) -> str:
         list: "a list, such as [a, b]",
         tuple: "a list, such as [a, b]",
         dict: "a mapping, such as {a: b}",
-        Literal: " or ".join(map(str, _literal_values(kind))),
+        Literal: "one of " + ", ".join(map(str, _literal_values(kind))),
         int: "a whole number",
         float: "a number",
         str: "text",
