@@ -15,7 +15,7 @@ from geocompose.data.rasters.header import read_header
 from geocompose.data.rasters.stored import StoredBands
 from geocompose.data.rasters.valid import check_real
 from geocompose.data.window import Window
-from geocompose.errors import UserError, counted
+from geocompose.errors import UserError
 from geocompose.imagery.packing import Packing
 from geocompose.imagery.units import Conversion
 
@@ -243,9 +243,8 @@ class NumberRaster(_LabelRaster):
         else:
             described = ", ".join(text or "unnamed" for text in header.descriptions)
             raise UserError(
-                f"{path} has {counted(header.count, 'band')} ({described}), but data.variables has {len(variables)} "
-                f"names ({', '.join(variables)}). A label has one band per variable, or bands with the variables' "
-                "names."
+                f"{path} has {header.count} bands ({described}), but data.variables has {len(variables)} names "
+                f"({', '.join(variables)}). A label has one band per variable, or bands with the variables' names."
             )
         self._use(bands, split, StoredBands(path, header, self._version, split.alpha, label_nodata))
         packings = [header.packings[band] if scale_tags == "read" else Packing() for band in bands]
