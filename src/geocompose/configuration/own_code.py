@@ -28,7 +28,7 @@ from geocompose.runs.keys import is_any, walk
 from geocompose.runs.trust import IMPORTED
 
 # Where names stand for parts, and of which kind.
-_NAMED = {("neck", "necks"): "neck", ("backbone", "parts"): "backbone"}
+_NAMED: Mapping[tuple[str, ...], str] = {("neck", "necks"): "neck", ("backbone", "parts"): "backbone"}
 _INSTALLED = ("site-packages", "dist-packages")
 
 

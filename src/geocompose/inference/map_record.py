@@ -37,10 +37,7 @@ def write_record(
     content = {
         "output": {"file": destination.name, "sha256": hash_file(destination)},
         "run": {"folder": str(run.path.resolve()), "run_id": record.run_id},
-        "weights": {
-            "file": "checkpoints/best.ckpt",
-            "sha256": record.training.get("best_sha256") or hash_file(run.best),
-        },
+        "weights": {"file": "checkpoints/best.ckpt", "sha256": weights},
         "input": given,
         **settings,
         "said": list(said),
