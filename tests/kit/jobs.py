@@ -203,8 +203,7 @@ def light_server() -> Iterator[None]:
 
 def servers(pid: int | None = None) -> list[psutil.Process]:
     """Return the fork server of a process, by default of this one."""
-    children = psutil.Process(pid).children()
-    return [each for each in children if any("multiprocessing.forkserver" in part for part in each.cmdline())]
+    return [each for each in _living(pid) if any("multiprocessing.forkserver" in part for part in each.cmdline())]
 
 
 def descendants() -> list[int]:
@@ -214,8 +213,11 @@ def descendants() -> list[int]:
 
 def server_family() -> list[int]:
     """Return the numbers of what multiprocessing keeps beside the cells: its server and its tracker of resources."""
-    children = psutil.Process().children()
-    return [each.pid for each in children if any("multiprocessing." in part for part in each.cmdline())]
+    return [each.pid for each in _living() if any("multiprocessing." in part for part in each.cmdline())]
+
+
+def _living(pid: int | None = None) -> list[psutil.Process]:
+    return [each for each in psutil.Process(pid).children() if fork_server.is_alive(each.pid)]
 
 
 def end_server() -> None:

@@ -1,5 +1,6 @@
 """A cell's process as the sweep sees it: started, asked to end, killed, and what its end means."""
 
+import multiprocessing
 import os
 import pickle
 import signal
@@ -46,11 +47,10 @@ class Watched:
             job.log.parent.mkdir(parents=True, exist_ok=True)
         call = pickle.dumps(job.call)
         surroundings = cell.Surroundings(job.log.absolute(), environment, num_threads)
-        context = fork_server.context()
-        self._words, theirs = context.Pipe(duplex=False)
+        self._words, theirs = multiprocessing.Pipe(duplex=False)
         with theirs:
             self._process = fork_server.start(
-                lambda: context.Process(target=cell.run, args=(call, surroundings, theirs), name=job.run_id)
+                lambda context: context.Process(target=cell.run, args=(call, surroundings, theirs), name=job.run_id)
             )
         self._began_s = time.monotonic()  # the first of all waits for the libraries
         assert self._process.pid is not None
