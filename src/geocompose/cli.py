@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from geocompose.configuration.diagnosis import diagnose, groups
+from geocompose.configuration.hydra_plugins import check_hydra_plugins
 from geocompose.configuration.overrides import check_hydra_keys, own_overrides
 from geocompose.configuration.own_parts import open_own_parts
 from geocompose.errors import UserError, visible
@@ -54,6 +55,7 @@ def main(conf_dir: Path) -> None:
         sys.argv[1:] = [text for text in opened if text in own or text not in given.overrides]
     try:
         check_hydra_keys(given.overrides)
+        check_hydra_plugins(given.overrides)
         hydra.main(version_base="1.3", config_path=str(conf_dir), config_name="config")(jobs)()
     except KeyboardInterrupt:
         jobs.show()

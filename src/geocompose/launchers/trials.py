@@ -3,13 +3,15 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from multiprocessing import get_context
+from functools import partial
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from geocompose.configuration.working_folder import search_working_folder, targets_in
 from geocompose.errors import UserError, unwrapped
+from geocompose.launchers import fork_server, server_process
+from geocompose.launchers.parent_death import die_with
 from geocompose.launchers.planning import PlannedCell
 from geocompose.launchers.runs import runs_of
 
@@ -40,23 +42,19 @@ def _by_trial(cells: Mapping[str, PlannedCell]) -> dict[Try, dict[str, PlannedCe
     return found
 
 
-def tried(
-    configs: Sequence[Mapping[str, Any]], try_out: Try, context: ForkServerContext | SpawnContext | None = None
-) -> Iterator[str | None]:
+def tried(configs: Sequence[Mapping[str, Any]], try_out: Try) -> Iterator[str | None]:
     """Yield for each configuration why it is impossible; None where it is possible, or where the trial can't tell.
 
     A trial that ends in another error than a UserError, or whose process dies, says nothing: the run itself tells what
     is wrong, with its log.
-
-    context: whose processes try; one that has the libraries loaded is faster.
     """
-    context = context or get_context("spawn")
+    context = fork_server.context()
     done = 0
     while done < len(configs):
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_try_all, args=(list(configs[done:]), try_out, theirs), daemon=True)
-        process.start()
-        theirs.close()
+        some = list(configs[done:])
+        with theirs:
+            process = fork_server.start(partial(_process, some, try_out, theirs))
         try:
             with suppress(EOFError, OSError):
                 while done < len(configs):
@@ -73,7 +71,13 @@ def tried(
             yield None
 
 
+def _process(configs: Sequence[Mapping[str, Any]], try_out: Try, words: Connection) -> ForkServerProcess:
+    return fork_server.context().Process(target=_try_all, args=(configs, try_out, words), daemon=True)
+
+
 def _try_all(configs: Sequence[Mapping[str, Any]], try_out: Try, words: Connection) -> None:
+    if server_process.server_pid is not None:
+        die_with(server_process.server_pid)
     sys.stdout = sys.stderr  # what a library prints is not the sweep's
     for config in configs:
         search_working_folder(targets_in(config))
