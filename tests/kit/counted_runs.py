@@ -1,6 +1,6 @@
 """Runs that count instead of learning: records, locks and checkpoints as of any run, in no time and without torch.
 
-    python -m tests.kit.counted_runs CONF ARGUMENTS     does what run.py does, with the configuration in CONF
+python -m tests.kit.counted_runs CONF ARGUMENTS     does what run.py does, with the configuration in CONF
 """
 
 import hashlib
@@ -13,10 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from geocompose.cli import main
 from geocompose.errors import UserError
 from geocompose.experiment import Experiment
-from geocompose.launchers import fork_server
 from geocompose.launchers.runs import computes_runs
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import write_text
@@ -125,9 +123,3 @@ def _end(how: str) -> None:
         sys.exit(7)
     os.kill(os.getpid(), getattr(signal, how))
     time.sleep(60)
-
-
-if __name__ == "__main__":
-    fork_server.PRELOADED = [fork_server.PRELOADED[0], "tests.kit.counted_runs"]
-    conf = Path(sys.argv.pop(1)).absolute()
-    main(conf)

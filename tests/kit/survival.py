@@ -1,6 +1,6 @@
 """Sweeps that are killed at drawn moments and begun again, and what must be true of their study meanwhile and after.
 
-    python -m tests.kit.survival --real --cells 60 --kills 10 --way one
+    python -m tests.kit.survival --real --cells 60 --kills 10 --ways one two slices
 
 does so with runs of a tiny network (without --real: with runs that count), and prints what it saw.
 """
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
@@ -141,7 +142,7 @@ def commands(way: Way, cells: int, conf: Path | None, step_s: float = 0.0) -> li
     program = [sys.executable, str(ROOT / "run.py")]
     rest = [*SMALL, "launcher=local"]
     if conf is not None:
-        program, rest = [sys.executable, "-m", "tests.kit.counted_runs", str(conf)], [f"action.step_s={step_s}"]
+        program, rest = [sys.executable, "-m", "tests.kit.count", str(conf)], [f"action.step_s={step_s}"]
     sweep = [*program, "-m", *rest, "study=s", "launcher.workers=2", f"seed=range(0,{cells})"]
     if way == "slices":
         work = [*program, *([] if conf else ["launcher=local"]), "action=work", "study=s", "launcher.workers=1"]
@@ -149,26 +150,37 @@ def commands(way: Way, cells: int, conf: Path | None, step_s: float = 0.0) -> li
     return [sweep] * {"one": 1, "two": 2}[way]
 
 
-def compare(folder: Path, way: Way, cells: int, kills: int, seed: int, *, real: bool = False) -> Study:
-    """Compute a study undisturbed and another one with kills, hold them against each other, and return the second."""
+def compare(folder: Path, ways: Sequence[Way], cells: int, kills: int, seed: int, *, real: bool = False) -> list[Study]:
+    """Compute a study undisturbed and one per way with kills, hold them against the first, and return them."""
     conf = None if real else write_conf(folder / "conf")
     seconds = (0.0, 20.0) if real else (0.0, 3.0)
     calm = Study(folder / "calm", commands("one", cells, conf), cells, seconds)
     calm.folder.mkdir(parents=True)
     calm.survive(0, random.Random(seed))
     expected = calm.metrics()
-    killed = Study(folder / "killed", commands(way, cells, conf, 0.1), cells, seconds)
-    killed.folder.mkdir()
-    if way == "slices":  # a plan without runs: the sweep that wrote it begins no cell
-        shutil.copytree(calm.folder / "outputs", killed.folder / "outputs", ignore=shutil.ignore_patterns("*-*"))
-    killed.survive(kills, random.Random(seed))
-    assert killed.metrics() == expected, "the metrics are not those of the undisturbed sweep"
-    return killed
+    studies = []
+    for way in ways:
+        killed = Study(folder / way, commands(way, cells, conf, 0.1), cells, seconds)
+        killed.folder.mkdir()
+        if way == "slices":  # a plan without runs
+            shutil.copytree(calm.folder / "outputs", killed.folder / "outputs", ignore=shutil.ignore_patterns("*-*"))
+        began = time.monotonic()
+        killed.survive(kills, random.Random(seed))
+        assert killed.metrics() == expected, "the metrics are not those of the undisturbed sweep"
+        seconds_taken = time.monotonic() - began
+        print("killed:", *killed.kills, sep="\n  ", flush=True)
+        print(
+            f"{way}: {cells} cells, {len(killed.kills)} kills, {killed.starts} starts, {seconds_taken:.0f} s: "
+            "every cell completed once, all metrics as undisturbed",
+            flush=True,
+        )
+        studies.append(killed)
+    return studies
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--way", choices=["one", "two", "slices"], default="one")
+    parser.add_argument("--ways", choices=["one", "two", "slices"], nargs="+", default=["one", "two", "slices"])
     parser.add_argument("--cells", type=int, default=60)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=20250)
@@ -176,14 +188,7 @@ def main() -> None:
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="survival-"))
     print(f"in {folder}; {psutil.cpu_count()} cores", flush=True)
-    began = time.monotonic()
-    study = compare(folder, given.way, given.cells, given.kills, given.seed, real=given.real)
-    for kill in study.kills:
-        print("killed:", kill)
-    print(
-        f"{given.way}: {given.cells} cells, {len(study.kills)} kills, {study.starts} starts, "
-        f"{time.monotonic() - began:.0f} s: every cell completed once, all metrics as undisturbed"
-    )
+    compare(folder, given.ways, given.cells, given.kills, given.seed, real=given.real)
 
 
 if __name__ == "__main__":

@@ -34,15 +34,15 @@ def context() -> ForkServerContext:
     return made
 
 
-def start(make: Callable[[ForkServerContext], ForkServerProcess]) -> ForkServerProcess:
-    """Start the process that `make` returns, and return it. A server that dies meanwhile is replaced.
+def start(make: Callable[[], ForkServerProcess]) -> ForkServerProcess:
+    """Start the process that `make` returns by `context()`, and return it. A server that dies meanwhile is replaced.
 
     Raises:
         UserError: no server stays alive.
     """
     for _ in range(_ATTEMPTS):
-        process = make(context())
         try:
+            process = make()
             process.start()
         except (EOFError, ConnectionError, FileNotFoundError) as error:
             cause = error

@@ -49,9 +49,8 @@ class Watched:
         surroundings = cell.Surroundings(job.log.absolute(), environment, num_threads)
         self._words, theirs = multiprocessing.Pipe(duplex=False)
         with theirs:
-            self._process = fork_server.start(
-                lambda context: context.Process(target=cell.run, args=(call, surroundings, theirs), name=job.run_id)
-            )
+            arguments = (call, surroundings, theirs)
+            self._process = fork_server.start(lambda: fork_server.context().Process(target=cell.run, args=arguments))
         self._began_s = time.monotonic()  # the first of all waits for the libraries
         assert self._process.pid is not None
         self.pid: int = self._process.pid
