@@ -37,6 +37,7 @@ retry: null
 hydra: {output_subdir: null, run: {dir: .}, sweep: {dir: ., subdir: .}, job: {chdir: false}}
 """
 COUNT = "{_target_: tests.kit.counted_runs.count, steps: 10, step_s: 0.02, ends: well, strict: false}"
+WORK = "{_target_: geocompose.actions.work.work, slice: null, trust: null}"
 LAUNCHERS = {
     "local": "{_target_: geocompose.launchers.local.LocalEngine, workers: 2, timeout_minutes: null, memory_gb: null, "
     "gpus: auto, hours: null}",
@@ -46,7 +47,8 @@ LAUNCHERS = {
 
 def write_conf(folder: Path) -> Path:
     """Write the configuration of such runs and return its folder."""
-    files = {"config": CONFIG, "action/count": COUNT, **{f"launcher/{name}": text for name, text in LAUNCHERS.items()}}
+    launchers = {f"launcher/{name}": text for name, text in LAUNCHERS.items()}
+    files = {"config": CONFIG, "action/count": COUNT, "action/work": WORK, **launchers}
     for name, text in files.items():
         path = folder / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
