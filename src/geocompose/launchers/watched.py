@@ -21,6 +21,18 @@ _GONE_S = 5.0
 _SERVER_DIED = 255  # multiprocessing's exit code of a process whose fork server has died
 
 
+# Those of this process whose end has not been seen.
+_running: list["Watched"] = []
+
+
+def end_all() -> None:
+    """Ask every job that this process computes to save what it has, and return when they have ended."""
+    for each in _running:
+        each.ask_to_end()
+    while any(each.is_running() for each in _running):
+        time.sleep(0.05)
+
+
 class Watched:
     """A job in a process of its own, which is started by making one of these.
 
@@ -51,6 +63,7 @@ class Watched:
         with theirs:
             arguments = (call, surroundings, theirs)
             self._process = fork_server.start(lambda: fork_server.context().Process(target=cell.run, args=arguments))
+        _running.append(self)
         self._began_s = time.monotonic()  # the first of all waits for the libraries
         assert self._process.pid is not None
         self.pid: int = self._process.pid
@@ -76,6 +89,12 @@ class Watched:
             self.kill()
         return None
 
+    def is_running(self) -> bool:
+        """Return whether the process runs; kill it where it takes too long to end."""
+        if time.monotonic() > self._kill_s:
+            self.kill()
+        return self._process.exitcode is None
+
     def ask_to_end(self) -> None:
         """Ask the job to save what it has and to end; it is killed where that takes longer than half a minute."""
         if self._ordered is None:
@@ -90,6 +109,7 @@ class Watched:
 
     def close(self) -> None:
         """End what still runs, and free what the process's administration holds."""
+        _running.remove(self)
         if self._process.exitcode is None:
             self.kill()
             self._process.join(_GONE_S)
