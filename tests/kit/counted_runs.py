@@ -1,7 +1,4 @@
-"""Runs that count instead of learning: records, locks and checkpoints as of any run, in no time and without torch.
-
-python -m tests.kit.counted_runs CONF ARGUMENTS     does what run.py does, with the configuration in CONF
-"""
+"""Runs that count instead of learning: records, locks and checkpoints as of any run, in no time and without torch."""
 
 import hashlib
 import json
@@ -20,6 +17,7 @@ from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import write_text
 from geocompose.studies.cells import Outcome, outcome_of
 from geocompose.studies.standing import is_finished, is_refused
+from tests.kit.places import CONF
 
 CONFIG = """
 defaults:
@@ -38,16 +36,11 @@ hydra: {output_subdir: null, run: {dir: .}, sweep: {dir: ., subdir: .}, job: {ch
 """
 COUNT = "{_target_: tests.kit.counted_runs.count, steps: 10, step_s: 0.02, ends: well, strict: false}"
 WORK = "{_target_: geocompose.actions.work.work, slice: null, trust: null}"
-LAUNCHERS = {
-    "local": "{_target_: geocompose.launchers.local.LocalEngine, workers: 2, timeout_minutes: null, memory_gb: null, "
-    "gpus: auto, hours: null}",
-    "in_process": "{_target_: geocompose.launchers.in_process.InProcessEngine, hours: null}",
-}
 
 
 def write_conf(folder: Path) -> Path:
     """Write the configuration of such runs and return its folder."""
-    launchers = {f"launcher/{name}": text for name, text in LAUNCHERS.items()}
+    launchers = {f"launcher/{path.stem}": path.read_text() for path in (CONF / "launcher").glob("*.yaml")}
     files = {"config": CONFIG, "action/count": COUNT, "action/work": WORK, **launchers}
     for name, text in files.items():
         path = folder / f"{name}.yaml"

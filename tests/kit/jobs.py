@@ -116,6 +116,25 @@ def kill_the_server_once(mark: Path) -> None:
         kill_the_server()
 
 
+def be_preempted_once(mark: Path) -> None:
+    """Have the process that computes the pack told that its time is over, as Slurm does; go on in a second life."""
+    if mark.with_suffix(".saved").exists():
+        mark.write_text("went on")
+        return
+    server = psutil.Process().parent()
+    assert server is not None
+    os.kill(server.ppid(), signal.SIGUSR2)
+    save_when_stopped(mark)
+
+
+def kill_the_pack() -> None:
+    """Kill the process that computes the pack, as a node that breaks down does."""
+    server = psutil.Process().parent()
+    assert server is not None
+    os.kill(server.ppid(), signal.SIGKILL)
+    time.sleep(60)
+
+
 def save_when_stopped(mark: Path) -> None:
     try:
         sleep(60, mark)

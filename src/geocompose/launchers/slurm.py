@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from geocompose.errors import UserError, at_least, counted, first_line
+from geocompose.errors import UserError, at_least, counted, first_line, shortened
 from geocompose.launchers.engine import Ended, Job, Started
 from geocompose.launchers.local import LocalEngine
 from geocompose.launchers.needed import launcher_package
@@ -17,6 +17,7 @@ from geocompose.launchers.stopping import Stopped, StopRequest, stop_requests
 
 if TYPE_CHECKING:
     import submitit
+    from submitit.helpers import DelayedSubmission
 
 log = logging.getLogger("geocompose")
 
@@ -26,14 +27,12 @@ _LOOK_S = {"slurm": 10.0, "local": 0.5}  # submitit itself asks Slurm less often
 class ArrayJob(Pack):
     """A pack that submitit hands to Slurm, and once more when the job is preempted or its time is nearly over."""
 
-    def checkpoint(self) -> "submitit.helpers.DelayedSubmission":
+    def checkpoint(self) -> "DelayedSubmission":
         """Return what is handed over again: the jobs that are not over, which go on from their checkpoints."""
-        submitit = launcher_package("submitit", "slurm")
+        from submitit.helpers import DelayedSubmission
+
         rest = self.rest()
-        again: submitit.helpers.DelayedSubmission = submitit.helpers.DelayedSubmission(
-            ArrayJob(rest.jobs, rest.engine, rest.until_s, rest.ended)
-        )
-        return again
+        return DelayedSubmission(ArrayJob(rest.jobs, rest.engine, rest.until_s, rest.ended))
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ class SlurmEngine:
     cells_per_job: how many cells one job of the array computes. cells_at_once: how many of these at a time.
     max_parallel: how many jobs of the array may run at a time. job_minutes: a job's time limit; half-finished cells are
     handed over again, `requeues` times at most (preemptions not counted). partition, account, qos, cpus, gpus,
-    job_memory_gb: what each job asks Slurm for; None: what Slurm gives. extra: further options of sbatch by their names.
-    setup: shell lines before the job's command. wait: until all have ended; False returns when they are submitted.
+    job_memory_gb: what each job asks Slurm for; None: what Slurm gives. extra: further options of sbatch by their
+    names. setup: shell lines before the job's command. wait: until all have ended; False: until they are submitted.
     timeout_minutes, memory_gb: of a cell, hours: of the whole, see `LocalEngine`.
 
     Raises:
@@ -94,10 +93,8 @@ class SlurmEngine:
         submitted = self._submitted(made, jobs[0].log.parent / "slurm")
         for job in jobs:
             told(Started(job))
-        names = f"{submitted[0].job_id} to {submitted[-1].job_id}" if len(submitted) > 1 else submitted[0].job_id
-        log.info(
-            "%s submitted: %s; their output is in %s.", counted(len(submitted), "job"), names, submitted[0].paths.folder
-        )
+        names, folder = shortened([job.job_id for job in submitted], 4), jobs[0].log.parent / "slurm"
+        log.info("%s submitted: %s; their output is in %s.", counted(len(submitted), "job"), names, folder)
         if not self.wait:
             log.info("action=status study=%s tells how far they are.", jobs[0].log.parent.parent.name)
             return
@@ -111,7 +108,7 @@ class SlurmEngine:
         submitit = launcher_package("submitit", "slurm")
         retries = {f"{self.cluster}_max_num_timeout": self.requeues}
         try:
-            executor = submitit.AutoExecutor(folder / "%j", cluster=self.cluster, **retries)
+            executor = submitit.AutoExecutor(folder, cluster=self.cluster, **retries)
         except RuntimeError as error:  # there is no sbatch
             raise UserError(
                 f"launcher=slurm can't submit jobs here: {first_line(error)}. Run it where sbatch is; "
@@ -127,7 +124,7 @@ class SlurmEngine:
             slurm_account=self.account,
             slurm_qos=self.qos,
             slurm_array_parallelism=self.max_parallel,
-            slurm_additional_parameters=dict(self.extra) or None,
+            slurm_additional_parameters={"requeue": True, **self.extra},
             slurm_setup=list(self.setup) or None,
         )
         with executor.batch():  # one array
