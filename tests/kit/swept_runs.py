@@ -37,7 +37,7 @@ hydra: {output_subdir: null, run: {dir: .}, sweep: {dir: ., subdir: .}, job: {ch
 OPTIONS = {
     "action/run": "{_target_: tests.kit.swept_runs.run, becomes: done, seconds: 0.0, test: true, strict: false}",
     "backbone/part": "{_target_: tests.kit.swept_runs.Part, name: a}",
-    "backbone/own": "{_target_: ???, name: a}",
+    "backbone/own": "_target_: ???\nname: a",
     "action/work": "{_target_: geocompose.actions.work.work, slice: null, trust: null}",
     "launcher/in_process": "{_target_: geocompose.launchers.in_process.InProcessEngine, hours: null}",
     "launcher/plan_only": "{_target_: geocompose.launchers.plan_only.PlanOnlyEngine}",
