@@ -135,6 +135,12 @@ def kill_the_pack() -> None:
     time.sleep(60)
 
 
+def kill_the_pack_once(mark: Path) -> None:
+    if not mark.exists():
+        mark.touch()
+        kill_the_pack()
+
+
 def save_when_stopped(mark: Path) -> None:
     try:
         sleep(60, mark)
