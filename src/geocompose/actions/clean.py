@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.filesize import decimal
 from rich.table import Table
 
-from geocompose.actions.fit import OUTPUTS
+from geocompose.actions.run_identity import OUTPUTS
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
 from geocompose.errors import UserError, nearest
