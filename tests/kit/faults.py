@@ -3,6 +3,7 @@
 import builtins
 import os
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,8 @@ class Disk:
         self.refused: list[str] = []
         self._from, self._until, self._error = -1, -1, 0
         for name, place in _CALLS.items():
-            patch.setattr(
-                os, name, self._guarded(name, getattr(os, name), lambda arguments, place=place: arguments[place])
-            )
-        patch.setattr(
-            os, "open", self._guarded("open", os.open, lambda given: given[0] if given[1] & _WRITING else None)
-        )
+            patch.setattr(os, name, self._guarded(name, getattr(os, name), itemgetter(place)))
+        patch.setattr(os, "open", self._guarded("open", os.open, _to_be_written))
         patch.setattr(builtins, "open", self._guarded("open", open, _opened_to_write))
 
     def refuse(self, place: int, error: int, *, once: bool = False) -> None:
@@ -50,6 +47,10 @@ class Disk:
             return function(*arguments, **named)
 
         return call
+
+
+def _to_be_written(arguments: Any) -> Any:
+    return arguments[0] if arguments[1] & _WRITING else None
 
 
 def _opened_to_write(arguments: Any) -> Any:
