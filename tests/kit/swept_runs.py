@@ -146,6 +146,9 @@ def _end(becomes: str, resumed: bool) -> None:
         raise UserError("The loss is not a number.")
     if becomes == "crashed":
         ctypes.string_at(0)
+    if becomes == "spoils_plan":
+        with open("outputs/default/cells.jsonl", "a") as file:
+            file.write("spoilt\n")
     if becomes == "exited":
         os._exit(3)
     if becomes == "killed_once" and not resumed:

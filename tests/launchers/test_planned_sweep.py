@@ -255,3 +255,10 @@ def test_a_clock_that_is_set_back_changes_nothing(sweep: Sweep, monkeypatch):
     monkeypatch.setattr(environment, "datetime", Earlier)
     _, printed, _ = sweep("-m", "seed=0,1,2", "action.becomes=done,failed_once", "retry=failed")
     assert "6 cells: 3 done, 2 finished already, 1 failed" in printed
+
+
+def test_a_plan_that_is_damaged_meanwhile_is_told_in_place_of_the_table(sweep: Sweep):
+    code, _, errors = sweep("-m", "seed=0,1", "action.becomes=spoils_plan,done")
+    assert code == 1
+    assert "error: outputs/default/cells.jsonl is not a plan" in errors
+    assert len(lines("completed.txt")) == 4
