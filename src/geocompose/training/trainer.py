@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import Logger
@@ -17,6 +18,24 @@ from geocompose.training.averaging import WarmedAverage
 from geocompose.training.checkpoint_files import WholeCheckpoints
 from geocompose.training.checkpoints import MovableCheckpoint
 from geocompose.training.precision import HalfPrecisionModel
+from geocompose.training.processes import Processes
+
+
+class StartedHere(LightningEnvironment):
+    """Processes that a run has started itself, on this machine."""
+
+    def __init__(self, processes: Processes) -> None:
+        super().__init__()
+        self._processes = processes
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        """They are there already."""
+        return True
+
+    def local_rank(self) -> int:
+        """Return this process's number."""
+        return self._processes.local_rank
 
 
 class ProgressBar(RichProgressBar):
@@ -31,16 +50,30 @@ class ProgressBar(RichProgressBar):
         return shown
 
 
+def _placed(
+    processes: Processes, devices: int | list[int] | Literal["auto"], strategy: Literal["ddp", "fsdp"] | None
+) -> dict[str, Any]:
+    """Return Lightning's arguments of where a run is computed."""
+    if processes.size == 1:
+        return {"devices": devices if strategy is None else 1}
+    chosen = devices if isinstance(devices, list) else processes.local_size
+    return {"devices": chosen, "num_nodes": processes.size // processes.local_size, "strategy": strategy}
+
+
 def build_trainer(
     folder: Path,
     selection: tuple[str, str],
     loggers: Sequence[Logger],
     model: EncoderDecoderModel | None,
+    processes: Processes,
     callbacks: Sequence[Callback] = (),
     max_epochs: int = 10,
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"] = "32-true",
     accelerator: str = "auto",
-    devices: int | list[int] = 1,
+    devices: int | list[int] | Literal["auto"] = 1,
+    strategy: Literal["ddp", "fsdp"] | None = None,
+    num_nodes: int = 1,
+    sync_batchnorm: bool = False,
     early_stopping_patience: int | None = None,
     gradient_clip_val: float | None = 1.0,
     accumulate_grad_batches: int = 1,
@@ -77,9 +110,12 @@ def build_trainer(
             f"trainer.early_stopping_patience must be a number of epochs, 1 or more, or null; got "
             f"{early_stopping_patience}."
         )
-    if devices != 1 and not (isinstance(devices, list) and len(devices) == 1):
+    if strategy is None and (
+        num_nodes != 1 or (devices != 1 and not (isinstance(devices, list) and len(devices) == 1))
+    ):
         raise UserError(
-            f"A run is one process on one device for now: trainer.devices must be 1, or [NUMBER]; got {devices}."
+            f"trainer=default is one process on one device: trainer.devices must be 1, or [NUMBER], and "
+            f"trainer.num_nodes 1; got {devices} and {num_nodes}. For several, write trainer=ddp."
         )
     if gradient_clip_val is not None and not 0 < gradient_clip_val < float("inf"):
         raise UserError(f"trainer.gradient_clip_val must be a norm above 0, or null for none; got {gradient_clip_val}.")
@@ -106,7 +142,7 @@ def build_trainer(
         own.append(EarlyStopping(monitor=metric, mode=mode, patience=checks, check_finite=False))
     if ema_decay is not None:
         own.append(WarmedAverage(ema_decay))
-    if progress_bar:
+    if progress_bar and processes.first:
         own.append(ProgressBar(leave=False))
     # Filling uninitialised memory helps to find bugs of torch's own operators, and costs a fifth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -118,18 +154,21 @@ def build_trainer(
         plugins=[
             WholeCheckpoints(model, keep_frozen="base" in keep),
             *([HalfPrecisionModel(precision)] if half else []),  # type: ignore[arg-type]
+            *([StartedHere(processes)] if processes.size > 1 and not processes.outside else []),
         ],
         accelerator=accelerator,
-        devices=devices,
+        **_placed(processes, devices, strategy),
+        sync_batchnorm=sync_batchnorm,
         gradient_clip_val=gradient_clip_val,
         accumulate_grad_batches=accumulate_grad_batches,
         check_val_every_n_epoch=check_val_every_n_epoch,
         deterministic=deterministic,
         logger=list(loggers),
         callbacks=own,
-        enable_progress_bar=progress_bar,
+        enable_progress_bar=progress_bar and processes.first,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # geocompose.data.shares
         log_every_n_steps=1,
     )
     if precision.startswith("16") and isinstance(trainer.accelerator, CPUAccelerator):
