@@ -19,7 +19,7 @@ from geocompose.tasks.counting import is_labelled, labels, predicted
 from geocompose.tasks.parameter_groups import parameter_groups
 from geocompose.tasks.schedule import MakeScheduler, lightning_schedule
 from geocompose.tasks.split_counts import SplitCounts
-from geocompose.tasks.whole_batch import num_processes, real, whole_batch, whole_tiles
+from geocompose.tasks.whole_batch import real, whole_batch, whole_tiles
 
 log = logging.getLogger("geocompose")
 
@@ -222,17 +222,15 @@ class Task(lightning.LightningModule):
         return batch["mask" if self.target.pixel_wise else "label"]
 
     def _score(self, split: str, batch: Batch) -> None:
-        own = real(batch["tile"])
-        output = self(batch["image"], **coordinates_of(batch))[own]
-        truth = labels(batch, self.target)[own]
+        output = self(batch["image"], **coordinates_of(batch))
+        tiles = whole_tiles(batch["tile"])
+        truth = whole_batch(self._truth(batch), tiles)
         labelled = int(is_labelled(truth, self.target).sum())
-        alone = num_processes() == 1
-        if labelled or not alone:  # all processes log alike
-            loss = self.criterion(output, self._truth(batch)[own]) if labelled else output.new_zeros(())
-            # Lightning takes means over processes, which it rounds down where the weights are whole numbers.
-            weight = labelled if alone else float(labelled)
-            self.log(f"{split}/loss", loss, on_step=False, on_epoch=True, batch_size=weight, sync_dist=True)  # type: ignore[arg-type]
-        self._counts(split).update(output, truth, batch["tile"][own])
+        if labelled:
+            loss = self.criterion(whole_batch(output, tiles), truth)
+            self.log(f"{split}/loss", loss, on_step=False, on_epoch=True, batch_size=labelled, sync_dist=True)
+        own = real(batch["tile"])
+        self._counts(split).update(output[own], labels(batch, self.target)[own], batch["tile"][own])
 
     def _counts(self, split: str) -> SplitCounts:
         return self.counts[f"{split}_counts"]  # type: ignore[return-value]
