@@ -116,6 +116,7 @@ def wait_for_epochs(process: subprocess.Popen, folder: Path, number: int) -> lis
     [
         ([*TWO, "data.batch_size=5"], r"batch_size=5 .* 2 processes .* Write 4 or 6"),
         (["trainer.devices=2"], r"one process on one device: .*trainer=ddp"),
+        (["trainer=fsdp"], r"trainer=fsdp shares a model among GPUs"),
         (["trainer=ddp", "trainer.num_nodes=2"], r"num_nodes=2: .*torchrun"),
     ],
 )

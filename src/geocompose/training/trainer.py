@@ -10,6 +10,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import FSDPStrategy
 
 from geocompose.errors import UserError
 from geocompose.models.encoder_decoder import EncoderDecoderModel
@@ -50,6 +51,21 @@ class ProgressBar(RichProgressBar):
         return shown
 
 
+def _check_fsdp(accelerator: str, ema_decay: float | None, keep: Sequence[str]) -> None:
+    if accelerator == "cpu" or not torch.cuda.is_available():
+        raise UserError(
+            "trainer=fsdp shares a model among GPUs, and there is none here. trainer=ddp runs on processors."
+        )
+    if ema_decay is not None:
+        raise UserError(
+            "trainer=fsdp holds no whole weights to average: set trainer.ema_decay=null, or use trainer=ddp."
+        )
+    if "base" not in keep:
+        raise UserError(
+            f"trainer=fsdp keeps frozen weights in checkpoints: trainer.keep must have base; got {list(keep)}."
+        )
+
+
 def _placed(
     processes: Processes, devices: int | list[int] | Literal["auto"], strategy: Literal["ddp", "fsdp"] | None
 ) -> dict[str, Any]:
@@ -57,7 +73,8 @@ def _placed(
     if processes.size == 1:
         return {"devices": devices if strategy is None else 1}
     chosen = devices if isinstance(devices, list) else processes.local_size
-    return {"devices": chosen, "num_nodes": processes.size // processes.local_size, "strategy": strategy}
+    whole = FSDPStrategy(state_dict_type="full") if strategy == "fsdp" else strategy  # checkpoints as of one process
+    return {"devices": chosen, "num_nodes": processes.size // processes.local_size, "strategy": whole}
 
 
 def build_trainer(
@@ -117,6 +134,8 @@ def build_trainer(
             f"trainer=default is one process on one device: trainer.devices must be 1, or [NUMBER], and "
             f"trainer.num_nodes 1; got {devices} and {num_nodes}. For several, write trainer=ddp."
         )
+    if strategy == "fsdp":
+        _check_fsdp(accelerator, ema_decay, keep)
     if gradient_clip_val is not None and not 0 < gradient_clip_val < float("inf"):
         raise UserError(f"trainer.gradient_clip_val must be a norm above 0, or null for none; got {gradient_clip_val}.")
     if ema_decay is not None and not 0 < ema_decay < 1:
