@@ -220,6 +220,11 @@ def better(metric: str) -> Literal["higher", "lower"] | None:
 
     metric: its name as records have it, such as `val/mIoU`, `test/scene_IoU_water` or `RMSE_biomass`.
     """
+    return _BETTER.get(stem(metric))
+
+
+def stem(metric: str) -> str:
+    """Return what a metric is a kind of: `IoU` of `test/scene_IoU_water`, `RMSE` of `val/RMSE_biomass`."""
     head, _, rest = metric.partition("/")
     name = rest if head in ("train", "val", "test") else metric
-    return _BETTER.get(name.removeprefix("scene_").partition("_")[0])
+    return name.removeprefix("scene_").partition("_")[0]

@@ -118,6 +118,8 @@ def _runs(folder: Path, plan: Plan, damaged: dict[str, tuple[Path, str]]) -> Ite
     for path in sorted(folder.glob("*/record.json")):
         run = RunFolder(path.parent)
         try:
+            if path.exists() and not path.is_file():
+                raise UserError(f"{path} is not a file.")
             record = run.read()
             # A living process is asked for only where the record does not tell.
             state = run.status() if record.status == "running" else record.status
