@@ -31,6 +31,7 @@ ORDER = [
     ("trial",),
     ("factory",),
     ("configuration",),
+    ("experiment",),
     ("data",),
     ("tasks",),
     ("from_config",),
@@ -45,7 +46,18 @@ ORDER = [
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 # Rooms that answer before torch is loaded: nothing that they import when they are imported loads one of these.
-TORCH_FREE = ("errors", "imagery", "catalog", "configuration", "runs", "studies", "launchers", "console", "cli")
+TORCH_FREE = (
+    "errors",
+    "imagery",
+    "catalog",
+    "configuration",
+    "runs",
+    "studies",
+    "launchers",
+    "console",
+    "cli",
+    "experiment",
+)
 HEAVY = {"torch", "torchvision", "lightning", "timm", "segmentation_models_pytorch", "peft", "transformers", "torchgeo"}
 
 

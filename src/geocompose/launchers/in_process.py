@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from geocompose.errors import UserError, in_one_line
 from geocompose.launchers.engine import Ended, Job, Started
@@ -18,6 +19,7 @@ class InProcessEngine:
     """
 
     hours: float | None = None
+    workers: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.hours is not None and not 0 < self.hours < float("inf"):

@@ -35,6 +35,8 @@ PACKAGES = (
     "matplotlib",
     "rich",
     "filelock",
+    "psutil",
+    "threadpoolctl",
     "pyyaml",
     "tensorboard",
 )
