@@ -1,8 +1,9 @@
 """The smallest difference of two runs' configurations beside that of their metrics and environments. Free of torch."""
 
-from geocompose.cli import Experiment, refuse_other_overrides
+from geocompose.cli import refuse_other_overrides
 from geocompose.console import console
 from geocompose.errors import UserError
+from geocompose.experiment import Experiment
 from geocompose.runs import load_rules
 from geocompose.runs.find import any_run
 from geocompose.runs.recorded import read_configuration

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from geocompose.actions.looked_at import looked_at
-from geocompose.cli import Experiment
 from geocompose.console import console
 from geocompose.errors import UserError, counted
+from geocompose.experiment import Experiment
 from geocompose.runs import load_rules
 from geocompose.runs.atomic import write_text
 from geocompose.studies.run_table import run_table, runs_as_csv, show_runs

@@ -1,7 +1,8 @@
 """The studies that an action only looks at. Free of torch."""
 
-from geocompose.cli import Experiment, refuse_other_overrides
+from geocompose.cli import refuse_other_overrides
 from geocompose.errors import UserError
+from geocompose.experiment import Experiment
 from geocompose.studies.locating import study_folders
 from geocompose.studies.reading import StudyFiles, read_studies
 

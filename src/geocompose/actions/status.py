@@ -1,8 +1,8 @@
 """How far a study is: states, time left, who computes what, the best so far. From files alone, without torch."""
 
 from geocompose.actions.looked_at import looked_at
-from geocompose.cli import Experiment
 from geocompose.console import console
+from geocompose.experiment import Experiment
 from geocompose.runs import load_rules
 from geocompose.studies.progress import progress
 

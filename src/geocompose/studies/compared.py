@@ -54,3 +54,22 @@ def change_in_words(change: float) -> str:
 def _print(title: str, found: Sequence[Difference]) -> None:
     columns = [Column("key", folds=True), Column("first", folds=True), Column("second", folds=True)]
     print_table(title, columns, [[each.field, each.first, each.second] for each in found])
+
+
+def show_reproduced(found: Sequence[MetricDifference], tolerance: float) -> None:
+    """Print the metrics of a run beside those of its reproduction, and which of them are within a tolerance."""
+    rows = [
+        [
+            each.name,
+            number(each.first),
+            number(each.second),
+            change_in_words(each.change),
+            "yes" if each.within(tolerance) else "NO",
+        ]
+        for each in found
+    ]
+    columns = [
+        Column("metric", folds=True),
+        *map(Column, ("recorded", "reproduced", "change", f"within {tolerance:g}")),
+    ]
+    print_table("metrics", columns, rows)

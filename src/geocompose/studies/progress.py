@@ -9,8 +9,8 @@ from geocompose.errors import counted
 from geocompose.runs import RunFolder
 from geocompose.runs.lock import HOLDER_NAME, holder
 from geocompose.scores import better
-from geocompose.studies.closing_table import SELECTED
-from geocompose.studies.durations import in_words
+from geocompose.studies.closing_table import selected as selected_by
+from geocompose.studies.estimate import duration
 from geocompose.studies.reading import CellState, LoneCell, Run, StudyFiles
 from geocompose.studies.settings import distinguishing
 from geocompose.studies.time_left import seconds_left
@@ -18,7 +18,8 @@ from geocompose.studies.time_left import seconds_left
 
 def selected(run: Run) -> str | None:
     """Return the metric by which a run's best epoch was chosen, such as `val/mIoU`; None where it has none yet."""
-    return next((f"val/{name}" for name in SELECTED if f"val/{name}" in run.record.metrics), None)
+    name = selected_by(run.record.metrics)
+    return None if name is None else f"val/{name}"
 
 
 def progress(study: StudyFiles, volatile: Iterable[str]) -> Iterator[str]:
@@ -35,7 +36,7 @@ def progress(study: StudyFiles, volatile: Iterable[str]) -> Iterator[str]:
 def _time(study: StudyFiles) -> Iterator[str]:
     spent = sum(run.record.seconds or 0.0 for run in study.runs.values())
     if spent:
-        yield f"computed so far: {in_words(spent)}"
+        yield f"computed so far: {duration(spent)}"
     missing = study.of_state("waiting", "interrupted", "running")
     if not missing:
         return
@@ -43,10 +44,10 @@ def _time(study: StudyFiles) -> Iterator[str]:
     if left is None:
         yield "time left: not known, since no cell is finished"
         return
-    line = f"time left: about {in_words(left)} of computing for {counted(len(missing), 'cell')}, as finished ones took"
+    line = f"time left: about {duration(left)} of computing for {counted(len(missing), 'cell')}, as finished ones took"
     at_once = len(study.of_state("running"))
     if at_once > 1:
-        line += f"; about {in_words(left / at_once)} with the {at_once} that are computed at once"
+        line += f"; about {duration(left / at_once)} with the {at_once} that are computed at once"
     yield line
 
 
@@ -71,7 +72,7 @@ def _written(path: Path) -> float:
 
 def _ago(then: float, now: float) -> str:
     # Clocks of two machines differ, and one may be set back.
-    return "just now" if now - then < 1 else f"{in_words(now - then)} ago"
+    return "just now" if now - then < 1 else f"{duration(now - then)} ago"
 
 
 def _best(study: StudyFiles, volatile: tuple[str, ...]) -> Iterator[str]:

@@ -13,8 +13,9 @@ from geocompose.errors import UserError, counted, shortened, unwrapped
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.folder import State
 from geocompose.studies.plan import Plan, PlanCell, read_plan
+from geocompose.studies.states import log_of
 
-log = logging.getLogger("geocompose")
+_LOG = logging.getLogger("geocompose")
 
 CellState = Literal["done", "running", "interrupted", "failed", "waiting", "refused", "unreadable"]
 STATES: tuple[CellState, ...] = ("done", "running", "waiting", "interrupted", "failed", "refused", "unreadable")
@@ -86,7 +87,7 @@ class StudyFiles:
         """Say in a line which records can't be read."""
         if self.damaged:
             reasons = shortened(dict.fromkeys(self.damaged.values()), 3)
-            log.warning("%s can't be read and left out: %s", counted(len(self.damaged), "record"), reasons)
+            _LOG.warning("%s can't be read and left out: %s", counted(len(self.damaged), "record"), reasons)
 
 
 def read_studies(folders: Sequence[Path]) -> StudyFiles:
@@ -100,7 +101,7 @@ def read_studies(folders: Sequence[Path]) -> StudyFiles:
     damaged: dict[str, tuple[Path, str]] = {}
     for folder, plan in plans:
         if plan.cut:
-            log.warning("The last line of the plan in %s is cut short; it is left out.", folder)
+            _LOG.warning("The last line of the plan in %s is cut short; it is left out.", folder)
         for run in _runs(folder, plan, damaged):
             found.runs[run.id] = _furthest(found.runs.get(run.id), run)
     # A readable copy of a run, in another folder, stands for it.
@@ -135,20 +136,22 @@ def _runs(folder: Path, plan: Plan, damaged: dict[str, tuple[Path, str]]) -> Ite
 
 def _judged(run: RunFolder, record: Record, state: CellState, plan: Plan) -> Run:
     """Return a run with the reason of its end, which a plan knows where the run's process could not record it."""
+    of_process = log_of(run.path.parent, record.run_id)
+    log = next((path for path in (of_process, run.log) if path.is_file()), None)
     event = plan.failed(record.run_id)
     newer = event is not None and event.at > (record.finished or record.started or "")
     if event is not None and newer and state in ("interrupted", "failed"):
-        return Run(run, record, "failed", event.reason, Path(event.log) if event.log else run.log)
-    return Run(run, record, state, record.error or "", run.log if run.log.is_file() else None)
+        return Run(run, record, "failed", event.reason, Path(event.log) if event.log else log)
+    return Run(run, record, state, record.error or "", log)
 
 
 def _furthest(first: Run | None, second: Run) -> Run:
     if first is None:
         return second
     if first.folder.path.parent == second.folder.path.parent:
-        log.warning("%s and %s are of one run; it counts once.", first.folder.path, second.folder.path)
+        _LOG.warning("%s and %s are of one run; it counts once.", first.folder.path, second.folder.path)
     if first.state == second.state == "done" and not _same_metrics(first.record, second.record):
-        log.warning(
+        _LOG.warning(
             "Run %s is finished in %s and in %s with other metrics; those of the first are shown.",
             first.id, first.folder.path, second.folder.path,
         )  # fmt: skip
