@@ -48,7 +48,7 @@ def main(conf_dir: Path) -> None:
 
     for line in told(given.overrides):
         log.warning("%s", line)
-    jobs = Jobs(act, report, conf_dir=conf_dir)
+    jobs = Jobs(act, report, conf_dir=conf_dir, command=typed)
     if given.multirun:
         jobs.overrides = given.overrides
         own = own_overrides(given.overrides, groups(conf_dir))

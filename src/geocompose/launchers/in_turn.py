@@ -33,7 +33,8 @@ class Jobs:
     overrides: the whole command line's, where Hydra itself is told less of it (`own_overrides`).
     composing: the overrides of the cell that a sweep tries to compose, before anything runs.
     planned: every cell's overrides once a sweep knows them; None where there is no sweep.
-    conf_dir: where the configuration lies; None: a sweep of runs is done in turn too.
+    conf_dir: where the configuration lies; None: a sweep of runs is done in turn too. command: the program's arguments
+        as they were typed, which records quote.
     """
 
     act: Callable[[DictConfig], object]
@@ -43,6 +44,7 @@ class Jobs:
     planned: list[list[str]] | None = None
     cells: list[Cell] = field(default_factory=list)
     conf_dir: Path | None = None
+    command: list[str] = field(default_factory=list)
     planner: Planner = field(default_factory=Planner)
     sweep: PlannedSweep | None = None
 
@@ -97,7 +99,8 @@ class Jobs:
             cell.title = self.varied(cell.overrides) or " ".join(cell.overrides)
             if cell.error is not None:
                 self.report(cell.error)
-        self.sweep = PlannedSweep(cells, list(sys.argv))
+        sys.argv[:] = self.command
+        self.sweep = PlannedSweep(cells, self.command)
         self.sweep.run()
 
     def show(self) -> None:
