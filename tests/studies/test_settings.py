@@ -2,8 +2,9 @@
 
 import pytest
 
+from geocompose.runs import RunFolder
 from geocompose.studies.reading import read_studies
-from geocompose.studies.settings import distinguishing, same_value
+from geocompose.studies.settings import distinguishing, recorded_choices, same_value
 from tests.kit.made_studies import made_run
 
 VOLATILE = ("study", "action", "logger", "trainer.accelerator")
@@ -21,6 +22,12 @@ def test_older_records_tell_their_parts_by_their_folders_and_the_rest_by_what_wa
     keys, values = differing(tmp_path)
     assert keys == ["backbone", "optimizer.lr"]
     assert values == [{"backbone": "vit", "optimizer.lr": "1"}, {"backbone": "swin", "optimizer.lr": "2"}]
+
+
+def test_a_folder_that_was_renamed_leaves_what_was_typed(tmp_path):
+    folder = made_run(tmp_path, "a" * 10, "backbone=swin", "decoder=fcn", "seed=1").rename(tmp_path / "best")
+    record = RunFolder(folder).read()
+    assert recorded_choices(RunFolder(folder), record) == {"backbone": "swin", "decoder": "fcn"}
 
 
 def test_a_default_that_others_typed_comes_from_the_configuration(tmp_path):

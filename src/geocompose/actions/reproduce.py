@@ -11,7 +11,7 @@ from geocompose.configuration.checking import check_node
 from geocompose.console import console
 from geocompose.errors import UserError, counted, shortened
 from geocompose.experiment import Action, Experiment, perform
-from geocompose.runs import IdentityRules, Record, RecordedRun, RunFolder, load_rules, open_run
+from geocompose.runs import IdentityRules, RecordedRun, RunFolder, load_rules, open_run
 from geocompose.runs.atomic import write_json
 from geocompose.runs.keys import is_any
 from geocompose.studies.cells import Outcome
@@ -22,6 +22,8 @@ from geocompose.studies.differences import (
     environment_differences,
     metric_differences,
 )
+from geocompose.studies.locating import OUTPUTS
+from geocompose.studies.settings import NAMED, recorded_choices
 
 log = logging.getLogger("geocompose")
 
@@ -71,6 +73,11 @@ def _again(
     typed = any(text.lstrip("+").startswith("study=") for text in experiment.overrides)
     study = experiment.config["study"] if typed else STUDY
     _check_own(recorded)
+    if (OUTPUTS / study).resolve() == folder.path.resolve().parent:
+        raise UserError(
+            f"{folder.path} is itself in the study {study!r}, where it would be computed again. Write study=NAME for "
+            "another one."
+        )
     config = _changed(recorded.config, changes, rules) | {key: experiment.config.get(key) for key in _OWN}
     config["study"] = study
     root = config["data"].get("root")
@@ -83,7 +90,7 @@ def _again(
     again = replace(
         experiment,
         config=checked,
-        choices=_choices(folder.path, record),
+        choices={**dict.fromkeys(NAMED, "recorded"), **recorded_choices(folder, record)},
         overrides=[],
         default_rate=None,  # here the rate is given, by the record
     )
@@ -138,16 +145,6 @@ def _set(config: dict[str, Any], steps: tuple[str, ...], value: object) -> None:
         else:
             node[step] = dict(node[step])
             node = node[step]
-
-
-def _choices(folder: Path, record: Record) -> dict[str, str | None]:
-    """Return the names of the run's parts, by which its folder is called; see `geocompose.studies.settings`."""
-    noted: Mapping[str, str | None] = getattr(record, "choices", None) or {}
-    if noted:
-        return dict(noted)
-    parts = folder.name.split("-")
-    named = parts[:3] if len(parts) == 4 else ["run", "of", "before"]
-    return dict(zip(("backbone", "decoder", "peft"), named, strict=True))
 
 
 def _compare(recorded: RecordedRun, outcome: Outcome, tolerance: float) -> None:

@@ -21,14 +21,26 @@ def choices_of(run: Run | LoneCell) -> Settings:
 
     Records of before they were noted tell those that were typed, and those in the name of the run's folder.
     """
-    noted: Mapping[str, str | None] = run.cell.choices if isinstance(run, LoneCell) else _noted(run.record)
-    # Hydra's own groups, and groups within groups, are no parts.
-    found = {group: str(option) for group, option in noted.items() if option is not None and _is_plain(group)}
-    if not found and isinstance(run, Run):
-        parts = run.folder.path.name.split("-")
-        if len(parts) == len(NAMED) + 1:  # else one of the names has a hyphen
-            found = dict(zip(NAMED, parts, strict=False))
-    return found
+    if isinstance(run, LoneCell):
+        return _plain(run.cell.choices)
+    return recorded_choices(run.folder, run.record)
+
+
+def recorded_choices(folder: RunFolder, record: Record) -> Settings:
+    """Return the option chosen in each group, as far as a run's files tell; see `choices_of`."""
+    noted = _plain(_noted(record))
+    if noted:
+        return noted
+    parts = folder.path.name.split("-")
+    # With another number of hyphens the folder was renamed, or one of the names has a hyphen.
+    named = dict(zip(NAMED, parts, strict=False)) if len(parts) == len(NAMED) + 1 else {}
+    typed = (text.lstrip("+").partition("=") for text in _typed(folder, []))
+    return named | {key: value for key, _, value in typed if key in NAMED}
+
+
+def _plain(choices: Mapping[str, str | None]) -> Settings:
+    """Return choices of parts: neither of Hydra's own groups, nor of groups within groups."""
+    return {group: str(option) for group, option in choices.items() if option is not None and _is_plain(group)}
 
 
 def _noted(record: Record) -> Mapping[str, str | None]:
@@ -110,9 +122,12 @@ def _is_plain(group: str) -> bool:
 
 
 def _overrides(run: Run | LoneCell, unread: list[str]) -> Sequence[str]:
-    if isinstance(run, LoneCell):
-        return run.cell.overrides
-    path = run.folder.overrides
+    return run.cell.overrides if isinstance(run, LoneCell) else _typed(run.folder, unread)
+
+
+def _typed(folder: RunFolder, unread: list[str]) -> Sequence[str]:
+    """Return the overrides that a run was started with; where they can't be read, its name is added to `unread`."""
+    path = folder.overrides
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         # As runs write them: a YAML list of JSON texts.
@@ -123,7 +138,7 @@ def _overrides(run: Run | LoneCell, unread: list[str]) -> Sequence[str]:
         return []  # as of an imported run
     except (OSError, ValueError, RecursionError):
         pass
-    unread.append(run.folder.path.name)
+    unread.append(folder.path.name)
     return []
 
 
