@@ -1,11 +1,14 @@
-"""Seconds that `action=status`, `list` and `diff` take for a study of many runs, whole processes, and what Hydra takes.
+"""Seconds that `action=status`, `list` and `diff` take for a study of many runs, beside that of one run.
 
     python benchmarks/looking.py [--runs 400] [--repeats 5]
 
-The runs are made, not trained: their records have 32 metrics, and their configurations 150 lines, as real ones do.
+Whole processes are timed, by the clock and by what the processor computed: on a machine with other work, compare the
+latter. What one run takes is imports and Hydra's composing. The runs are made, not trained: their records have 32
+metrics, and their configurations 150 lines, as real ones do.
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -21,11 +24,13 @@ from tests.kit.made_studies import large_study  # noqa: E402 - found by the line
 PROGRAM = [sys.executable, str(ROOT / "run.py")]
 
 
-def seconds(command: list[str], folder: Path) -> float:
-    """Return how long a command takes."""
-    began = time.perf_counter()
+def seconds(command: list[str], folder: Path) -> tuple[float, float]:
+    """Return how long a command takes, and how much of it the processor computed."""
+    began, before = time.perf_counter(), os.times()
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return time.perf_counter() - began
+    after = os.times()
+    computed = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.perf_counter() - began, computed
 
 
 def main() -> None:
@@ -39,20 +44,22 @@ def main() -> None:
         config = subprocess.run([*PROGRAM, "--cfg", "job"], check=True, capture_output=True, text=True).stdout
         study = folder / "outputs" / "floods"
         large_study(study, config, arguments.runs)
+        large_study(folder / "outputs" / "one", config, 1)
         first, second = sorted(study.iterdir())[:2]
         commands = {
-            "composing alone (--cfg job)": ["--cfg", "job"],
+            "action=status, one run": ["action=status", "study=one"],
             "action=status": ["action=status", "study=floods"],
             "action=list": ["action=list", "study=floods", "action.sort=val/mIoU"],
             "action=list with a CSV": ["action=list", "study=floods", "action.csv=runs.csv", "action.overwrite=true"],
             "action=diff": ["action=diff", f"action.runs=[{first},{second}]"],
         }
-        print(f"{arguments.runs} runs, median of {arguments.repeats}, seconds")
+        print(f"{arguments.runs} runs, median of {arguments.repeats}: seconds, and those of the processor")
         base = 0.0
         for title, overrides in commands.items():
-            taken = statistics.median(seconds([*PROGRAM, *overrides], folder) for _ in range(arguments.repeats))
-            base = base or taken
-            print(f"{title:<28} {taken:.2f}  ({taken - base:.2f} beyond composing)")
+            timed = [seconds([*PROGRAM, *overrides], folder) for _ in range(arguments.repeats)]
+            wall, computed = (statistics.median(column) for column in zip(*timed, strict=True))
+            base = base or computed
+            print(f"{title:<28} {wall:6.2f} {computed:6.2f}  ({computed - base:.2f} beyond one run)")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,10 @@ def bounded_yaml(path: Path) -> Any:
     import yaml
 
     _, root = _composed(path, quick=True)
-    return None if root is None else yaml.constructor.SafeConstructor().construct_document(root)
+    try:
+        return None if root is None else yaml.constructor.SafeConstructor().construct_document(root)
+    except RecursionError as error:
+        raise UserError(too_deep(path)) from error
 
 
 def _composed(path: Path, *, quick: bool = False) -> tuple[str, "Node | None"]:
@@ -49,7 +52,8 @@ def _composed(path: Path, *, quick: bool = False) -> tuple[str, "Node | None"]:
         text = path.read_text(encoding="utf-8")
     try:
         root = yaml.compose(text, Loader=loader)
-        if root is not None:
+        # Without an anchor a text becomes no more than it says, and one of this length can't say too much.
+        if root is not None and not (quick and "&" not in text and len(text) < MOST_VALUES):
             _measure(root, path, {})
     except RecursionError as error:
         raise UserError(too_deep(path)) from error

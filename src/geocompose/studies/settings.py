@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from geocompose.errors import UserError, counted, shortened
@@ -52,16 +53,21 @@ def all_settings(runs: Sequence[Run | LoneCell], volatile: Iterable[str]) -> lis
 
     volatile: patterns of keys that change no result; they are left out.
     """
-    volatile = tuple(volatile)
+    patterns = tuple(volatile)
+
+    @cache
+    def is_shown(key: str) -> bool:
+        steps = tuple(key.split("."))
+        left_out = any(is_any(patterns, steps[:length]) for length in range(1, len(steps) + 1))
+        return not key.startswith("~") and not left_out and steps[0] != "hydra"
+
     unread: list[str] = []
     found = []
     for run in runs:
         settings = choices_of(run)
         for text in _overrides(run, unread):
             key, sign, value = text.lstrip("+").partition("=")
-            steps = tuple(key.split("."))
-            left_out = any(is_any(volatile, steps[:length]) for length in range(1, len(steps) + 1))
-            if sign and not key.startswith("~") and not left_out and key.partition(".")[0] != "hydra":
+            if sign and is_shown(key):
                 settings[key] = value
         if isinstance(run, Run) and "seed" in run.record.seeds:
             settings["seed"] = str(run.record.seeds["seed"])
