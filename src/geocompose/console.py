@@ -27,9 +27,12 @@ class _Console(Console):
         return super().render_str(visible(text), **how)
 
 
-def console() -> Console:
-    """Return a console that neither wraps paths nor guesses at their colours, and shows `[/b]` in a name as it is."""
-    return _Console(soft_wrap=True, highlight=False, markup=False)
+def console(width: int | None = None) -> Console:
+    """Return a console that neither wraps paths nor guesses at their colours, and shows `[/b]` in a name as it is.
+
+    width: of tables, in columns; null: the terminal's, or 80.
+    """
+    return _Console(soft_wrap=True, highlight=False, markup=False, width=width)
 
 
 def show_summary(summary: "Summary", necks: Sequence["NeckConfig"]) -> None:

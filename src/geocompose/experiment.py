@@ -72,25 +72,31 @@ def told(overrides: Sequence[str]) -> list[str]:
     ]
 
 
-def understood(composed: DictConfig, conf_dir: Path) -> tuple[Experiment, Action]:
-    """Return what a composed configuration says, checked; Hydra's own part of it is what `HydraConfig` holds now.
+def understood(
+    composed: DictConfig, conf_dir: Path, known: Sequence[str] | None = None, hydra: DictConfig | None = None
+) -> tuple[Experiment, Action]:
+    """Return what a composed configuration says, checked.
+
+    known: the names of the config groups, where the caller has listed them. hydra: Hydra's own part of the
+    configuration; None takes what `HydraConfig` holds.
 
     Raises:
         UserError: a required value is missing, a key is not an argument of its target, or a value is not of its type.
     """
-    search_working_folder(targets_in(OmegaConf.to_container(composed, resolve=False)))
-    config = check(composed, groups(conf_dir))
+    written = OmegaConf.to_container(composed, resolve=False)
+    search_working_folder(targets_in(written))
+    own: Any = HydraConfig.get() if hydra is None else hydra
+    config = check(composed, groups(conf_dir) if known is None else known)
     given = dict(OmegaConf.to_container(composed, resolve=True))  # type: ignore[arg-type]
     arguments = dict(config["action"])
     action = Action(arguments.pop("_target_"), arguments)
-    hydra = HydraConfig.get()
     experiment = Experiment(
         config,
-        dict(hydra.runtime.choices),
-        list(hydra.overrides.task),
+        dict(own.runtime.choices),
+        list(own.overrides.task),
         conf_dir,
-        tuple(Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"),
-        in_sweep=hydra.mode is RunMode.MULTIRUN,
+        tuple(Path(source.path) for source in own.runtime.config_sources if source.schema == "file"),
+        in_sweep=own.mode is RunMode.MULTIRUN,
         default_rate=default_learning_rate(given),
     )
     return experiment, action

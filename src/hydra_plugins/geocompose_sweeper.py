@@ -11,6 +11,7 @@ from hydra.core.utils import run_job
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from geocompose.configuration.composer import Composer
 from geocompose.errors import UserError
 from geocompose.launchers.in_turn import Jobs
 from geocompose.launchers.planning import PlannedCell
@@ -38,6 +39,7 @@ class GeocomposeSweeper(BasicSweeper):
         """Remember whom to tell of the cells."""
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.jobs = task_function
+        self.composer = Composer(hydra_context.config_loader, config)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Do what the configurations of `arguments` say; all are composed before anything is done.
@@ -69,9 +71,7 @@ class GeocomposeSweeper(BasicSweeper):
         return []
 
     def _composed(self, number: int, cell: list[str]) -> DictConfig:
-        assert self.hydra_context is not None
-        assert self.config is not None
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, cell)
+        config = self.composer.compose(cell)
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
         return config

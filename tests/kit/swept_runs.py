@@ -37,9 +37,10 @@ hydra: {output_subdir: null, run: {dir: .}, sweep: {dir: ., subdir: .}, job: {ch
 OPTIONS = {
     "action/run": "{_target_: tests.kit.swept_runs.run, becomes: done, seconds: 0.0, test: true, strict: false}",
     "backbone/part": "{_target_: tests.kit.swept_runs.Part, name: a}",
-    "backbone/broken": "{_target_: tests.kit.swept_runs.Part, name: broken}",
+    "backbone/own": "_target_: ???\nname: a",
     "action/work": "{_target_: geocompose.actions.work.work, slice: null, trust: null}",
     "launcher/in_process": "{_target_: geocompose.launchers.in_process.InProcessEngine, hours: null}",
+    "launcher/plan_only": "{_target_: geocompose.launchers.plan_only.PlanOnlyEngine}",
     "launcher/local": (
         "{_target_: geocompose.launchers.local.LocalEngine, workers: 1, timeout_minutes: null, memory_gb: null, "
         "gpus: null, hours: null}"
@@ -60,6 +61,10 @@ class Part:
 
     def __init__(self, name: str = "a") -> None:
         self.name = name
+
+
+class OwnPart(Part):
+    """A part that conf/ does not name."""
 
 
 class Folders:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from rich.console import Console
-from rich.measure import Measurement
+from rich.cells import cell_len
 from rich.table import Table
 
 from geocompose.console import console
 from geocompose.studies.cells import Cell, CellStatus
 from geocompose.studies.closing_table import closing_table, counts, mixed_rates, other_code, ranked
+
+_LEAST = 6  # columns that a text may be folded to
 
 Varied = Callable[[Sequence[str]], str]
 
@@ -24,7 +25,7 @@ def show_closing(cells: Sequence[Cell], keys: Sequence[str], total: int, varied:
     numbered = list(enumerate(cells, 1))
     if cells:
         rows = ranked(numbered) if rank else numbered
-        show_whole(out, closing_table([cell for _, cell in rows], keys, [number for number, _ in rows]))
+        show_whole(closing_table([cell for _, cell in rows], keys, [number for number, _ in rows]))
         line = other_code(cells)
         if line:
             out.print(line)
@@ -36,10 +37,14 @@ def show_closing(cells: Sequence[Cell], keys: Sequence[str], total: int, varied:
         out.print(line)
 
 
-def show_whole(out: Console, table: Table) -> None:
-    """Print a table so that no cell of it is cut, however narrow the terminal or the file's lines."""
-    least = Measurement.get(out, out.options.update(max_width=10_000), table).minimum
-    out.print(table, width=max(out.width, least), crop=False, no_wrap=False, soft_wrap=False)
+def show_whole(table: Table) -> None:
+    """Print a table so that nothing in it is cut: where the terminal is too narrow for it, its lines are longer."""
+    least = 1
+    for column in table.columns:
+        widest = max(cell_len(line) for cell in (column.header, *column.cells) for line in str(cell).split("\n"))
+        least += 3 + (widest if column.no_wrap else min(widest, _LEAST))
+    out = console()
+    (out if out.width >= least else console(least)).print(table)
 
 
 def causes(numbered: Sequence[tuple[int, Cell]], status: CellStatus, varied: Varied) -> Iterator[str]:
