@@ -72,6 +72,9 @@ def test_a_run_is_computed_again_elsewhere_with_its_identity_and_metrics(recorde
     assert record_of(again)["metrics"] == before["metrics"]
     assert record_of(again)["training"]["lr"]["rate"] == 0.001
     assert record_of(recorded) == before  # which stays as it was
+    typed = yaml.safe_load((again / "overrides.yaml").read_text())
+    assert [text for text in typed if "study" not in text] == [*TINY, "optimizer.lr=0.001"]
+    assert typed[-1] == "study=reproduced"
     printed = capsys.readouterr().out
     assert "environment: the same" in printed
     assert f"reproduced: {len(before['metrics'])} metrics within a tolerance of 0" in printed

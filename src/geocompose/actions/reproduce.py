@@ -23,7 +23,7 @@ from geocompose.studies.differences import (
     metric_differences,
 )
 from geocompose.studies.locating import OUTPUTS
-from geocompose.studies.settings import NAMED, recorded_choices
+from geocompose.studies.settings import NAMED, recorded_choices, typed_overrides
 
 log = logging.getLogger("geocompose")
 
@@ -70,7 +70,7 @@ def _again(
 ) -> tuple[Experiment, Action]:
     """Return the recorded experiment as it is to be computed here, and the action that does it."""
     folder, record = recorded.folder, recorded.record
-    typed = any(text.lstrip("+").startswith("study=") for text in experiment.overrides)
+    typed = any(map(_is_of_study, experiment.overrides))
     study = experiment.config["study"] if typed else STUDY
     _check_own(recorded)
     if (OUTPUTS / study).resolve() == folder.path.resolve().parent:
@@ -91,7 +91,7 @@ def _again(
         experiment,
         config=checked,
         choices={**dict.fromkeys(NAMED, "recorded"), **recorded_choices(folder, record)},
-        overrides=[],
+        overrides=[*(text for text in typed_overrides(folder, []) if not _is_of_study(text)), f"study={study}"],
         default_rate=None,  # here the rate is given, by the record
     )
     given = recorded.config.get("action") or {}
@@ -100,6 +100,10 @@ def _again(
         "scene_scores": bool(given.get("scene_scores", any("/scene_" in name for name in record.metrics))),
     }
     return again, Action(_FIT, arguments)
+
+
+def _is_of_study(override: str) -> bool:
+    return override.lstrip("+").startswith("study=")
 
 
 def _check_own(recorded: RecordedRun) -> None:

@@ -128,7 +128,7 @@ def _environment(record: Record) -> dict[str, str]:
     parts = {
         "git": record.git or {},
         "versions": record.versions,
-        "hardware": record.hardware,
+        "hardware": {key: value for key, value in record.hardware.items() if "peak" not in key},  # is a result
         "weights": record.weights,
         "code": {key: value for key, value in record.code.items() if key != "files"},
         "seeds": record.seeds,

@@ -35,7 +35,7 @@ def recorded_choices(folder: RunFolder, record: Record) -> Settings:
     parts = folder.path.name.split("-")
     # With another number of hyphens the folder was renamed, or one of the names has a hyphen.
     named = dict(zip(NAMED, parts, strict=False)) if len(parts) == len(NAMED) + 1 else {}
-    typed = (text.lstrip("+").partition("=") for text in _typed(folder, []))
+    typed = (text.lstrip("+").partition("=") for text in typed_overrides(folder, []))
     return named | {key: value for key, _, value in typed if key in NAMED}
 
 
@@ -128,10 +128,10 @@ def _is_plain(group: str) -> bool:
 
 
 def _overrides(run: Run | LoneCell, unread: list[str]) -> Sequence[str]:
-    return run.cell.overrides if isinstance(run, LoneCell) else _typed(run.folder, unread)
+    return run.cell.overrides if isinstance(run, LoneCell) else typed_overrides(run.folder, unread)
 
 
-def _typed(folder: RunFolder, unread: list[str]) -> Sequence[str]:
+def typed_overrides(folder: RunFolder, unread: list[str]) -> Sequence[str]:
     """Return the overrides that a run was started with; where they can't be read, its name is added to `unread`."""
     path = folder.overrides
     try:
