@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +24,7 @@ from geocompose.errors import UserError, visible
 from geocompose.experiment import Experiment, perform, told, understood
 from geocompose.launchers.computing import show_messages
 from geocompose.launchers.in_turn import Jobs
+from geocompose.launchers.stopping import Stopped
 
 log = logging.getLogger("geocompose")
 
@@ -60,10 +62,10 @@ def main(conf_dir: Path) -> None:
         if not given.multirun:
             check_no_sweep(given.overrides)
         hydra.main(version_base="1.3", config_path=str(conf_dir), config_name="config")(jobs)()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         jobs.show()
         print("Interrupted.", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + (stop.signal if isinstance(stop, Stopped) else signal.SIGINT))
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone
         sys.exit(1)

@@ -116,6 +116,31 @@ def kill_the_server_once(mark: Path) -> None:
         kill_the_server()
 
 
+def be_preempted_once(mark: Path) -> None:
+    """Have the process that computes the pack told that its time is over, as Slurm does; go on in a second life."""
+    if mark.with_suffix(".saved").exists():
+        mark.write_text("went on")
+        return
+    server = psutil.Process().parent()
+    assert server is not None
+    os.kill(server.ppid(), signal.SIGUSR2)
+    save_when_stopped(mark)
+
+
+def kill_the_pack() -> None:
+    """Kill the process that computes the pack, as a node that breaks down does."""
+    server = psutil.Process().parent()
+    assert server is not None
+    os.kill(server.ppid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+def kill_the_pack_once(mark: Path) -> None:
+    if not mark.exists():
+        mark.touch()
+        kill_the_pack()
+
+
 def save_when_stopped(mark: Path) -> None:
     try:
         sleep(60, mark)
@@ -203,8 +228,7 @@ def light_server() -> Iterator[None]:
 
 def servers(pid: int | None = None) -> list[psutil.Process]:
     """Return the fork server of a process, by default of this one."""
-    children = psutil.Process(pid).children()
-    return [each for each in children if any("multiprocessing.forkserver" in part for part in each.cmdline())]
+    return [each for each in _living(pid) if any("multiprocessing.forkserver" in part for part in each.cmdline())]
 
 
 def descendants() -> list[int]:
@@ -214,8 +238,11 @@ def descendants() -> list[int]:
 
 def server_family() -> list[int]:
     """Return the numbers of what multiprocessing keeps beside the cells: its server and its tracker of resources."""
-    children = psutil.Process().children()
-    return [each.pid for each in children if any("multiprocessing." in part for part in each.cmdline())]
+    return [each.pid for each in _living() if any("multiprocessing." in part for part in each.cmdline())]
+
+
+def _living(pid: int | None = None) -> list[psutil.Process]:
+    return [each for each in psutil.Process(pid).children() if fork_server.is_alive(each.pid)]
 
 
 def end_server() -> None:

@@ -197,3 +197,61 @@ def test_the_table_is_whole_however_narrow_the_terminal_is(sweep: Sweep, monkeyp
     folded = "".join(row.split("│")[2].strip() for row in rows)
     assert long in folded
     assert sum("100001" in row for row in rows) == 4
+
+
+def test_finished_cells_are_answered_where_nothing_can_be_written(sweep: Sweep, monkeypatch):
+    sweep("-m", "seed=0,1")
+    refuse_writes(monkeypatch)
+    code, printed, errors = sweep("-m", "seed=0,1")
+    assert code == 0
+    assert "2 cells: 2 finished already" in printed
+    assert "cells.csv: the file system is read-only" in errors
+    Path("outputs/default/cells.jsonl").unlink()
+    code, printed, errors = sweep("-m", "seed=0,1")
+    assert code == 0
+    assert "cells.lock: the file system is read-only" in errors
+    code, printed, errors = sweep("-m", "seed=0,1,2")
+    assert code == 1
+    assert "the file system is read-only. Choose a folder that can be written" in errors
+
+
+def refuse_writes(monkeypatch) -> None:
+    """Have the file system refuse what writes into a study."""
+    import errno
+    import os
+
+    import filelock
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
+
+
+def test_a_plan_that_was_cut_short_goes_on(sweep: Sweep):
+    sweep("-m", "seed=0,1")
+    plan = Path("outputs/default/cells.jsonl")
+    plan.write_bytes(plan.read_bytes()[:-40])
+    code, printed, _ = sweep("-m", "seed=0,1")
+    assert code == 0
+    assert "2 cells: 2 finished already" in printed
+    assert len(planned()) == 2
+
+
+def test_a_clock_that_is_set_back_changes_nothing(sweep: Sweep, monkeypatch):
+    import datetime
+
+    from geocompose.runs import environment
+
+    sweep("-m", "seed=0,1", "action.becomes=done,failed_once")
+    real = datetime.datetime
+
+    class Earlier(real):
+        @classmethod
+        def now(cls, tz=None):
+            return real.now(tz) - datetime.timedelta(hours=1)
+
+    monkeypatch.setattr(environment, "datetime", Earlier)
+    _, printed, _ = sweep("-m", "seed=0,1,2", "action.becomes=done,failed_once", "retry=failed")
+    assert "6 cells: 3 done, 2 finished already, 1 failed" in printed

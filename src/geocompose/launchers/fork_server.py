@@ -7,6 +7,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 
 import psutil
@@ -21,23 +22,28 @@ _ATTEMPTS = 3
 
 
 def context() -> ForkServerContext:
-    """Return the context of `multiprocessing` whose processes have the libraries loaded."""
+    """Return the context of `multiprocessing` whose processes have the libraries loaded; its server is started here.
+
+    Raises:
+        UserError: see `start`.
+    """
     made = multiprocessing.get_context("forkserver")
     made.set_forkserver_preload(PRELOADED)
+    with _environment({MARK: str(os.getpid()), **ENVIRONMENT}):
+        forkserver.ensure_running()
     return made
 
 
 def start(make: Callable[[], ForkServerProcess]) -> ForkServerProcess:
-    """Start the process that `make` returns, and return it. A server that dies meanwhile is replaced.
+    """Start the process that `make` returns by `context()`, and return it. A server that dies meanwhile is replaced.
 
     Raises:
         UserError: no server stays alive.
     """
     for _ in range(_ATTEMPTS):
-        process = make()
         try:
-            with _environment({MARK: str(os.getpid()), **ENVIRONMENT}):
-                process.start()
+            process = make()
+            process.start()
         except (EOFError, ConnectionError, FileNotFoundError) as error:
             cause = error
         else:

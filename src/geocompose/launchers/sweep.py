@@ -17,11 +17,12 @@ from geocompose.launchers.planning import PlannedCell, reason_of
 from geocompose.launchers.progress import Progress
 from geocompose.launchers.results import Course, Results
 from geocompose.launchers.trials import refusals
+from geocompose.runs.atomic import RefusedError
 from geocompose.studies.cells import Cell
 from geocompose.studies.cells_csv import write_cells_csv
 from geocompose.studies.estimate import estimate
 from geocompose.studies.grouped import grouped
-from geocompose.studies.plan import Plan, PlanEvent, add_cells, add_events
+from geocompose.studies.plan import Plan, PlanEvent, add_cells, add_events, read_plan
 
 log = logging.getLogger("geocompose")
 
@@ -48,8 +49,12 @@ class PlannedSweep:
         wrong = [(reason_of(cell), cell.title) for cell in self.cells if cell.error is not None]
         for line in grouped("can't be", wrong):
             console().print(line)
-        plans = {study: add_cells(study, [cell.in_plan() for cell in self._of(study)]) for study in self.studies}
+        plans, refused = self._planned()
         missing = self._missing(plans)
+        if refused and missing:
+            raise refused[0]
+        for error in refused:  # finished runs may lie on a disk that can't be written
+            log.warning("%s", error)
         self._try(missing, plans)
         waiting = [cell for cell in missing if cell.run_id not in self.course.refused]
         if waiting:
@@ -104,6 +109,17 @@ class PlannedSweep:
         engine: Engine = instantiate(nodes[0])
         return engine
 
+    def _planned(self) -> tuple[dict[Path, Plan], list[RefusedError]]:
+        """Return the plans with the sweep's cells in them, and what the system refused of writing them."""
+        plans, refused = {}, []
+        for study in self.studies:
+            try:
+                plans[study] = add_cells(study, [cell.in_plan() for cell in self._of(study)])
+            except RefusedError as error:
+                refused.append(error)
+                plans[study] = read_plan(study)
+        return plans, refused
+
     def _missing(self, plans: dict[Path, Plan]) -> list[PlannedCell]:
         """Return the cells that have still to be computed, and remember how each stands now."""
         for identity, cell in self.able.items():
@@ -134,7 +150,8 @@ class PlannedSweep:
     def _estimate(self, waiting: Sequence[PlannedCell]) -> str:
         experiment = waiting[0].experiment
         assert experiment is not None
-        workers = (experiment.config.get("launcher") or {}).get("workers", 1)
+        launcher = experiment.config.get("launcher") or {}
+        workers = launcher.get("workers", launcher.get("max_parallel", 1) * launcher.get("cells_at_once", 1))
         finished = sum(self.course.before.get(cell.run_id) == "finished" for cell in self.cells)
         return estimate(
             [cell.folder for cell in waiting if cell.folder is not None], len(self.cells), finished, workers

@@ -1,5 +1,6 @@
 """A cell's process as the sweep sees it: started, asked to end, killed, and what its end means."""
 
+import multiprocessing
 import os
 import pickle
 import signal
@@ -18,6 +19,18 @@ _ENDING_S = 30.0  # and how long its process may take to end after its last word
 _TRACEBACK_S = 5.0  # and to write where it was when its time was up
 _GONE_S = 5.0
 _SERVER_DIED = 255  # multiprocessing's exit code of a process whose fork server has died
+
+
+# Those of this process whose end has not been seen.
+_running: list["Watched"] = []
+
+
+def end_all() -> None:
+    """Ask every job that this process computes to save what it has, and return when they have ended."""
+    for each in _running:
+        each.ask_to_end()
+    while any(each.is_running() for each in _running):
+        time.sleep(0.05)
 
 
 class Watched:
@@ -46,12 +59,11 @@ class Watched:
             job.log.parent.mkdir(parents=True, exist_ok=True)
         call = pickle.dumps(job.call)
         surroundings = cell.Surroundings(job.log.absolute(), environment, num_threads)
-        context = fork_server.context()
-        self._words, theirs = context.Pipe(duplex=False)
+        self._words, theirs = multiprocessing.Pipe(duplex=False)
         with theirs:
-            self._process = fork_server.start(
-                lambda: context.Process(target=cell.run, args=(call, surroundings, theirs), name=job.run_id)
-            )
+            arguments = (call, surroundings, theirs)
+            self._process = fork_server.start(lambda: fork_server.context().Process(target=cell.run, args=arguments))
+        _running.append(self)
         self._began_s = time.monotonic()  # the first of all waits for the libraries
         assert self._process.pid is not None
         self.pid: int = self._process.pid
@@ -77,6 +89,12 @@ class Watched:
             self.kill()
         return None
 
+    def is_running(self) -> bool:
+        """Return whether the process runs; kill it where it takes too long to end."""
+        if time.monotonic() > self._kill_s:
+            self.kill()
+        return self._process.exitcode is None
+
     def ask_to_end(self) -> None:
         """Ask the job to save what it has and to end; it is killed where that takes longer than half a minute."""
         if self._ordered is None:
@@ -91,6 +109,7 @@ class Watched:
 
     def close(self) -> None:
         """End what still runs, and free what the process's administration holds."""
+        _running.remove(self)
         if self._process.exitcode is None:
             self.kill()
             self._process.join(_GONE_S)

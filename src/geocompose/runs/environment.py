@@ -41,7 +41,7 @@ PACKAGES = (
     "tensorboard",
 )
 # Of optional sources: recorded where they are installed.
-OPTIONAL_PACKAGES = ("torchgeo", "mmsegmentation", "mmengine", "mmcv", "mmcv-lite", "terratorch")
+OPTIONAL_PACKAGES = ("torchgeo", "mmsegmentation", "mmengine", "mmcv", "mmcv-lite", "terratorch", "submitit", "ray")
 _GIT_TIMEOUT_S = 20
 
 

@@ -100,6 +100,9 @@ def add_cells(study: Path, cells: Sequence[PlanCell]) -> Plan:
     Raises:
         UserError: see `read_plan`; or the folder can't be written.
     """
+    plan = read_plan(study)
+    if not plan.cut and all(cell.id in plan.cells for cell in cells):
+        return plan
     with _locked(study):
         plan = read_plan(study)
         new = {cell.id: cell for cell in cells if cell.id not in plan.cells}
