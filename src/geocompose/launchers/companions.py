@@ -11,6 +11,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from geocompose.errors import UserError, in_one_line
+from geocompose.launchers.parent_death import die_with
 from geocompose.training.processes import Processes
 
 _PATIENCE_S = 20  # for the others to end when all is computed
@@ -86,6 +87,9 @@ def _companion(
     sends: Connection, processes: Processes, accompany: Callable[..., None], arguments: tuple[Any, ...]
 ) -> None:
     """Be another process of a run: silent but for what made it fail."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        die_with(parent.pid)  # lost, it would wait for the others
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - as long as the process
     try:
         accompany(processes, *arguments)
