@@ -19,8 +19,8 @@ class Follower:
             with open(self._path, "rb") as file:
                 file.seek(self._shown)
                 new = file.read()
-        except FileNotFoundError:
-            return  # it is not begun yet
+        except OSError:
+            return  # it is not begun yet; or the job itself says why it can't write it
         self._shown += len(new)
         if new:
             sys.stdout.write(self._decoder.decode(new))
