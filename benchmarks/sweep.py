@@ -1,6 +1,6 @@
 """Time what a sweep costs beside its cells' own computing.
 
-    python benchmarks/sweep.py [--cells 10] [--finished 100] [--planned 1000]
+    python benchmarks/sweep.py [--cells 10] [--finished 100] [--planned 1000]     # 0 leaves one out
 
 Each line is a command of its own, in a new folder, on a network and data that take a second or two per run:
 
@@ -122,25 +122,42 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        times = sweep(folder, f"seed=range(0,{chosen.planned // 2})", "decoder=fcn,unet", "launcher=plan_only")
-        print(
-            f"{chosen.planned} cells planned, 2 compositions tried: {beyond(times)} beyond composing "
-            f"({in_words(times['composing'])}) and loading the program ({in_words(times['loaded'])}); the trials' "
-            "libraries are in it",
-            flush=True,
-        )
-        finish(folder, chosen.finished, "finished")
-        times = sweep(folder, f"seed=range(0,{chosen.finished})", "decoder=fcn", "study=finished")
-        print(
-            f"{chosen.finished} finished cells answered: {beyond(times)} beyond composing "
-            f"({in_words(times['composing'])}) and loading ({in_words(times['loaded'])})",
-            flush=True,
-        )
-        own = per_cell(folder, chosen.cells, "launcher=in_process")
-        print(f"a cell's own computing, everything loaded: {own:.2f} s", flush=True)
-        for workers in (1, 2):
-            took = per_cell(folder, chosen.cells, "launcher=local", f"launcher.workers={workers}")
-            print(f"{workers} at a time: {took:.2f} s per cell, {took * workers - own:+.2f} s beyond", flush=True)
+        if chosen.planned:
+            measure_plan(folder, chosen.planned)
+        if chosen.finished:
+            measure_finished(folder, chosen.finished)
+        if chosen.cells:
+            measure_cells(folder, chosen.cells)
+
+
+def measure_plan(folder: Path, cells: int) -> None:
+    """Print how long a plan takes."""
+    times = sweep(folder, f"seed=range(0,{cells // 2})", "decoder=fcn,unet", "launcher=plan_only")
+    show(f"{cells} cells planned, 2 compositions tried (their libraries included)", times)
+
+
+def measure_finished(folder: Path, cells: int) -> None:
+    """Print how long a sweep of finished cells takes."""
+    finish(folder, cells, "finished")
+    show(f"{cells} finished cells answered", sweep(folder, f"seed=range(0,{cells})", "decoder=fcn", "study=finished"))
+
+
+def measure_cells(folder: Path, cells: int) -> None:
+    """Print what a cell takes beyond its own computing."""
+    own = per_cell(folder, cells, "launcher=in_process")
+    print(f"a cell's own computing, everything loaded: {own:.2f} s", flush=True)
+    for workers in (1, 2):
+        took = per_cell(folder, cells, "launcher=local", f"launcher.workers={workers}")
+        print(f"{workers} at a time: {took:.2f} s per cell, {took * workers - own:+.2f} s beyond", flush=True)
+
+
+def show(what: str, times: dict[str, list[float]]) -> None:
+    """Print the times of a sweep."""
+    print(
+        f"{what}: {beyond(times)} beyond composing ({in_words(times['composing'])}) and loading the program "
+        f"({in_words(times['loaded'])})",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

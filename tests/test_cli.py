@@ -27,7 +27,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", WATCHED, str(RUN), *arguments]
     quiet = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False, env=quiet)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180, check=False, env=quiet)
 
 
 @pytest.mark.parametrize(

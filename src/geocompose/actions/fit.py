@@ -46,6 +46,7 @@ def fit(experiment: Experiment, test: bool = True, scene_scores: bool = True, st
     Raises:
         UserError: a setting can't be, the run failed before (`retry=failed` runs it again), or another process has it.
     """
+    _refuse_launcher(experiment)
     with run_log() as said:
         return _fit(experiment, test, scene_scores, said)
 
@@ -101,6 +102,16 @@ def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -
         )  # fmt: skip
         _show(record, folder)
         return outcome_of(folder, record, computed=True)
+
+
+def _refuse_launcher(experiment: Experiment) -> None:
+    """Refuse a launcher for a single run, which is computed in this process."""
+    for text in () if experiment.in_sweep else experiment.overrides:
+        if text.lstrip("+").partition("=")[0].partition(".")[0] == "launcher":
+            raise UserError(
+                f"{text} would change nothing: a single run is computed in this process. Add -m, which makes it a "
+                "sweep of one cell for the launcher, or leave it out."
+            )
 
 
 def _refuse_failed(folder: RunFolder, config: Mapping[str, Any]) -> None:
