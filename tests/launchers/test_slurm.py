@@ -64,6 +64,11 @@ class TestWithSubmitit:
         with pytest.raises(UserError, match=r"must be 1 or more; got 0"):
             SlurmEngine(**{name: 0})
 
+    @pytest.mark.parametrize("text", ["constraint a100", "constraint=", "=a100", "", "a=b\nrm -r x"])
+    def test_what_is_no_option_of_sbatch_is_refused(self, text):
+        with pytest.raises(UserError, match=r"launcher\.extra must be options of sbatch"):
+            SlurmEngine(extra=[text])
+
     def test_where_there_is_no_slurm_the_local_way_is_named(self, tmp_path, monkeypatch):
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(UserError, match=r"can't submit jobs here.*launcher\.cluster=local"):
@@ -74,14 +79,14 @@ class TestWithSubmitit:
         jobs = [job(tmp_path / "outputs" / "floods", name, kit.say, name) for name in "abcde"]
         engine = SlurmEngine(
             cells_per_job=2, max_parallel=2, job_minutes=90, partition="gpu", account="lab", gpus=1, cpus=8,
-            job_memory_gb=32, extra={"constraint": "a100"}, setup=["module load cuda"], wait=False,
+            job_memory_gb=32, extra=["constraint=a100", "--exclusive"], setup=["module load cuda"], wait=False,
         )  # fmt: skip
         told = Told()
         engine.compute(jobs, told.append)
         lines = (slurm / "script").read_text().splitlines()
         for option in (
             "array=0-2%2", "time=90", "partition=gpu", "account=lab", "gpus-per-node=1", "cpus-per-task=8", "mem=32GB",
-            "constraint=a100", "requeue", "signal=USR2@90",
+            "constraint=a100", "exclusive", "requeue", "signal=USR2@90",
         ):  # fmt: skip
             assert f"#SBATCH --{option}" in lines
         assert "module load cuda" in lines

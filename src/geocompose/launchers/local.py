@@ -31,7 +31,7 @@ class LocalEngine:
     begun. null is no limit.
 
     Raises:
-        UserError: a number is out of range.
+        UserError: a number is out of range, a GPU is not there.
     """
 
     workers: int = 1
@@ -42,6 +42,8 @@ class LocalEngine:
 
     def __post_init__(self) -> None:
         at_least("launcher.workers", self.workers, 1)
+        if isinstance(self.gpus, list):
+            shares_of_gpus(self.workers, self.gpus)
         for name in ("timeout_minutes", "memory_gb", "hours"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
@@ -54,7 +56,7 @@ class LocalEngine:
 
         Raises:
             Stopped: SIGINT, SIGTERM or SIGHUP came; the running jobs have been asked to save what they had, and ended.
-            UserError: a GPU is not there; a log can't be written.
+            UserError: a log can't be written.
         """
         shares = shares_of_gpus(self.workers, self.gpus)
         with stop_requests() as stop:

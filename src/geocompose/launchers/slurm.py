@@ -1,10 +1,11 @@
 """launcher=slurm: cells in the jobs of a Slurm array, handed over by submitit."""
 
 import logging
+import re
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -43,8 +44,9 @@ class SlurmEngine:
     cells_per_job: how many cells one job of the array computes. cells_at_once: how many of these at a time.
     max_parallel: how many jobs of the array may run at a time. job_minutes: a job's time limit; half-finished cells are
     handed over again, `requeues` times at most (preemptions not counted). partition, account, qos, cpus, gpus,
-    job_memory_gb: what each job asks Slurm for; None: what Slurm gives. extra: further options of sbatch by their
-    names. setup: shell lines before the job's command. wait: until all have ended; False: until they are submitted.
+    job_memory_gb: what each job asks Slurm for; None: what Slurm gives. extra: further options of sbatch, such as
+    constraint=a100 or exclusive. setup: shell lines before the job's command. wait: until all have ended; False: until
+    they are submitted.
     timeout_minutes, memory_gb: of a cell, hours: of the whole, see `LocalEngine`.
 
     Raises:
@@ -63,7 +65,7 @@ class SlurmEngine:
     cpus: int = 4
     gpus: int = 0
     job_memory_gb: float | None = None
-    extra: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    extra: Sequence[str] = ()
     setup: Sequence[str] = ()
     wait: bool = True
     timeout_minutes: float | None = None
@@ -75,6 +77,7 @@ class SlurmEngine:
         for name, number in {**least, "gpus": 0}.items():
             at_least(f"launcher.{name}", getattr(self, name), number)
         self._on_the_node()  # checks the rest
+        _options(self.extra)
         launcher_package("submitit", "slurm")
 
     def compute(self, jobs: Sequence[Job], told: Callable[[Started | Ended], None]) -> None:
@@ -124,7 +127,7 @@ class SlurmEngine:
             slurm_account=self.account,
             slurm_qos=self.qos,
             slurm_array_parallelism=self.max_parallel,
-            slurm_additional_parameters={"requeue": True, **self.extra},
+            slurm_additional_parameters={"requeue": True, **_options(self.extra)},
             slurm_setup=list(self.setup) or None,
         )
         with executor.batch():  # one array
@@ -158,3 +161,16 @@ class SlurmEngine:
                 time.sleep(_LOOK_S[self.cluster] if not cancelled else 0.5)
         if cancelled:
             raise Stopped(stop.numbers[0])
+
+
+def _options(texts: Sequence[str]) -> dict[str, str | bool]:
+    """Return options of sbatch by their names; one without a value is a flag."""
+    found: dict[str, str | bool] = {}
+    for text in texts:
+        name, sign, value = text.strip().lstrip("-").partition("=")
+        if not re.fullmatch(r"[a-z][a-z0-9-]*", name) or (sign and not value) or "\n" in value:
+            raise UserError(
+                f"launcher.extra must be options of sbatch, such as constraint=a100 or exclusive; got {text!r}."
+            )
+        found[name] = value if sign else True
+    return found
