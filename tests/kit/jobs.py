@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -139,6 +140,10 @@ def kill_the_pack_once(mark: Path) -> None:
     if not mark.exists():
         mark.touch()
         kill_the_pack()
+
+
+def leave_a_thread() -> None:
+    threading.Thread(target=time.sleep, args=(60,)).start()
 
 
 def save_when_stopped(mark: Path) -> None:

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from geocompose.errors import UserError
+from geocompose.launchers import watched
 from geocompose.launchers.local import LocalEngine
 from tests.kit import jobs as kit
 from tests.kit.jobs import Told, job
@@ -113,6 +114,13 @@ def test_a_job_that_holds_too_much_memory_is_killed_with_the_processes_that_it_s
     assert "launcher.memory_gb=0.5" in told.ends["large"].reason
     assert told.ends["small"].how == "returned"
     kit.wait_until(lambda: set(kit.descendants()) <= before | set(kit.server_family()))
+
+
+def test_a_job_that_has_returned_and_does_not_end_its_process_is_done_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(watched, "_ENDING_S", 0.5)
+    told = compute(job(tmp_path, "it", kit.leave_a_thread), job(tmp_path, "other", kit.sleep, 0.1))
+    assert told.ends["it"].how == "returned"
+    assert told.ends["it"].seconds < 20
 
 
 def test_a_stopped_worker_goes_on_when_it_is_continued(tmp_path):
