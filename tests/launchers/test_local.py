@@ -158,7 +158,8 @@ def test_jobs_go_on_by_a_new_fork_server_when_theirs_is_killed(tmp_path):
 
 
 def test_a_job_whose_fork_server_is_killed_again_is_over(tmp_path):
-    told = compute(job(tmp_path, "killer", kit.kill_the_server), job(tmp_path, "after", kit.write, tmp_path / "after"))
+    jobs = [job(tmp_path, "killer", kit.kill_the_server), job(tmp_path, "after", kit.write, tmp_path / "after")]
+    told = compute(*jobs, workers=1)
     assert told.starts.count("killer") == 2
     assert told.ends["killer"].how == "killed"
     assert told.ends["after"].how == "returned"
