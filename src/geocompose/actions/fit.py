@@ -5,21 +5,19 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from geocompose.actions.collector import collector_paused
-from geocompose.actions.early_agreement import check_early
+from geocompose.actions.preparation import prepared
 from geocompose.actions.run_identity import Identifier, Identity, check_run_names
+from geocompose.actions.shared_run import Lead, Part, follow, leading
 from geocompose.actions.trial import try_composition
 from geocompose.console import console, show_result
 from geocompose.data.declaration import DataSource
-from geocompose.data.preflight import data_source, preflight
+from geocompose.data.preflight import data_source
 from geocompose.errors import UserError
 from geocompose.experiment import Experiment
-from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
 from geocompose.launchers.runs import computes_runs
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import RefusedError, refusals_told
@@ -27,6 +25,7 @@ from geocompose.runs.environment import git_diff, git_state, hardware, source_fo
 from geocompose.runs.run_log import COURSE, QUIET, RunLog, run_log
 from geocompose.studies.cells import Outcome, outcome_of
 from geocompose.studies.standing import is_finished, is_refused
+from geocompose.training.processes import processes_of
 
 if TYPE_CHECKING:
     from geocompose.training.session import Session
@@ -35,8 +34,8 @@ log = logging.getLogger("geocompose")
 
 
 @computes_runs(Identifier, try_composition)
-def fit(experiment: Experiment, test: bool = True, scene_scores: bool = True, strict: bool = False) -> Outcome:
-    """Compute the configured run, or print the result that it has already; return either.
+def fit(experiment: Experiment, test: bool = True, scene_scores: bool = True, strict: bool = False) -> Outcome | None:
+    """Compute the configured run, or print the result that it has already; return either (None: not the first process).
 
     test: open the test split when the model is trained; a run without it is tested by the same command with it.
     scene_scores: score the whole test scenes too, by overlapping windows, where pixels have labels; a run that was
@@ -47,11 +46,15 @@ def fit(experiment: Experiment, test: bool = True, scene_scores: bool = True, st
         UserError: a setting can't be, the run failed before (`retry=failed` runs it again), or another process has it.
     """
     _refuse_launcher(experiment)
-    with run_log() as said:
-        return _fit(experiment, test, scene_scores, said)
+    processes = processes_of(experiment.config["trainer"])
+    if not processes.first:
+        follow(processes, experiment.config)
+        return None
+    with leading(processes, experiment.config) as lead, run_log() as said:
+        return _fit(experiment, lead, test, scene_scores, said)
 
 
-def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -> Outcome:
+def _fit(experiment: Experiment, lead: Lead, test: bool, scene_scores: bool, said: RunLog) -> Outcome:
     QUIET.info(_command())
     said.hear(experiment.told)
     config = experiment.config
@@ -66,7 +69,7 @@ def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -
         with folder.lock():  # says who computes it
             pass
     # Nothing is written, and no earlier result touched, before all that can be wrong has been tried.
-    session = _prepare(config, source, folder)
+    session = prepared(config, source, folder, lead.processes)
     if (rate := experiment.default_rate) is not None:
         log.info("optimizer.lr is %g by default: %s.", rate.rate, rate.source)
     with folder.lock():
@@ -97,7 +100,7 @@ def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -
                 "was interrupted" if state == "interrupted" else state,
             )
         _compute(
-            session, folder, record, said,
+            session, folder, record, said, lead,
             train=not trained, resume=resume, test=test, scenes=scene_scores, keep=config["trainer"]["keep"],
         )  # fmt: skip
         _show(record, folder)
@@ -121,32 +124,12 @@ def _refuse_failed(folder: RunFolder, config: Mapping[str, Any]) -> None:
         )
 
 
-def _prepare(config: Mapping[str, Any], source: DataSource | None, folder: RunFolder) -> "Session":
-    """Build and check everything; the model first, before the training loop's libraries are loaded."""
-    # Our own kinds of data are checked before torch is loaded.
-    preview = None if source is None else preflight(source, partial(chosen_bands, config))
-    if preview is not None:
-        check_rasters_read(config, preview.inputs.bands, preview.values.more)
-        check_early(config, preview.inputs.bands, preview.values)
-        if preview.statistics is not None:
-            preview.statistics.plausibility.check()
-    built = None
-    with collector_paused():
-        from geocompose.from_config import build_model, seed_weights
-
-        if preview is not None:
-            seed_weights(config["seed"])
-            built = build_model(config, inputs=preview.inputs, target=preview.target)
-        from geocompose.training.session import prepare
-
-    return prepare(config, preview, built, folder)
-
-
 def _compute(
     session: "Session",
     folder: RunFolder,
     record: Record,
     said: RunLog,
+    lead: Lead,
     *,
     train: bool,
     resume: bool,
@@ -154,12 +137,14 @@ def _compute(
     scenes: bool,
     keep: Sequence[str],
 ) -> None:
-    from geocompose.training.session import compute
+    from geocompose.training.session import compute, finish
 
     try:
         with refusals_told(folder.path):
             said.open(folder.log)
-            compute(session, folder, record, train=train, resume=resume, test=test, scenes=scenes)
+            with lead.together(Part(folder.path.resolve(), train, resume, test)):
+                counts = compute(session, folder, record, train=train, resume=resume, test=test)
+            finish(session, folder, record, counts, test=test, scenes=scenes)
         folder.finish(record, keep)
     except (KeyboardInterrupt, SystemExit):
         with _as_far_as_possible():

@@ -16,8 +16,7 @@ from geocompose.imagery.bands import check_names
 from geocompose.imagery.missing_frames import masks_frames
 from geocompose.runs import RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.folder import check_study
-
-OUTPUTS = Path("outputs")
+from geocompose.studies.locating import OUTPUTS
 
 
 @dataclass(frozen=True)

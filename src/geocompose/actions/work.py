@@ -4,7 +4,6 @@ import re
 import sys
 from collections.abc import Sequence
 
-from geocompose.actions.run_identity import OUTPUTS
 from geocompose.cli import refuse_other_overrides
 from geocompose.configuration.overrides import key_and_value, swept_keys
 from geocompose.errors import UserError, counted
@@ -14,6 +13,7 @@ from geocompose.launchers.recomposing import Recomposition
 from geocompose.launchers.sweep import PlannedSweep
 from geocompose.runs.folder import check_study
 from geocompose.studies.closing import is_failed, show_closing
+from geocompose.studies.locating import OUTPUTS
 from geocompose.studies.plan import PLAN_NAME, read_plan
 
 # What is the caller's own, whatever a cell was planned with.

@@ -10,7 +10,7 @@ from geocompose.runs import RunFolder
 from geocompose.studies.cells import Outcome
 
 _ATTRIBUTE = "computes_runs"
-_Action = TypeVar("_Action", bound=Callable[..., Outcome])
+_Action = TypeVar("_Action", bound=Callable[..., Outcome | None])
 
 
 class Folders(Protocol):
