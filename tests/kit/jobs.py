@@ -256,7 +256,7 @@ def end_server() -> None:
         wait_until(lambda server=server: not fork_server.is_alive(server.pid))
 
 
-def wait_until(true, seconds: float = 20.0) -> None:
+def wait_until(true, seconds: float = 60.0) -> None:
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until, "it did not come true"
