@@ -1,10 +1,9 @@
 """Train, test and record one model; a finished run only prints its result."""
 
 import logging
-import shlex
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import yaml
 
 from geocompose.actions.collector import collector_paused
 from geocompose.actions.early_agreement import check_early
+from geocompose.actions.own_command import own_command
 from geocompose.actions.run_inputs import input_hashes
 from geocompose.cli import Experiment
 from geocompose.configuration.own_code import OwnCode, own_code
@@ -39,22 +39,37 @@ log = logging.getLogger("geocompose")
 OUTPUTS = Path("outputs")
 
 
-def fit(experiment: Experiment, test: bool = True, scene_scores: bool = True) -> Outcome:
+def fit(
+    experiment: Experiment, test: bool = True, scene_scores: bool = True, predictions_mb: int | None = 256
+) -> Outcome:
     """Compute the configured run, or print the result that it has already; return either.
 
     test: open the test split when the model is trained; a run without it is tested by the same command with it.
     scene_scores: score the whole test scenes too, by overlapping windows, where pixels have labels; a run that was
         tested without them gets them by evaluate.
+    predictions_mb: predictions.npz, of the test tiles, is left out where its arrays are larger; 0: never written, None:
+        always.
 
     Raises:
         UserError: a setting can't be, the run failed before (`retry=failed` runs it again), or another process has it.
     """
+    if predictions_mb is not None:
+        at_least("action.predictions_mb", predictions_mb, 0)
     with run_log() as said:
-        return _fit(experiment, test, scene_scores, said)
+        return _fit(experiment, _Tested(test, scene_scores, predictions_mb), said)
 
 
-def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -> Outcome:
-    QUIET.info(_command())
+@dataclass(frozen=True)
+class _Tested:
+    """What is scored and kept of the test split: see `fit`."""
+
+    test: bool
+    scenes: bool
+    predictions_mb: int | None
+
+
+def _fit(experiment: Experiment, tested: _Tested, said: RunLog) -> Outcome:
+    QUIET.info(own_command(experiment))
     said.hear(experiment.told)
     config = experiment.config
     _check_names(config)
@@ -64,7 +79,7 @@ def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -
     own = own_code(config, rules.volatile)
     inputs = input_hashes(config, source, own)
     folder = _folder(experiment, run_id(config, inputs, rules))
-    if _is_done(folder, config, test=test):
+    if _is_done(folder, config, test=tested.test):
         return _show_finished(folder, brief=experiment.in_sweep)
     _refuse_failed(folder, config)
     if folder.status() == "running":
@@ -75,7 +90,7 @@ def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -
     if (rate := experiment.default_rate) is not None:
         log.info("optimizer.lr is %g by default: %s.", rate.rate, rate.source)
     with folder.lock():
-        if _is_done(folder, config, test=test):  # by another process that held the lock until now
+        if _is_done(folder, config, test=tested.test):  # by another process that held the lock until now
             return _show_finished(folder, brief=experiment.in_sweep)
         _refuse_failed(folder, config)
         state = "absent" if config["rerun"] else folder.status()
@@ -101,7 +116,7 @@ def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -
                 "This run %s; it resumes from its last checkpoint.",
                 "was interrupted" if state == "interrupted" else state,
             )
-        _compute(session, folder, record, said, train=not trained, resume=resume, test=test, scenes=scene_scores)
+        _compute(session, folder, record, said, tested, train=not trained, resume=resume)
         _show(record, folder)
         return _outcome(record, folder, computed=True)
 
@@ -154,18 +169,17 @@ def _compute(
     folder: RunFolder,
     record: Record,
     said: RunLog,
+    tested: _Tested,
     *,
     train: bool,
     resume: bool,
-    test: bool,
-    scenes: bool,
 ) -> None:
     from geocompose.training.session import compute
 
     try:
         with refusals_told(folder.path):
             said.open(folder.log)
-            compute(session, folder, record, train=train, resume=resume, test=test, scenes=scenes)
+            compute(session, folder, record, train=train, resume=resume, **asdict(tested))
         folder.finish(record)
     except (KeyboardInterrupt, SystemExit):
         with _as_far_as_possible():
@@ -213,7 +227,8 @@ def _record(
     config = experiment.config
     record = Record(
         run_id=folder.path.name.rpartition("-")[2],
-        command=_command(),
+        command=own_command(experiment),
+        choices={group: option for group, option in experiment.choices.items() if not group.startswith("hydra/")},
         seeds={"seed": config["seed"], "data.seed": config["data"].get("seed", 0)},
         versions=versions(),
         git=git_state(source_folder()),
@@ -237,10 +252,6 @@ def _rate(experiment: Experiment) -> dict[str, Any]:
     if default is None:
         return {"rate": experiment.config["optimizer"].get("lr"), "from": "given"}
     return {"rate": default.rate, "from": "default", "source": default.source}
-
-
-def _command() -> str:
-    return shlex.join(["python", *sys.argv])
 
 
 def _outcome(record: Record, folder: RunFolder, *, computed: bool) -> Outcome:
@@ -268,8 +279,9 @@ def _show(record: Record, folder: RunFolder) -> None:
     split = "test" if any(name.startswith("test/") for name in record.metrics) else "val"
     show_result(record.metrics, record.baselines, title=f"{split} split", prefix=f"{split}/")
     out = console()
+    last = " and was the last one: not converged" if record.training.get("converged") is False else ""
     out.print(
         f"{record.model['parameters']:,} parameters, {record.model['trainable']:,} trainable; best epoch "
-        f"{record.training['best_epoch']} (epochs 0 to {record.training['epochs'] - 1}); {record.seconds:.0f} s"
+        f"{record.training['best_epoch']} (epochs 0 to {record.training['epochs'] - 1}){last}; {record.seconds:.0f} s"
     )
     out.print(f"run: {folder.path}")

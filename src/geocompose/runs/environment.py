@@ -108,6 +108,11 @@ def hardware() -> dict[str, Any]:
     }
 
 
+def process() -> dict[str, Any]:
+    """Return this process's host and pid, and the time (UTC) at which it is alive."""
+    return {"host": platform.node(), "pid": os.getpid(), "alive": utc_now()}
+
+
 def peak_memory_mb() -> float:
     """Return the most memory (MiB) that this process has held so far, its children not counted."""
     status = Path("/proc/self/status")

@@ -145,9 +145,9 @@ class Task(lightning.LightningModule):
         """Score a batch of the validation split."""
         self._score("val", batch)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score a batch of the test split."""
-        self._score("test", batch)
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Score a batch of the test split, and return the model's output."""
+        return self._score("test", batch)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch's counts."""
@@ -219,7 +219,7 @@ class Task(lightning.LightningModule):
     def _truth(self, batch: Batch) -> Tensor:
         return batch["mask" if self.target.pixel_wise else "label"]
 
-    def _score(self, split: str, batch: Batch) -> None:
+    def _score(self, split: str, batch: Batch) -> Tensor:
         output = self(batch["image"], **coordinates_of(batch))
         truth = labels(batch, self.target)
         labelled = int(is_labelled(truth, self.target).sum())
@@ -227,6 +227,7 @@ class Task(lightning.LightningModule):
             loss = self.criterion(output, self._truth(batch))
             self.log(f"{split}/loss", loss, on_step=False, on_epoch=True, batch_size=labelled, sync_dist=True)
         self._counts(split).update(output, truth, batch["tile"])
+        return output
 
     def _counts(self, split: str) -> SplitCounts:
         return self.counts[f"{split}_counts"]  # type: ignore[return-value]

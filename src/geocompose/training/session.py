@@ -27,13 +27,18 @@ from geocompose.inference.checkpoint import PUT_BACK, read_best
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import write_text
 from geocompose.runs.fingerprint import hash_file
+from geocompose.runs.run_log import COURSE
 from geocompose.tasks.base import Task
 from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_start
 from geocompose.training.class_balance import with_balance
+from geocompose.training.epoch_lines import EpochLines
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.odd_data import tell_training_tiles, warn_of_odd_data
+from geocompose.training.open_defaults import decided
 from geocompose.training.output_range import check_output_range
+from geocompose.training.pace import Pace, note_accelerator
 from geocompose.training.pictures import draw
+from geocompose.training.predictions import Predictions
 from geocompose.training.reading_alike import read_alike
 from geocompose.training.rehearsal import rehearse
 from geocompose.training.scored import score_baselines, score_splits, score_whole_scenes
@@ -46,7 +51,7 @@ log = logging.getLogger("geocompose")
 class Session:
     """All that a run needs, checked; nothing of it is written yet.
 
-    class_weights: those that were computed from the training labels, by key and class.
+    class_weights: those that were computed from the training labels, by key and class. metrics: writes metrics.csv.
     """
 
     data: SceneData
@@ -55,6 +60,8 @@ class Session:
     trainer: lightning.Trainer
     summary: Summary
     class_weights: Mapping[str, Mapping[str, float]]
+    config: Mapping[str, Any]
+    metrics: MetricsCsv
 
 
 def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltModel | None, folder: RunFolder) -> Session:
@@ -90,12 +97,13 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
     )
     data.draw_by(task.sampler)
     tell_training_tiles(data)
+    metrics = MetricsCsv(folder.metrics)
     try:
         trainer = instantiate(config["trainer"])(
             folder=folder.checkpoints,
             selection=task.selection,
             loggers=instantiate(config["logger"])(folder.path),
-            callbacks=[MetricsCsv(folder.metrics), StepSeed(config["seed"])],
+            callbacks=[metrics, StepSeed(config["seed"])],
         )
     except UserError:
         raise
@@ -118,17 +126,25 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
     if min(data.batch_size, len(data.training_tiles)) == 1:
         check_training_batch(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     summary = summarize(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
-    return Session(data, built, task, trainer, summary, weights)
+    return Session(data, built, task, trainer, summary, weights, config, metrics)
 
 
 def compute(
-    session: Session, folder: RunFolder, record: Record, *, train: bool, resume: bool, test: bool, scenes: bool = False
+    session: Session,
+    folder: RunFolder,
+    record: Record,
+    *,
+    train: bool,
+    resume: bool,
+    test: bool,
+    scenes: bool = False,
+    predictions_mb: int | None = None,
 ) -> None:
     """Train, score the best epoch, and fill `record` and the run's folder.
 
     train: false where the folder holds a trained model, of which only the scores are wanted.
     resume: continue from the folder's last checkpoint. test: open the test split. scenes: score its whole scenes too,
-    where pixels have labels.
+    where pixels have labels. predictions_mb: see `Predictions`.
     """
     data, task, trainer = session.data, session.task, session.trainer
     record.data |= data.describe()
@@ -139,12 +155,16 @@ def compute(
     # Others are objects of the user's, which their configuration names.
     if all(isinstance(neck, Mapping) for neck in necks):
         record.model["necks"] = list(necks)
+    record.defaults = decided(session.config, record, trainer)
     console.show_summary(session.summary, session.built.plan.necks)
     folder.save(record)
     write_text(folder.splits, tile_table(data))
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
 
+    pace = Pace(record, lambda: folder.save(record))
+    # Lightning calls checkpoint callbacks last, wherever they stand.
+    trainer.callbacks += [pace, EpochLines(session.metrics, pace, task.selection)]  # type: ignore[attr-defined]
     if train:
         trainer.fit(task, datamodule=data, ckpt_path=folder.resumable if resume else None)
         record.training |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "finished": True}
@@ -156,6 +176,7 @@ def compute(
     best = read_best(folder.best, None if train else record.training.get("best_sha256"))
     task.load_state_dict(best["state_dict"])
     record.training["best_epoch"] = best["epoch"]
+    _tell_convergence(record, trainer)
     record.training["best_sha256"] = hash_file(folder.best)
     # The averaging callback would put the last epoch's average in place of the best one.
     trainer.callbacks = [  # type: ignore[attr-defined]
@@ -164,10 +185,13 @@ def compute(
         if not isinstance(callback, WeightAveraging)
     ]
     splits = ["val", "test"] if test else ["val"]
+    predictions = Predictions(task.target, data.num_tiles("test"), predictions_mb)
+    trainer.callbacks.append(predictions)  # type: ignore[attr-defined]
     counts = score_splits(trainer, task, data, splits, folder, record)
-    if torch.cuda.is_available():
-        record.hardware["accelerator"] = torch.cuda.get_device_name()
-        record.hardware["accelerator_peak_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    note_accelerator(record)
+    if test:
+        with beside_the_run(folder.predictions.name, record):
+            predictions.write(folder.predictions)
     if test and scenes and task.target.pixel_wise:
         with beside_the_run("The scores of whole scenes", record):
             score_whole_scenes(trainer, task, data, record)
@@ -175,6 +199,15 @@ def compute(
         score_baselines(data, folder, record)
     with beside_the_run("The figures", record):
         draw(folder, task, data, counts, read_metrics(folder.metrics), best_epoch=best["epoch"])
+
+
+def _tell_convergence(record: Record, trainer: lightning.Trainer) -> None:
+    """Record, and say, whether the best epoch was the last one that was validated: longer training may be better."""
+    every = trainer.check_val_every_n_epoch or 1
+    last = record.training["epochs"] // every * every - 1
+    record.training["converged"] = record.training["best_epoch"] < last
+    if not record.training["converged"]:
+        COURSE.info("The best epoch is the last one: not converged. More epochs (trainer.max_epochs) may do better.")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Lightning's trainer as the experiments use it."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -100,6 +101,8 @@ def build_trainer(
         own.append(EarlyStopping(monitor=metric, mode=mode, patience=checks, check_finite=False))
     if ema_decay is not None:
         own.append(WarmedAverage(ema_decay))
+    # Without a terminal a bar would show nothing until the end: there is a line per epoch instead (`EpochLines`).
+    progress_bar = progress_bar and sys.stdout.isatty()
     if progress_bar:
         own.append(ProgressBar(leave=False))
     # Filling uninitialised memory helps to find bugs of torch's own operators, and costs a fifth of a step.
