@@ -22,7 +22,7 @@ KILLS = 10
 OF_THE_PROCESS = (
     "started", "finished", "seconds", "resumed", "hardware", "peak_memory_mb", "command", "process", "epochs",
 )  # fmt: skip
-COMMAND = [*SMALL, "trainer.max_epochs=40", "trainer.early_stopping_patience=null"]
+COMMAND = [*SMALL, "trainer.max_epochs=40", "trainer.early_stopping_patience=null", "trainer.keep=[best,last]"]
 
 
 def start(folder: Path, more_overrides: list[str]) -> subprocess.Popen[bytes]:

@@ -24,6 +24,7 @@ from geocompose.data.tile_table import tile_table
 from geocompose.errors import UserError, counted, in_one_line
 from geocompose.from_config import BuiltModel, build_data, build_model, opened_data
 from geocompose.inference.checkpoint import PUT_BACK, read_best
+from geocompose.models.frozen_weights import BASE, put_back
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import write_text
 from geocompose.runs.fingerprint import hash_file
@@ -103,7 +104,12 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
             folder=folder.checkpoints,
             selection=task.selection,
             loggers=instantiate(config["logger"])(folder.path),
+<<<<<<< HEAD
             callbacks=[metrics, StepSeed(config["seed"])],
+=======
+            callbacks=[MetricsCsv(folder.metrics), StepSeed(config["seed"])],
+            model=built.model,
+>>>>>>> 1505ec76b4f2b20ba9749a1650df330ef35d835e
         )
     except UserError:
         raise
@@ -173,7 +179,11 @@ def compute(
         if not train:
             raise UserError(f"{folder.best} is missing, and the run is trained. {PUT_BACK}")
         raise UserError(f"No epoch had a {task.selection[0]}: the validation split has no label. Check data.split.")
-    best = read_best(folder.best, None if train else record.training.get("best_sha256"))
+    best = put_back(
+        read_best(folder.best, None if train else record.training.get("best_sha256")), task.model, folder.best
+    )
+    if BASE in best:
+        record.weights["base"] = best[BASE]
     task.load_state_dict(best["state_dict"])
     record.training["best_epoch"] = best["epoch"]
     _tell_convergence(record, trainer)
