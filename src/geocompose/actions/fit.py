@@ -1,13 +1,7 @@
 """Train, test and record one model; a finished run only prints its result."""
 
 import logging
-<<<<<<< HEAD
-from collections.abc import Iterator, Mapping
-=======
-import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
->>>>>>> 1505ec76b4f2b20ba9749a1650df330ef35d835e
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -122,14 +116,10 @@ def _fit(experiment: Experiment, tested: _Tested, said: RunLog) -> Outcome:
                 "This run %s; it resumes from its last checkpoint.",
                 "was interrupted" if state == "interrupted" else state,
             )
-<<<<<<< HEAD
-        _compute(session, folder, record, said, tested, train=not trained, resume=resume)
-=======
         _compute(
-            session, folder, record, said,
-            train=not trained, resume=resume, test=test, scenes=scene_scores, keep=config["trainer"]["keep"],
+            session, folder, record, said, tested,
+            train=not trained, resume=resume, keep=config["trainer"]["keep"],
         )  # fmt: skip
->>>>>>> 1505ec76b4f2b20ba9749a1650df330ef35d835e
         _show(record, folder)
         return _outcome(record, folder, computed=True)
 
@@ -186,25 +176,15 @@ def _compute(
     *,
     train: bool,
     resume: bool,
-<<<<<<< HEAD
-=======
-    test: bool,
-    scenes: bool,
     keep: Sequence[str],
->>>>>>> 1505ec76b4f2b20ba9749a1650df330ef35d835e
 ) -> None:
     from geocompose.training.session import compute
 
     try:
         with refusals_told(folder.path):
             said.open(folder.log)
-<<<<<<< HEAD
             compute(session, folder, record, train=train, resume=resume, **asdict(tested))
-        folder.finish(record)
-=======
-            compute(session, folder, record, train=train, resume=resume, test=test, scenes=scenes)
         folder.finish(record, keep)
->>>>>>> 1505ec76b4f2b20ba9749a1650df330ef35d835e
     except (KeyboardInterrupt, SystemExit):
         with _as_far_as_possible():
             folder.interrupt(record)

@@ -39,7 +39,17 @@ PACKAGES = (
     "tensorboard",
 )
 # Of optional sources: recorded where they are installed.
-OPTIONAL_PACKAGES = ("torchgeo", "mmsegmentation", "mmengine", "mmcv", "mmcv-lite", "terratorch")
+OPTIONAL_PACKAGES = (
+    "torchgeo",
+    "mmsegmentation",
+    "mmengine",
+    "mmcv",
+    "mmcv-lite",
+    "terratorch",
+    "mlflow-skinny",
+    "mlflow",
+    "wandb",
+)
 _GIT_TIMEOUT_S = 20
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from geocompose.errors import counted
 from geocompose.imagery.samples import Target
-from geocompose.runs.atomic import write_through
+from geocompose.runs.arrays import write_arrays
 from geocompose.tasks.counting import is_labelled, labels, predicted
 
 log = logging.getLogger("geocompose")
@@ -72,7 +72,7 @@ class Predictions(Callback):
             return
         assert self._seen.all(), f"{np.count_nonzero(~self._seen)} of {self._num_tiles} test tiles were not scored here"
         arrays = self._arrays if self._target.of_classes else self._narrowed(path.name)
-        write_through(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+        write_arrays(path, arrays)
 
     def _make_room(self, found: Mapping[str, np.ndarray]) -> bool:
         """Allocate arrays for the whole split, where they are not too large."""

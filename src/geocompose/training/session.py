@@ -33,6 +33,8 @@ from geocompose.tasks.base import Task
 from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_start
 from geocompose.training.class_balance import with_balance
 from geocompose.training.epoch_lines import EpochLines
+from geocompose.training.loggers import LoggedRun, MakeLogger, logger_maker
+from geocompose.training.logging_beside import Logs, hyperparameters
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.odd_data import tell_training_tiles, warn_of_odd_data
 from geocompose.training.open_defaults import decided
@@ -53,6 +55,7 @@ class Session:
     """All that a run needs, checked; nothing of it is written yet.
 
     class_weights: those that were computed from the training labels, by key and class. metrics: writes metrics.csv.
+    make_logger: makes the other loggers.
     """
 
     data: SceneData
@@ -63,6 +66,7 @@ class Session:
     class_weights: Mapping[str, Mapping[str, float]]
     config: Mapping[str, Any]
     metrics: MetricsCsv
+    make_logger: MakeLogger
 
 
 def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltModel | None, folder: RunFolder) -> Session:
@@ -99,17 +103,14 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
     data.draw_by(task.sampler)
     tell_training_tiles(data)
     metrics = MetricsCsv(folder.metrics)
+    make_logger = logger_maker(config["logger"])
     try:
         trainer = instantiate(config["trainer"])(
             folder=folder.checkpoints,
             selection=task.selection,
-            loggers=instantiate(config["logger"])(folder.path),
-<<<<<<< HEAD
+            loggers=[],  # they are opened when the run begins: `Logs`
             callbacks=[metrics, StepSeed(config["seed"])],
-=======
-            callbacks=[MetricsCsv(folder.metrics), StepSeed(config["seed"])],
             model=built.model,
->>>>>>> 1505ec76b4f2b20ba9749a1650df330ef35d835e
         )
     except UserError:
         raise
@@ -132,7 +133,7 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
     if min(data.batch_size, len(data.training_tiles)) == 1:
         check_training_batch(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     summary = summarize(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
-    return Session(data, built, task, trainer, summary, weights, config, metrics)
+    return Session(data, built, task, trainer, summary, weights, config, metrics, make_logger)
 
 
 def compute(
@@ -152,6 +153,39 @@ def compute(
     resume: continue from the folder's last checkpoint. test: open the test split. scenes: score its whole scenes too,
     where pixels have labels. predictions_mb: see `Predictions`.
     """
+    logs = _logs(session, folder, record)
+    with logs.ended():
+        _compute(
+            session, folder, record, logs, train=train, resume=resume, test=test, scenes=scenes,
+            predictions_mb=predictions_mb,
+        )  # fmt: skip
+        logs.finish(session.trainer, folder.figures)
+
+
+def _logs(session: Session, folder: RunFolder, record: Record) -> Logs:
+    key = f"{record.run_id}-{''.join(letter for letter in record.started or '' if letter.isdigit())}"
+    study, metric = str(session.config["study"]), session.task.selection[0]
+    return Logs(
+        session.make_logger,
+        lambda step: LoggedRun(folder.path, study, key, step, record.loggers),
+        record,
+        session.metrics,
+        (hyperparameters(session.config, record.choices), [metric, metric.replace("val/", "test/")]),
+    )
+
+
+def _compute(
+    session: Session,
+    folder: RunFolder,
+    record: Record,
+    logs: Logs,
+    *,
+    train: bool,
+    resume: bool,
+    test: bool,
+    scenes: bool,
+    predictions_mb: int | None,
+) -> None:
     data, task, trainer = session.data, session.task, session.trainer
     record.data |= data.describe()
     record.weights |= contract_of(session.built.model.encoder).weights or {}
@@ -170,11 +204,14 @@ def compute(
 
     pace = Pace(record, lambda: folder.save(record))
     # Lightning calls checkpoint callbacks last, wherever they stand.
-    trainer.callbacks += [pace, EpochLines(session.metrics, pace, task.selection)]  # type: ignore[attr-defined]
+    trainer.callbacks += [logs, pace, EpochLines(session.metrics, pace, task.selection)]  # type: ignore[attr-defined]
     if train:
         trainer.fit(task, datamodule=data, ckpt_path=folder.resumable if resume else None)
         record.training |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "finished": True}
         folder.save(record)
+    else:
+        with beside_the_run("The logger", record):
+            logs.open(trainer, int(record.training.get("steps") or 0))
     if not folder.best.is_file():
         if not train:
             raise UserError(f"{folder.best} is missing, and the run is trained. {PUT_BACK}")
