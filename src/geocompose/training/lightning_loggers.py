@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
 
+TRACKING_URI = "MLFLOW_TRACKING_URI"
 _LOCK = ".geocompose.lock"
 
 
@@ -57,6 +58,23 @@ class MlflowRun(MLFlowLogger):
         with FileLock(store / _LOCK):
             if self._mlflow_client.get_experiment_by_name(name) is None:
                 self._mlflow_client.create_experiment(name)
+
+    @property
+    def experiment(self) -> Any:
+        """MLflow's client."""
+        # Lightning's sets a variable of the whole process: a sweep's next run would take it for the user's.
+        before = os.environ.get(TRACKING_URI)
+        client = super().experiment
+        if before is None:
+            os.environ.pop(TRACKING_URI, None)
+        else:
+            os.environ[TRACKING_URI] = before
+        return client
+
+    @property
+    def save_dir(self) -> str | None:
+        """The folder of a store of files; None of another store."""
+        return None if super().save_dir is None else str(super().save_dir).removeprefix("//")
 
     def pictures(self, files: Sequence[Path], step: int) -> None:
         """Keep pictures among the run's artifacts."""

@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 
 from lightning.pytorch.loggers import Logger
 
-from geocompose.catalog.optional import require
 from geocompose.configuration.instantiation import instantiate
 from geocompose.errors import UserError
-from geocompose.training.lightning_loggers import MlflowRun, TensorBoardRun, WandbRun
+from geocompose.training.lightning_loggers import TRACKING_URI, MlflowRun, TensorBoardRun, WandbRun
 
 MakeLogger = Callable[["LoggedRun"], list[Logger]]
 
@@ -54,7 +53,7 @@ def mlflow(run: LoggedRun, tracking_uri: str | None = None, experiment_name: str
     tracking_uri: an address, a database (sqlite:///FILE) or a folder; None is the environment's MLFLOW_TRACKING_URI, or
         the folder outputs/mlruns. experiment_name: None is the study's name.
     """
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or str(run.path.parent.parent / "mlruns")
+    uri = tracking_uri or os.environ.get(TRACKING_URI) or str(run.path.parent.parent / "mlruns")
     if "://" not in uri and not uri.startswith(("file:", "databricks")):
         uri = Path(uri).resolve().as_uri()
     return [
@@ -86,17 +85,10 @@ def wandb(
             entity=entity,
             name=run.path.name,
             id=run.key,
-            save_dir=str(run.path),
+            save_dir=str(run.path.resolve()),  # its service may have another working folder
             **({} if mode is None else {"mode": mode}),
         )
     ]
-
-
-# What an option needs that is not installed with the project, by its target.
-_NEEDS: Mapping[str, str] = {
-    "geocompose.training.loggers.mlflow": "mlflow",
-    "geocompose.training.loggers.wandb": "wandb",
-}
 
 
 def logger_maker(config: Mapping[str, Any]) -> MakeLogger:
@@ -107,10 +99,8 @@ def logger_maker(config: Mapping[str, Any]) -> MakeLogger:
         does not say.
 
     Raises:
-        UserError: a package is not installed, or the target is not a logger.
+        UserError: the target is not a logger.
     """
-    if (tool := _NEEDS.get(str(config["_target_"]))) is not None:
-        require(tool)
     partial = instantiate(config)
     target = getattr(partial, "func", partial)
     if not isinstance(target, type):

@@ -110,7 +110,7 @@ class Logs(Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Log the rates with which the epoch began, under their names in metrics.csv."""
         for logger in self.loggers:
-            logger.log_metrics(dict(self._metrics.rates), trainer.global_step)
+            logger.log_metrics(dict(self._metrics.rates), max(0, trainer.global_step - 1))  # as Lightning counts
 
     def open(self, trainer: lightning.Trainer, step: int) -> None:
         """Open the loggers, and have Lightning log into them from now on.
