@@ -188,13 +188,27 @@ def test_a_sweep_with_one_impossible_cell_computes_the_others_and_leaves_only_ru
         (("+foo=1",), "error: There is no group or key 'foo'"),
         (("optimizer.lr=true",), "error: optimizer.lr takes a number; got true."),
         (("data=geotiff",), "error: data.root, data.images, data.labels, data.class_names are required"),
+        (("data=geotiff", "data.root=.", "data.images=i", "data.labels=l", "data.class_names=[a]", "data.split=folder"),
+         "error: data.split takes a list, such as [a, b] or one of folders or null; got 'folder'. Did you mean "
+         "'folders'?"),
+        (("backbone=resnet18,resnet50",), "error: backbone=resnet18,resnet50 has several values. To run one after "
+         "another, add -m.\n"),
+        (("data.bands=RED,GREEN",), "error: data.bands=RED,GREEN has several values. To run one after another, add -m. "
+         "If one list is meant, write 'data.bands=[RED,GREEN]'.\n"),
+        (("seed=range(1,3)",), "error: seed=range(1,3) has several values. To run one after another, add -m.\n"),
     ],
-)
+)  # fmt: skip
 def test_more_mistakes_are_told_by_what_was_wrong(mistake, message, tmp_path):
     done = run(tmp_path, *mistake)
     assert done.returncode == 1
     assert done.stderr.startswith(message)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_required_value_is_told_with_the_folder_that_explains_it(tmp_path):
+    done = run(tmp_path, "action=evaluate")
+    assert done.stderr.startswith("error: action.run is required: write action.run=VALUE. What a VALUE may be stands ")
+    assert done.stderr.endswith("in the option's file in conf/action/.\n")
 
 
 def test_a_key_of_another_option_is_told_with_that_option(tmp_path):

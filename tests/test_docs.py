@@ -158,3 +158,16 @@ def test_the_examples_of_parts_of_ones_own_do_what_the_page_says(tmp_path, monke
     finally:
         sys.modules.pop("my_lab", None)
     assert (done.count("file"), done.count("python"), done.count("command")) == (4, 3, 5)
+
+
+def test_every_page_can_be_reached_from_the_readme():
+    reached, ahead = set(), [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        if page not in reached:
+            reached.add(page)
+            links = re.findall(r"\]\(([^)#:]+\.md)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+            ahead += [(page.parent / link).resolve() for link in links]
+    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "experiments").glob("*/README.md"), ROOT / "CONTRIBUTING.md"]
+    assert len(pages) > 10
+    assert sorted(str(page) for page in pages if page.resolve() not in reached) == []

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,8 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 from geocompose.catalog.checks import check_source_names
 from geocompose.catalog.learning_rates import Rate
 from geocompose.configuration.checking import check, default_learning_rate
-from geocompose.configuration.diagnosis import diagnose, groups
-from geocompose.configuration.overrides import check_hydra_keys, own_overrides, repeated
+from geocompose.configuration.diagnosis import check_config_dir, diagnose, groups
+from geocompose.configuration.overrides import check_hydra_keys, check_no_sweep, own_overrides, repeated
 from geocompose.configuration.own_parts import open_own_parts
 from geocompose.configuration.working_folder import search_working_folder, targets_in
 from geocompose.errors import UserError, visible
@@ -94,7 +94,10 @@ def main(conf_dir: Path) -> None:
         own = own_overrides(given.overrides, groups(conf_dir))
         sys.argv[1:] = [text for text in opened if text in own or text not in given.overrides]
     try:
+        check_config_dir(given.config_dir, conf_dir)
         check_hydra_keys(given.overrides)
+        if not given.multirun:
+            check_no_sweep(given.overrides)
         hydra.main(version_base="1.3", config_path=str(conf_dir), config_name="config")(jobs)()
     except KeyboardInterrupt:
         jobs.show()
@@ -104,7 +107,8 @@ def main(conf_dir: Path) -> None:
         sys.stderr.close()  # whoever read our output has gone
         sys.exit(1)
     except (HydraException, OmegaConfBaseException) as error:
-        report(_of_cell(jobs, conf_dir) or diagnose(given.overrides, conf_dir) or error)
+        diagnosed = partial(diagnose, conf_dir=conf_dir, added=given.config_dir)
+        report(_of_cell(jobs, diagnosed) or diagnosed(given.overrides) or error)
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the top of the program: everything becomes one message and an exit code
         report(error)
@@ -141,9 +145,9 @@ def _refuse_foreign_habits(arguments: Sequence[str]) -> None:
             sys.exit(1)
 
 
-def _of_cell(jobs: Jobs, conf_dir: Path) -> UserError | None:
+def _of_cell(jobs: Jobs, diagnosed: Callable[[Iterable[str]], UserError | None]) -> UserError | None:
     """Return what is wrong with the cell that a sweep could not compose, or None where that is not known."""
-    fault = diagnose(jobs.composing, conf_dir) if jobs.composing else None
+    fault = diagnosed(jobs.composing) if jobs.composing else None
     varied = jobs.varied(jobs.composing)
     return UserError(f"{fault} This is the cell {varied}.") if fault and varied else fault
 

@@ -103,10 +103,13 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def shortened(names: Iterable[object], most: int) -> str:
-    """Return names with commas between them, and, where there are more than `most`, how many there are in all."""
+def shortened(names: Iterable[object], most: int, *, between: str = ", ") -> str:
+    """Return names, and, where there are more than `most`, how many there are in all.
+
+    between: what separates them; a semicolon where a name has a comma.
+    """
     names = list(names)
-    return ", ".join(map(str, names[:most])) + (f", ... ({len(names)} in all)" if len(names) > most else "")
+    return between.join([*map(str, names[:most]), *([f"... ({len(names)} in all)"] if len(names) > most else [])])
 
 
 def at_least(name: str, value: float, least: float) -> None:

@@ -42,7 +42,7 @@ def test_a_run_leaves_all_that_the_design_lists(workplace):
         assert (workplace / name).is_file(), name
     for name in ("curves", "confusion", "samples"):
         assert (workplace / "figures" / f"{name}.png").stat().st_size > 5000
-    assert {path.name for path in (workplace / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {path.name for path in (workplace / "checkpoints").iterdir()} == {"best.ckpt"}
     assert list((workplace / "tensorboard").glob("events*"))
     assert record["model"]["parameters"] >= record["model"]["trainable"] > 0
     assert record["model"]["gflops"] > 0

@@ -17,7 +17,7 @@ from geocompose.training import session
 from tests.kit.command import SMALL, only_run, record_of, run
 
 REFUSALS = [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EFBIG]
-THREE = [*SMALL, "trainer.max_epochs=3"]
+THREE = [*SMALL, "trainer.max_epochs=3", "trainer.keep=[best,last]"]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Series of which a frame has no data: left out, passed over by what can, or refused; in fit, evaluate and predict."""
 
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -44,6 +45,7 @@ def test_a_series_that_lacks_a_frame_is_left_out_and_said(tmp_path, caplog):
     data.setup()
     assert (sample(data, 1)["mask"] == -1).all()
     assert "1_img.tif, frame 2" in caplog.text
+    assert re.search(r"\d_img\.tif, frame \d; \d_img\.tif, frame \d\)", caplog.text)  # a comma parts file and frame
     assert "data.missing_frames=leave_out" in caplog.text
     counted = [part["left_out"]["frames_without_data"] for part in data.describe()["splits"].values()]
     assert sum(counted) == 2
@@ -74,7 +76,7 @@ def test_statistics_are_those_of_the_frames_that_are_there(tmp_path):
 
 
 def test_a_frame_is_refused_where_that_is_asked(tmp_path):
-    with pytest.raises(UserError, match=r"1_img\.tif, frame 2.*missing_frames=refuse"):
+    with pytest.raises(UserError, match=r"1_img\.tif, frame 2; 4_img\.tif, frame 1\. .*missing_frames=refuse"):
         of(series(tmp_path), missing_frames="refuse").setup()
     of(series(tmp_path, gone=()), missing_frames="refuse").setup()
 

@@ -20,7 +20,7 @@ from tests.kit.places import ROOT
 KILLS = 10
 # Of a record, what says when, where and in how many parts it was computed.
 OF_THE_PROCESS = ("started", "finished", "seconds", "resumed", "hardware", "peak_memory_mb", "command")
-COMMAND = [*SMALL, "trainer.max_epochs=40", "trainer.early_stopping_patience=null"]
+COMMAND = [*SMALL, "trainer.max_epochs=40", "trainer.early_stopping_patience=null", "trainer.keep=[best,last]"]
 
 
 def start(folder: Path, more_overrides: list[str]) -> subprocess.Popen[bytes]:

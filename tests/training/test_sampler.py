@@ -7,7 +7,13 @@ from geocompose.errors import UserError
 from tests.actions.test_fit import undisturbed_and_resumed
 from tests.kit.command import SMALL, only_run, record_of, run
 
-RARE = [*SMALL, "trainer.max_epochs=3", "task.sampler=rare_classes", "data.random_crop=false"]
+RARE = [
+    *SMALL,
+    "trainer.max_epochs=3",
+    "task.sampler=rare_classes",
+    "data.random_crop=false",
+    "trainer.keep=[best,last]",
+]
 
 
 def weights(study):
@@ -22,7 +28,7 @@ def test_a_resumed_run_draws_what_an_undisturbed_one_does(kind, tmp_path, monkey
     first, second = weights("undisturbed"), weights("stopped")
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert record_of(only_run("stopped"))["metrics"] == record_of(only_run("undisturbed"))["metrics"]
-    run(*SMALL, f"task={kind}", "trainer.max_epochs=3", "study=each_once")
+    run(*SMALL, f"task={kind}", "trainer.max_epochs=3", "trainer.keep=[best,last]", "study=each_once")
     each_once = weights("each_once")
     assert not all(torch.equal(first[name], each_once[name]) for name in first)
 

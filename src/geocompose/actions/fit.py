@@ -3,7 +3,7 @@
 import logging
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -101,7 +101,10 @@ def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -
                 "This run %s; it resumes from its last checkpoint.",
                 "was interrupted" if state == "interrupted" else state,
             )
-        _compute(session, folder, record, said, train=not trained, resume=resume, test=test, scenes=scene_scores)
+        _compute(
+            session, folder, record, said,
+            train=not trained, resume=resume, test=test, scenes=scene_scores, keep=config["trainer"]["keep"],
+        )  # fmt: skip
         _show(record, folder)
         return _outcome(record, folder, computed=True)
 
@@ -159,6 +162,7 @@ def _compute(
     resume: bool,
     test: bool,
     scenes: bool,
+    keep: Sequence[str],
 ) -> None:
     from geocompose.training.session import compute
 
@@ -166,7 +170,7 @@ def _compute(
         with refusals_told(folder.path):
             said.open(folder.log)
             compute(session, folder, record, train=train, resume=resume, test=test, scenes=scenes)
-        folder.finish(record)
+        folder.finish(record, keep)
     except (KeyboardInterrupt, SystemExit):
         with _as_far_as_possible():
             folder.interrupt(record)

@@ -140,7 +140,7 @@ def predict(
                 codes=codes,
                 progress=progress,
             )
-        pixels = f"{done.height} x {done.width} pixels in {done.windows} windows"
+        pixels = f"{done.height} x {done.width} pixels in {counted(done.windows, 'window')}"
         out.print(f"{pixels}; {done.nodata_pixels:,} without data")
         _show(done.class_pixels, done.variables, "pixel", total=done.height * done.width - done.nodata_pixels)
     else:

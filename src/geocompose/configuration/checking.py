@@ -17,7 +17,7 @@ from geocompose.configuration.signatures import arguments, names_in
 from geocompose.configuration.weights import loads_weights
 from geocompose.configuration.yaml_words import check_words, word_hint
 from geocompose.contracts.needs import FROM_NEIGHBOURS
-from geocompose.errors import UserError, choices, first_line
+from geocompose.errors import UserError, choices, first_line, nearest
 
 # Groups of parts, which the factory completes.
 PARTS = ("backbone", "neck", "decoder", "head")
@@ -48,7 +48,11 @@ def check(config: DictConfig, groups: Sequence[str]) -> dict[str, Any]:
     missing = list(_missing(config, ""))
     if missing:
         are = "is" if len(missing) == 1 else "are"
-        raise UserError(f"{', '.join(missing)} {are} required: write {' '.join(f'{key}=VALUE' for key in missing)}.")
+        folders = dict.fromkeys(f"conf/{key.partition('.')[0]}/" for key in missing if key.partition(".")[0] in groups)
+        raise UserError(
+            f"{', '.join(missing)} {are} required: write {' '.join(f'{key}=VALUE' for key in missing)}. What a VALUE "
+            f"may be stands beside the key in the option's file in {' or '.join(folders)}."
+        )
     try:
         container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (InterpolationKeyError, MissingMandatoryValue) as error:
@@ -194,7 +198,9 @@ def _value(path: str, argument: Argument, value: Any) -> Any:
         allowed = _literals(argument.type)
         if allowed:
             raise UserError(f"{path} has no value {value!r}. {choices(value, allowed)}") from error
-        hint = ""
+        words = [word for word in _literal_values(argument.type) if isinstance(word, str)]
+        meant = nearest(value, words) if isinstance(value, str) else None
+        hint = f" Did you mean {meant!r}?" if meant else ""
         if path.endswith(".bands") and isinstance(value, dict):
             hint = " Bands of several modalities go into one list, or to backbones side by side (backbone=fusion)."
         raise UserError(f"{path} takes {_in_words(argument)}; got {value!r}.{hint}") from error

@@ -33,6 +33,23 @@ def check_hydra_keys(overrides: Sequence[str]) -> None:
             raise UserError(f"{text}: hydra has no such key, and a new one would change nothing. Leave it out.")
 
 
+def check_no_sweep(overrides: Sequence[str]) -> None:
+    """Refuse several values of a key on a command line without -m.
+
+    Raises:
+        UserError: names the override, and how a sweep and a list are written.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException:
+        return  # what can't be read is told later
+    for one in parsed:
+        if one.is_sweep_override():
+            key, value = key_and_value(str(one.input_line))
+            listed = f" If one list is meant, write '{key}=[{value}]'." if "." in key and "(" not in value else ""
+            raise UserError(f"{one.input_line} has several values. To run one after another, add -m.{listed}")
+
+
 def swept_keys(cells: Sequence[Sequence[str]]) -> list[str]:
     """Return the keys that have not the same value in all cells, in the order of the command line."""
     values = [dict(map(key_and_value, overrides)) for overrides in cells]

@@ -90,7 +90,8 @@ def say(files: Sequence[FilesLeftOut], counts: Mapping[str, SplitCount], *, of_p
         log.warning("Left out: %s: %s (%s).", what, empty, names)
     absent = {name: len(split.frames) for name, split in counts.items() if split.frames}
     if absent:
-        names = shortened((frame for split in SPLITS if split in counts for frame in counts[split].frames), _SHOWN)
+        frames = (frame for split in SPLITS if split in counts for frame in counts[split].frames)
+        names = shortened(frames, _SHOWN, between="; ")
         number = ", ".join(f"{one:,} in {name}" for name, one in absent.items())
         masked = any(split.masked for split in counts.values())
         fate = "they are masked" if masked else "their series do not count (data.missing_frames=leave_out)"
@@ -117,8 +118,8 @@ def check_frames(scenes: Sequence[Scene], bands: Sequence[Sequence[int]]) -> Non
     ]
     if found:
         raise UserError(
-            f"Frames have no data: {shortened(found, _SHOWN)}. data.missing_frames=refuse stops for this; mask passes "
-            "over such a frame, and leave_out leaves its series out."
+            f"Frames have no data: {shortened(found, _SHOWN, between='; ')}. data.missing_frames=refuse stops for "
+            "this; mask passes over such a frame, and leave_out leaves its series out."
         )
 
 

@@ -11,11 +11,12 @@ from torch import Tensor
 from geocompose.configuration.own_code import OwnCode, own_code
 from geocompose.configuration.weights import without_weights
 from geocompose.errors import UserError, quiet, shortened
-from geocompose.from_config import build_model
+from geocompose.from_config import build_model, seed_weights
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.inference.checkpoint import read_best
 from geocompose.inference.device import best_device
 from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.models.frozen_weights import BASE, put_back
 from geocompose.runs import RecordedRun
 
 log = logging.getLogger("geocompose")
@@ -47,18 +48,25 @@ class TrainedModel:
 
 
 def load_trained(run: RecordedRun) -> TrainedModel:
-    """Return the best model of a completed run; weights come from the run alone.
+    """Return the best model of a completed run.
+
+    Weights come from the run alone; those that were frozen, and are not in its checkpoint, from where the run got them.
 
     Raises:
-        UserError: the checkpoint is not this configuration's.
+        UserError: the checkpoint is not this configuration's, or what was frozen can't be made again.
     """
     data = run.record.data
     _say_changed_code(run)
     target = Target.from_record(data.get("target"))
-    config = {**run.config, "backbone": without_weights(run.config["backbone"])}
+    content = read_best(run.folder.best, run.record.training.get("best_sha256"))
+    config = dict(run.config)
+    if BASE in content:
+        seed_weights(config["seed"])  # what was frozen comes from where the run got it: its weights, or its seed
+    else:
+        config["backbone"] = without_weights(config["backbone"])
     with quiet(logging.WARNING):  # a trained model gets its weights below
         built = build_model(_as_planned(config, run.record.model), inputs=Inputs.from_record(data), target=target)
-    state = read_best(run.folder.best, run.record.training.get("best_sha256"))["state_dict"]
+    state = put_back(content, built.model, run.folder.best)["state_dict"]
     try:
         built.model.load_state_dict(
             {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}

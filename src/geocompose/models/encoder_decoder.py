@@ -139,6 +139,11 @@ class EncoderDecoderModel(nn.Module):
         self._freeze("encoder")
 
     @property
+    def frozen_parts(self) -> tuple[str, ...]:
+        """The parts that were stopped from learning, such as `encoder`."""
+        return tuple(self._frozen)
+
+    @property
     def learning_inputs(self) -> list[str]:
         """Parameters of a frozen encoder that learn, because bands start randomly in them (`random_inputs`)."""
         return list(self._contract.random_inputs) if "encoder" in self._frozen else []

@@ -34,7 +34,7 @@ def find_run(path: Path | str, *, checkpoint: bool = True) -> RunFolder:
     if checkpoint and not run.best.is_file():
         raise UserError(
             f"The run in {path} has no {run.best.relative_to(path)}. "
-            "Put it back, or run the run's command again with rerun=true."
+            "Put it back, or run the run's command again with rerun=true (and trainer.keep=[best])."
         )
     return run
 

@@ -19,6 +19,9 @@ State = Literal["absent", "running", "completed", "failed", "interrupted"]
 
 LAST = "last.ckpt"
 PREVIOUS = "previous.ckpt"  # what was the last one before it
+# What a finished run can keep: the best epoch's weights, the last epoch with the optimizer's state, and within both the
+# weights that were frozen.
+KEPT = ("best", "last", "base")
 _OWN_NAMES = (lock.LOCK_NAME, lock.HOLDER_NAME)
 
 
@@ -30,6 +33,16 @@ def check_study(name: str) -> None:
     """
     if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or name.startswith("."):
         raise UserError(f"study must be a folder's name of letters, digits, '.', '_' and '-'; got {name!r}.")
+
+
+def check_kept(keep: Sequence[str]) -> None:
+    """Refuse what a finished run can't keep.
+
+    Raises:
+        UserError: something else than `KEPT` names, or one twice.
+    """
+    if not set(keep) <= set(KEPT) or len(set(keep)) < len(keep):
+        raise UserError(f"trainer.keep must be a list of {', '.join(KEPT)}, each at most once; got {list(keep)}.")
 
 
 class RunFolder:
@@ -177,11 +190,19 @@ class RunFolder:
         """Write news of the running run."""
         self._write(record, "running")
 
-    def finish(self, record: Record) -> None:
-        """Record that the run is completed, after all its other files are safely on the disk."""
+    def finish(self, record: Record, keep: Sequence[str] = KEPT) -> None:
+        """Record that the run is completed, after all its other files are safely on the disk.
+
+        keep: the checkpoints that stay (`KEPT`); the best one stays in any case until the run is tested.
+        """
         assert self._began_s is not None, f"{self.path} is finished but was not begun"
         with explained(self.previous):
             self.previous.unlink(missing_ok=True)  # there is nothing left to resume
+        tested = any(name.startswith("test/") for name in record.metrics)
+        for place, name in ((self.last, "last"), (self.best, "best")):
+            if name not in keep and (tested or name != "best"):
+                with explained(place):
+                    place.unlink(missing_ok=True)
         # A record that outlives a power cut must not vouch for a checkpoint that did not.
         sync_tree(self.path)
         record.error = None

@@ -10,6 +10,8 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from geocompose.errors import UserError, in_one_line
+from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.models.frozen_weights import FrozenWeights, put_back
 from geocompose.runs.atomic import RefusedError, explained, write_through
 from geocompose.runs.folder import LAST, PREVIOUS
 
@@ -25,6 +27,15 @@ class WholeCheckpoints(TorchCheckpointIO):
     The last checkpoint's predecessor is kept as well, and is loaded where the last one can't be read.
     """
 
+    def __init__(self, model: EncoderDecoderModel | None = None, *, keep_frozen: bool = False) -> None:
+        """Take the model whose frozen weights stay out of checkpoints.
+
+        model: None where nothing is left out. keep_frozen: frozen weights stay in.
+        """
+        super().__init__()
+        self._model = model
+        self._frozen = FrozenWeights({}) if model is None or keep_frozen else FrozenWeights.of(model)
+
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
@@ -36,7 +47,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         place = Path(path)
         place.parent.mkdir(parents=True, exist_ok=True)
         keep = place.with_name(PREVIOUS) if place.name == LAST else None
-        write_through(place, lambda file: _save(checkpoint, file), keep=keep)
+        short = self._frozen.left_out(checkpoint)
+        write_through(place, lambda file: _save(short, file), keep=keep)
 
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = True
@@ -47,6 +59,10 @@ class WholeCheckpoints(TorchCheckpointIO):
             UserError: none can be read.
         """
         place = Path(path)
+        content = self._load(place)
+        return content if self._model is None else put_back(content, self._model, place)
+
+    def _load(self, place: Path) -> dict[str, Any]:
         try:
             return _load(place)
         except UNREADABLE as error:

@@ -29,7 +29,7 @@ def warn_of_odd_data(data: SceneData) -> None:
             log.warning(
                 "No training label has the class %s%s",
                 ", ".join(absent),
-                ": is data.class_names in the order of the label's values?"
+                ": is data.class_names in the order of the label's values, or of data.label_values where that is given?"
                 if data.target.kind == "segmentation"
                 else ", which can't be learnt: add images, split differently (data.split, data.seed), or leave it out.",
             )

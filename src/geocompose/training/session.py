@@ -24,6 +24,7 @@ from geocompose.data.tile_table import tile_table
 from geocompose.errors import UserError, counted, in_one_line
 from geocompose.from_config import BuiltModel, build_data, build_model, opened_data
 from geocompose.inference.checkpoint import PUT_BACK, read_best
+from geocompose.models.frozen_weights import BASE, put_back
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import write_text
 from geocompose.runs.fingerprint import hash_file
@@ -96,6 +97,7 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
             selection=task.selection,
             loggers=instantiate(config["logger"])(folder.path),
             callbacks=[MetricsCsv(folder.metrics), StepSeed(config["seed"])],
+            model=built.model,
         )
     except UserError:
         raise
@@ -153,7 +155,11 @@ def compute(
         if not train:
             raise UserError(f"{folder.best} is missing, and the run is trained. {PUT_BACK}")
         raise UserError(f"No epoch had a {task.selection[0]}: the validation split has no label. Check data.split.")
-    best = read_best(folder.best, None if train else record.training.get("best_sha256"))
+    best = put_back(
+        read_best(folder.best, None if train else record.training.get("best_sha256")), task.model, folder.best
+    )
+    if BASE in best:
+        record.weights["base"] = best[BASE]
     task.load_state_dict(best["state_dict"])
     record.training["best_epoch"] = best["epoch"]
     record.training["best_sha256"] = hash_file(folder.best)

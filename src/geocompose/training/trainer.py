@@ -11,6 +11,8 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import Logger
 
 from geocompose.errors import UserError
+from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.runs.folder import check_kept
 from geocompose.training.averaging import WarmedAverage
 from geocompose.training.checkpoint_files import WholeCheckpoints
 from geocompose.training.checkpoints import MovableCheckpoint
@@ -33,6 +35,7 @@ def build_trainer(
     folder: Path,
     selection: tuple[str, str],
     loggers: Sequence[Logger],
+    model: EncoderDecoderModel | None,
     callbacks: Sequence[Callback] = (),
     max_epochs: int = 10,
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"] = "32-true",
@@ -45,10 +48,12 @@ def build_trainer(
     ema_decay: float | None = None,
     deterministic: bool | Literal["warn"] = "warn",
     progress_bar: bool = True,
+    keep: Sequence[str] = ("best",),
 ) -> lightning.Trainer:
     """Return a trainer that keeps the best and the last checkpoint in `folder`.
 
-    selection: the metric and `max` or `min`, by which the best epoch is chosen. The other arguments are Lightning's;
+    selection: the metric and `max` or `min`, by which the best epoch is chosen. model: see `WholeCheckpoints`. keep: of
+    `KEPT`, what a finished run keeps; base: frozen weights are in the checkpoints. The others are Lightning's;
     early_stopping_patience counts epochs without a better selection metric, null never stops; ema_decay averages the
     weights (see `WarmedAverage`), which are then the ones that are validated, tested and kept.
 
@@ -80,6 +85,7 @@ def build_trainer(
         raise UserError(f"trainer.gradient_clip_val must be a norm above 0, or null for none; got {gradient_clip_val}.")
     if ema_decay is not None and not 0 < ema_decay < 1:
         raise UserError(f"trainer.ema_decay must be between 0 and 1, such as 0.999; got {ema_decay}.")
+    check_kept(keep)
     metric, mode = selection
     # The best epoch needs no optimizer state; only where weights are averaged does Lightning swap them in a full
     # checkpoint.
@@ -109,7 +115,10 @@ def build_trainer(
         default_root_dir=folder,
         max_epochs=max_epochs,
         precision=None if half else precision,
-        plugins=[WholeCheckpoints(), *([HalfPrecisionModel(precision)] if half else [])],  # type: ignore[arg-type]
+        plugins=[
+            WholeCheckpoints(model, keep_frozen="base" in keep),
+            *([HalfPrecisionModel(precision)] if half else []),  # type: ignore[arg-type]
+        ],
         accelerator=accelerator,
         devices=devices,
         gradient_clip_val=gradient_clip_val,

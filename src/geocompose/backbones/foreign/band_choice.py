@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from geocompose.errors import UserError
+from geocompose.errors import UserError, counted
 from geocompose.imagery.bands import canonical
 
 log = logging.getLogger("geocompose")
@@ -63,8 +63,9 @@ class BandChoice:
     def _check_count(self, count: int) -> None:
         if count != len(self.pretrained_bands):
             raise UserError(
-                f"The weights have {count} input bands, but pretrained_bands names {len(self.pretrained_bands)}: "
-                f"{self.pretrained_bands}."
+                f"The weights have {counted(count, 'input band')}, but pretrained_bands names "
+                f"{len(self.pretrained_bands)}: {', '.join(self.pretrained_bands)}. Name the bands that the weights "
+                "have seen, in their order: 'backbone.pretrained_bands=[BLUE,GREEN,...]'."
             )
 
     def announce(self) -> None:

@@ -16,6 +16,7 @@ log = logging.getLogger("geocompose")
 
 CONTAINERS = ("state_dict", "model_state_dict", "model")
 DEEPEST = 8  # mappings within mappings that are looked into
+LEFT_OUT = "base"  # in a run's checkpoint without the weights that were frozen; see geocompose.models.frozen_weights
 OLD_WRAPPER = "_timm_module."  # around the encoder in checkpoints of early TerraTorch and Prithvi versions
 
 
@@ -121,6 +122,8 @@ def read(path: str | Path) -> object:
 
 def _inside(content: object, path: Path) -> object:
     """Return what is in the entry that training loops put weights into; that another one holds some too is said."""
+    if isinstance(content, Mapping) and LEFT_OUT in content:
+        _refuse_without_backbone(content, path)
     for key in CONTAINERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             others = [str(other) for other, value in content.items() if other != key and _is_state(value)]
@@ -128,6 +131,20 @@ def _inside(content: object, path: Path) -> object:
                 log.info("%s: the weights in %r are read, not those in %s.", path, key, ", ".join(map(repr, others)))
             content = content[key]
     return content
+
+
+def _refuse_without_backbone(content: Mapping[Any, Any], path: Path) -> None:
+    """Refuse a run's checkpoint whose backbone was frozen: of it only adapters, if any, are in the file.
+
+    Raises:
+        UserError: says where the backbone is.
+    """
+    told = content[LEFT_OUT]
+    if isinstance(told, Mapping) and "encoder" in (told.get("parts") or ()):
+        raise UserError(
+            f"{path} holds only what learned, and its run's backbone was frozen: start from the weights that it "
+            "started from (backbone in its config.yaml). trainer.keep=[best, base] keeps frozen weights in the file."
+        )
 
 
 def _is_state(value: object) -> bool:

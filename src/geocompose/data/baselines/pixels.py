@@ -7,7 +7,7 @@ from geocompose.data.baselines.counted import Counted, count_pixels
 from geocompose.data.baselines.raw_values import pixels
 from geocompose.data.baselines.samples import LabelledSamples
 from geocompose.data.labels.tally import ClassTally, NumberTally
-from geocompose.errors import UserError
+from geocompose.errors import UserError, counted
 
 
 def constant(data: LabelledSamples, max_pixels: int) -> Counted:
@@ -35,7 +35,9 @@ def logistic(data: LabelledSamples, max_pixels: int) -> Counted:
     # In float64 and to this tolerance the result does not depend on the number of threads.
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000, tol=1e-6))
     model.fit(values.astype(np.float64), classes)
-    detail = f"per-pixel logistic regression on {len(data.bands)} bands, fitted to {len(classes)} training pixels"
+    detail = (
+        f"per-pixel logistic regression on {counted(len(data.bands), 'band')}, fitted to {len(classes)} training pixels"
+    )
     return Counted("logistic", detail, count_pixels(data, lambda block: model.predict(block.astype(np.float64))))
 
 
@@ -56,7 +58,9 @@ def linear(data: LabelledSamples, max_pixels: int) -> Counted:
     def predict(block: np.ndarray) -> np.ndarray:
         return np.stack([model.predict(block.astype(np.float64)) for model in models], axis=1)
 
-    detail = f"per-pixel linear regression on {len(data.bands)} bands, fitted to {len(values)} training pixels"
+    detail = (
+        f"per-pixel linear regression on {counted(len(data.bands), 'band')}, fitted to {len(values)} training pixels"
+    )
     return Counted("linear", detail, count_pixels(data, predict))
 
 
@@ -66,7 +70,9 @@ def gradient_boosting(data: LabelledSamples, max_pixels: int) -> Counted:
     if data.target.of_classes:
         _check_several(data, labels, "gradient_boosting")
     fit = boosting.boosted_classes if data.target.of_classes else boosting.boosted_numbers
-    detail = f"per-pixel gradient boosting on {len(data.bands)} bands, fitted to {len(labels)} training pixels"
+    detail = (
+        f"per-pixel gradient boosting on {counted(len(data.bands), 'band')}, fitted to {len(labels)} training pixels"
+    )
     return Counted("gradient_boosting", detail, count_pixels(data, fit(values, labels).predict))
 
 
