@@ -182,6 +182,11 @@ def test_a_sweep_with_one_impossible_cell_computes_the_others_and_leaves_only_ru
     [
         (("data=geotiff", "data.root=/nowhere"), "error: data.root=/nowhere is not an existing folder"),
         (
+            ("data=geotiff", "data.root=/vsizip//x/a.zip"),
+            "error: data.root=/vsizip//x/a.zip is not an existing folder. Set it to the folder that holds the data. "
+            "Archives and stores are read through a folder: unpack it, or write a VRT",
+        ),
+        (
             ("backbone=timm", "backbone.name=resnet18", "optimizer.lrr=1"),
             "error: optimizer has no key 'lrr'. Did you mean 'lr'",
         ),

@@ -159,3 +159,36 @@ def test_a_source_that_cannot_be_read_is_said(write, monkeypatch):
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(UserError, match=r"Can't read .*oc_secret.py: permission denied"):
         files("oc_secret.Net")
+
+
+@pytest.mark.parametrize("name", ["Twice", "oc_lab_Twice"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        lambda name: {"neck": {"necks": ["Select", {"name": name, "times": 2}]}},
+        lambda name: {"neck": {"necks": [name]}},
+        lambda name: {"backbone": {"_target_": "geocompose.x", "parts": {"s1": {"name": name}, "s2": "prithvi"}}},
+    ],
+)
+def test_a_part_that_is_named_by_an_entry_point_counts_like_its_target(config, name, write):
+    write("oc_lab_parts/__init__.py", "from oc_beside import Parent\n")
+    write("oc_lab_parts/inner.py")
+    write("oc_beside.py")
+    write("oc_lab-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: oc-lab\nVersion: 1.0\n")
+    points = "".join(f"[geocompose.{kind}s]\nTwice = oc_lab_parts.inner:Twice\n" for kind in ("neck", "backbone"))
+    write("oc_lab-1.0.dist-info/entry_points.txt", points)
+    found = own_code(config(name))
+    assert found is not None
+    assert sorted(found.files) == ["oc_beside.py", "oc_lab_parts/__init__.py", "oc_lab_parts/inner.py"]
+    assert own_code(config("Once")) is None
+
+
+@pytest.mark.parametrize(
+    "inherit", ["from oc_parent import Base\n", "import oc_parent as p\n", "from oc_parent import *\n"]
+)
+def test_the_module_of_a_parent_class_counts(inherit, write):
+    write("oc_child.py", inherit + "\nclass Net(Base): ...\n")
+    write("oc_parent.py", "from oc_grand.deep import Base\n")
+    write("oc_grand/__init__.py")
+    write("oc_grand/deep.py", "from . import x\n")
+    assert files("oc_child.Net") == ["oc_child.py", "oc_grand/__init__.py", "oc_grand/deep.py", "oc_parent.py"]

@@ -48,7 +48,7 @@ def test_a_run_with_dates_and_positions_is_trained_evaluated_and_predicted(fit_r
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["data"]["dates"] == "file_name"
     run("action=evaluate", f"action.run={folder}")
-    (evaluation,) = (folder / "evaluations").iterdir()
+    (evaluation,) = (folder / "evaluations").glob("*.json")
     assert record["metrics"]["test/mIoU"] == pytest.approx(
         yaml.safe_load(evaluation.read_text())["metrics"]["mIoU"], abs=0.05
     )

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -76,10 +77,49 @@ def test_an_absolute_pattern_is_refused(tmp_path):
         match_pairs(str(tmp_path), "*.tif", "/x/*.tif")
 
 
-def test_an_image_without_label_is_named(tmp_path):
-    touch(chips(tmp_path, "A"), "B_S2Hand.tif", "C_LabelHand.tif")
-    with pytest.raises(UserError, match=r"1 of 2 images .*B_S2Hand\.tif\. Labels without an image: C_LabelHand\.tif"):
+def test_images_are_refused_if_none_has_a_label(tmp_path):
+    touch(tmp_path, "B_S2Hand.tif", "C_LabelHand.tif")
+    with pytest.raises(UserError, match=r"None of the 1 images .*B_S2Hand\.tif\. Labels without an image: C_LabelHand"):
         match_pairs(str(tmp_path), **SEN1)
+
+
+def test_an_image_without_label_is_left_out_and_named(tmp_path):
+    touch(chips(tmp_path, "A"), "B_S2Hand.tif", "C_LabelHand.tif")
+    found = list_files(str(tmp_path), **SEN1)
+    assert [pair.key for pair in found.pairs] == ["A"]
+    said = {one.kind: one.in_words for one in found.left_out}
+    assert re.search(
+        r"1 image without a label .*\(B_S2Hand\.tif\)\. Labels without an image: C_LabelHand\.tif\. Of B_S2Hand",
+        said["images_without_label"],
+    )
+    assert "C_LabelHand.tif" in said["labels_without_image"]
+
+
+def test_images_without_label_are_counted_for_the_splits_that_list_them(tmp_path):
+    touch(chips(tmp_path, "A", "B", "D"), "X_S2Hand.tif", "Y_S2Hand.tif", "Z_S2Hand.tif")
+    files = splits(tmp_path, train="A\nX\nY", val="B", test="Z_S2Hand.tif\nD")
+    found = list_files(str(tmp_path), **SEN1, split_files=files)
+    assert found.members == {"train": [0], "val": [1], "test": [2]}
+    assert "3 images without a label" in found.left_out[0].in_words
+    assert "(2 of train, 1 of test: X_S2Hand.tif" in found.left_out[0].in_words
+    (tmp_path / "test.csv").write_text("Z")
+    with pytest.raises(UserError, match=r"No image of the split test has a label .*Z_S2Hand\.tif"):
+        list_files(str(tmp_path), **SEN1, split_files=files)
+
+
+def test_images_without_label_are_counted_for_the_folders_that_hold_them(tmp_path):
+    for name in ("train/A", "train/X", "val/B", "test/C"):
+        touch(tmp_path, f"{name}_img.tif", *([] if name.endswith("X") else [f"{name}_lab.tif"]))
+    found = list_files(str(tmp_path), "*/*_img.tif", "*/*_lab.tif", by_folder=True)
+    assert {split: len(places) for split, places in (found.members or {}).items()} == {"train": 1, "val": 1, "test": 1}
+    assert "1 image without a label" in found.left_out[0].in_words
+    assert "(1 of train: train/X_img.tif)" in found.left_out[0].in_words
+
+
+def test_what_is_left_out_beside_a_pattern_of_bands_is_named(tmp_path):
+    touch(tmp_path, "A_B02.tif", "A_B03.tif", "A_lab.tif", "Z_lab.tif", "C_B02.tif")
+    found = list_files(str(tmp_path), "*_{band}.tif", "*_lab.tif")
+    assert ["Z_lab.tif" in one.in_words for one in found.left_out if one.kind == "labels_without_image"] == [True]
 
 
 def test_two_files_of_one_key_are_named(tmp_path):

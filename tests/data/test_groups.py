@@ -124,8 +124,9 @@ def test_too_few_groups_and_a_single_raster_are_refused(tmp_path):
         of(pair(tmp_path / "one", "a_0"), groups="{group}_*.tif")
 
 
-def test_an_empty_cell_is_a_group_of_its_own(tmp_path):
+def test_an_empty_cell_is_a_group_of_its_own_and_is_said(tmp_path, caplog):
     root = table(
         flat(tmp_path), ("file", "label", "site"), *[(f"chip_{i}", "ab"[i % 2], "x" * (i < 2)) for i in range(6)]
     )
     assert len(splits_of_groups(from_table(root, groups="site"))) == 5
+    assert "has an empty cell for" in caplog.text

@@ -108,8 +108,13 @@ def test_archives_and_formats_without_a_driver_are_named(tmp_path: Path, read: R
     inner = write(tmp_path / "a.tif", image(bands=2), TWO)
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.write(inner, "a.tif")
-    with pytest.raises(UserError, match=r"a\.zip can't be read.*an archive: unpack it"):
+    with pytest.raises(UserError, match=r"a\.zip can't be read.*an archive: unpack it.* /vsizip/\S*a\.zip/NAME"):
         read(tmp_path / "a.zip")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.write(inner, "a.tif")
+        archive.write(inner, "b.tif")
+    with pytest.raises(UserError, match=rf"such as /vsizip/{tmp_path}/b\.zip/NAME"):
+        read(f"/vsizip/{tmp_path}/b.zip")  # of one raster, GDAL takes that
     np.testing.assert_array_equal(read(f"/vsizip/{tmp_path}/a.zip/a.tif").pixels, image(bands=2))
     (tmp_path / "a.hdf").write_bytes(b"\x0e\x03\x13\x01" + bytes(3000))
     with pytest.raises(UserError, match=r"a\.hdf can't be read.*HDF4, which the GDAL of this rasterio"):

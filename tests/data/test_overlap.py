@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import pytest
+import rasterio
 from rasterio.transform import from_origin
 from rasterio.warp import transform
 
@@ -114,6 +115,26 @@ def test_identical_pixels_are_refused_wherever_they_lie(tmp_path, caplog):
         preflight(of(root)._source, list)
     of(root, allow_overlap=True).setup()
     assert "identical pixels" in caplog.text
+
+
+def test_a_copy_that_declares_other_nodata_is_one(tmp_path):
+    root = placed(tmp_path, APART, seeds=[0, 1, 0])
+    with rasterio.open(root / "2_img.tif", "r+") as raster:
+        raster.nodata = float(raster.read(1)[3, 4])
+    with pytest.raises(UserError, match=r"identical pixels: 0_img\.tif in train and 2_img\.tif in test"):
+        of(root).setup()
+
+
+def test_a_copy_whose_pixels_without_data_hold_other_numbers_is_one(tmp_path):
+    root = placed(tmp_path, APART, seeds=[0, 1, 0])
+    for name, fill in (("0_img.tif", 1.5), ("2_img.tif", 2.5)):
+        with rasterio.open(root / name, "r+") as raster:
+            pixels = raster.read()
+            pixels[:, :5] = fill
+            raster.write(pixels)
+            raster.nodata = fill
+    with pytest.raises(UserError, match=r"identical pixels: 0_img\.tif in train and 2_img\.tif in test"):
+        of(root).setup()
 
 
 def test_identical_pixels_within_a_split_and_images_without_data_are_accepted(tmp_path):

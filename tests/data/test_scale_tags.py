@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import rasterio
 
 from geocompose.data.preflight import preflight
 from geocompose.data.sources import GeoTiffSegmentation
@@ -187,3 +188,20 @@ def test_images_with_one_label_take_their_offset_from_their_own_table(tmp_path):
     )  # fmt: skip
     values = [data.scenes[scene].read_image(data.regions["train"][0].window, [0])[0] for scene in range(4)]
     assert np.array_equal(values[0], values[3])
+
+
+@pytest.mark.parametrize("given", ["reflectance", "dB"])
+def test_a_unit_that_only_the_files_name_is_said_once(tmp_path, caplog, given):
+    caplog.set_level(logging.INFO, "geocompose")
+    for key in KEYS:
+        path = write(tmp_path / f"{key}_img.tif", image(dtype="float32"), BANDS)
+        with rasterio.open(path, "r+") as raster:
+            raster.units = [given] * raster.count
+        write(tmp_path / f"{key}_lab.tif", label())
+    data = geotiff(**alike(tmp_path))
+    assert data.values.unit == given.lower()
+    (line,) = [text for text in said(caplog) if "No unit is stated" in text]
+    assert f"the files give {given.lower()}, which counts (" in line
+    caplog.clear()
+    geotiff(**alike(tmp_path, unit=given.lower()))
+    assert not [text for text in said(caplog) if "No unit is stated" in text]

@@ -190,7 +190,7 @@ def test_evaluate_and_predict_read_other_units_as_in_training(chips, weights, tm
     shown = capsys.readouterr().out
     assert "read as reflectance_1e4, as in training" in shown
     assert "read as reflectance_1e4, offset 1000" in shown
-    results = [json.loads(path.read_text()) for path in (folder / "evaluations").iterdir()]
+    results = [json.loads(path.read_text()) for path in (folder / "evaluations").glob("*.json")]
     assert len(results) == 2
     for result in results:
         assert {f"test/{name}": value for name, value in result["metrics"].items()} == pytest.approx(

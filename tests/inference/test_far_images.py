@@ -94,7 +94,7 @@ def test_other_data_far_from_the_training_is_said_when_it_is_evaluated(trained, 
     run("action=evaluate", f"action.run={trained}", *DATA, f"data.root={tmp_path / 'other'}")
     (line,) = said(caplog)
     assert "about a 10000th of the training's: is data.unit" in line
-    results = [path.read_text() for path in (trained / "evaluations").iterdir()]
+    results = [path.read_text() for path in (trained / "evaluations").glob("*.json")]
     (found,) = [json.loads(text) for text in results if "far from" in text]
     assert line in found["said"]
 

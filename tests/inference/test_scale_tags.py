@@ -56,7 +56,7 @@ def test_a_scene_gives_equal_answers_whether_or_not_something_was_added_to_it(tm
     data = record_of(folder)["data"]
     assert (data["unit"], data["scale_tags"]) == (unit, "read")
     run("action=evaluate", f"action.run={folder}")
-    (found,) = [json.loads(path.read_text()) for path in (folder / "evaluations").iterdir()]
+    (found,) = [json.loads(path.read_text()) for path in (folder / "evaluations").glob("*.json")]
     assert found["metrics"]["mIoU"] == pytest.approx(record_of(folder)["metrics"]["test/mIoU"], abs=1e-6)
     before = predicted(folder, scene(tmp_path / "before.tif", 0, (0.0001, 0.0)))
     after = predicted(folder, scene(tmp_path / "after.tif", 1000, (0.0001, -0.1)))
@@ -106,7 +106,7 @@ def test_runs_of_before_tags_were_read_are_evaluated_and_predicted_as_they_were_
     (folder / "record.json").write_text(json.dumps(record))
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     run("action=evaluate", f"action.run={folder}")
-    (found,) = [json.loads(path.read_text()) for path in (folder / "evaluations").iterdir()]
+    (found,) = [json.loads(path.read_text()) for path in (folder / "evaluations").glob("*.json")]
     assert found["metrics"]["mIoU"] == pytest.approx(record["metrics"]["test/mIoU"], abs=1e-6)
     plain = predicted(folder, scene(tmp_path / "plain.tif"))
     assert np.array_equal(plain, predicted(folder, scene(tmp_path / "tagged.tif", 0, (0.0001, -0.1))))

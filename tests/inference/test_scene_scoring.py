@@ -63,7 +63,7 @@ def test_the_score_is_that_of_the_map_on_the_test_columns(kind, tmp_path, monkey
     assert record["metrics"]["test/mIoU" if kind == "classes" else "test/RMSE"] > 0
     assert record["training"]["scene_scores"] == {"tile_px": 32, "overlap_px": 8, "windows": 4}
     run("action=evaluate", f"action.run={folder}")
-    (written,) = (folder / "evaluations").iterdir()
+    (written,) = (folder / "evaluations").glob("*.json")
     again = json.loads(written.read_text())["metrics"]
     assert {f"test/{name}": value for name, value in again.items() if name.startswith("scene_")} == pytest.approx(
         expected, rel=1e-6
@@ -81,7 +81,7 @@ def test_labels_of_other_splits_count_nowhere(tmp_path, monkeypatch):
     truth[:, :112] = 1 - truth[:, :112].clip(0)
     write(tmp_path / "data" / "a_lab.tif", truth)
     run("action=evaluate", f"action.run={folder}")
-    (written,) = (folder / "evaluations").iterdir()
+    (written,) = (folder / "evaluations").glob("*.json")
     after = json.loads(written.read_text())["metrics"]
     assert after["scene_mIoU"] == pytest.approx(before["test/scene_mIoU"])
     assert after["mIoU"] == pytest.approx(before["test/mIoU"])

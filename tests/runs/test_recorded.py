@@ -82,7 +82,7 @@ def test_a_recorded_run_is_evaluated_to_what_it_recorded(name, tmp_path, monkeyp
     imagery(tmp_path / "imagery")
     folder = recorded(name, tmp_path)
     run("action=evaluate", f"action.run={folder}")
-    (written,) = (folder / "evaluations").iterdir()
+    (written,) = (folder / "evaluations").glob("*.json")
     metrics = json.loads(written.read_text())["metrics"]
     expected = json.loads((folder / "record.json").read_text())["metrics"]
     recorded_then = {key.removeprefix("test/"): value for key, value in expected.items() if key.startswith("test/")}
@@ -100,7 +100,7 @@ def test_a_run_recorded_before_heads_had_a_kernel_loads_with_the_one_that_it_had
     assert config.count("kernel_size: 1\n") == 1
     (folder / "config.yaml").write_text("".join(line for line in config.splitlines(True) if "kernel_size" not in line))
     run("action=evaluate", f"action.run={folder}")
-    (written,) = (folder / "evaluations").iterdir()
+    (written,) = (folder / "evaluations").glob("*.json")
     evaluated = json.loads(written.read_text())["metrics"]["mIoU"]
     assert evaluated == pytest.approx(record_of(folder)["metrics"]["test/mIoU"], rel=1e-6)
 

@@ -81,5 +81,5 @@ def test_a_run_and_its_evaluation_have_it_where_labels_are_classes(kind, tmp_pat
     stored = np.load(folder / "calibration.npz")["test"]
     assert metrics["test/ECE"] == calibration_error(stored.sum(axis=0))
     run("action=evaluate", f"action.run={folder}")
-    (written,) = (folder / "evaluations").iterdir()
+    (written,) = (folder / "evaluations").glob("*.json")
     assert json.loads(written.read_text())["metrics"]["ECE"] == pytest.approx(metrics["test/ECE"], abs=1e-6)

@@ -55,7 +55,7 @@ def test_frozen_weights_are_not_in_the_file_and_come_back(workplace, frozen):
     assert record["weights"]["base"] == content["base"]
     assert record["metrics"] == record_of(only_run("whole"))["metrics"]
     run("action=evaluate", f"action.run={workplace}")
-    (written,) = (workplace / "evaluations").iterdir()
+    (written,) = (workplace / "evaluations").glob("*.json")
     evaluated = json.loads(written.read_text())["metrics"]
     assert "mIoU" in evaluated
     for name, value in evaluated.items():

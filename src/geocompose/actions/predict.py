@@ -13,6 +13,7 @@ from geocompose.imagery.samples import Inputs, Target
 from geocompose.inference.content import choose_content
 from geocompose.inference.listing import ImageFile, list_images
 from geocompose.inference.map_codes import map_codes
+from geocompose.inference.map_record import write_record
 from geocompose.inference.offsets import offset_reader
 from geocompose.inference.request import (
     check_arguments,
@@ -26,6 +27,7 @@ from geocompose.inference.request import (
 from geocompose.inference.tally import Spread
 from geocompose.inference.values import input_values
 from geocompose.runs import load_rules, open_run
+from geocompose.runs.run_log import run_log
 
 LARGE_PX = 100_000_000  # a raster of which it is said what it will cost: a Sentinel-2 tile has 120 million
 
@@ -85,75 +87,87 @@ def predict(
     overwrite: replace `output`.
     trust: targets that the run may name beside those in conf/, such as [my_lab.Net]: they are imported and called.
 
+    What it was made of is written beside it: `map.tif.json` (see `geocompose.inference.map_record`).
+
     Raises:
         UserError: the run, the input or the output can't be used as asked.
     """
-    refuse_other_overrides(experiment, [])
-    recorded = open_run(run, load_rules(experiment.conf_dir), experiment.trust(trust))
-    target = Target.from_record(recorded.record.data.get("target"))
-    content = choose_content(kind, target)
-    check_arguments(target, overlap_px, fit, label_values=label_values)
-    codes = map_codes(recorded.config.get("data") or {}, content, written=label_values)
-    images = [ImageFile(shown(Path(input)), input)] if target.pixel_wise else list_images(input)
-    further = further_rasters(recorded, target, more_inputs)
-    values = input_values(recorded.record.data, unit, offset, scale, scale_tags)
-    offsets = offset_reader(
-        values, recorded.config.get("data") or {}, images, Inputs.from_record(recorded.record.data).num_frames
-    )
-    reading = reading_of(recorded, band_names=band_names, nodata=nodata, values=values, offsets=offsets)
-    # Before the model's libraries are loaded. Images other than the first are opened when they are read.
-    image = opened_input(recorded, target, reading, images[0].path, further).image
-    sources = [*(image.path for image in images), *(raster.path for raster in image.rasters)]
-    destination = destination_of(output, sources, target, overwrite=overwrite)
-    coordinates = coordinate_reader(recorded, [image.name for image in images], date, position)
-    coordinates.of(images[0].name, str(image.path))
+    with run_log() as said:
+        said.hear(experiment.told)
+        refuse_other_overrides(experiment, [])
+        recorded = open_run(run, load_rules(experiment.conf_dir), experiment.trust(trust))
+        target = Target.from_record(recorded.record.data.get("target"))
+        content = choose_content(kind, target)
+        check_arguments(target, overlap_px, fit, label_values=label_values)
+        codes = map_codes(recorded.config.get("data") or {}, content, written=label_values)
+        images = [ImageFile(shown(Path(input)), input)] if target.pixel_wise else list_images(input)
+        further = further_rasters(recorded, target, more_inputs)
+        values = input_values(recorded.record.data, unit, offset, scale, scale_tags)
+        offsets = offset_reader(
+            values, recorded.config.get("data") or {}, images, Inputs.from_record(recorded.record.data).num_frames
+        )
+        reading = reading_of(recorded, band_names=band_names, nodata=nodata, values=values, offsets=offsets)
+        # Before the model's libraries are loaded. Images other than the first are opened when they are read.
+        image = opened_input(recorded, target, reading, images[0].path, further).image
+        sources = [*(image.path for image in images), *(raster.path for raster in image.rasters)]
+        destination = destination_of(output, sources, target, overwrite=overwrite)
+        coordinates = coordinate_reader(recorded, [image.name for image in images], date, position)
+        coordinates.of(images[0].name, str(image.path))
 
-    from geocompose.inference.trained import load_trained
+        from geocompose.inference.trained import load_trained
 
-    trained = load_trained(recorded)
-    settings: dict[str, Any] = {
-        "target": target,
-        "content": content,
-        "batch_size": batch_size,
-        "coordinates": coordinates,
-        "reading": reading,
-        "tile_px": trained.data["tile_px"],
-    }
-    out = console()
-    if values.unit is not None or values.more:
-        as_trained = ", as in training" if values.presumed else ""
-        out.print(f"The input's values are read as {values.in_words()}{as_trained}.")
-    if target.pixel_wise:
-        from geocompose.inference.raster import predict_raster
+        trained = load_trained(recorded)
+        settings: dict[str, Any] = {
+            "target": target,
+            "content": content,
+            "batch_size": batch_size,
+            "coordinates": coordinates,
+            "reading": reading,
+            "tile_px": trained.data["tile_px"],
+        }
+        out = console()
+        if values.unit is not None or values.more:
+            as_trained = ", as in training" if values.presumed else ""
+            out.print(f"The input's values are read as {values.in_words()}{as_trained}.")
+        if target.pixel_wise:
+            from geocompose.inference.raster import predict_raster
 
-        overlap = settings["tile_px"] // 4 if overlap_px is None else overlap_px
-        if image.height * image.width >= LARGE_PX:
-            out.print(cost_in_words(image.height, image.width, settings["tile_px"], overlap, content, target))
-        with _progress("windows") as progress:
-            done = predict_raster(
-                trained.on_best_device(),
-                input,
-                destination,
-                **settings,
-                further=further,
-                overlap_px=overlap,
-                codes=codes,
-                progress=progress,
-            )
-        pixels = f"{done.height} x {done.width} pixels in {counted(done.windows, 'window')}"
-        out.print(f"{pixels}; {done.nodata_pixels:,} without data")
-        _show(done.class_pixels, done.variables, "pixel", total=done.height * done.width - done.nodata_pixels)
-    else:
-        from geocompose.inference.images import predict_images
+            overlap = settings["tile_px"] // 4 if overlap_px is None else overlap_px
+            if image.height * image.width >= LARGE_PX:
+                out.print(cost_in_words(image.height, image.width, settings["tile_px"], overlap, content, target))
+            with _progress("windows") as progress:
+                done = predict_raster(
+                    trained.on_best_device(),
+                    input,
+                    destination,
+                    **settings,
+                    further=further,
+                    overlap_px=overlap,
+                    codes=codes,
+                    progress=progress,
+                )
+            pixels = f"{done.height} x {done.width} pixels in {counted(done.windows, 'window')}"
+            out.print(f"{pixels}; {done.nodata_pixels:,} without data")
+            _show(done.class_pixels, done.variables, "pixel", total=done.height * done.width - done.nodata_pixels)
+        else:
+            from geocompose.inference.images import predict_images
 
-        own_fit = (trained.config.get("data") or {}).get("fit", "refuse")
-        with _progress("images") as progress:
-            table = predict_images(
-                trained.on_best_device(), images, destination, **settings, fit=fit or own_fit, progress=progress
-            )
-        out.print(f"{counted(table.images, 'image')}; {table.without_data} without data")
-        _show(table.classes, table.variables, "image", total=table.images - table.without_data)
-    out.print(f"written: {destination}")
+            own_fit = (trained.config.get("data") or {}).get("fit", "refuse")
+            with _progress("images") as progress:
+                table = predict_images(
+                    trained.on_best_device(), images, destination, **settings, fit=fit or own_fit, progress=progress
+                )
+            out.print(f"{counted(table.images, 'image')}; {table.without_data} without data")
+            _show(table.classes, table.variables, "image", total=table.images - table.without_data)
+        record = write_record(
+            destination,
+            run=recorded.folder,
+            record=recorded.record,
+            given=input,
+            settings={"kind": content, "values": values.as_record(), "further": more_inputs or []},
+            said=said.lines,
+        )
+        out.print(f"written: {destination} (what it was made of: {record.name})")
 
 
 @contextmanager

@@ -45,6 +45,14 @@ class PackageParts(Mapping[str, Builder]):
             )
         return part
 
+    def place(self, name: str) -> str:
+        """Return the dotted name that an entry point stands for, such as `my_lab.nets.TwoLevels`; nothing is imported.
+
+        Raises:
+            KeyError: the package offers none of this name.
+        """
+        return self._points[name].value.partition("[")[0].strip().replace(":", ".")
+
     def __contains__(self, name: object) -> bool:
         return name in self._points
 
@@ -61,6 +69,16 @@ def packages(kind: str) -> Mapping[str, PackageParts]:
     The prefix is the package's name with underscores: `my-parts` gives `my_parts_NAME`.
     """
     return _packages(kind, tuple(sys.path))
+
+
+def places(kind: str, name: str) -> list[str]:
+    """Return what a name may stand for among packages' parts, as dotted names: bare, or with its package's prefix."""
+    return [
+        parts.place(own)
+        for prefix, parts in packages(kind).items()
+        for own in parts
+        if name in (own, f"{prefix}_{own}")
+    ]
 
 
 @lru_cache(maxsize=16)

@@ -98,7 +98,16 @@ def _check_root_folder(config: DictConfig) -> None:
     if given and not OmegaConf.is_missing(data, "root"):
         root = data.root
         if isinstance(root, str) and not Path(root).expanduser().is_dir():
-            raise UserError(f"data.root={root} is not an existing folder. Set it to the folder that holds the data.")
+            raise UserError(
+                f"data.root={root} is not an existing folder. Set it to the folder that holds the data.{_packed(root)}"
+            )
+
+
+def _packed(root: str) -> str:
+    """Return what to do with an archive or a store in a folder's place; empty for anything else."""
+    if not root.startswith("/vsi") and not Path(root).expanduser().is_file():
+        return ""
+    return " Archives and stores are read through a folder: unpack it, or write a VRT of each raster into one."
 
 
 def _missing(config: DictConfig, path: str) -> Iterator[str]:

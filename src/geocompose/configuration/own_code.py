@@ -1,5 +1,7 @@
 """The source of a user's own code: of each `_target_` outside this package, and of what it imports of the user's own.
 
+A part that another package offers by an entry point counts like the `_target_` that it stands for.
+
 Own is what lies outside site-packages and the standard library (the working folder, a folder of PYTHONPATH, an editable
 installation), and a package that pip installed from a folder or a repository. Of a package from an index the version
 says which code it is; of geocompose itself and its dependencies, the record does.
@@ -18,12 +20,15 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
+from geocompose.catalog.entry_points import places
 from geocompose.catalog.origin import is_ours
 from geocompose.runs.atomic import explained
 from geocompose.runs.environment import OPTIONAL_PACKAGES, PACKAGES
 from geocompose.runs.keys import is_any, walk
 from geocompose.runs.trust import IMPORTED
 
+# Where names stand for parts, and of which kind.
+_NAMED: Mapping[tuple[str, ...], str] = {("neck", "necks"): "neck", ("backbone", "parts"): "backbone"}
 _INSTALLED = ("site-packages", "dist-packages")
 
 
@@ -72,8 +77,8 @@ class OwnCode:
 def own_code(config: Mapping[str, Any], volatile: Iterable[str] = ()) -> OwnCode | None:
     """Return the user's own code that a configuration names; None where all of it is geocompose's and its libraries'.
 
-    Nothing is imported. Code that is found by other ways than `import` (importlib, plugins), and data files that it
-    reads, are not in it.
+    Nothing is imported. Code that is found by other ways than `import` and our entry points (importlib, other
+    plugins), and data files that it reads, are not in it.
 
     volatile: patterns of keys of which the result does not depend, such as the logger.
 
@@ -105,14 +110,22 @@ def own_code(config: Mapping[str, Any], volatile: Iterable[str] = ()) -> OwnCode
 
 
 def _targets(config: Mapping[str, Any], volatile: tuple[str, ...]) -> set[str]:
-    found = set()
+    found: set[str] = set()
     for key, value in walk(config):
+        if isinstance(value, str) and (kind := _kind_named(key)) is not None:
+            found.update(place for place in places(kind, value) if not is_ours(place))
         if not isinstance(value, str) or not key or not (key[-1] == "_target_" or key[-1].endswith(IMPORTED)):
             continue
         counts = not any(is_any(volatile, key[:length]) for length in range(1, len(key) + 1))
         if counts and "." in value and not is_ours(value):
             found.add(value)
     return found
+
+
+def _kind_named(key: tuple[str, ...]) -> str | None:
+    """Return the kind of part that a text names under this key: an item of the list, or its `name`."""
+    inner = key[2:]
+    return _NAMED.get(key[:2]) if len(inner) == 1 or (len(inner) == 2 and inner[1] == "name") else None
 
 
 def _sources(module: str) -> list[tuple[str, Path]] | None:

@@ -15,11 +15,12 @@ from geocompose.imagery.units import Values
 log = logging.getLogger("geocompose")
 
 
-def known_values(images: Sequence[SceneImage], stated: Values) -> Values:
+def known_values(images: Sequence[SceneImage], stated: Values, *, say: bool = False) -> Values:
     """Return what is known of the values of images, band by band.
 
     stated: of the first raster of each; further ones have statements of their own. A band of which the files say
     different things has what is stated, and is refused when it is chosen (`geocompose.data.conversion.convert`).
+    say: whether to say which unit is taken from texts in the files alone; `Telling` tells of a scale or an offset.
     """
     stored: dict[str, set[Packing]] = {}
     own: dict[str, Values] = {}
@@ -29,6 +30,13 @@ def known_values(images: Sequence[SceneImage], stated: Values) -> Values:
             stored.setdefault(band, set()).update(one.packing for one in image.stored(place))
             own.setdefault(band, raster.values if raster.is_further else stated.band(name))
     known = {band: _of_band(packings, band, own[band]) for band, packings in stored.items()}
+    if say:
+        taken: dict[str, list[str]] = {}
+        for band, values in known.items():
+            if values.unit is not None and own[band].unit is None and not any(one.is_given for one in stored[band]):
+                taken.setdefault(values.unit, []).append(band)
+        for unit, bands in taken.items():
+            log.info("No unit is stated; the files give %s, which counts (%s).", unit, ", ".join(bands))
     # Most bands of the first raster are alike; of as many, those that the files complete count.
     first = [known[band] for band, values in own.items() if values is stated] or list(known.values())
     main = max(first, key=lambda one: (sum(one == other for other in first), one != stated))

@@ -108,13 +108,14 @@ def check_ground(scenes: Sequence[Scene], regions: Mapping[str, Sequence[Region]
 def check_pixels(
     scenes: Sequence[Scene],
     regions: Mapping[str, Sequence[Region]],
-    hashes: Mapping[str, Sequence[bytes | None]],
+    hashes: Mapping[str, Sequence[tuple[bytes, ...]]],
     *,
     excuse: str | None,
 ) -> None:
     """Refuse splits that hold the same image twice; with an excuse, say it.
 
-    excuse: see `check_ground`. hashes: of each region's image; None where it shows nothing.
+    excuse: see `check_ground`.
+    hashes: of each region's image, any of which two copies share; none where it shows nothing.
 
     Raises:
         UserError: names files of both splits.
@@ -122,13 +123,11 @@ def check_pixels(
     owner: dict[bytes, tuple[str, str]] = {}
     found = []
     for split in SPLITS:
-        for region, value in zip(regions[split], hashes.get(split, ()), strict=False):
-            if value is None:
-                continue
+        for region, values in zip(regions[split], hashes.get(split, ()), strict=False):
             here = split, scenes[region.scene].name
-            there = owner.setdefault(value, here)
-            if there[0] != split:
-                found.append(Overlap(there, here, 1.0))
+            elsewhere = [there for value in values if (there := owner.setdefault(value, here))[0] != split]
+            if elsewhere:
+                found.append(Overlap(elsewhere[0], here, 1.0))
     if not found:
         return
     says = f"Splits hold identical pixels: {_in_words(found)}."

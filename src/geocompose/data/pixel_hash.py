@@ -1,4 +1,4 @@
-"""A hash of an image's pixels, made while they are read for something else."""
+"""Hashes of an image's pixels, made while they are read for something else."""
 
 import hashlib
 
@@ -6,22 +6,37 @@ import numpy as np
 
 
 class PixelHash:
-    """The hash of an image whose windows are added in one order; what is not valid does not count."""
+    """The hashes of an image whose windows are added in one order: of what is valid, and of all that is stored.
+
+    Either shows a copy: one whose pixels without data hold other numbers, and one that declares other pixels as such.
+    """
 
     def __init__(self) -> None:
-        self._hash = hashlib.blake2b(digest_size=16)
+        self._valid = hashlib.blake2b(digest_size=16)
+        # Where all is valid both are the same, and one is made.
+        self._stored: hashlib.blake2b | None = None
         self._shows = False
 
     def add(self, image: np.ndarray, valid: np.ndarray) -> None:
         """Take in the image of a window, float32 (bands, ..., height, width). valid: bool (height, width)."""
         self._shows = self._shows or bool(valid.any())
-        self._hash.update(repr(image.shape).encode())
         whole = valid.all()
-        self._hash.update(np.ascontiguousarray(image if whole else np.where(valid, image, np.float32(0))).data)
+        if not whole and self._stored is None:
+            self._stored = self._valid.copy()
+        shape = repr(image.shape).encode()
+        for each in (self._valid, self._stored):
+            if each is not None:
+                each.update(shape)
+        if self._stored is not None:
+            self._stored.update(np.ascontiguousarray(image).data)
+        shown = image if whole else np.where(valid, image, np.float32(0))
+        self._valid.update(np.ascontiguousarray(shown).data)
         if not whole:
-            self._hash.update(np.packbits(valid).data)
+            self._valid.update(np.packbits(valid).data)
 
     @property
-    def digest(self) -> bytes | None:
-        """The hash; None where no pixel is valid."""
-        return self._hash.digest() if self._shows else None
+    def digests(self) -> tuple[bytes, ...]:
+        """The hashes, each once; none where no pixel is valid."""
+        if not self._shows:
+            return ()
+        return (self._valid.digest(), *([] if self._stored is None else [self._stored.digest()]))

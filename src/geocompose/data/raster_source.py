@@ -221,4 +221,4 @@ class GeoTiffSource(DataSource):
                 for raster in scene.image.rasters:
                     if values.group == (raster.values.group if raster.is_further else self.values.group):
                         raster.added = own
-        return known_values([scene.image for scene in scenes], self.values)
+        return known_values([scene.image for scene in scenes], self.values, say=True)

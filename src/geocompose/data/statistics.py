@@ -30,7 +30,7 @@ class Statistics:
 
     mean, std: a number for each selected band, over the training regions' valid pixels in all frames, labelled or not.
     labels: for each split a tally of its labels, where the image is valid. left_out: what of each does not count.
-    hashes: for each split one of the pixels of each region, None where none is valid.
+    hashes: for each split those of the pixels of each region, none where no pixel is valid.
     plausibility: which values are odd in the unit in which they were read.
     """
 
@@ -39,7 +39,7 @@ class Statistics:
     labels: dict[str, Tally]
     plausibility: Plausibility
     left_out: dict[str, SplitCount] = field(default_factory=dict)
-    hashes: dict[str, list[bytes | None]] = field(default_factory=dict)
+    hashes: dict[str, list[tuple[bytes, ...]]] = field(default_factory=dict)
 
     def num_labelled(self, split: str) -> int:
         """Return how many pixels, or images, of a split have a label and an image."""
@@ -90,7 +90,7 @@ def _scan(
     moments, plausibility = Moments(len(bands[0])), Plausibility(names, scenes, bands, values)
     tallies = {split: labels.tally() for split in SPLITS}
     counts = {split: SplitCount() for split in SPLITS}
-    hashes: dict[str, list[bytes | None]] = {split: [] for split in SPLITS}
+    hashes: dict[str, list[tuple[bytes, ...]]] = {split: [] for split in SPLITS}
     for split in SPLITS:
         for whole in regions[split]:
             scene, chosen = scenes[whole.scene], bands[whole.scene]
@@ -104,7 +104,7 @@ def _scan(
             absent = scene.absent_frames(chosen)
             counts[split].frames += [f"{scene.name}, frame {frame + 1}" for frame in absent]
             counts[split].masked = counts[split].masked or bool(scene.masked_frames(chosen))
-            hashes[split].append(sums.pixels.digest)
+            hashes[split].append(sums.pixels.digests)
         _check_labelled(tallies[split], split, labels, _names(scenes, regions[split]))
     return Statistics(moments.mean.tolist(), moments.std.tolist(), tallies, plausibility, counts, hashes)
 

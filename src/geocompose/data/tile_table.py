@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Protocol
 
 from geocompose.data.scene import Scene
@@ -21,8 +22,8 @@ class Tiled(Protocol):
         """Return scene and window of each sample of a split."""
 
 
-def tile_table(data: Tiled) -> str:
-    """Return a CSV table with a header and a row per sample: train, then val, then test.
+def tile_table(data: Tiled, splits: Sequence[str] = SPLITS) -> str:
+    """Return a CSV table with a header and a row per sample of `splits`, in their order.
 
     split, tile: the split, and the sample's number in it, from 0: row `tile` of that split's counts. scene: the file's
     name relative to data.root (or what a scene without a file is called). row, column, height, width: the window of it,
@@ -32,7 +33,7 @@ def tile_table(data: Tiled) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for split in SPLITS:
+    for split in splits:
         for number, tile in enumerate(data.tile_windows(split)):
             group = "" if data.groups is None else data.groups[tile.scene]
             writer.writerow([split, number, data.scenes[tile.scene].name, *tile.window, group])

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from geocompose.data.drift import Trained
-from geocompose.data.rasters.file import RasterPath
+from geocompose.data.rasters.file import RasterPath, is_local
 from geocompose.errors import UserError, counted
 from geocompose.imagery.bands import canonical
 from geocompose.imagery.samples import Inputs, Target
@@ -13,6 +13,7 @@ from geocompose.imagery.units import Values
 from geocompose.inference.content import Content
 from geocompose.inference.coordinates import CoordinateReader
 from geocompose.inference.destination import GEOTIFF, TABLE, check_name
+from geocompose.inference.map_record import record_of
 from geocompose.inference.offsets import OffsetReader
 from geocompose.inference.reading import FurtherRaster, ModelInput, Reading
 from geocompose.inference.windows import plan_windows
@@ -52,6 +53,13 @@ def destination_of(output: str, sources: Sequence[RasterPath], target: Target, *
     check_name(destination, GEOTIFF if target.pixel_wise else TABLE, sources)
     if destination.exists() and not overwrite:
         raise UserError(f"action.output={destination} exists already; action.overwrite=true replaces it.")
+    record = record_of(destination)
+    if any(is_local(source) and Path(source).resolve() == record.resolve() for source in sources) or record.is_dir():
+        raise UserError(f"{record} is in the place of the prediction's record. Give action.output another name.")
+    if record.exists() and not overwrite:
+        raise UserError(
+            f"{record} exists already, where the prediction's record would be; action.overwrite=true replaces it."
+        )
     return destination
 
 

@@ -14,7 +14,12 @@ from geocompose.tasks.split_counts import SplitCounts
 
 
 def score(model: nn.Module, data: SceneData, split: str, target: Target) -> dict[str, float]:
-    """Return the metrics of `model` on all that is labelled in a split (train, val or test), tile by tile in order.
+    """Return the metrics of `model` on all that is labelled in a split; see `count_split`."""
+    return count_split(model, data, split, target).scores()
+
+
+def count_split(model: nn.Module, data: SceneData, split: str, target: Target) -> SplitCounts:
+    """Return what `model` says of all that is labelled in a split (train, val or test), counted tile by tile in order.
 
     target: the trained model's, which says how its output is read; of `data` comes only which labels are ignored.
         Errors of numbers are in the labels' physical unit.
@@ -29,4 +34,4 @@ def score(model: nn.Module, data: SceneData, split: str, target: Target) -> dict
             beside = {name: value.to(device) for name, value in coordinates_of(batch).items()}
             output = model(batch["image"].to(device), **beside).output
             counts.update(output, labels(batch, target).to(device), batch["tile"].to(device))
-    return counts.scores()
+    return counts

@@ -9,9 +9,10 @@ from typing import IO, Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from geocompose.backbones.foreign.adapters import LORA, factors
 from geocompose.errors import UserError, in_one_line
 from geocompose.models.encoder_decoder import EncoderDecoderModel
-from geocompose.models.frozen_weights import FrozenWeights, put_back
+from geocompose.models.frozen_weights import PREFIX, FrozenWeights, put_back
 from geocompose.runs.atomic import RefusedError, explained, write_through
 from geocompose.runs.folder import LAST, PREVIOUS
 
@@ -48,6 +49,9 @@ class WholeCheckpoints(TorchCheckpointIO):
         place.parent.mkdir(parents=True, exist_ok=True)
         keep = place.with_name(PREVIOUS) if place.name == LAST else None
         short = self._frozen.left_out(checkpoint)
+        told = {} if self._model is None else factors(self._model, PREFIX)
+        if told:
+            short[LORA] = told  # so that the file alone is a start for another run
         write_through(place, lambda file: _save(short, file), keep=keep)
 
     def load_checkpoint(

@@ -1,7 +1,6 @@
 """A trained model's scores, and the files of what they were computed from."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import lightning
 import numpy as np
@@ -12,7 +11,7 @@ from geocompose.data.baselines.rules import count_baselines
 from geocompose.data.module import SceneData
 from geocompose.inference.scene_scoring import score_scenes
 from geocompose.runs import Record, RunFolder
-from geocompose.runs.atomic import write_through
+from geocompose.runs.arrays import write_arrays
 from geocompose.tasks.base import Task
 
 
@@ -29,10 +28,10 @@ def score_splits(
         exact = {f"{split}/{name}": value for name, value in task.scores(split).items()}  # Lightning logs in float32
         record.metrics |= {**{name: float(value) for name, value in logged.items()}, **exact}
     counts = {split: task.tile_counts(split).numpy() for split in splits}
-    _save_arrays(folder.confusion if task.target.of_classes else folder.tile_sums, counts)
+    write_arrays(folder.confusion if task.target.of_classes else folder.tile_sums, counts)
     if task.target.of_classes:
         bins = {split: task.tile_calibration(split) for split in splits}
-        _save_arrays(folder.calibration, {split: one for split, one in bins.items() if one is not None})
+        write_arrays(folder.calibration, {split: one for split, one in bins.items() if one is not None})
     return counts
 
 
@@ -56,8 +55,4 @@ def score_baselines(data: SceneData, folder: RunFolder, record: Record) -> None:
     """Score what the data's baselines say of the test split, and write their counts."""
     baselines = count_baselines(data, data.baselines)
     record.baselines = [baseline.as_record(data.target) for baseline in baselines]
-    _save_arrays(folder.baselines, {one.name: one.per_tile for one in baselines if one.per_tile is not None})
-
-
-def _save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    write_through(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+    write_arrays(folder.baselines, {one.name: one.per_tile for one in baselines if one.per_tile is not None})

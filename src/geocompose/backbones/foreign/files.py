@@ -10,6 +10,7 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor
 
+from geocompose.backbones.foreign.adapters import LORA, plain_checkpoint
 from geocompose.errors import UserError, first_line
 
 log = logging.getLogger("geocompose")
@@ -124,6 +125,9 @@ def _inside(content: object, path: Path) -> object:
     """Return what is in the entry that training loops put weights into; that another one holds some too is said."""
     if isinstance(content, Mapping) and LEFT_OUT in content:
         _refuse_without_backbone(content, path)
+    if isinstance(content, Mapping) and (plain := plain_checkpoint(content)) is not None:
+        log.info("%s: what LoRA has learned is added to the %d layers that it adapts.", path, len(content[LORA]))
+        content = plain
     for key in CONTAINERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             others = [str(other) for other, value in content.items() if other != key and _is_state(value)]

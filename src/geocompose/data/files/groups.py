@@ -1,12 +1,15 @@
 """Which images belong together, such as those of one scene, event or region. Opens no raster."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from geocompose.data.files.coordinate_tables import image_rows, is_table
 from geocompose.data.files.file_names import list_file
-from geocompose.errors import UserError, choices
+from geocompose.errors import UserError, choices, counted, shortened
+
+log = logging.getLogger("geocompose")
 
 COLUMN = "group"
 _NAME = "{group}"
@@ -28,7 +31,7 @@ def groups_of(
     file_column: str = "file",
     rows: Sequence[Mapping[str, str]] | None = None,
 ) -> list[str]:
-    """Return the group of each image; one whose cell is empty is a group of its own.
+    """Return the group of each image; one whose cell is empty is a group of its own, which is said.
 
     names: paths relative to the data set's folder.
     rule: a pattern in which `{group}` stands for the group's name, such as '{group}_*.tif' (of the file's name) or
@@ -51,6 +54,15 @@ def groups_of(
                 f"columns {file_column} and {COLUMN}, or a column of data.table; got {rule!r}.{there}"
             )
         cells = [row[rule] for row in rows]
+    alone = [name for cell, name in zip(cells, names, strict=True) if not cell]
+    if alone:
+        log.warning(
+            "data.groups=%s has an empty cell for %s (%s): each is a group of its own, maybe in another split than "
+            "what it belongs to.",
+            rule,
+            counted(len(alone), "image"),
+            shortened(alone, 3),
+        )
     return [cell or name for cell, name in zip(cells, names, strict=True)]
 
 

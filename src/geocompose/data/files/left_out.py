@@ -1,7 +1,7 @@
 """Files that a data set has and does not use: which, and why. Opens no raster."""
 
 import glob
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -29,7 +29,8 @@ class FilesLeftOut(NamedTuple):
     def in_words(self) -> str:
         """Return one line: how many there are of what, some names, and what to do."""
         number = counted(len(self.names), self.what, self.plural)
-        return f"Left out: {number} {self.why.format(names=shortened(self.names, SHOWN))}"
+        # Not str.format: a pattern among the words may have braces of its own, as `{band}`.
+        return f"Left out: {number} {self.why.replace('{names}', shortened(self.names, SHOWN))}"
 
     def as_record(self) -> dict[str, object]:
         """Return what a record keeps, as JSON knows it."""
@@ -45,6 +46,17 @@ def labels_without_image(names: Sequence[str], pattern: str) -> FilesLeftOut:
     """Return the labels whose image `data.images`, `pattern`, does not match."""
     why = f"without an image that data.images={pattern} matches ({{names}})."
     return FilesLeftOut("labels_without_image", "label", "labels", why, names)
+
+
+def images_without_label(names: Sequence[str], pattern: str, lacking: Mapping[str, int], hint: str) -> FilesLeftOut:
+    """Return the images for which `data.labels`, `pattern`, matches no label.
+
+    lacking: how many each split has, where lists or folders say it. hint: how labels without an image are called.
+    """
+    number = ", ".join(f"{count} of {split}" for split, count in lacking.items() if count)
+    within = f"{number}: " if number else ""
+    why = f"without a label that data.labels={pattern} matches ({within}{{names}}).{hint}"
+    return FilesLeftOut("images_without_label", "image", "images", why, names)
 
 
 def images_without_row(names: Sequence[str], table: Path) -> FilesLeftOut:

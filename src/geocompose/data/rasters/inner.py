@@ -72,14 +72,19 @@ def why_not(path: str | Path) -> str:
     if plain(text) != text and not _has_driver(driver):
         return f" The GDAL of this rasterio ({version}) has no driver {driver}."
     if _ARCHIVE.search(text):
-        return (
-            f" It is an archive: unpack it, or name the raster in it, such as /vsizip/{text}/NAME.tif for a prediction."
-        )
+        within = text if text.startswith("/vsi") else f"/vsi{_handler(text)}/{text}"
+        return f" It is an archive: unpack it, or name the raster in it, such as {within}/NAME.tif for a prediction."
     if os.path.isfile(text):
         with open(text, "rb") as file:
             if file.read(4) == _HDF4 and not _has_driver("HDF4"):
                 return f" It is HDF4, which the GDAL of this rasterio ({version}) can't read: convert it to GeoTIFF."
     return " Is it complete?"
+
+
+def _handler(archive: str) -> str:
+    """Return what GDAL calls the kind of an archive in a path."""
+    name = archive.lower()
+    return "tar" if name.endswith((".tar", ".tgz", ".tar.gz")) else "gzip" if name.endswith(".gz") else "zip"
 
 
 def _has_driver(prefix: str) -> bool:

@@ -200,7 +200,7 @@ class ClassRaster(_LabelRaster):
             row, column = wrong[0]
             raise UserError(
                 f"{self.path} has the value {raw[row, column]} at row {window.row + row}, column "
-                f"{window.column + column}: a label holds whole numbers, one per class. "
+                f"{window.column + column}: a label holds whole numbers of 64 bits, one per class. "
                 "If it marks unlabelled pixels, set data.label_nodata to it."
             )
         label = np.where(fits, raw, raw.dtype.type(0)).astype(np.int64)
