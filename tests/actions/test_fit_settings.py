@@ -214,7 +214,7 @@ def test_a_width_too_few_for_smps_unet_is_refused(tmp_path, monkeypatch):
     [
         ("trainer.max_epochs=ten", r"^trainer\.max_epochs takes a whole number; got 'ten'"),
         ("optimizer.betas=0.9", r"^optimizer\.betas takes a list, such as \[a, b\]; got 0\.9"),
-        ("retry=true", "^retry takes one of failed or null; got true"),
+        ("retry=true", "^retry takes the word failed or null; got true"),
         ("optimizer.lr=-1", r"^optimizer \(AdamW, optimizer\.lr=-1\.0, .*\) can't be: Invalid learning rate"),
         ("trainer.accelerator=cda", r"^trainer: .*trainer\.accelerator \(auto, cpu, gpu\)"),
     ],
