@@ -35,11 +35,13 @@ PACKAGES = (
     "matplotlib",
     "rich",
     "filelock",
+    "psutil",
+    "threadpoolctl",
     "pyyaml",
     "tensorboard",
 )
 # Of optional sources: recorded where they are installed.
-OPTIONAL_PACKAGES = ("torchgeo", "mmsegmentation", "mmengine", "mmcv", "mmcv-lite", "terratorch")
+OPTIONAL_PACKAGES = ("torchgeo", "mmsegmentation", "mmengine", "mmcv", "mmcv-lite", "terratorch", "submitit", "ray")
 _GIT_TIMEOUT_S = 20
 
 
