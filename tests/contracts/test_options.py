@@ -30,8 +30,10 @@ NOT_COMPOSED = {"hydra/help/geocompose"}  # of Hydra's own node
 
 # What fills the `???` of an option.
 REQUIRED = {
+    "action/diff": ["action.runs=[outputs/a,outputs/b]"],
     "action/evaluate": ["action.run=outputs/a"],
     "action/predict": ["action.run=outputs/a", "action.input=a.tif", "action.output=b.tif"],
+    "action/reproduce": ["action.run=outputs/a"],
     "backbone/own": ["backbone._target_=geocompose.backbones.identity.IdentityBackbone"],
     "backbone/smp": ["backbone.name=mit_b0"],
     "backbone/terratorch": ["backbone.name=terramind_v1_tiny"],

@@ -293,10 +293,14 @@ class SceneData(lightning.LightningDataModule):
     def _loader(
         self, dataset: tiles.TileDataset, sampler: tiles.ShuffledTiles | None = None, *, drop_last: bool = False
     ) -> DataLoader[tiles.Sample]:
-        order: Sampler[Any] = SequentialSampler(dataset) if sampler is None else sampler
+        batches: dict[str, Any] = {"batch_size": self.batch_size, "sampler": sampler, "drop_last": drop_last}
+        if self._share.size > 1:
+            order: Sampler[Any] = SequentialSampler(dataset) if sampler is None else sampler
+            shared = SharedBatches(order, self.batch_size, self._share, drop_last=drop_last)
+            batches = {"batch_sampler": shared}
         return DataLoader(
             dataset,
-            batch_sampler=SharedBatches(order, self.batch_size, self._share, drop_last=drop_last),
+            **batches,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
