@@ -246,7 +246,7 @@ def _in_words(argument: Argument) -> str:
         list: "a list, such as [a, b]",
         tuple: "a list, such as [a, b]",
         dict: "a mapping, such as {a: b}",
-        Literal: "one of " + ", ".join(map(str, _literal_values(kind))),
+        Literal: _one_of(_literal_values(kind)),
         int: "a whole number",
         float: "a number",
         str: "text",
@@ -254,7 +254,13 @@ def _in_words(argument: Argument) -> str:
         types.NoneType: "null",
     }
     words = [said.get(part, str(part)) for part in parts if part is not UnknownType]
-    return " or ".join(words)
+    return (", or " if any("," in word for word in words) else " or ").join(words)
+
+
+def _one_of(values: list[Any]) -> str:
+    if len(values) == 1:
+        return f"the word {values[0]}" if isinstance(values[0], str) else str(values[0])
+    return "one of " + ", ".join(map(str, values))
 
 
 def _literal_values(kind: Any) -> list[Any]:
