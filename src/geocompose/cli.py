@@ -74,6 +74,8 @@ def main(conf_dir: Path) -> None:
         report(_of_cell(jobs, diagnosed) or diagnosed(given.overrides) or error)
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the top of the program: everything becomes one message and an exit code
+        if jobs.sweep is not None and jobs.sweep.began:  # what was computed until then
+            _show(jobs, report)
         report(error)
         sys.exit(1)
     if not _show(jobs, report) or jobs.failed:
