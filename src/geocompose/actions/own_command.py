@@ -3,7 +3,7 @@
 import shlex
 import sys
 
-from geocompose.cli import Experiment
+from geocompose.experiment import Experiment
 
 
 def own_command(experiment: Experiment) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
 
 from geocompose.data import tiles
 from geocompose.data.baselines import raw_values
@@ -20,6 +20,7 @@ from geocompose.data.known_values import tell
 from geocompose.data.left_out import check_frames, say
 from geocompose.data.normalization_rule import NormalizationRule
 from geocompose.data.overlap import MEANT, SCORED, check_ground, check_pixels
+from geocompose.data.shares import Share, SharedBatches
 from geocompose.data.split import SPLITS
 from geocompose.data.statistics import Statistics, scan
 from geocompose.data.tiling import ImageTiling
@@ -77,6 +78,7 @@ class SceneData(lightning.LightningDataModule):
         self._normalization = NormalizationRule(loading.normalize)
         self._shuffle_seed = 0
         self._first_epoch = 0
+        self._share = Share()
         self._sampling: Sampling | None = None
         self._census: Census | None = None
         baseline_rules.check(self.baselines, self.target, self.band_names, collection.num_frames)
@@ -249,6 +251,10 @@ class SceneData(lightning.LightningDataModule):
             )
         self._sampling = sampling
 
+    def share(self, share: Share) -> None:
+        """Give batches to several processes: this one gets its part of each."""
+        self._share = share
+
     def train_dataloader(self) -> DataLoader[tiles.Sample]:
         """Return shuffled, augmented batches of the training samples."""
         dataset = self._tiles("train", training=True)
@@ -288,11 +294,14 @@ class SceneData(lightning.LightningDataModule):
     def _loader(
         self, dataset: tiles.TileDataset, sampler: tiles.ShuffledTiles | None = None, *, drop_last: bool = False
     ) -> DataLoader[tiles.Sample]:
+        batches: dict[str, Any] = {"batch_size": self.batch_size, "sampler": sampler, "drop_last": drop_last}
+        if self._share.size > 1:
+            order: Sampler[Any] = SequentialSampler(dataset) if sampler is None else sampler
+            shared = SharedBatches(order, self.batch_size, self._share, drop_last=drop_last)
+            batches = {"batch_sampler": shared}
         return DataLoader(
             dataset,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            drop_last=drop_last,
+            **batches,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),

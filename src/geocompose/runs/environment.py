@@ -35,6 +35,8 @@ PACKAGES = (
     "matplotlib",
     "rich",
     "filelock",
+    "psutil",
+    "threadpoolctl",
     "pyyaml",
     "tensorboard",
 )
@@ -46,6 +48,8 @@ OPTIONAL_PACKAGES = (
     "mmcv",
     "mmcv-lite",
     "terratorch",
+    "submitit",
+    "ray",
     "mlflow-skinny",
     "mlflow",
     "wandb",

@@ -222,6 +222,13 @@ class RunFolder:
         record.error = unwrapped(error)
         self._write(record, "failed")
 
+    def give_up(self, reason: str) -> None:
+        """Record that the run failed, under the lock and in place of its own process, which died of the reason."""
+        assert self._holds_lock, f"{self.path} is written without its lock"
+        record = self.read()
+        record.status, record.error, record.finished = "failed", unwrapped(reason), utc_now()
+        record.write(self.record)
+
     def interrupt(self, record: Record, reason: BaseException | None = None) -> None:
         """Record that the run was stopped from outside, and what by where that is known; it can be resumed."""
         record.error = None if reason is None else unwrapped(reason)

@@ -24,7 +24,7 @@ class TensorBoardRun(TensorBoardLogger):
         """Write the line; metrics: the names of those beside it, whose values come as they are logged."""
         from torch.utils.tensorboard.summary import hparams
 
-        values = {key: "null" if value is None else value for key, value in dict(params).items()}  # type: ignore[call-overload]
+        values = {key: "null" if value is None else value for key, value in dict(params).items()}
         writer = self.experiment._get_file_writer()
         for summary in hparams(values, metrics or {}):
             writer.add_summary(summary)

@@ -38,7 +38,7 @@ class LoggedRun:
 def tensorboard(run: LoggedRun) -> list[Logger]:
     """Return a TensorBoard logger into the run's folder."""
     # Points that an interrupted part wrote after its last checkpoint are computed again, and then shown once.
-    again = {"purge_step": run.step} if run.step else {}
+    again: dict[str, Any] = {"purge_step": run.step} if run.step else {}
     return [TensorBoardRun(save_dir=run.path, name="", version="tensorboard", default_hp_metric=False, **again)]
 
 
@@ -79,6 +79,7 @@ def wandb(
         online where a key is found, else offline (`wandb sync` uploads such runs later).
     """
     mode = mode or (None if os.environ.get("WANDB_MODE") else "online" if _has_key() else "offline")
+    chosen: dict[str, Any] = {} if mode is None else {"mode": mode}
     return [
         WandbRun(
             project=project or run.study,
@@ -86,7 +87,7 @@ def wandb(
             name=run.path.name,
             id=run.key,
             save_dir=str(run.path.resolve()),  # its service may have another working folder
-            **({} if mode is None else {"mode": mode}),
+            **chosen,
         )
     ]
 
@@ -106,7 +107,7 @@ def logger_maker(config: Mapping[str, Any]) -> MakeLogger:
     if not isinstance(target, type):
         if not callable(partial) or not str(config["_target_"]).startswith(f"{__name__}."):
             raise _not_a_logger(config)
-        return partial  # type: ignore[no-any-return]
+        return partial
     if not issubclass(target, Logger):
         raise _not_a_logger(config)
     takes = inspect.signature(target).parameters

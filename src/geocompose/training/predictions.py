@@ -15,6 +15,7 @@ from geocompose.errors import counted
 from geocompose.imagery.samples import Target
 from geocompose.runs.arrays import write_arrays
 from geocompose.tasks.counting import is_labelled, labels, predicted
+from geocompose.tasks.whole_batch import real
 
 log = logging.getLogger("geocompose")
 
@@ -51,10 +52,25 @@ class Predictions(Callback):
         found = {name: part.cpu().numpy() for name, part in _parts(outputs, batch, self._target).items()}
         if not self._arrays and not self._make_room(found):
             return
-        tiles = batch["tile"].cpu().numpy()
+        # A process's share of a batch is filled up with blanks.
+        real_ones = real(batch["tile"])
+        own = real_ones if isinstance(real_ones, slice) else real_ones.cpu().numpy()
+        tiles = batch["tile"].cpu().numpy()[own]
         for name, values in found.items():
-            self._arrays[name][tiles] = values
+            self._arrays[name][tiles] = values[own]
         self._seen[tiles] = True
+
+    def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Take what other processes have kept of their tiles."""
+        if trainer.world_size == 1 or not self._arrays:
+            return
+        mine = {name: values[self._seen] for name, values in self._arrays.items()}
+        everybody: list[Any] = [None] * trainer.world_size
+        torch.distributed.all_gather_object(everybody, (mine, self._seen))
+        for theirs, seen in everybody:
+            for name, values in theirs.items():
+                self._arrays[name][seen] = values
+            self._seen = self._seen | seen
 
     def write(self, path: Path) -> None:
         """Write the arrays (see docs/records.md), or say why there are none; an earlier file does not stay.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -20,6 +21,7 @@ from geocompose.contracts.meta import check_training_batch
 from geocompose.cost.summary import Summary, summarize
 from geocompose.data.module import SceneData
 from geocompose.data.preflight import Preview
+from geocompose.data.shares import Share
 from geocompose.data.tile_table import tile_table
 from geocompose.errors import UserError, counted, in_one_line
 from geocompose.from_config import BuiltModel, build_data, build_model, opened_data
@@ -42,12 +44,16 @@ from geocompose.training.output_range import check_output_range
 from geocompose.training.pace import Pace, note_accelerator
 from geocompose.training.pictures import draw
 from geocompose.training.predictions import Predictions
+from geocompose.training.processes import ONE, Processes
 from geocompose.training.reading_alike import read_alike
 from geocompose.training.rehearsal import rehearse
 from geocompose.training.scored import score_baselines, score_splits, score_whole_scenes
+from geocompose.training.shared_norms import tell_shares
 from geocompose.training.step_seed import StepSeed
 
 log = logging.getLogger("geocompose")
+
+SPLITS_OF = {False: ["val"], True: ["val", "test"]}  # by whether the test split is opened
 
 
 @dataclass
@@ -55,7 +61,7 @@ class Session:
     """All that a run needs, checked; nothing of it is written yet.
 
     class_weights: those that were computed from the training labels, by key and class. metrics: writes metrics.csv.
-    make_logger: makes the other loggers.
+    make_logger: makes the other loggers. processes: those that compute it, and which this one is.
     """
 
     data: SceneData
@@ -67,10 +73,17 @@ class Session:
     config: Mapping[str, Any]
     metrics: MetricsCsv
     make_logger: MakeLogger
+    processes: Processes = ONE
 
 
-def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltModel | None, folder: RunFolder) -> Session:
-    """Return the session of a configuration.
+def prepare(
+    config: Mapping[str, Any],
+    preview: Preview | None,
+    built: BuiltModel | None,
+    folder: RunFolder,
+    processes: Processes = ONE,
+) -> Session:
+    """Return the session of a configuration, or a process's part in it.
 
     preview: the data, where it could be opened before; what was read of it is not read again. built: the model, where
         it could be built for that; None builds it for the data.
@@ -100,6 +113,7 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
         target=data.target,
         num_tiles={split: data.num_tiles(split) for split in ("val", "test")},
     )
+    data.share(Share(processes.rank, processes.size))
     data.draw_by(task.sampler)
     tell_training_tiles(data)
     metrics = MetricsCsv(folder.metrics)
@@ -109,8 +123,9 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
             folder=folder.checkpoints,
             selection=task.selection,
             loggers=[],  # they are opened when the run begins: `Logs`
-            callbacks=[metrics, StepSeed(config["seed"])],
+            callbacks=[metrics, StepSeed(config["seed"], processes.rank)],
             model=built.model,
+            processes=processes,
         )
     except UserError:
         raise
@@ -130,51 +145,32 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
         validation_every=trainer.check_val_every_n_epoch,
     )
     _tell_averaging(trainer, batches * trainer.max_epochs)
-    if min(data.batch_size, len(data.training_tiles)) == 1:
+    if min(processes.share(data.batch_size), len(data.training_tiles)) == 1:
         check_training_batch(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     summary = summarize(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
-    return Session(data, built, task, trainer, summary, weights, config, metrics, make_logger)
+    if processes.size > 1:
+        tell_shares(built.model, data.batch_size, processes)
+    return Session(data, built, task, trainer, summary, weights, config, metrics, make_logger, processes)
 
 
-def compute(
-    session: Session,
-    folder: RunFolder,
-    record: Record,
-    *,
-    train: bool,
-    resume: bool,
-    test: bool,
-    scenes: bool = False,
-    predictions_mb: int | None = None,
-) -> None:
-    """Train, score the best epoch, and fill `record` and the run's folder.
-
-    train: false where the folder holds a trained model, of which only the scores are wanted.
-    resume: continue from the folder's last checkpoint. test: open the test split. scenes: score its whole scenes too,
-    where pixels have labels. predictions_mb: see `Predictions`.
-    """
-    logs = _logs(session, folder, record)
-    with logs.ended():
-        _compute(
-            session, folder, record, logs, train=train, resume=resume, test=test, scenes=scenes,
-            predictions_mb=predictions_mb,
-        )  # fmt: skip
-        logs.finish(session.trainer, folder.figures)
-
-
-def _logs(session: Session, folder: RunFolder, record: Record) -> Logs:
+@contextmanager
+def logged(session: Session, folder: RunFolder, record: Record) -> Iterator[Logs]:
+    """Give `compute` the loggers of a run, and end them with the block; what is known only then is logged first."""
     key = f"{record.run_id}-{''.join(letter for letter in record.started or '' if letter.isdigit())}"
     study, metric = str(session.config["study"]), session.task.selection[0]
-    return Logs(
+    logs = Logs(
         session.make_logger,
         lambda step: LoggedRun(folder.path, study, key, step, record.loggers),
         record,
         session.metrics,
         (hyperparameters(session.config, record.choices), [metric, metric.replace("val/", "test/")]),
     )
+    with logs.ended():
+        yield logs
+        logs.finish(session.trainer, folder.figures)
 
 
-def _compute(
+def compute(
     session: Session,
     folder: RunFolder,
     record: Record,
@@ -183,9 +179,13 @@ def _compute(
     train: bool,
     resume: bool,
     test: bool,
-    scenes: bool,
-    predictions_mb: int | None,
-) -> None:
+    predictions_mb: int | None = None,
+) -> Mapping[str, np.ndarray]:
+    """Train and score the best epoch, filling `record` and the run's folder; return what each tile counts, by split.
+
+    logs: of `logged`. train: false where the folder holds a trained model, of which only the scores are wanted.
+    resume: continue from the folder's last checkpoint. test: open the test split. predictions_mb: see `Predictions`.
+    """
     data, task, trainer = session.data, session.task, session.trainer
     record.data |= data.describe()
     record.weights |= contract_of(session.built.model.encoder).weights or {}
@@ -212,40 +212,78 @@ def _compute(
     else:
         with beside_the_run("The logger", record):
             logs.open(trainer, int(record.training.get("steps") or 0))
-    if not folder.best.is_file():
-        if not train:
-            raise UserError(f"{folder.best} is missing, and the run is trained. {PUT_BACK}")
-        raise UserError(f"No epoch had a {task.selection[0]}: the validation split has no label. Check data.split.")
-    best = put_back(
-        read_best(folder.best, None if train else record.training.get("best_sha256")), task.model, folder.best
-    )
+    best = _take_best(session, folder, None if train else record.training.get("best_sha256"), trained=not train)
     if BASE in best:
         record.weights["base"] = best[BASE]
-    task.load_state_dict(best["state_dict"])
     record.training["best_epoch"] = best["epoch"]
     _tell_convergence(record, trainer)
     record.training["best_sha256"] = hash_file(folder.best)
-    # The averaging callback would put the last epoch's average in place of the best one.
-    trainer.callbacks = [  # type: ignore[attr-defined]
-        callback
-        for callback in trainer.callbacks  # type: ignore[attr-defined]
-        if not isinstance(callback, WeightAveraging)
-    ]
-    splits = ["val", "test"] if test else ["val"]
     predictions = Predictions(task.target, data.num_tiles("test"), predictions_mb)
     trainer.callbacks.append(predictions)  # type: ignore[attr-defined]
-    counts = score_splits(trainer, task, data, splits, folder, record)
-    note_accelerator(record)
+    counts = score_splits(trainer, task, data, SPLITS_OF[test], folder, record)
     if test:
         with beside_the_run(folder.predictions.name, record):
             predictions.write(folder.predictions)
+    return counts
+
+
+def finish(
+    session: Session,
+    folder: RunFolder,
+    record: Record,
+    counts: Mapping[str, np.ndarray],
+    *,
+    test: bool,
+    scenes: bool = False,
+) -> None:
+    """Do what needs no other process once a run is scored: whole scenes, baselines and figures.
+
+    counts: what `compute` returned. test: the test split is open. scenes: score its whole scenes too, where pixels have
+    labels.
+    """
+    data, task, trainer = session.data, session.task, session.trainer
+    data.share(Share())
+    note_accelerator(record)
     if test and scenes and task.target.pixel_wise:
         with beside_the_run("The scores of whole scenes", record):
             score_whole_scenes(trainer, task, data, record)
     if test:
         score_baselines(data, folder, record)
     with beside_the_run("The figures", record):
-        draw(folder, task, data, counts, read_metrics(folder.metrics), best_epoch=best["epoch"])
+        draw(folder, task, data, counts, read_metrics(folder.metrics), best_epoch=record.training["best_epoch"])
+
+
+def accompany(
+    session: Session, folder: RunFolder, *, train: bool, resume: bool, test: bool, predictions_mb: int | None = None
+) -> None:
+    """Do another process's part of `compute`: nothing is written."""
+    trainer = session.trainer
+    if train:
+        trainer.fit(session.task, datamodule=session.data, ckpt_path=folder.resumable if resume else None)
+    _take_best(session, folder, None, trained=not train)
+    predictions = Predictions(session.task.target, session.data.num_tiles("test"), predictions_mb)
+    trainer.callbacks.append(predictions)  # type: ignore[attr-defined]
+    for split in SPLITS_OF[test]:
+        {"val": trainer.validate, "test": trainer.test}[split](session.task, datamodule=session.data, verbose=False)
+
+
+def _take_best(session: Session, folder: RunFolder, sha256: str | None, *, trained: bool) -> dict[str, Any]:
+    """Give the model the best epoch's weights; return the checkpoint."""
+    if not folder.best.is_file():
+        if trained:
+            raise UserError(f"{folder.best} is missing, and the run is trained. {PUT_BACK}")
+        raise UserError(
+            f"No epoch had a {session.task.selection[0]}: the validation split has no label. Check data.split."
+        )
+    best = put_back(read_best(folder.best, sha256), session.task.model, folder.best)
+    session.task.load_state_dict(best["state_dict"])
+    # The averaging callback would put the last epoch's average in place of the best one.
+    session.trainer.callbacks = [  # type: ignore[attr-defined]
+        callback
+        for callback in session.trainer.callbacks  # type: ignore[attr-defined]
+        if not isinstance(callback, WeightAveraging)
+    ]
+    return best
 
 
 def _tell_convergence(record: Record, trainer: lightning.Trainer) -> None:
