@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from geocompose.data.files.band_files import real_files
-from geocompose.data.files.file_names import SHOWN, listed_names, renamed
+from geocompose.data.files.file_names import SHOWN, archive_advice, listed_names, renamed
 from geocompose.errors import UserError, nearest, shortened
 
 
@@ -68,11 +68,13 @@ def read_split(
     keys: list[str] = []
     for name in names:
         whole, short = renamed(PurePosixPath(name).as_posix(), rename), renamed(PurePosixPath(name).name, rename)
-        looked_up = whole if whole in known else short
+        # Of a path into an archive, the file there is meant, not one of its name in the folder.
+        looked_up = whole if whole in known or archive_advice(name) else short
         if looked_up not in known:
             named = repr(name) if looked_up == name else f"{name!r} (looked up as {looked_up!r})"
             guess = nearest(looked_up, known, cutoff=0.5)
             hint = f"The nearest name that is there: {guess!r}. " if guess else ""
+            hint = f"{archive_advice(name)} ".lstrip() or hint
             raise UserError(
                 f"The split file {path} lists {named}, but data.images matches no such image. {hint}"
                 "Fix the list, or say with data.split_rename={old: new} how its names differ."
