@@ -9,6 +9,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
 
 from geocompose.cli import run_action
+from geocompose.configuration.checking import check
+from geocompose.configuration.diagnosis import groups
 from tests.kit.places import CONF
 
 # A composition and data that take a second or two.
@@ -36,6 +38,12 @@ def run(*overrides: str) -> None:
     with open_dict(config):
         del config["hydra"]
     run_action(config, CONF)
+
+
+def composed_config(*overrides: str) -> dict[str, Any]:
+    """Return the checked configuration that the overrides compose."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return check(compose("config", overrides=list(overrides)), groups(CONF))
 
 
 def only_run(study: str) -> Path:
