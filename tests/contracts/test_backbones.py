@@ -52,6 +52,9 @@ FORMS: Mapping[str, Callable[..., nn.Module]] = {
 MARKED_FORMS = [pytest.param(form, marks=marks(form.partition(" ")[0]), id=form) for form in FORMS]
 # Options that are in small what another one is: computed in full below, and slow here.
 ALIKE = alike()
+# smp has no smaller ones of these, and one code leads to all of smp's encoders: smp and smp_mit_b0 stand for them here.
+# Each is computed, and learns in all its layers, in the tests of full size below.
+OF_ONE_SIZE = ("smp_densenet121", "smp_mobileone", "smp_vgg13")
 # What the passage through time tells apart in a backbone: tokens with coordinates, maps, channels last, several
 # modalities. The other families through time are as these, and slow.
 IN_TIME = ("prithvi", "resnet50", "swin", "fusion")
@@ -59,7 +62,7 @@ IN_TIME = ("prithvi", "resnet50", "swin", "fusion")
 
 def _repeats(form: str) -> bool:
     family, in_time, more = form.partition(" through time")
-    return form in ALIKE or (in_time != "" and more == "" and family not in IN_TIME)
+    return form in ALIKE or form in OF_ONE_SIZE or (in_time != "" and more == "" and family not in IN_TIME)
 
 
 APART = [

@@ -33,7 +33,7 @@ SMALL = (
 def run(*overrides: str, figures: bool = False) -> None:
     """Do what `python run.py OVERRIDES` does.
 
-    figures: whether a fit draws them. They take nearly half of a small run's time, and a failure to draw is recorded
+    figures: whether a fit draws them. They take more than half of a small run's time, and a failure to draw is recorded
         and passes; so only tests that look at figures, or at what a run left out, ask for them.
     """
     with initialize_config_dir(str(CONF), version_base="1.3"):
