@@ -2,13 +2,16 @@ import math
 from dataclasses import replace
 from typing import get_args
 
+import hydra.utils
 import numpy as np
 import pytest
+import yaml
 from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error, r2_score
 
 from geocompose.imagery.samples import Kind, Target
 from geocompose.scores import (
     SCORES,
+    better,
     confusion_matrix,
     from_confusion,
     image_scores_from_confusion,
@@ -18,6 +21,7 @@ from geocompose.scores import (
     regression_sums,
     scores_of,
 )
+from tests.kit.places import CONF
 
 
 def test_scores_of_two_classes_match_a_calculation_by_hand():
@@ -204,3 +208,25 @@ def test_errors_of_several_variables_are_compared_in_training_deviations():
     assert "nRMSE" not in scores_of(regression_sums(truth[:, :1], truth[:, :1]), replace(target, names=("tonnes",)))
     steady = scores_of(regression_sums(truth, truth + 1), replace(target, deviation=(200.0, 0.0)))
     assert steady["nRMSE"] == pytest.approx(1 / 200)
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_of_every_metric_it_is_known_which_values_are_better(kind):
+    number = {"multilabel": (2, 2, 2), "regression": (2, 6), "scalar_regression": (2, 6)}.get(kind, (2, 2))
+    names = [*SCORES[kind](np.zeros(number), ("RMSE", "mIoU_x")), "loss", "ECE", "scene_mIoU", "nRMSE"]
+    found = {name: better(f"test/{name}") for name in names}
+    assert found.pop("classes_present", None) is None
+    errors = ("RMSE", "MAE", "nRMSE", "loss", "ECE")
+    assert found == {name: "lower" if name.split("_")[0] in errors else "higher" for name in found}
+    assert {name: better(name) for name in found} == found
+
+
+def test_a_metric_of_ones_own_has_no_direction():
+    assert better("val/my_score") is None
+
+
+@pytest.mark.parametrize("name", ["segmentation", "regression", "classification", "multilabel", "scalar_regression"])
+def test_tasks_select_their_best_epoch_in_the_direction_of_their_metric(name):
+    task = hydra.utils.get_class(yaml.safe_load((CONF / "task" / f"{name}.yaml").read_text())["_target_"])
+    metric, mode = task.selection
+    assert {"max": "higher", "min": "lower"}[mode] == better(metric)

@@ -1,66 +1,32 @@
 """The command line: Hydra composes, the configuration is checked, and an action takes over. Free of torch."""
 
-import importlib
 import io
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from geocompose.catalog.checks import check_source_names
-from geocompose.catalog.learning_rates import Rate
-from geocompose.configuration.checking import check, default_learning_rate
 from geocompose.configuration.diagnosis import check_config_dir, diagnose, groups
-from geocompose.configuration.overrides import check_hydra_keys, check_no_sweep, own_overrides, repeated
+from geocompose.configuration.hydra_plugins import check_hydra_plugins
+from geocompose.configuration.overrides import check_hydra_keys, check_no_sweep, own_overrides
 from geocompose.configuration.own_parts import open_own_parts
-from geocompose.configuration.working_folder import search_working_folder, targets_in
 from geocompose.errors import UserError, visible
+from geocompose.experiment import Experiment, perform, told, understood
+from geocompose.launchers.computing import show_messages
 from geocompose.launchers.in_turn import Jobs
-from geocompose.runs.atomic import refusals_told
-from geocompose.runs.trust import Trust
+from geocompose.launchers.stopping import Stopped
 
 log = logging.getLogger("geocompose")
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """What an action is given.
-
-    config: plain, resolved and typed. choices: the option chosen in each group. overrides: the command line's.
-    conf_dir: where the configuration lies. config_dirs: all folders of config groups that were composed, it and those
-        that were typed (--config-dir). in_sweep: whether other configurations run before and after this one.
-    default_rate: where optimizer.lr comes from, if it was not given.
-    """
-
-    config: dict[str, Any]
-    choices: dict[str, str | None]
-    overrides: list[str]
-    conf_dir: Path
-    config_dirs: tuple[Path, ...] = ()
-    in_sweep: bool = False
-    default_rate: Rate | None = None
-
-    @property
-    def told(self) -> list[str]:
-        """What the terminal was told of the command line before the action began, a line each."""
-        return _told(self.overrides)
-
-    def trust(self, typed: Sequence[str] | None) -> Trust:
-        """Return whom to believe of what files say: the composed folders, and the targets that the user has typed."""
-        return Trust((self.conf_dir, *self.config_dirs), tuple(typed or ()))
 
 
 def main(conf_dir: Path) -> None:
@@ -68,11 +34,7 @@ def main(conf_dir: Path) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name may be any bytes
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Visible())
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
+    show_messages()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
     os.environ["PYTHONSAFEPATH"] = "1"  # processes that we start don't take modules from the current folder either
     typed = list(sys.argv)
@@ -86,9 +48,9 @@ def main(conf_dir: Path) -> None:
         sys.argv[:] = typed  # records quote the command
         return run_action(composed, conf_dir)
 
-    for line in _told(given.overrides):
+    for line in told(given.overrides):
         log.warning("%s", line)
-    jobs = Jobs(act, report)
+    jobs = Jobs(act, report, conf_dir=conf_dir, command=typed)
     if given.multirun:
         jobs.overrides = given.overrides
         own = own_overrides(given.overrides, groups(conf_dir))
@@ -96,13 +58,14 @@ def main(conf_dir: Path) -> None:
     try:
         check_config_dir(given.config_dir, conf_dir)
         check_hydra_keys(given.overrides)
+        check_hydra_plugins(given.overrides)
         if not given.multirun:
             check_no_sweep(given.overrides)
         hydra.main(version_base="1.3", config_path=str(conf_dir), config_name="config")(jobs)()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         jobs.show()
         print("Interrupted.", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + (stop.signal if isinstance(stop, Stopped) else signal.SIGINT))
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone
         sys.exit(1)
@@ -116,14 +79,6 @@ def main(conf_dir: Path) -> None:
     jobs.show()
     if jobs.failed:
         sys.exit(1)
-
-
-def _told(overrides: Sequence[str]) -> list[str]:
-    """Return a line for each key that is given more than once."""
-    return [
-        f"{key} is given more than once; the last one counts: {key}={value}"
-        for key, value in repeated(overrides).items()
-    ]
 
 
 def _open_mapping(text: str) -> str:
@@ -154,30 +109,7 @@ def _of_cell(jobs: Jobs, diagnosed: Callable[[Iterable[str]], UserError | None])
 
 def run_action(composed: DictConfig, conf_dir: Path) -> object:
     """Check a composed configuration, call its action and return what that returns (an Outcome, of a run)."""
-    search_working_folder(targets_in(OmegaConf.to_container(composed, resolve=False)))
-    config = check(composed, groups(conf_dir))
-    given = dict(OmegaConf.to_container(composed, resolve=True))  # type: ignore[arg-type]
-    arguments = dict(config["action"])
-    module, _, name = arguments.pop("_target_").rpartition(".")
-    action: Callable[..., object] = getattr(importlib.import_module(module), name)
-    hydra_config = HydraConfig.get()
-    experiment = Experiment(
-        config,
-        dict(hydra_config.runtime.choices),
-        list(hydra_config.overrides.task),
-        conf_dir,
-        tuple(Path(source.path) for source in hydra_config.runtime.config_sources if source.schema == "file"),
-        in_sweep=hydra_config.mode is RunMode.MULTIRUN,
-        default_rate=default_learning_rate(given),
-    )
-    try:
-        check_source_names(config)
-        with refusals_told():
-            return action(experiment, **arguments)
-    except UserError as error:
-        if error.part in experiment.choices:
-            error.add_note(f"at {error.part}={experiment.choices[error.part]}")
-        raise
+    return perform(*understood(composed, conf_dir))
 
 
 def refuse_other_overrides(experiment: Experiment, groups: Sequence[str], reason: str | None = None) -> None:
@@ -196,13 +128,6 @@ def refuse_other_overrides(experiment: Experiment, groups: Sequence[str], reason
             own = key.partition(".")[0]
             why = reason or f"the recorded run in action.run brings its own {own}"
             raise UserError(f"{text} would change nothing: {why}. Leave it out.")
-
-
-class _Visible(logging.Formatter):
-    """Writes what a name out of a file would do to the terminal as text."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return visible(super().format(record))
 
 
 def _is_misconfiguration(error: BaseException) -> bool:

@@ -27,9 +27,12 @@ class _Console(Console):
         return super().render_str(visible(text), **how)
 
 
-def console() -> Console:
-    """Return a console that neither wraps paths nor guesses at their colours, and shows `[/b]` in a name as it is."""
-    return _Console(soft_wrap=True, highlight=False, markup=False)
+def console(width: int | None = None) -> Console:
+    """Return a console that neither wraps paths nor guesses at their colours, and shows `[/b]` in a name as it is.
+
+    width: of tables, in columns; null: the terminal's, or 80.
+    """
+    return _Console(soft_wrap=True, highlight=False, markup=False, width=width)
 
 
 def show_summary(summary: "Summary", necks: Sequence["NeckConfig"]) -> None:
@@ -65,8 +68,8 @@ def show_result(
         table.add_column(str(baseline["name"]), justify="right")
     order = sorted(named, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name == "loss"))
     for name in order:
-        others = [_number(baseline["metrics"].get(name)) for baseline in baselines]
-        table.add_row(name, _number(named[name]), *others)
+        others = [number(baseline["metrics"].get(name)) for baseline in baselines]
+        table.add_row(name, number(named[name]), *others)
     out = console()
     out.print(table)
     for baseline in baselines:
@@ -77,7 +80,8 @@ def _share(some: int, all_of_them: int) -> str:
     return f"{some / all_of_them:.0%}" if all_of_them else "-"
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Return a metric as tables show it: `0.8123`, `12.3`, `-` where it is not defined."""
     if value is None or math.isnan(value):
         return "-"
     if float(value).is_integer() and value > 1:

@@ -1,6 +1,7 @@
 """Scores from pooled counts and sums, defined once for networks and baselines: of classes and of numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -11,6 +12,11 @@ SUMS = ("n", "sum_y", "sum_y2", "sum_e", "sum_e2", "sum_abs_e")
 # What a bin of confidences holds: decisions, the sum of their confidences, and how many of them are right.
 CALIBRATION = ("n", "sum_confidence", "right")
 CALIBRATION_BINS = 15  # as in arXiv 1706.04599
+# Names of metrics, without the split before them and the class or variable behind, by which values are the better ones.
+_BETTER: Mapping[str, Literal["higher", "lower"]] = {
+    **dict.fromkeys(("mIoU", "IoU", "F1", "accuracy", "R2"), "higher"),
+    **dict.fromkeys(("RMSE", "nRMSE", "MAE", "ECE", "loss"), "lower"),
+}
 # A variance below this share of the mean square is what rounding leaves of a constant: float64 has about 16 digits,
 # of which sums lose a few.
 _CONSTANT = 1e-12
@@ -207,3 +213,18 @@ def _mean(values: np.ndarray) -> float:
     """Return the mean of the values that are numbers, NaN where there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
+
+
+def better(metric: str) -> Literal["higher", "lower"] | None:
+    """Return which values of a metric are the better ones; None of a count, or of a metric that is not ours.
+
+    metric: its name as records have it, such as `val/mIoU`, `test/scene_IoU_water` or `RMSE_biomass`.
+    """
+    return _BETTER.get(stem(metric))
+
+
+def stem(metric: str) -> str:
+    """Return what a metric is a kind of: `IoU` of `test/scene_IoU_water`, `RMSE` of `val/RMSE_biomass`."""
+    head, _, rest = metric.partition("/")
+    name = rest if head in ("train", "val", "test") else metric
+    return name.removeprefix("scene_").partition("_")[0]

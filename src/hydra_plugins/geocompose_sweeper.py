@@ -1,16 +1,20 @@
-"""Hydra's own sweep over all combinations, without the multirun.yaml that it leaves in the working directory."""
+"""Hydra's own sweep over all combinations, each composed once; nothing is left in the working directory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import run_job
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
+from geocompose.configuration.composer import Composer
 from geocompose.errors import UserError
 from geocompose.launchers.in_turn import Jobs
+from geocompose.launchers.planning import PlannedCell
 
 
 @dataclass
@@ -18,7 +22,6 @@ class GeocomposeSweeperConf:
     """Hydra's configuration of this sweeper."""
 
     _target_: str = "hydra_plugins.geocompose_sweeper.GeocomposeSweeper"
-    max_batch_size: int | None = None
 
 
 ConfigStore.instance().store(
@@ -27,39 +30,60 @@ ConfigStore.instance().store(
 
 
 class GeocomposeSweeper(BasicSweeper):
-    """Composes every combination first, then launches them; our runs make their own folders."""
+    """Composes every combination, then has runs computed by an engine, and anything else done in turn."""
+
+    def __init__(self) -> None:
+        super().__init__(max_batch_size=None)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Remember whom to tell of the cells."""
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.jobs = task_function
+        self.composer = Composer(hydra_context.config_loader, config)
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Launch the jobs of `arguments` and return their results.
+        """Do what the configurations of `arguments` say; all are composed before anything is done.
 
         Raises:
             UserError: there is no combination.
         """
+        jobs = self.jobs
+        assert isinstance(jobs, Jobs)
         assert self.hydra_context is not None
-        assert self.launcher is not None
-        assert isinstance(self.jobs, Jobs)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        given = arguments if self.jobs.overrides is None else self.jobs.overrides
+        given = arguments if jobs.overrides is None else jobs.overrides
         overrides = [override for override in parser.parse_overrides(given) if not override.is_hydra_override()]
-        batches = self.split_arguments(overrides, self.max_batch_size)
-        cells = [list(cell) for batch in batches for cell in batch]
-        if not cells:
+        jobs.planned = [list(cell) for batch in self.split_arguments(overrides, None) for cell in batch]
+        if not jobs.planned:
             raise UserError(f"The sweep has no cells: nothing fits {' '.join(given)}. Check its glob patterns.")
-        self.jobs.planned = cells
-        for cell in cells:  # all of them, before anything runs
-            self.jobs.composing = cell
-            self.validate_batch_is_legal([cell])
-        returns = []
-        first = 0
-        for batch in batches:
-            results = self.launcher.launch(batch, initial_job_idx=first)
-            for result in results:
-                _ = result.return_value  # raises what the job raised
-            first += len(batch)
-            returns.append(results)
-        return returns
+        planned: list[PlannedCell] = []
+        in_turn = False
+        for number, cell in enumerate(jobs.planned):
+            jobs.composing = cell
+            config = self._composed(number, cell)
+            in_turn = in_turn or not jobs.is_run(config)
+            if not in_turn:
+                planned.append(jobs.planned_cell(config, cell))
+        if in_turn:
+            self._do_in_turn(jobs.planned)
+        else:
+            jobs.compute(planned)
+        return []
+
+    def _composed(self, number: int, cell: list[str]) -> DictConfig:
+        config = self.composer.compose(cell)
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        return config
+
+    def _do_in_turn(self, cells: Sequence[list[str]]) -> None:
+        assert self.hydra_context is not None
+        for number, cell in enumerate(cells):
+            done = run_job(
+                task_function=self.jobs,
+                config=self._composed(number, cell),
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+                hydra_context=self.hydra_context,
+            )
+            _ = done.return_value  # raises what the job raised

@@ -11,6 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
 
 from geocompose.cli import run_action
+from geocompose.configuration.checking import check
+from geocompose.configuration.diagnosis import groups
 from tests.kit.places import CONF
 
 # A composition and data that take a second or two.
@@ -43,6 +45,12 @@ def run(*overrides: str, figures: bool = False) -> None:
         del config["hydra"]
     with nullcontext() if figures else patch("geocompose.training.session.draw"):
         run_action(config, CONF)
+
+
+def composed_config(*overrides: str) -> dict[str, Any]:
+    """Return the checked configuration that the overrides compose."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return check(compose("config", overrides=list(overrides)), groups(CONF))
 
 
 def only_run(study: str) -> Path:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from geocompose.launchers import in_turn
 from geocompose.launchers.in_turn import Jobs
 from geocompose.runs import Record, RunFolder
 from geocompose.runs import other_code as module
 from geocompose.runs.other_code import other_code
+from geocompose.studies import closing
 from geocompose.studies.cells import Cell, Outcome
 from geocompose.studies.closing_table import closing_table
 from geocompose.studies.closing_table import other_code as line_of
@@ -67,7 +67,7 @@ def test_the_sweeps_table_marks_cells_of_other_code_and_says_which_below(monkeyp
     assert line_of(cells) == f"* computed by {commit} (2 cells), {changes} (1 cell). rerun=true computes a cell again."
     assert line_of(cells[:1]) is None
     printed = io.StringIO()
-    monkeypatch.setattr(in_turn, "console", lambda: Console(file=printed, width=200))
+    monkeypatch.setattr(closing, "console", lambda: Console(file=printed, width=200))
     jobs = Jobs(lambda composed: None, lambda error: None, planned=[cell.overrides for cell in cells], cells=cells)
     jobs.show()
     assert printed.getvalue().count("* computed by another commit") == 1

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from rich.filesize import decimal
 from rich.table import Table
 
-from geocompose.actions.fit import OUTPUTS
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
 from geocompose.errors import UserError, nearest
 from geocompose.runs.folder import check_study
 from geocompose.studies import cleaning
+from geocompose.studies.locating import OUTPUTS
 
 _SHOWN = 5  # paths of a kind
 _MEANS = {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from geocompose.cost.examination import Found
 
 # What no composition depends on.
-_IDLE = ("scheduler", "logger")
+_IDLE = ("scheduler", "logger", "launcher")
 
 
 def explain(experiment: Experiment) -> None:

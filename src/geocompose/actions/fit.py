@@ -1,81 +1,98 @@
 """Train, test and record one model; a finished run only prints its result."""
 
 import logging
-import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from geocompose.actions.collector import collector_paused
-from geocompose.actions.early_agreement import check_early
-from geocompose.actions.run_inputs import input_hashes
-from geocompose.cli import Experiment
-from geocompose.configuration.own_code import OwnCode, own_code
+from geocompose.actions.own_command import own_command
+from geocompose.actions.preparation import prepared
+from geocompose.actions.run_identity import Identifier, Identity, check_run_names
+from geocompose.actions.shared_run import Lead, Part, follow, leading
+from geocompose.actions.trial import try_composition
 from geocompose.console import console, show_result
 from geocompose.data.declaration import DataSource
-from geocompose.data.preflight import data_source, preflight
+from geocompose.data.preflight import data_source
 from geocompose.errors import UserError, at_least
-from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
-from geocompose.imagery.bands import check_names
-from geocompose.imagery.missing_frames import masks_frames
-from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
+from geocompose.experiment import Experiment
+from geocompose.launchers.runs import computes_runs
+from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import RefusedError, refusals_told
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
-from geocompose.runs.folder import check_study
-from geocompose.runs.other_code import other_code
 from geocompose.runs.run_log import COURSE, QUIET, RunLog, run_log
-from geocompose.studies.cells import Outcome
+from geocompose.studies.cells import Outcome, outcome_of
+from geocompose.studies.standing import is_finished, is_refused
+from geocompose.training.processes import processes_of
 
 if TYPE_CHECKING:
     from geocompose.training.session import Session
 
 log = logging.getLogger("geocompose")
 
-OUTPUTS = Path("outputs")
 
-
-def fit(experiment: Experiment, test: bool = True, scene_scores: bool = True) -> Outcome:
-    """Compute the configured run, or print the result that it has already; return either.
+@computes_runs(Identifier, try_composition)
+def fit(
+    experiment: Experiment,
+    test: bool = True,
+    scene_scores: bool = True,
+    strict: bool = False,
+    predictions_mb: int | None = 256,
+) -> Outcome | None:
+    """Compute the configured run, or print the result that it has already; return either (None: not the first process).
 
     test: open the test split when the model is trained; a run without it is tested by the same command with it.
     scene_scores: score the whole test scenes too, by overlapping windows, where pixels have labels; a run that was
         tested without them gets them by evaluate.
+    strict: of a sweep: end with exit code 1 where a cell is refused, though others were computed.
+    predictions_mb: predictions.npz, of the test tiles, is left out where its arrays are larger; 0: never written, None:
+        always.
 
     Raises:
         UserError: a setting can't be, the run failed before (`retry=failed` runs it again), or another process has it.
     """
-    with run_log() as said:
-        return _fit(experiment, test, scene_scores, said)
+    _refuse_launcher(experiment)
+    if predictions_mb is not None:
+        at_least("action.predictions_mb", predictions_mb, 0)
+    processes = processes_of(experiment.config["trainer"])
+    if not processes.first:
+        follow(processes, experiment.config)
+        return None
+    with leading(processes, experiment.config) as lead, run_log() as said:
+        return _fit(experiment, lead, _Tested(test, scene_scores, predictions_mb), said)
 
 
-def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -> Outcome:
-    QUIET.info(_command())
+@dataclass(frozen=True)
+class _Tested:
+    """What is scored and kept of the test split: see `fit`."""
+
+    test: bool
+    scenes: bool
+    predictions_mb: int | None
+
+
+def _fit(experiment: Experiment, lead: Lead, tested: _Tested, said: RunLog) -> Outcome:
+    QUIET.info(own_command(experiment))
     said.hear(experiment.told)
     config = experiment.config
-    _check_names(config)
-    masks_frames(config)  # refuses what can't
+    check_run_names(config)  # before the data is looked at
     source = data_source(config["data"])
-    rules = load_rules(experiment.conf_dir)
-    own = own_code(config, rules.volatile)
-    inputs = input_hashes(config, source, own)
-    folder = _folder(experiment, run_id(config, inputs, rules))
-    if _is_done(folder, config, test=test):
+    identity = Identifier(experiment.conf_dir).identity(experiment, source)
+    folder = identity.folder
+    if is_finished(folder, config, test=tested.test):
         return _show_finished(folder, brief=experiment.in_sweep)
     _refuse_failed(folder, config)
     if folder.status() == "running":
         with folder.lock():  # says who computes it
             pass
     # Nothing is written, and no earlier result touched, before all that can be wrong has been tried.
-    session = _prepare(config, source, folder)
+    session = prepared(config, source, folder, lead.processes)
     if (rate := experiment.default_rate) is not None:
         log.info("optimizer.lr is %g by default: %s.", rate.rate, rate.source)
     with folder.lock():
-        if _is_done(folder, config, test=test):  # by another process that held the lock until now
+        if is_finished(folder, config, test=tested.test):  # by another process that held the lock until now
             return _show_finished(folder, brief=experiment.in_sweep)
         _refuse_failed(folder, config)
         state = "absent" if config["rerun"] else folder.status()
@@ -86,11 +103,11 @@ def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -
         if earlier is not None and resume:
             said.go_on(earlier.said)
         record = folder.begin(
-            _record(experiment, source, folder, inputs, own, said),
+            _record(experiment, source, identity, said),
             config=yaml.safe_dump(config, sort_keys=False),
             overrides=experiment.overrides,
             code_diff=git_diff(source_folder()),
-            code=None if own is None else own.files,
+            code=None if identity.own is None else identity.own.files,
             resume=resume,
         )
         if earlier is not None and trained:
@@ -102,54 +119,28 @@ def _fit(experiment: Experiment, test: bool, scene_scores: bool, said: RunLog) -
                 "was interrupted" if state == "interrupted" else state,
             )
         _compute(
-            session, folder, record, said,
-            train=not trained, resume=resume, test=test, scenes=scene_scores, keep=config["trainer"]["keep"],
+            session, folder, record, said, lead, tested,
+            train=not trained, resume=resume, keep=config["trainer"]["keep"],
         )  # fmt: skip
         _show(record, folder)
-        return _outcome(record, folder, computed=True)
+        return outcome_of(folder, record, computed=True)
 
 
-def _folder(experiment: Experiment, identity: str) -> RunFolder:
-    """Return the run's folder; one that is there already under another name of the same parts stays the run's."""
-    study = OUTPUTS / experiment.config["study"]
-    for there in sorted(study.glob(f"*-{identity}")):
-        return RunFolder(there)
-    backbone, decoder, peft = (str(experiment.choices.get(group)) for group in ("backbone", "decoder", "peft"))
-    return RunFolder(study / folder_name(backbone, decoder, peft, identity))
-
-
-def _is_done(folder: RunFolder, config: Mapping[str, Any], *, test: bool) -> bool:
-    if config["rerun"] or folder.status() != "completed":
-        return False
-    return not test or any(name.startswith("test/") for name in folder.read().metrics)
+def _refuse_launcher(experiment: Experiment) -> None:
+    """Refuse a launcher for a single run, which is computed in this process."""
+    for text in () if experiment.in_sweep else experiment.overrides:
+        if text.lstrip("+").partition("=")[0].partition(".")[0] == "launcher":
+            raise UserError(
+                f"{text} would change nothing: a single run is computed in this process. Add -m, which makes it a "
+                "sweep of one cell for the launcher, or leave it out."
+            )
 
 
 def _refuse_failed(folder: RunFolder, config: Mapping[str, Any]) -> None:
-    if folder.status() == "failed" and not config["rerun"] and config["retry"] != "failed":
+    if is_refused(folder, config):
         raise UserError(
             f"This run failed before: {folder.read().error} (log: {folder.log}). retry=failed runs it again."
         )
-
-
-def _prepare(config: Mapping[str, Any], source: DataSource | None, folder: RunFolder) -> "Session":
-    """Build and check everything; the model first, before the training loop's libraries are loaded."""
-    # Our own kinds of data are checked before torch is loaded.
-    preview = None if source is None else preflight(source, partial(chosen_bands, config))
-    if preview is not None:
-        check_rasters_read(config, preview.inputs.bands, preview.values.more)
-        check_early(config, preview.inputs.bands, preview.values)
-        if preview.statistics is not None:
-            preview.statistics.plausibility.check()
-    built = None
-    with collector_paused():
-        from geocompose.from_config import build_model, seed_weights
-
-        if preview is not None:
-            seed_weights(config["seed"])
-            built = build_model(config, inputs=preview.inputs, target=preview.target)
-        from geocompose.training.session import prepare
-
-    return prepare(config, preview, built, folder)
 
 
 def _compute(
@@ -157,11 +148,11 @@ def _compute(
     folder: RunFolder,
     record: Record,
     said: RunLog,
+    lead: Lead,
+    tested: _Tested,
     *,
     train: bool,
     resume: bool,
-    test: bool,
-    scenes: bool,
     keep: Sequence[str],
 ) -> None:
     from geocompose.training.session import compute
@@ -169,7 +160,11 @@ def _compute(
     try:
         with refusals_told(folder.path):
             said.open(folder.log)
-            compute(session, folder, record, train=train, resume=resume, test=test, scenes=scenes)
+            part = Part(folder.path.resolve(), train, resume, tested.test)
+            compute(
+                session, folder, record, lead.together(part),
+                train=train, resume=resume, **asdict(tested),
+            )  # fmt: skip
         folder.finish(record, keep)
     except (KeyboardInterrupt, SystemExit):
         with _as_far_as_possible():
@@ -197,27 +192,12 @@ def _as_far_as_possible() -> Iterator[None]:
         log.warning("%s", error)
 
 
-def _check_names(config: Mapping[str, Any]) -> None:
-    """Refuse names that can't be, before any file is looked at."""
-    check_study(config["study"])
-    at_least("seed", config["seed"], 0)
-    known = config["data"].get("band_names") or []
-    for group in ("data", "backbone"):
-        check_names(config[group].get("bands") or [], known=known)
-
-
-def _record(
-    experiment: Experiment,
-    source: DataSource | None,
-    folder: RunFolder,
-    inputs: Mapping[str, str],
-    own: OwnCode | None,
-    said: RunLog,
-) -> Record:
-    config = experiment.config
+def _record(experiment: Experiment, source: DataSource | None, identity: Identity, said: RunLog) -> Record:
+    config, inputs, own = experiment.config, identity.inputs, identity.own
     record = Record(
-        run_id=folder.path.name.rpartition("-")[2],
-        command=_command(),
+        run_id=identity.folder.path.name.rpartition("-")[2],
+        command=own_command(experiment),
+        choices={group: option for group, option in experiment.choices.items() if not group.startswith("hydra/")},
         seeds={"seed": config["seed"], "data.seed": config["data"].get("seed", 0)},
         versions=versions(),
         git=git_state(source_folder()),
@@ -243,22 +223,10 @@ def _rate(experiment: Experiment) -> dict[str, Any]:
     return {"rate": default.rate, "from": "default", "source": default.source}
 
 
-def _command() -> str:
-    return shlex.join(["python", *sys.argv])
-
-
-def _outcome(record: Record, folder: RunFolder, *, computed: bool) -> Outcome:
-    assert record.seconds is not None
-    rate = record.training.get("lr") or {}
-    default_lr = rate["rate"] if rate.get("from") == "default" else None
-    code = None if computed else other_code(folder, record)
-    return Outcome(folder.path, record.metrics, record.seconds, computed, default_lr, code)
-
-
 def _show_finished(folder: RunFolder, *, brief: bool) -> Outcome:
     record = folder.read()
     COURSE.info("This run is already finished. rerun=true computes it again.")
-    outcome = _outcome(record, folder, computed=False)
+    outcome = outcome_of(folder, record, computed=False)
     if outcome.other_code:
         COURSE.info("It was computed by %s.", outcome.other_code)
     if brief:
@@ -272,8 +240,9 @@ def _show(record: Record, folder: RunFolder) -> None:
     split = "test" if any(name.startswith("test/") for name in record.metrics) else "val"
     show_result(record.metrics, record.baselines, title=f"{split} split", prefix=f"{split}/")
     out = console()
+    last = " and was the last one: not converged" if record.training.get("converged") is False else ""
     out.print(
         f"{record.model['parameters']:,} parameters, {record.model['trainable']:,} trainable; best epoch "
-        f"{record.training['best_epoch']} (epochs 0 to {record.training['epochs'] - 1}); {record.seconds:.0f} s"
+        f"{record.training['best_epoch']} (epochs 0 to {record.training['epochs'] - 1}){last}; {record.seconds:.0f} s"
     )
     out.print(f"run: {folder.path}")

@@ -17,8 +17,8 @@ from geocompose.migration.translation import Options, Translation
 from geocompose.runs import RunFolder, Trust
 from geocompose.runs.fingerprint import hash_file
 from geocompose.runs.folder import check_study
+from geocompose.studies.locating import OUTPUTS
 
-OUTPUTS = Path("outputs")
 _ASKED = {"root": "DIR", "images": "PATTERN", "labels": "PATTERN", "table": "FILE"}
 
 

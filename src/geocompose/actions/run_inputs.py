@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from geocompose.configuration.own_code import OwnCode
 from geocompose.configuration.weights import existing_weight_files
 from geocompose.data.declaration import DataSource
 from geocompose.runs.fingerprint import fingerprint, hash_file
@@ -14,25 +13,33 @@ from geocompose.runs.fingerprint import fingerprint, hash_file
 log = logging.getLogger("geocompose")
 
 
-def input_hashes(config: Mapping[str, Any], source: DataSource | None, own: OwnCode | None) -> dict[str, str]:
-    """Return hashes of data, weights and code of the user's own, each where there is some.
+def data_hash(data: Mapping[str, Any], source: DataSource | None) -> str | None:
+    """Return a hash of the data's files; None where it has no folder. source: what `data` declares, if it does.
 
     Raises:
         UserError: a file is missing or can't be read.
     """
-    hashes = {} if own is None else {"code": own.sha256}
-    root = config["data"].get("root")
-    if root is not None:
-        folder = Path(root).expanduser()
-        hashes["data"] = fingerprint(_all_files(folder) if source is None else source.input_files, folder)
-    elif source is None:
-        log.warning("data has no root, so that no file which it reads is part of the run's identity.")
-    weights = {key: hash_file(path) for key, path in existing_weight_files(config["backbone"]).items()}
-    if weights:
-        # Those of several backbones side by side, each in its place, count as one input.
-        one, *others = weights.values()
-        hashes["weights"] = hashlib.sha256(repr(weights).encode()).hexdigest() if others else one
-    return hashes
+    root = data.get("root")
+    if root is None:
+        if source is None:
+            log.warning("data has no root, so that no file which it reads is part of the run's identity.")
+        return None
+    folder = Path(root).expanduser()
+    return fingerprint(_all_files(folder) if source is None else source.input_files, folder)
+
+
+def weights_hash(backbone: Mapping[str, Any]) -> str | None:
+    """Return a hash of the files of weights that a backbone names; None where there are none.
+
+    Raises:
+        UserError: a file is missing or can't be read.
+    """
+    weights = {key: hash_file(path) for key, path in existing_weight_files(backbone).items()}
+    if not weights:
+        return None
+    # Those of several backbones side by side, each in its place, count as one input.
+    one, *others = weights.values()
+    return hashlib.sha256(repr(weights).encode()).hexdigest() if others else one
 
 
 def _all_files(folder: Path) -> list[Path]:

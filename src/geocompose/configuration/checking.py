@@ -22,6 +22,8 @@ from geocompose.errors import UserError, choices, first_line, nearest
 # Groups of parts, which the factory completes.
 PARTS = ("backbone", "neck", "decoder", "head")
 NECKS = "neck.necks["
+# By the identity of the type, which is held so that no other one takes its place.
+_ADAPTERS: dict[int, tuple[Any, TypeAdapter[Any]]] = {}
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")
 
 ROOT: Mapping[str, Argument] = {
@@ -45,7 +47,9 @@ def check(config: DictConfig, groups: Sequence[str]) -> dict[str, Any]:
         UserError: a required value is missing, a key is not an argument of its target, or a value is not of its type.
     """
     _check_root_folder(config)
-    missing = list(_missing(config, ""))
+    written = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(written, dict)
+    missing = list(_missing(written, ""))
     if missing:
         are = "is" if len(missing) == 1 else "are"
         folders = dict.fromkeys(f"conf/{key.partition('.')[0]}/" for key in missing if key.partition(".")[0] in groups)
@@ -63,7 +67,7 @@ def check(config: DictConfig, groups: Sequence[str]) -> dict[str, Any]:
         plain["optimizer"]["lr"] = rate.rate
     checked: dict[str, Any] = {}
     # What takes a value from elsewhere comes last, so that a wrong value is told where it was written.
-    for name, value in sorted(plain.items(), key=lambda item: _has_interpolation(config, item[0])):
+    for name, value in sorted(plain.items(), key=lambda item: _has_interpolation(written[item[0]])):
         if name not in ROOT and name not in groups:
             raise UserError(f"There is no group or key {name!r}. {choices(name, [*groups, *ROOT])}")
         checked[name] = check_node(name, value) if isinstance(value, dict) else _root(name, value)
@@ -83,11 +87,11 @@ def default_learning_rate(plain: Mapping[str, Any]) -> Rate | None:
     return default_rate(plain, pretrained=loads_weights(plain["backbone"]))
 
 
-def _has_interpolation(config: DictConfig, key: str) -> bool:
-    if OmegaConf.is_interpolation(config, key):
-        return True
-    node = config._get_node(key)
-    return isinstance(node, DictConfig) and any(_has_interpolation(node, str(inner)) for inner in node)
+def _has_interpolation(written: object) -> bool:
+    """Return whether a value, as it was written, or one in it is taken from elsewhere."""
+    if isinstance(written, dict):
+        return any(_has_interpolation(value) for value in written.values())
+    return isinstance(written, str) and "${" in written
 
 
 def _check_root_folder(config: DictConfig) -> None:
@@ -110,13 +114,13 @@ def _packed(root: str) -> str:
     return " Archives and stores are read through a folder: unpack it, or write a VRT of each raster into one."
 
 
-def _missing(config: DictConfig, path: str) -> Iterator[str]:
-    for key in map(str, config):
-        inner = f"{path}.{key}" if path else key
-        if OmegaConf.is_missing(config, key):
+def _missing(written: Mapping[Any, Any], path: str) -> Iterator[str]:
+    for key, value in written.items():
+        inner = f"{path}.{key}" if path else str(key)
+        if value == "???":
             yield inner
-        elif not OmegaConf.is_interpolation(config, key) and isinstance(config[key], DictConfig):
-            yield from _missing(config[key], inner)
+        elif isinstance(value, dict):
+            yield from _missing(value, inner)
 
 
 def _root(name: str, value: Any) -> Any:
@@ -200,9 +204,8 @@ def _value(path: str, argument: Argument, value: Any) -> Any:
         hint = word_hint(value) if _takes_text(argument.type) else ""
         raise UserError(f"{path} takes {_in_words(argument)}; got {str(value).lower()}.{hint}")
     check_words(path, argument.type, value)
-    settings = ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=True)
     try:
-        checked = TypeAdapter(argument.type, config=settings).validate_python(value)
+        checked = _adapter(argument.type).validate_python(value)
     except ValidationError as error:
         allowed = _literals(argument.type)
         if allowed:
@@ -214,6 +217,16 @@ def _value(path: str, argument: Argument, value: Any) -> Any:
             hint = " Bands of several modalities go into one list, or to backbones side by side (backbone=fusion)."
         raise UserError(f"{path} takes {_in_words(argument)}; got {value!r}.{hint}") from error
     return list(checked) if isinstance(checked, tuple) else checked
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Return what checks values of a type; made once per type, since a sweep checks the same ones for each cell."""
+    # Types that are equal need not be the same: Literal[1] == Literal[True].
+    known = _ADAPTERS.get(id(kind))
+    if known is None or known[0] is not kind:
+        settings = ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=True)
+        known = _ADAPTERS[id(kind)] = kind, TypeAdapter(kind, config=settings)
+    return known[1]
 
 
 def _takes_bool(kind: Any) -> bool:
@@ -233,7 +246,7 @@ def _in_words(argument: Argument) -> str:
         list: "a list, such as [a, b]",
         tuple: "a list, such as [a, b]",
         dict: "a mapping, such as {a: b}",
-        Literal: "one of " + ", ".join(map(str, _literal_values(kind))),
+        Literal: _one_of(_literal_values(kind)),
         int: "a whole number",
         float: "a number",
         str: "text",
@@ -241,7 +254,13 @@ def _in_words(argument: Argument) -> str:
         types.NoneType: "null",
     }
     words = [said.get(part, str(part)) for part in parts if part is not UnknownType]
-    return " or ".join(words)
+    return (", or " if any("," in word for word in words) else " or ").join(words)
+
+
+def _one_of(values: list[Any]) -> str:
+    if len(values) == 1:
+        return f"the word {values[0]}" if isinstance(values[0], str) else str(values[0])
+    return "one of " + ", ".join(map(str, values))
 
 
 def _literal_values(kind: Any) -> list[Any]:

@@ -18,7 +18,7 @@ from geocompose.configuration.sources import Definition, attribute, find
 # doesn't tell.
 _TRANSPARENT = (
     "dataclass", "final", "total_ordering", "runtime_checkable", "deprecated", "override", "abstractmethod",
-    "cache", "lru_cache", "contextmanager", "no_grad", "inference_mode",
+    "cache", "lru_cache", "contextmanager", "no_grad", "inference_mode", "computes_runs",
 )  # fmt: skip
 
 

@@ -17,6 +17,8 @@ from geocompose.data.window import Region, Window
 
 Sample = dict[str, torch.Tensor | int]
 
+BLANK = -1  # in place of a tile: a sample that only fills a batch up, and doesn't count
+
 
 class TileDataset(Dataset[Sample]):
     """The samples of one split.
@@ -62,7 +64,12 @@ class TileDataset(Dataset[Sample]):
         return len(self.tiles)
 
     def __getitem__(self, item: int | tuple[int, int]) -> Sample:
-        """Return the sample of a tile; a pair (tile, seed) says which random crop and augmentation of it."""
+        """Return the sample of a tile; a pair (tile, seed) says which random crop and augmentation of it.
+
+        `BLANK` is the first tile's again, with `BLANK` as its tile.
+        """
+        if item == BLANK:
+            return {**self._sample(0), "tile": BLANK}
         if isinstance(item, int):
             return self._sample(item)
         index, seed = item

@@ -1,19 +1,29 @@
-"""A sweep's cells computed one after the other in this process. Free of torch."""
+"""What Hydra calls with each composed configuration, one after the other in this process. Free of torch.
 
+Sweeps of runs go another way: they are planned and computed by an engine (`geocompose.launchers.sweep`).
+"""
+
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import Container, DictConfig, OmegaConf, open_dict
 
+from geocompose.configuration.diagnosis import groups
 from geocompose.configuration.overrides import key_and_value, swept_keys
 from geocompose.console import console
 from geocompose.errors import in_one_line
+from geocompose.experiment import Action, understood
+from geocompose.launchers.planning import PlannedCell, Planner
+from geocompose.launchers.runs import runs_of
+from geocompose.launchers.sweep import PlannedSweep
 from geocompose.runs import RunHeldError
 from geocompose.studies.cells import Cell, Outcome
-from geocompose.studies.closing_table import closing_table, counts, mixed_rates, other_code
+from geocompose.studies.closing import is_failed, show_closing
 
 
 @dataclass
@@ -24,6 +34,8 @@ class Jobs:
     overrides: the whole command line's, where Hydra itself is told less of it (`own_overrides`).
     composing: the overrides of the cell that a sweep tries to compose, before anything runs.
     planned: every cell's overrides once a sweep knows them; None where there is no sweep.
+    conf_dir: where the configuration lies; None: a sweep of runs is done in turn too. command: the program's arguments
+        as they were typed, which records quote.
     """
 
     act: Callable[[DictConfig], object]
@@ -32,6 +44,10 @@ class Jobs:
     composing: list[str] = field(default_factory=list)
     planned: list[list[str]] | None = None
     cells: list[Cell] = field(default_factory=list)
+    conf_dir: Path | None = None
+    command: list[str] = field(default_factory=list)
+    planner: Planner = field(default_factory=Planner)
+    sweep: PlannedSweep | None = None
 
     def __call__(self, composed: DictConfig) -> None:
         """Run one configuration."""
@@ -57,36 +73,62 @@ class Jobs:
 
     @property
     def failed(self) -> bool:
-        """Whether any configuration failed."""
-        return any(cell.status == "failed" for cell in self.cells)
+        """Whether any configuration failed, or could not be computed where it had to be."""
+        return is_failed(self.cells, strict=self.sweep is not None and self.sweep.strict)
+
+    def is_run(self, composed: DictConfig) -> bool:
+        """Return whether a configuration, with Hydra's own part, asks for an action that computes runs."""
+        target = OmegaConf.select(composed, "action._target_")
+        return self.conf_dir is not None and isinstance(target, str) and runs_of(Action(target).function) is not None
+
+    def planned_cell(self, composed: DictConfig, overrides: Sequence[str]) -> PlannedCell:
+        """Return the cell of a configuration of a run, with Hydra's own part; an error in it is the cell's."""
+        conf_dir = self.conf_dir
+        assert conf_dir is not None
+        own: DictConfig = composed.hydra
+        if self._asks_hydra(composed):
+            HydraConfig.instance().set_config(composed)
+        with open_dict(composed):
+            del composed["hydra"]
+        return self.planner.cell(lambda: understood(composed, conf_dir, self._groups, own), overrides)
+
+    @staticmethod
+    def _asks_hydra(composed: DictConfig) -> bool:
+        """Return whether a value is taken from Hydra's own part, which copying takes half the time of all the rest."""
+        nodes = (composed._get_node(key) for key in composed if key != "hydra")
+        written = [
+            OmegaConf.to_container(node, resolve=False) if isinstance(node, Container) else node for node in nodes
+        ]
+        return "${hydra:" in str(written)
+
+    @cached_property
+    def _groups(self) -> list[str]:
+        assert self.conf_dir is not None
+        return groups(self.conf_dir)
+
+    def compute(self, cells: Sequence[PlannedCell]) -> None:
+        """Compute the cells of a planned sweep; what became of them is read when it is shown.
+
+        Raises:
+            UserError, KeyboardInterrupt: see `PlannedSweep.run`.
+        """
+        for cell in cells:
+            cell.title = self.varied(cell.overrides) or " ".join(cell.overrides)
+            if cell.error is not None:
+                self.report(cell.error)
+        sys.argv[:] = self.command
+        self.sweep = PlannedSweep(cells, self.command)
+        self.sweep.run()
 
     def show(self) -> None:
         """Print a sweep's table, why cells failed, and how many are in which state; nothing for a single run."""
         if self.planned is None:
             return
-        out = console()
-        out.print()
-        if self.cells:
-            out.print(closing_table(self.cells, self._keys))
-            line = other_code(self.cells)
-            if line:
-                out.print(line)
-        reasons = dict.fromkeys(cell.reason for cell in self.cells if cell.status == "failed")
-        for reason in reasons:
-            out.print(f"failed: {reason}")
-            for number, cell in enumerate(self.cells, 1):
-                if cell.status == "failed" and cell.reason == reason:
-                    out.print(f"  {number}: {self.varied(cell.overrides) or ' '.join(cell.overrides)}")
-        out.print(counts(self.cells, len(self.planned)))
-        if any(cell.status == "computed elsewhere" for cell in self.cells):
-            out.print("Other processes compute the rest. Run the same command again when they have finished.")
-        told = mixed_rates(self.cells)
-        if told:
-            out.print(told)
-        ended = [cell for cell in self.cells if cell.status in ("done", "finished already")]
-        # Other actions than runs begin anew.
-        if any(cell.status == "interrupted" for cell in self.cells) and all(cell.outcome for cell in ended):
-            out.print("Run the same command again to compute what is missing.")
+        if self.sweep is not None:
+            self.cells = self.sweep.results()
+        show_closing(self.cells, self._keys, len(self.planned), self.varied, rank=self.sweep is not None)
+        if self.sweep is not None:
+            self.sweep.write_tables()
 
     def varied(self, overrides: Sequence[str]) -> str:
         """Return what tells a cell from the others of its sweep; "" where it is the only one."""

@@ -16,13 +16,8 @@ def find_run(path: Path | str, *, checkpoint: bool = True) -> RunFolder:
         UserError: there is no such folder, no record in it, the run is not completed or its checkpoint is missing;
             names the nearest run's folder where there is one.
     """
-    path = Path(path)
-    run = RunFolder(path)
-    if not path.is_dir():
-        what = "is a file" if path.exists() else "does not exist"
-        raise UserError(f"The run folder {path} {what}. {_hint(path)}")
-    if not run.record.is_file():
-        raise UserError(f"{path} is not a run's folder: it has no {run.record.name}. {_hint(path)}")
+    run = any_run(path)
+    path = run.path
     state = run.status()
     if state == "failed":
         raise UserError(f"The run in {path} failed ({run.read().error}). Run its command again with retry=failed.")
@@ -36,6 +31,22 @@ def find_run(path: Path | str, *, checkpoint: bool = True) -> RunFolder:
             f"The run in {path} has no {run.best.relative_to(path)}. "
             "Put it back, or run the run's command again with rerun=true (and trainer.keep=[best])."
         )
+    return run
+
+
+def any_run(path: Path | str) -> RunFolder:
+    """Return the run in the folder that a user gave, in whichever state it is.
+
+    Raises:
+        UserError: there is no such folder, or no record in it; names the nearest run's folder where there is one.
+    """
+    path = Path(path).expanduser()
+    run = RunFolder(path)
+    if not path.is_dir():
+        what = "is a file" if path.exists() else "does not exist"
+        raise UserError(f"The run folder {path} {what}. {_hint(path)}")
+    if not run.record.is_file():
+        raise UserError(f"{path} is not a run's folder: it has no {run.record.name}. {_hint(path)}")
     return run
 
 

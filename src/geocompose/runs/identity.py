@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from geocompose.runs.identity_rules import IdentityRules
-from geocompose.runs.keys import is_any, same, walk
+from geocompose.runs.keys import is_any, matching, same, walk
 
 _GONE = object()
 _LONGEST_PART = 60
@@ -28,11 +28,12 @@ def run_id(config: Mapping[str, Any], inputs: Mapping[str, str], rules: Identity
     inputs: hashes of what input paths hold, such as {"data": ..., "weights": ...}, and of the user's own "code"; a
         path under `rules.contents` that is set must have its input here.
     """
+    contents = tuple(rules.contents)
     for key, value in walk(config):
-        if value is None or any(is_any(rules.volatile, key[:length]) for length in range(1, len(key) + 1)):
-            continue
-        for pattern, name in rules.contents.items():
-            if is_any([pattern], key):
+        for pattern in matching(contents, key):
+            volatile = any(is_any(rules.volatile, key[:length]) for length in range(1, len(key) + 1))
+            if value is not None and not volatile:
+                name = rules.contents[pattern]
                 assert name in inputs, f"{'.'.join(key)} is set, but what it holds is not among the inputs as {name!r}"
     hashed: dict[str, Any] = {"config": counted(config, rules), "inputs": inputs}
     if rules.numerics > 1:
@@ -52,10 +53,10 @@ def _left(value: Any, key: tuple[str, ...], rules: IdentityRules) -> Any:
     """Return what counts of `value`, which stands under `key`, or _GONE."""
     if is_any(rules.volatile, key) or is_any(rules.contents, key):
         return _GONE
-    left_out = [*rules.defaults.items(), *((key, one) for key, several in rules.neutral.items() for one in several)]
-    for pattern, neutral in left_out:
-        if is_any([pattern], key) and same(value, neutral):
-            return _GONE
+    neutral = [rules.defaults[pattern] for pattern in matching(tuple(rules.defaults), key)]
+    neutral += [one for pattern in matching(tuple(rules.neutral), key) for one in rules.neutral[pattern]]
+    if any(same(value, each) for each in neutral):
+        return _GONE
     if is_any(rules.file_names, key):
         return _by_name(value)
     if isinstance(value, Mapping):

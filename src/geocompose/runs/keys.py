@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 
@@ -18,7 +19,13 @@ def walk(value: Any, key: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...
 
 def is_any(patterns: Iterable[str], key: tuple[str, ...]) -> bool:
     """Return whether one of the dotted patterns is that of a key."""
-    return any(_matches(pattern.split("."), key) for pattern in patterns)
+    return bool(matching(tuple(patterns), key))
+
+
+@lru_cache(maxsize=100_000)  # thousands of configurations have the same keys
+def matching(patterns: tuple[str, ...], key: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the dotted patterns that are a key's, in their order."""
+    return tuple(pattern for pattern in patterns if _matches(pattern.split("."), key))
 
 
 def _matches(pattern: list[str], key: tuple[str, ...]) -> bool:

@@ -37,7 +37,7 @@ def open_run(path: Path | str, rules: IdentityRules, trust: Trust, *, checkpoint
     from geocompose.runs.record_schema import check_record  # pydantic, which readers of many records don't need
 
     folder = find_run(path, checkpoint=checkpoint)
-    config = _configuration(folder.config)
+    config = read_configuration(folder.config)
     config = rules.now_named(config)
     trust.check(config, folder.config)
     record = folder.read()
@@ -49,7 +49,12 @@ def open_run(path: Path | str, rules: IdentityRules, trust: Trust, *, checkpoint
     return RecordedRun(folder, config, record)
 
 
-def _configuration(path: Path) -> dict[str, Any]:
+def read_configuration(path: Path) -> dict[str, Any]:
+    """Return what a run's config.yaml holds, as it stands there; nothing that it names is imported.
+
+    Raises:
+        UserError: it is missing, damaged, or larger than a configuration can be.
+    """
     import yaml  # not needed to read records
 
     try:

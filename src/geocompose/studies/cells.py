@@ -5,6 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from geocompose.runs import Record, RunFolder
+from geocompose.runs.other_code import CodeHere, other_code
+
+# Of a sweep's cells. interrupted: begun, and stopped from outside. waiting: not begun. refused: parts that don't fit.
+CellStatus = Literal[
+    "interrupted", "done", "finished already", "computed elsewhere", "failed", "refused", "running", "waiting"
+]
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -22,12 +30,27 @@ class Outcome:
     other_code: str | None = None
 
 
+def outcome_of(folder: RunFolder, record: Record, *, computed: bool, here: CodeHere | None = None) -> Outcome:
+    """Return what a completed run's record says. computed: whether it was computed now, by the code that is here.
+
+    here: see `other_code`.
+    """
+    rate = record.training.get("lr") or {}
+    default_lr = rate["rate"] if rate.get("from") == "default" else None
+    code = None if computed else other_code(folder, record, here)
+    return Outcome(folder.path, record.metrics, record.seconds or 0.0, computed, default_lr, code)
+
+
 @dataclass
 class Cell:
-    """One composed configuration: its overrides, what became of it, and why where it has no result here."""
+    """One composed configuration: its overrides, what became of it, and why where it has no result here.
+
+    log: of its process, where there is one.
+    """
 
     overrides: list[str]
-    status: Literal["interrupted", "done", "finished already", "computed elsewhere", "failed"] = "interrupted"
+    status: CellStatus = "interrupted"
     outcome: Outcome | None = None
     seconds: float = 0.0
     reason: str = ""
+    log: Path | None = None

@@ -1,7 +1,7 @@
 """The table that closes a sweep: a row per cell, with what tells it from the others and its scores."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
@@ -12,29 +12,31 @@ from geocompose.studies.cells import Cell
 # What runs are selected by: the first of these among a run's metrics is its task's.
 SELECTED = ("mIoU", "F1_macro", "nRMSE", "RMSE")
 OTHER_CODE = "*"  # behind the status of a cell that other code has computed
-_LONGEST_SHOWN = 24
+_OF_ERRORS = ("nRMSE", "RMSE")  # the lower the better
 
 
-def closing_table(cells: Sequence[Cell], keys: Sequence[str]) -> Table:
-    """Return the table of a sweep's cells. keys: those whose values differ between cells."""
-    named = [_selected(cell) for cell in cells]
+def closing_table(cells: Sequence[Cell], keys: Sequence[str], numbers: Sequence[int] | None = None) -> Table:
+    """Return the table of a sweep's cells.
+
+    keys: those whose values differ between cells. numbers: the cells' own; None counts them from 1.
+    """
+    named = [selected(cell.outcome.metrics if cell.outcome else {}) for cell in cells]
     names = {name for name in named if name}
     shared = next(iter(names)) if len(names) == 1 else None
     splits = ("val", "test") if names else ()
-    # Narrow, for terminals of 80 columns: the metric stands in the title, and long values are cut (each cell's head
-    # has them whole).
+    # Narrow, for terminals of 80 columns: the metric stands in the title, and long values are folded.
     table = Table(title=f"sweep; val and test are {shared}" if shared else "sweep", title_justify="left")
     table.add_column("#", justify="right", no_wrap=True)
-    for name in _short(keys):
-        table.add_column(name, overflow="fold")
+    for key in _short(keys):
+        table.add_column(key, overflow="fold")
     table.add_column("status", no_wrap=True)
     for split in splits:
         table.add_column(split, justify="right", no_wrap=shared is not None)
     table.add_column("s", justify="right", no_wrap=True)
-    for number, (cell, selected) in enumerate(zip(cells, named, strict=True), 1):
+    for number, cell, name in zip(numbers or range(1, len(cells) + 1), cells, named, strict=True):
         values = dict(map(key_and_value, cell.overrides))
-        swept = [_cut(values.get(key, "-")) for key in keys]
-        scores = [_score(cell, split, selected, bare=shared is not None) for split in splits]
+        swept = [values.get(key, "-") for key in keys]
+        scores = [_score(cell, split, name, bare=shared is not None) for split in splits]
         seconds = cell.outcome.seconds if cell.outcome else cell.seconds
         mark = OTHER_CODE if cell.outcome and cell.outcome.other_code else ""
         table.add_row(str(number), *swept, cell.status.replace(" ", "\n") + mark, *scores, f"{seconds:.0f}")
@@ -62,19 +64,29 @@ def mixed_rates(cells: Sequence[Cell]) -> str | None:
     )
 
 
-def _cut(value: str) -> str:
-    return value if len(value) <= _LONGEST_SHOWN else f"{value[: _LONGEST_SHOWN - 1]}…"
-
-
 def _short(keys: Sequence[str]) -> list[str]:
     """Return the last part of each dotted key where that is clear."""
     last = [key.rpartition(".")[2] for key in keys]
     return [part if last.count(part) == 1 else key for key, part in zip(keys, last, strict=True)]
 
 
-def _selected(cell: Cell) -> str | None:
-    metrics = cell.outcome.metrics if cell.outcome else {}
+def selected(metrics: Mapping[str, float]) -> str | None:
+    """Return the metric by which runs of a task are selected, without its split; None where there is none."""
     return next((name for name in SELECTED if f"val/{name}" in metrics), None)
+
+
+def ranked(numbered: Sequence[tuple[int, Cell]]) -> list[tuple[int, Cell]]:
+    """Return cells by their task's metric on the validation split, the best first; those without one come last."""
+    return sorted(numbered, key=lambda item: _rank(item[1]))
+
+
+def _rank(cell: Cell) -> tuple[int, float]:
+    metrics = cell.outcome.metrics if cell.outcome else {}
+    name = selected(metrics)
+    value = math.nan if name is None else metrics[f"val/{name}"]
+    if name is None or math.isnan(value):
+        return len(SELECTED), 0.0
+    return SELECTED.index(name), value if name in _OF_ERRORS else -value
 
 
 def _score(cell: Cell, split: str, name: str | None, *, bare: bool) -> str:
@@ -88,6 +100,9 @@ def _score(cell: Cell, split: str, name: str | None, *, bare: bool) -> str:
 def counts(cells: Sequence[Cell], total: int) -> str:
     """Return how many of a sweep's `total` cells are in which state."""
     states = [cell.status for cell in cells] + ["not run"] * (total - len(cells))
-    order = ("done", "finished already", "computed elsewhere", "failed", "interrupted", "not run")
+    order = (
+        "done", "finished already", "computed elsewhere", "failed", "refused", "running", "interrupted",
+        "waiting", "not run",
+    )  # fmt: skip
     found = [f"{states.count(state)} {state}" for state in order if state in states]
     return f"{total} cell{'s' if total != 1 else ''}: {', '.join(found)}"

@@ -19,6 +19,7 @@ from geocompose.tasks.counting import is_labelled, labels, predicted
 from geocompose.tasks.parameter_groups import parameter_groups
 from geocompose.tasks.schedule import MakeScheduler, lightning_schedule
 from geocompose.tasks.split_counts import SplitCounts
+from geocompose.tasks.whole_batch import real, whole_batch, whole_tiles
 
 log = logging.getLogger("geocompose")
 
@@ -119,15 +120,16 @@ class Task(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the batch's loss, auxiliary ones included."""
         output = self.model(batch["image"], **coordinates_of(batch))
-        truth = self._truth(batch)
-        loss = self.criterion(output.output, truth)
+        tiles = whole_tiles(batch["tile"])
+        truth = whole_batch(self._truth(batch), tiles)
+        loss = self.criterion(whole_batch(output.output, tiles), truth)
         size = len(truth)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=size, prog_bar=True)
         if not self.aux_loss:
             return loss
         # `train/loss` stays comparable with `val/loss`, which has no auxiliary losses in it.
         for name, weight in self.aux_loss.items():
-            loss = loss + weight * self.criterion(output.auxiliary_heads[name], truth)
+            loss = loss + weight * self.criterion(whole_batch(output.auxiliary_heads[name], tiles), truth)
         self.log("train/loss_with_auxiliary", loss, on_step=False, on_epoch=True, batch_size=size)
         return loss
 
@@ -145,9 +147,9 @@ class Task(lightning.LightningModule):
         """Score a batch of the validation split."""
         self._score("val", batch)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score a batch of the test split."""
-        self._score("test", batch)
+    def test_step(self, batch: Batch, batch_idx: int) -> Batch:
+        """Score a batch of the test split; return its `output`, labels and tiles, those of all processes."""
+        return self._score("test", batch)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch's counts."""
@@ -219,14 +221,19 @@ class Task(lightning.LightningModule):
     def _truth(self, batch: Batch) -> Tensor:
         return batch["mask" if self.target.pixel_wise else "label"]
 
-    def _score(self, split: str, batch: Batch) -> None:
+    def _score(self, split: str, batch: Batch) -> Batch:
+        """Score a batch; return the output, labels and tiles of the whole one, where several processes share it."""
         output = self(batch["image"], **coordinates_of(batch))
-        truth = labels(batch, self.target)
+        tiles = whole_tiles(batch["tile"])
+        key = "mask" if self.target.pixel_wise else "label"
+        whole, truth = whole_batch(output, tiles), whole_batch(batch[key], tiles)
         labelled = int(is_labelled(truth, self.target).sum())
         if labelled:
-            loss = self.criterion(output, self._truth(batch))
+            loss = self.criterion(whole, truth)
             self.log(f"{split}/loss", loss, on_step=False, on_epoch=True, batch_size=labelled, sync_dist=True)
-        self._counts(split).update(output, truth, batch["tile"])
+        own = real(batch["tile"])
+        self._counts(split).update(output[own], labels(batch, self.target)[own], batch["tile"][own])
+        return {"output": whole, key: truth, "tile": tiles[real(tiles)]}
 
     def _counts(self, split: str) -> SplitCounts:
         return self.counts[f"{split}_counts"]  # type: ignore[return-value]

@@ -4,11 +4,12 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -20,6 +21,7 @@ from geocompose.contracts.meta import check_training_batch
 from geocompose.cost.summary import Summary, summarize
 from geocompose.data.module import SceneData
 from geocompose.data.preflight import Preview
+from geocompose.data.shares import Share
 from geocompose.data.tile_table import tile_table
 from geocompose.errors import UserError, counted, in_one_line
 from geocompose.from_config import BuiltModel, build_data, build_model, opened_data
@@ -28,26 +30,38 @@ from geocompose.models.frozen_weights import BASE, put_back
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import write_text
 from geocompose.runs.fingerprint import hash_file
+from geocompose.runs.run_log import COURSE
 from geocompose.tasks.base import Task
 from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_start
 from geocompose.training.class_balance import with_balance
+from geocompose.training.epoch_lines import EpochLines
+from geocompose.training.loggers import LoggedRun, MakeLogger, logger_maker
+from geocompose.training.logging_beside import Logs, hyperparameters
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.odd_data import tell_training_tiles, warn_of_odd_data
+from geocompose.training.open_defaults import decided
 from geocompose.training.output_range import check_output_range
+from geocompose.training.pace import Pace, note_accelerator
 from geocompose.training.pictures import draw
+from geocompose.training.predictions import Predictions
+from geocompose.training.processes import ONE, Processes
 from geocompose.training.reading_alike import read_alike
 from geocompose.training.rehearsal import rehearse
 from geocompose.training.scored import score_baselines, score_splits, score_whole_scenes
+from geocompose.training.shared_norms import tell_shares
 from geocompose.training.step_seed import StepSeed
 
 log = logging.getLogger("geocompose")
+
+SPLITS_OF = {False: ["val"], True: ["val", "test"]}  # by whether the test split is opened
 
 
 @dataclass
 class Session:
     """All that a run needs, checked; nothing of it is written yet.
 
-    class_weights: those that were computed from the training labels, by key and class.
+    class_weights: those that were computed from the training labels, by key and class. metrics: writes metrics.csv.
+    make_logger: makes the other loggers. processes: those that compute it, and which this one is.
     """
 
     data: SceneData
@@ -56,10 +70,20 @@ class Session:
     trainer: lightning.Trainer
     summary: Summary
     class_weights: Mapping[str, Mapping[str, float]]
+    config: Mapping[str, Any]
+    metrics: MetricsCsv
+    make_logger: MakeLogger
+    processes: Processes = ONE
 
 
-def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltModel | None, folder: RunFolder) -> Session:
-    """Return the session of a configuration.
+def prepare(
+    config: Mapping[str, Any],
+    preview: Preview | None,
+    built: BuiltModel | None,
+    folder: RunFolder,
+    processes: Processes = ONE,
+) -> Session:
+    """Return the session of a configuration, or a process's part in it.
 
     preview: the data, where it could be opened before; what was read of it is not read again. built: the model, where
         it could be built for that; None builds it for the data.
@@ -89,15 +113,19 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
         target=data.target,
         num_tiles={split: data.num_tiles(split) for split in ("val", "test")},
     )
+    data.share(Share(processes.rank, processes.size))
     data.draw_by(task.sampler)
     tell_training_tiles(data)
+    metrics = MetricsCsv(folder.metrics)
+    make_logger = logger_maker(config["logger"])
     try:
         trainer = instantiate(config["trainer"])(
             folder=folder.checkpoints,
             selection=task.selection,
-            loggers=instantiate(config["logger"])(folder.path),
-            callbacks=[MetricsCsv(folder.metrics), StepSeed(config["seed"])],
+            loggers=[],  # they are opened when the run begins: `Logs`
+            callbacks=[metrics, StepSeed(config["seed"], processes.rank)],
             model=built.model,
+            processes=processes,
         )
     except UserError:
         raise
@@ -117,21 +145,67 @@ def prepare(config: Mapping[str, Any], preview: Preview | None, built: BuiltMode
         validation_every=trainer.check_val_every_n_epoch,
     )
     _tell_averaging(trainer, batches * trainer.max_epochs)
-    if min(data.batch_size, len(data.training_tiles)) == 1:
+    if min(processes.share(data.batch_size), len(data.training_tiles)) == 1:
         check_training_batch(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     summary = summarize(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
-    return Session(data, built, task, trainer, summary, weights)
+    if processes.size > 1:
+        tell_shares(built.model, data.batch_size, processes)
+    return Session(data, built, task, trainer, summary, weights, config, metrics, make_logger, processes)
 
 
 def compute(
-    session: Session, folder: RunFolder, record: Record, *, train: bool, resume: bool, test: bool, scenes: bool = False
+    session: Session,
+    folder: RunFolder,
+    record: Record,
+    together: AbstractContextManager[None],
+    *,
+    train: bool,
+    resume: bool,
+    test: bool,
+    scenes: bool = False,
+    predictions_mb: int | None = None,
 ) -> None:
     """Train, score the best epoch, and fill `record` and the run's folder.
 
-    train: false where the folder holds a trained model, of which only the scores are wanted.
-    resume: continue from the folder's last checkpoint. test: open the test split. scenes: score its whole scenes too,
-    where pixels have labels.
+    together: within it other processes do their part (`accompany`). train: false where the folder holds a trained
+    model, of which only the scores are wanted. resume: continue from the folder's last checkpoint. test: open the test
+    split. scenes: score its whole scenes too, where pixels have labels. predictions_mb: see `Predictions`.
     """
+    logs = _logs(session, folder, record)
+    with logs.ended():
+        with together:
+            counts, predictions = _train_and_score(
+                session, folder, record, logs, train=train, resume=resume, test=test, predictions_mb=predictions_mb
+            )
+        session.data.share(Share())  # the rest is this process's alone
+        _finish(session, folder, record, counts, predictions, test=test, scenes=scenes)
+        logs.finish(session.trainer, folder.figures)
+
+
+def _logs(session: Session, folder: RunFolder, record: Record) -> Logs:
+    key = f"{record.run_id}-{''.join(letter for letter in record.started or '' if letter.isdigit())}"
+    study, metric = str(session.config["study"]), session.task.selection[0]
+    return Logs(
+        session.make_logger,
+        lambda step: LoggedRun(folder.path, study, key, step, record.loggers),
+        record,
+        session.metrics,
+        (hyperparameters(session.config, record.choices), [metric, metric.replace("val/", "test/")]),
+    )
+
+
+def _train_and_score(
+    session: Session,
+    folder: RunFolder,
+    record: Record,
+    logs: Logs,
+    *,
+    train: bool,
+    resume: bool,
+    test: bool,
+    predictions_mb: int | None,
+) -> tuple[Mapping[str, np.ndarray], Predictions]:
+    """Train and score the best epoch; return what each tile counts, by split, and what was said of the test tiles."""
     data, task, trainer = session.data, session.task, session.trainer
     record.data |= data.describe()
     record.weights |= contract_of(session.built.model.encoder).weights or {}
@@ -141,46 +215,95 @@ def compute(
     # Others are objects of the user's, which their configuration names.
     if all(isinstance(neck, Mapping) for neck in necks):
         record.model["necks"] = list(necks)
+    record.defaults = decided(session.config, record, trainer)
     console.show_summary(session.summary, session.built.plan.necks)
     folder.save(record)
     write_text(folder.splits, tile_table(data))
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
 
+    pace = Pace(record, lambda: folder.save(record))
+    # Lightning calls checkpoint callbacks last, wherever they stand.
+    trainer.callbacks += [logs, pace, EpochLines(session.metrics, pace, task.selection)]  # type: ignore[attr-defined]
     if train:
         trainer.fit(task, datamodule=data, ckpt_path=folder.resumable if resume else None)
         record.training |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "finished": True}
         folder.save(record)
-    if not folder.best.is_file():
-        if not train:
-            raise UserError(f"{folder.best} is missing, and the run is trained. {PUT_BACK}")
-        raise UserError(f"No epoch had a {task.selection[0]}: the validation split has no label. Check data.split.")
-    best = put_back(
-        read_best(folder.best, None if train else record.training.get("best_sha256")), task.model, folder.best
-    )
+    else:
+        with beside_the_run("The logger", record):
+            logs.open(trainer, int(record.training.get("steps") or 0))
+    best = _take_best(session, folder, None if train else record.training.get("best_sha256"), trained=not train)
     if BASE in best:
         record.weights["base"] = best[BASE]
-    task.load_state_dict(best["state_dict"])
     record.training["best_epoch"] = best["epoch"]
+    _tell_convergence(record, trainer)
     record.training["best_sha256"] = hash_file(folder.best)
-    # The averaging callback would put the last epoch's average in place of the best one.
-    trainer.callbacks = [  # type: ignore[attr-defined]
-        callback
-        for callback in trainer.callbacks  # type: ignore[attr-defined]
-        if not isinstance(callback, WeightAveraging)
-    ]
-    splits = ["val", "test"] if test else ["val"]
-    counts = score_splits(trainer, task, data, splits, folder, record)
-    if torch.cuda.is_available():
-        record.hardware["accelerator"] = torch.cuda.get_device_name()
-        record.hardware["accelerator_peak_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    predictions = Predictions(task.target, data.num_tiles("test"), predictions_mb)
+    trainer.callbacks.append(predictions)  # type: ignore[attr-defined]
+    return score_splits(trainer, task, data, SPLITS_OF[test], folder, record), predictions
+
+
+def _finish(
+    session: Session,
+    folder: RunFolder,
+    record: Record,
+    counts: Mapping[str, np.ndarray],
+    predictions: Predictions,
+    *,
+    test: bool,
+    scenes: bool,
+) -> None:
+    """Do what needs no other process once a run is scored: predictions, whole scenes, baselines and figures."""
+    data, task, trainer = session.data, session.task, session.trainer
+    note_accelerator(record)
+    if test:
+        with beside_the_run(folder.predictions.name, record):
+            predictions.write(folder.predictions)
     if test and scenes and task.target.pixel_wise:
         with beside_the_run("The scores of whole scenes", record):
             score_whole_scenes(trainer, task, data, record)
     if test:
         score_baselines(data, folder, record)
     with beside_the_run("The figures", record):
-        draw(folder, task, data, counts, read_metrics(folder.metrics), best_epoch=best["epoch"])
+        draw(folder, task, data, counts, read_metrics(folder.metrics), best_epoch=record.training["best_epoch"])
+
+
+def accompany(session: Session, folder: RunFolder, *, train: bool, resume: bool, test: bool) -> None:
+    """Do another process's part of `compute`: nothing is written."""
+    trainer = session.trainer
+    if train:
+        trainer.fit(session.task, datamodule=session.data, ckpt_path=folder.resumable if resume else None)
+    _take_best(session, folder, None, trained=not train)
+    for split in SPLITS_OF[test]:
+        {"val": trainer.validate, "test": trainer.test}[split](session.task, datamodule=session.data, verbose=False)
+
+
+def _take_best(session: Session, folder: RunFolder, sha256: str | None, *, trained: bool) -> dict[str, Any]:
+    """Give the model the best epoch's weights; return the checkpoint."""
+    if not folder.best.is_file():
+        if trained:
+            raise UserError(f"{folder.best} is missing, and the run is trained. {PUT_BACK}")
+        raise UserError(
+            f"No epoch had a {session.task.selection[0]}: the validation split has no label. Check data.split."
+        )
+    best = put_back(read_best(folder.best, sha256), session.task.model, folder.best)
+    session.task.load_state_dict(best["state_dict"])
+    # The averaging callback would put the last epoch's average in place of the best one.
+    session.trainer.callbacks = [  # type: ignore[attr-defined]
+        callback
+        for callback in session.trainer.callbacks  # type: ignore[attr-defined]
+        if not isinstance(callback, WeightAveraging)
+    ]
+    return best
+
+
+def _tell_convergence(record: Record, trainer: lightning.Trainer) -> None:
+    """Record, and say, whether the best epoch was the last one that was validated: longer training may be better."""
+    every = trainer.check_val_every_n_epoch or 1
+    last = record.training["epochs"] // every * every - 1
+    record.training["converged"] = record.training["best_epoch"] < last
+    if not record.training["converged"]:
+        COURSE.info("The best epoch is the last one: not converged. More epochs (trainer.max_epochs) may do better.")
 
 
 @contextmanager

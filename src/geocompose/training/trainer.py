@@ -1,14 +1,17 @@
 """Lightning's trainer as the experiments use it."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import FSDPStrategy
 
 from geocompose.errors import UserError
 from geocompose.models.encoder_decoder import EncoderDecoderModel
@@ -17,6 +20,24 @@ from geocompose.training.averaging import WarmedAverage
 from geocompose.training.checkpoint_files import WholeCheckpoints
 from geocompose.training.checkpoints import MovableCheckpoint
 from geocompose.training.precision import HalfPrecisionModel
+from geocompose.training.processes import Processes
+
+
+class StartedHere(LightningEnvironment):
+    """Processes that a run has started itself, on this machine."""
+
+    def __init__(self, processes: Processes) -> None:
+        super().__init__()
+        self._processes = processes
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        """They are there already."""
+        return True
+
+    def local_rank(self) -> int:
+        """Return this process's number."""
+        return self._processes.local_rank
 
 
 class ProgressBar(RichProgressBar):
@@ -31,16 +52,46 @@ class ProgressBar(RichProgressBar):
         return shown
 
 
+def _check_fsdp(accelerator: str, ema_decay: float | None, keep: Sequence[str]) -> None:
+    if accelerator == "cpu" or not torch.cuda.is_available():
+        raise UserError(
+            "trainer=fsdp shares a model among GPUs, and there is none here. trainer=ddp runs on processors."
+        )
+    if ema_decay is not None:
+        raise UserError(
+            "trainer=fsdp holds no whole weights to average: set trainer.ema_decay=null, or use trainer=ddp."
+        )
+    if "base" not in keep:
+        raise UserError(
+            f"trainer=fsdp keeps frozen weights in checkpoints: trainer.keep must have base; got {list(keep)}."
+        )
+
+
+def _placed(
+    processes: Processes, devices: int | list[int] | Literal["auto"], strategy: Literal["ddp", "fsdp"] | None
+) -> dict[str, Any]:
+    """Return Lightning's arguments of where a run is computed."""
+    if processes.size == 1:
+        return {"devices": devices if strategy is None else 1}
+    chosen = devices if isinstance(devices, list) else processes.local_size
+    whole = FSDPStrategy(state_dict_type="full") if strategy == "fsdp" else strategy  # checkpoints as of one process
+    return {"devices": chosen, "num_nodes": processes.size // processes.local_size, "strategy": whole}
+
+
 def build_trainer(
     folder: Path,
     selection: tuple[str, str],
     loggers: Sequence[Logger],
     model: EncoderDecoderModel | None,
+    processes: Processes,
     callbacks: Sequence[Callback] = (),
     max_epochs: int = 10,
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"] = "32-true",
     accelerator: str = "auto",
-    devices: int | list[int] = 1,
+    devices: int | list[int] | Literal["auto"] = 1,
+    strategy: Literal["ddp", "fsdp"] | None = None,
+    num_nodes: int = 1,
+    sync_batchnorm: bool = False,
     early_stopping_patience: int | None = None,
     gradient_clip_val: float | None = 1.0,
     accumulate_grad_batches: int = 1,
@@ -77,10 +128,15 @@ def build_trainer(
             f"trainer.early_stopping_patience must be a number of epochs, 1 or more, or null; got "
             f"{early_stopping_patience}."
         )
-    if devices != 1 and not (isinstance(devices, list) and len(devices) == 1):
+    if strategy is None and (
+        num_nodes != 1 or (devices != 1 and not (isinstance(devices, list) and len(devices) == 1))
+    ):
         raise UserError(
-            f"A run is one process on one device for now: trainer.devices must be 1, or [NUMBER]; got {devices}."
+            f"trainer=default is one process on one device: trainer.devices must be 1, or [NUMBER], and "
+            f"trainer.num_nodes 1; got {devices} and {num_nodes}. For several, write trainer=ddp."
         )
+    if strategy == "fsdp":
+        _check_fsdp(accelerator, ema_decay, keep)
     if gradient_clip_val is not None and not 0 < gradient_clip_val < float("inf"):
         raise UserError(f"trainer.gradient_clip_val must be a norm above 0, or null for none; got {gradient_clip_val}.")
     if ema_decay is not None and not 0 < ema_decay < 1:
@@ -106,6 +162,8 @@ def build_trainer(
         own.append(EarlyStopping(monitor=metric, mode=mode, patience=checks, check_finite=False))
     if ema_decay is not None:
         own.append(WarmedAverage(ema_decay))
+    # Without a terminal a bar would show nothing until the end: there is a line per epoch instead (`EpochLines`).
+    progress_bar = progress_bar and processes.first and sys.stdout.isatty()
     if progress_bar:
         own.append(ProgressBar(leave=False))
     # Filling uninitialised memory helps to find bugs of torch's own operators, and costs a fifth of a step.
@@ -118,9 +176,11 @@ def build_trainer(
         plugins=[
             WholeCheckpoints(model, keep_frozen="base" in keep),
             *([HalfPrecisionModel(precision)] if half else []),  # type: ignore[arg-type]
+            *([StartedHere(processes)] if processes.size > 1 and not processes.outside else []),
         ],
         accelerator=accelerator,
-        devices=devices,
+        **_placed(processes, devices, strategy),
+        sync_batchnorm=sync_batchnorm,
         gradient_clip_val=gradient_clip_val,
         accumulate_grad_batches=accumulate_grad_batches,
         check_val_every_n_epoch=check_val_every_n_epoch,
@@ -130,6 +190,7 @@ def build_trainer(
         enable_progress_bar=progress_bar,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # geocompose.data.shares
         log_every_n_steps=1,
     )
     if precision.startswith("16") and isinstance(trainer.accelerator, CPUAccelerator):

@@ -10,7 +10,7 @@ from geocompose.data.rasters import nodata as missing_data
 from geocompose.data.rasters.bands import BandNaming, places_in_file
 from geocompose.data.rasters.file import RasterPath, version_of
 from geocompose.data.rasters.header import read_header
-from geocompose.data.rasters.stored import StoredBands
+from geocompose.data.rasters.stored import ReadsStored, StoredBands
 from geocompose.data.rasters.valid import check_real
 from geocompose.data.window import Region, Window, grid
 from geocompose.imagery.file_values import Stored
@@ -105,7 +105,7 @@ class SceneImage(ABC):
         """Return the most memory that `num_bands` of it take when they are kept decoded."""
 
 
-class RasterImage(SceneImage):
+class RasterImage(ReadsStored, SceneImage):
     """An image that is one raster.
 
     path: any raster that GDAL reads.
@@ -146,15 +146,6 @@ class RasterImage(SceneImage):
         self._stored = StoredBands(path, header, version, named.alpha, nodata)
         self._dtypes = header.dtypes
         self.remarks = [*header.remarks, *named.remarks, *self._stored.remarks]
-
-    @property
-    def keep_decoded(self) -> bool:
-        """Whether pixels stay in memory once they were read."""
-        return self._stored.keep_decoded
-
-    @keep_decoded.setter
-    def keep_decoded(self, keep: bool) -> None:
-        self._stored.keep_decoded = keep
 
     @property
     def rasters(self) -> "Sequence[RasterImage]":

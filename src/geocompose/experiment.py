@@ -1,0 +1,127 @@
+"""A composed configuration becomes an experiment, checked and plain, and the action asked for. Free of torch."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from geocompose.catalog.checks import check_source_names
+from geocompose.catalog.learning_rates import Rate
+from geocompose.configuration.checking import check, default_learning_rate
+from geocompose.configuration.diagnosis import groups
+from geocompose.configuration.overrides import repeated
+from geocompose.configuration.working_folder import search_working_folder, targets_in
+from geocompose.errors import UserError
+from geocompose.runs.atomic import refusals_told
+from geocompose.runs.trust import Trust
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What an action is given.
+
+    config: plain, resolved and typed. choices: the option chosen in each group. overrides: the command line's.
+    conf_dir: where the configuration lies. config_dirs: all folders of config groups that were composed, it and those
+        that were typed (--config-dir). in_sweep: whether other configurations run before and after this one.
+    default_rate: where optimizer.lr comes from, if it was not given.
+    """
+
+    config: dict[str, Any]
+    choices: dict[str, str | None]
+    overrides: list[str]
+    conf_dir: Path
+    config_dirs: tuple[Path, ...] = ()
+    in_sweep: bool = False
+    default_rate: Rate | None = None
+
+    @property
+    def told(self) -> list[str]:
+        """What the terminal was told of the command line before the action began, a line each."""
+        return told(self.overrides)
+
+    def trust(self, typed: Sequence[str] | None) -> Trust:
+        """Return whom to believe of what files say: the composed folders, and the targets that the user has typed."""
+        return Trust((self.conf_dir, *self.config_dirs), tuple(typed or ()))
+
+
+@dataclass(frozen=True)
+class Action:
+    """What is to be done with an experiment. target: the function's full name. arguments: beside the experiment."""
+
+    target: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def function(self) -> Callable[..., object]:
+        """The function."""
+        module, _, name = self.target.rpartition(".")
+        function: Callable[..., object] = getattr(importlib.import_module(module), name)
+        return function
+
+
+def told(overrides: Sequence[str]) -> list[str]:
+    """Return a line for each key that is given more than once."""
+    return [
+        f"{key} is given more than once; the last one counts: {key}={value}"
+        for key, value in repeated(overrides).items()
+    ]
+
+
+def understood(
+    composed: DictConfig, conf_dir: Path, known: Sequence[str] | None = None, hydra: DictConfig | None = None
+) -> tuple[Experiment, Action]:
+    """Return what a composed configuration says, checked.
+
+    known: the names of the config groups, where the caller has listed them. hydra: Hydra's own part of the
+    configuration; None takes what `HydraConfig` holds.
+
+    Raises:
+        UserError: a required value is missing, a key is not an argument of its target, or a value is not of its type.
+    """
+    written = OmegaConf.to_container(composed, resolve=False)
+    search_working_folder(targets_in(written))
+    own: Any = HydraConfig.get() if hydra is None else hydra
+    config = check(composed, groups(conf_dir) if known is None else known)
+    given = dict(OmegaConf.to_container(composed, resolve=True))  # type: ignore[arg-type]
+    arguments = dict(config["action"])
+    action = Action(arguments.pop("_target_"), arguments)
+    experiment = Experiment(
+        config,
+        dict(own.runtime.choices),
+        list(own.overrides.task),
+        conf_dir,
+        tuple(Path(source.path) for source in own.runtime.config_sources if source.schema == "file"),
+        in_sweep=own.mode is RunMode.MULTIRUN,
+        default_rate=default_learning_rate(given),
+    )
+    return experiment, action
+
+
+def perform(experiment: Experiment, action: Action) -> object:
+    """Call an action on an experiment, and return what it returns (an Outcome, of a run).
+
+    Raises:
+        UserError: see the action; it has a note on the option of the part that it is about.
+    """
+    function = action.function
+    search_working_folder(targets_in(experiment.config))  # in whichever process this is
+    try:
+        check_source_names(experiment.config)
+        with refusals_told():
+            return function(experiment, **action.arguments)
+    except UserError as error:
+        noted(error, experiment)
+        raise
+
+
+def noted(error: UserError, experiment: Experiment) -> None:
+    """Add to an error about a part by which option the part was chosen."""
+    if error.part in experiment.choices:
+        note = f"at {error.part}={experiment.choices[error.part]}"
+        if note not in getattr(error, "__notes__", []):
+            error.add_note(note)

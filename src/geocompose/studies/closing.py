@@ -1,0 +1,84 @@
+"""How a sweep ends on the terminal: its table, causes with their cells and logs, how many are in which state."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.cells import cell_len
+from rich.table import Table
+
+from geocompose.console import console
+from geocompose.studies.cells import Cell, CellStatus
+from geocompose.studies.closing_table import closing_table, counts, mixed_rates, other_code, ranked
+
+_LEAST = 6  # columns that a text may be folded to
+
+Varied = Callable[[Sequence[str]], str]
+
+
+def show_closing(cells: Sequence[Cell], keys: Sequence[str], total: int, varied: Varied, *, rank: bool) -> None:
+    """Print how a sweep ended.
+
+    keys: those whose values differ between cells. total: how many cells were planned. varied: returns what tells a cell
+    from the others, of its overrides. rank: the best cells first, else in their order.
+    """
+    out = console()
+    out.print()
+    numbered = list(enumerate(cells, 1))
+    if cells:
+        rows = ranked(numbered) if rank else numbered
+        show_whole(closing_table([cell for _, cell in rows], keys, [number for number, _ in rows]))
+        line = other_code(cells)
+        if line:
+            out.print(line)
+    for status in ("refused", "failed", "interrupted"):
+        for line in causes(numbered, status, varied):
+            out.print(line)
+    out.print(counts(cells, total))
+    for line in _advice(cells):
+        out.print(line)
+
+
+def show_whole(table: Table) -> None:
+    """Print a table so that nothing in it is cut: where the terminal is too narrow for it, its lines are longer."""
+    least = 1
+    for column in table.columns:
+        widest = max(cell_len(line) for cell in (column.header, *column.cells) for line in str(cell).split("\n"))
+        least += 3 + (widest if column.no_wrap else min(widest, _LEAST))
+    out = console()
+    (out if out.width >= least else console(least)).print(table)
+
+
+def causes(numbered: Sequence[tuple[int, Cell]], status: CellStatus, varied: Varied) -> Iterator[str]:
+    """Yield lines: each reason for which cells are in a state, with the cells and the logs of their processes."""
+    found = [(number, cell) for number, cell in numbered if cell.status == status and cell.reason]
+    for reason in dict.fromkeys(cell.reason for _, cell in found):
+        yield f"{status}: {reason}"
+        for number, cell in found:
+            if cell.reason == reason:
+                log = f" (log: {cell.log})" if cell.log is not None and str(cell.log) not in reason else ""
+                yield f"  {number}: {varied(cell.overrides) or ' '.join(cell.overrides)}{log}"
+
+
+def _advice(cells: Sequence[Cell]) -> Iterator[str]:
+    states = {cell.status for cell in cells}
+    if "computed elsewhere" in states and any(
+        cell.outcome is None for cell in cells if cell.status == "computed elsewhere"
+    ):
+        yield "Other processes compute the rest. Run the same command again when they have finished."
+    told = mixed_rates(cells)
+    if told:
+        yield told
+    ended = [cell for cell in cells if cell.status in ("done", "finished already")]
+    # Other actions than runs begin anew.
+    if states & {"interrupted", "waiting"} and all(cell.outcome for cell in ended):
+        yield "Run the same command again to compute what is missing."
+
+
+def is_failed(cells: Sequence[Cell], *, strict: bool) -> bool:
+    """Return whether a sweep has failed: a cell did, or was killed, or none of them could be computed.
+
+    strict: a refused cell fails it too.
+    """
+    states = [cell.status for cell in cells]
+    if "failed" in states or "interrupted" in states:
+        return True
+    return "refused" in states and (strict or all(state == "refused" for state in states))
