@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from geocompose.actions.own_command import own_command
-from geocompose.cli import Experiment, main
+from geocompose.cli import main
+from geocompose.experiment import Experiment
 from tests.kit.places import CONF, ROOT
 
 

@@ -9,7 +9,7 @@ from affine import Affine
 from geocompose.data.rasters import nodata as missing_data
 from geocompose.data.rasters.bands import BandNaming, places_in_file
 from geocompose.data.rasters.file import RasterPath, version_of
-from geocompose.data.rasters.header import read_header
+from geocompose.data.rasters.header import Header, read_header
 from geocompose.data.rasters.stored import ReadsStored, StoredBands
 from geocompose.data.rasters.valid import check_real
 from geocompose.data.window import Region, Window, grid
@@ -145,7 +145,8 @@ class RasterImage(ReadsStored, SceneImage):
         self._packings = header.packings
         self._stored = StoredBands(path, header, version, named.alpha, nodata)
         self._dtypes = header.dtypes
-        self.remarks = [*header.remarks, *named.remarks, *self._stored.remarks]
+        indexed = _indexed(header, named.bands)
+        self.remarks = [*header.remarks, *named.remarks, *indexed, *self._stored.remarks]
 
     @property
     def rasters(self) -> "Sequence[RasterImage]":
@@ -188,3 +189,15 @@ class RasterImage(ReadsStored, SceneImage):
         """Return the places in the file of some bands in all frames."""
         places = places_in_file(bands, len(self.band_names), self.num_frames)
         return [self._in_file[place] for place in places]
+
+
+def _indexed(header: Header, bands: Sequence[int]) -> list[str]:
+    """Return what is to be said of bands (places in the file) that hold places in a colour table."""
+    found = [str(band + 1) for band in bands if band in header.indexed]
+    if not found:
+        return []
+    what = f"band {found[0]} has" if len(found) == 1 else f"bands {', '.join(found)} have"
+    return [
+        f"{what} a colour table, and is read as its indices, which are not colours. To have colours, convert the file "
+        "first: gdal_translate -expand rgb."
+    ]
