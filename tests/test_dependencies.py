@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from geocompose.catalog.optional import PACKAGES
+from geocompose.catalog.optional import PACKAGES, TOOLS
 from geocompose.catalog.prefixes import ORDER
 from geocompose.runs import environment
 from tests.kit.places import ROOT
@@ -27,7 +27,8 @@ def test_every_extra_has_its_file_and_every_source_comes_by_one_or_along():
     extras = set(PROJECT["optional-dependencies"])
     assert {file.stem.partition("-")[2] or "test" for file in FILES} == extras
     along = {source for source in PACKAGES if any(text.startswith(source) for text in PROJECT["dependencies"])}
-    assert set(PACKAGES) - along == extras - {"test"} - LAUNCHERS
+    assert set(PACKAGES) - along == extras - {"test"} - LAUNCHERS - set(TOOLS)
+    assert set(TOOLS) <= extras
 
 
 def test_every_source_has_its_place_in_the_search_for_bare_names():

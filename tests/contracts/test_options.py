@@ -19,19 +19,21 @@ from tests.kit.places import CONF
 
 # At least so many options a group; a lower count means that the search for them is broken, or that an option got lost.
 LEAST = {
-    "action": 6, "auxiliary": 2, "backbone": 49, "data": 11, "decoder": 44, "head": 5, "hydra/help": 1, "launcher": 5,
-    "logger": 2,
+    "action": 12, "auxiliary": 2, "backbone": 49, "data": 11, "decoder": 44, "head": 5, "hydra/help": 1, "launcher": 5,
+    "logger": 5,
     "neck": 3,
     "optimizer": 5, "peft": 3, "scheduler": 7, "task": 5, "temporal": 6, "trainer": 1,
 }  # fmt: skip
 NOT_OPTIONS = {"config", "identity"}
-WITHOUT_TARGET = {"hydra/help/geocompose", "backbone/own", "decoder/own"}
+WITHOUT_TARGET = {"hydra/help/geocompose", "backbone/own", "decoder/own", "logger/own"}
 NOT_COMPOSED = {"hydra/help/geocompose"}  # of Hydra's own node
 
 # What fills the `???` of an option.
 REQUIRED = {
+    "action/diff": ["action.runs=[outputs/a,outputs/b]"],
     "action/evaluate": ["action.run=outputs/a"],
     "action/predict": ["action.run=outputs/a", "action.input=a.tif", "action.output=b.tif"],
+    "action/reproduce": ["action.run=outputs/a"],
     "backbone/own": ["backbone._target_=geocompose.backbones.identity.IdentityBackbone"],
     "backbone/smp": ["backbone.name=mit_b0"],
     "backbone/terratorch": ["backbone.name=terramind_v1_tiny"],
@@ -46,6 +48,7 @@ REQUIRED = {
     "data/sen1floods11": ["data.root=."],
     "decoder/mmseg": ["decoder.name=FCNHead"],
     "decoder/own": ["decoder._target_=geocompose.decoders.fcn.FCNDecoder"],
+    "logger/own": ["logger._target_=lightning.pytorch.loggers.CSVLogger", "+logger.save_dir=."],
     "neck/list": ["neck.necks=[{name: SelectIndices, indices: [-1]}]"],
 }
 # What fills the `???` that experiments leave to whoever runs them.

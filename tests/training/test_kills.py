@@ -19,7 +19,9 @@ from tests.kit.places import ROOT
 
 KILLS = 10
 # Of a record, what says when, where and in how many parts it was computed.
-OF_THE_PROCESS = ("started", "finished", "seconds", "resumed", "hardware", "peak_memory_mb", "command")
+OF_THE_PROCESS = (
+    "started", "finished", "seconds", "resumed", "hardware", "peak_memory_mb", "command", "process", "epochs",
+)  # fmt: skip
 COMMAND = [*SMALL, "trainer.max_epochs=40", "trainer.early_stopping_patience=null", "trainer.keep=[best,last]"]
 
 

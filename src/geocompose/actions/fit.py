@@ -1,14 +1,14 @@
 """Train, test and record one model; a finished run only prints its result."""
 
 import logging
-import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from geocompose.actions.own_command import own_command
 from geocompose.actions.preparation import prepared
 from geocompose.actions.run_identity import Identifier, Identity, check_run_names
 from geocompose.actions.shared_run import Lead, Part, follow, leading
@@ -16,7 +16,7 @@ from geocompose.actions.trial import try_composition
 from geocompose.console import console, show_result
 from geocompose.data.declaration import DataSource
 from geocompose.data.preflight import data_source
-from geocompose.errors import UserError
+from geocompose.errors import UserError, at_least
 from geocompose.experiment import Experiment
 from geocompose.launchers.runs import computes_runs
 from geocompose.runs import Record, RunFolder
@@ -34,35 +34,54 @@ log = logging.getLogger("geocompose")
 
 
 @computes_runs(Identifier, try_composition)
-def fit(experiment: Experiment, test: bool = True, scene_scores: bool = True, strict: bool = False) -> Outcome | None:
+def fit(
+    experiment: Experiment,
+    test: bool = True,
+    scene_scores: bool = True,
+    strict: bool = False,
+    predictions_mb: int | None = 256,
+) -> Outcome | None:
     """Compute the configured run, or print the result that it has already; return either (None: not the first process).
 
     test: open the test split when the model is trained; a run without it is tested by the same command with it.
     scene_scores: score the whole test scenes too, by overlapping windows, where pixels have labels; a run that was
         tested without them gets them by evaluate.
     strict: of a sweep: end with exit code 1 where a cell is refused, though others were computed.
+    predictions_mb: predictions.npz, of the test tiles, is left out where its arrays are larger; 0: never written, None:
+        always.
 
     Raises:
         UserError: a setting can't be, the run failed before (`retry=failed` runs it again), or another process has it.
     """
     _refuse_launcher(experiment)
+    if predictions_mb is not None:
+        at_least("action.predictions_mb", predictions_mb, 0)
     processes = processes_of(experiment.config["trainer"])
     if not processes.first:
         follow(processes, experiment.config)
         return None
     with leading(processes, experiment.config) as lead, run_log() as said:
-        return _fit(experiment, lead, test, scene_scores, said)
+        return _fit(experiment, lead, _Tested(test, scene_scores, predictions_mb), said)
 
 
-def _fit(experiment: Experiment, lead: Lead, test: bool, scene_scores: bool, said: RunLog) -> Outcome:
-    QUIET.info(_command())
+@dataclass(frozen=True)
+class _Tested:
+    """What is scored and kept of the test split: see `fit`."""
+
+    test: bool
+    scenes: bool
+    predictions_mb: int | None
+
+
+def _fit(experiment: Experiment, lead: Lead, tested: _Tested, said: RunLog) -> Outcome:
+    QUIET.info(own_command(experiment))
     said.hear(experiment.told)
     config = experiment.config
     check_run_names(config)  # before the data is looked at
     source = data_source(config["data"])
     identity = Identifier(experiment.conf_dir).identity(experiment, source)
     folder = identity.folder
-    if is_finished(folder, config, test=test):
+    if is_finished(folder, config, test=tested.test):
         return _show_finished(folder, brief=experiment.in_sweep)
     _refuse_failed(folder, config)
     if folder.status() == "running":
@@ -73,7 +92,7 @@ def _fit(experiment: Experiment, lead: Lead, test: bool, scene_scores: bool, sai
     if (rate := experiment.default_rate) is not None:
         log.info("optimizer.lr is %g by default: %s.", rate.rate, rate.source)
     with folder.lock():
-        if is_finished(folder, config, test=test):  # by another process that held the lock until now
+        if is_finished(folder, config, test=tested.test):  # by another process that held the lock until now
             return _show_finished(folder, brief=experiment.in_sweep)
         _refuse_failed(folder, config)
         state = "absent" if config["rerun"] else folder.status()
@@ -100,8 +119,8 @@ def _fit(experiment: Experiment, lead: Lead, test: bool, scene_scores: bool, sai
                 "was interrupted" if state == "interrupted" else state,
             )
         _compute(
-            session, folder, record, said, lead,
-            train=not trained, resume=resume, test=test, scenes=scene_scores, keep=config["trainer"]["keep"],
+            session, folder, record, said, lead, tested,
+            train=not trained, resume=resume, keep=config["trainer"]["keep"],
         )  # fmt: skip
         _show(record, folder)
         return outcome_of(folder, record, computed=True)
@@ -130,21 +149,22 @@ def _compute(
     record: Record,
     said: RunLog,
     lead: Lead,
+    tested: _Tested,
     *,
     train: bool,
     resume: bool,
-    test: bool,
-    scenes: bool,
     keep: Sequence[str],
 ) -> None:
-    from geocompose.training.session import compute, finish
+    from geocompose.training.session import compute
 
     try:
         with refusals_told(folder.path):
             said.open(folder.log)
-            with lead.together(Part(folder.path.resolve(), train, resume, test)):
-                counts = compute(session, folder, record, train=train, resume=resume, test=test)
-            finish(session, folder, record, counts, test=test, scenes=scenes)
+            part = Part(folder.path.resolve(), train, resume, tested.test)
+            compute(
+                session, folder, record, lead.together(part),
+                train=train, resume=resume, **asdict(tested),
+            )  # fmt: skip
         folder.finish(record, keep)
     except (KeyboardInterrupt, SystemExit):
         with _as_far_as_possible():
@@ -176,7 +196,8 @@ def _record(experiment: Experiment, source: DataSource | None, identity: Identit
     config, inputs, own = experiment.config, identity.inputs, identity.own
     record = Record(
         run_id=identity.folder.path.name.rpartition("-")[2],
-        command=_command(),
+        command=own_command(experiment),
+        choices={group: option for group, option in experiment.choices.items() if not group.startswith("hydra/")},
         seeds={"seed": config["seed"], "data.seed": config["data"].get("seed", 0)},
         versions=versions(),
         git=git_state(source_folder()),
@@ -202,10 +223,6 @@ def _rate(experiment: Experiment) -> dict[str, Any]:
     return {"rate": default.rate, "from": "default", "source": default.source}
 
 
-def _command() -> str:
-    return shlex.join(["python", *sys.argv])
-
-
 def _show_finished(folder: RunFolder, *, brief: bool) -> Outcome:
     record = folder.read()
     COURSE.info("This run is already finished. rerun=true computes it again.")
@@ -223,8 +240,9 @@ def _show(record: Record, folder: RunFolder) -> None:
     split = "test" if any(name.startswith("test/") for name in record.metrics) else "val"
     show_result(record.metrics, record.baselines, title=f"{split} split", prefix=f"{split}/")
     out = console()
+    last = " and was the last one: not converged" if record.training.get("converged") is False else ""
     out.print(
         f"{record.model['parameters']:,} parameters, {record.model['trainable']:,} trainable; best epoch "
-        f"{record.training['best_epoch']} (epochs 0 to {record.training['epochs'] - 1}); {record.seconds:.0f} s"
+        f"{record.training['best_epoch']} (epochs 0 to {record.training['epochs'] - 1}){last}; {record.seconds:.0f} s"
     )
     out.print(f"run: {folder.path}")

@@ -39,9 +39,15 @@ SOURCES: Mapping[str, Source] = {
     "geocompose.decoders.mmseg.decoder.MmsegDecoder": Source("mmseg", check_mmseg_head),
 }
 
+# What a logger needs that does not come with the project, by the target that conf/ names.
+LOGGERS: Mapping[str, str] = {
+    "geocompose.training.loggers.mlflow": "mlflow",
+    "geocompose.training.loggers.wandb": "wandb",
+}
+
 
 def check_source_names(config: Mapping[str, Any]) -> None:
-    """Refuse a backbone or decoder whose source has none of that name, or weights, or is not installed.
+    """Refuse a backbone or decoder whose source has none of that name, or weights, or is not installed; or a logger's.
 
     What has no table here is checked when it is built.
 
@@ -50,6 +56,9 @@ def check_source_names(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: in the words of the part itself, and with its group as `part`.
     """
+    target = str((config.get("logger") or {}).get("_target_"))
+    if target in LOGGERS:
+        require(LOGGERS[target])
     for group in ("backbone", "decoder"):
         for node in _nodes(config.get(group)):
             try:

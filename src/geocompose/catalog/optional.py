@@ -15,13 +15,17 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "terratorch": ("terratorch",),
 }
 
+# What is no source of parts, but is installed and asked for in the same way: loggers (logger=mlflow).
+TOOLS: Mapping[str, tuple[str, ...]] = {"mlflow": ("mlflow",), "wandb": ("wandb",)}
+
 # Sources whose packages come with the project's own requirements.
 _COMES_ALONG = ("transformers",)
 
 
 def lacking(source: str) -> list[str]:
     """Return the packages of a source that can't be found; imports none of them."""
-    return [package for package in PACKAGES[source] if importlib.util.find_spec(package) is None]
+    packages = TOOLS[source] if source in TOOLS else PACKAGES[source]
+    return [package for package in packages if importlib.util.find_spec(package) is None]
 
 
 def installed(source: str) -> bool:
@@ -35,7 +39,8 @@ def not_installed(source: str) -> str | None:
     if not missing:
         return None
     packages = f"the package {missing[0]}, which is" if len(missing) == 1 else f"{', '.join(missing)}, which are"
-    return f"Parts of {source} need {packages} not installed: {install_command(source)}"
+    who = f"logger={source} needs" if source in TOOLS else f"Parts of {source} need"
+    return f"{who} {packages} not installed: {install_command(source)}"
 
 
 def install_command(source: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-GROUPS = ("backbone", "decoder")  # those with an option `own`, whose keys are those that a user gives it
+GROUPS = ("backbone", "decoder", "logger")  # those with an option `own`, whose keys are those that a user gives it
 
 
 def open_own_parts(arguments: Sequence[str]) -> list[str]:

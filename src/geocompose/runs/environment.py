@@ -41,7 +41,19 @@ PACKAGES = (
     "tensorboard",
 )
 # Of optional sources: recorded where they are installed.
-OPTIONAL_PACKAGES = ("torchgeo", "mmsegmentation", "mmengine", "mmcv", "mmcv-lite", "terratorch", "submitit", "ray")
+OPTIONAL_PACKAGES = (
+    "torchgeo",
+    "mmsegmentation",
+    "mmengine",
+    "mmcv",
+    "mmcv-lite",
+    "terratorch",
+    "submitit",
+    "ray",
+    "mlflow-skinny",
+    "mlflow",
+    "wandb",
+)
 _GIT_TIMEOUT_S = 20
 
 
@@ -108,6 +120,11 @@ def hardware() -> dict[str, Any]:
         "memory_gb": round(memory_bytes / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def process() -> dict[str, Any]:
+    """Return this process's host and pid, and the time (UTC) at which it is alive."""
+    return {"host": platform.node(), "pid": os.getpid(), "alive": utc_now()}
 
 
 def peak_memory_mb() -> float:

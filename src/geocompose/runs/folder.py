@@ -12,12 +12,13 @@ from typing import Literal
 from geocompose.errors import UserError, unwrapped
 from geocompose.runs import lock
 from geocompose.runs.atomic import explained, sync_folder, sync_tree, write_text, write_through
-from geocompose.runs.environment import peak_memory_mb, reset_peak_memory, utc_now
+from geocompose.runs.environment import peak_memory_mb, process, reset_peak_memory, utc_now
 from geocompose.runs.record import Record, Status
 
 State = Literal["absent", "running", "completed", "failed", "interrupted"]
 
 LAST = "last.ckpt"
+ACCELERATOR_PEAK = "accelerator_peak_memory_mb"
 PREVIOUS = "previous.ckpt"  # what was the last one before it
 # What a finished run can keep: the best epoch's weights, the last epoch with the optimizer's state, and within both the
 # weights that were frozen.
@@ -73,6 +74,7 @@ class RunFolder:
         self.baselines = self.path / "baselines.npz"
         self.calibration = self.path / "calibration.npz"
         self.splits = self.path / "splits.csv"
+        self.predictions = self.path / "predictions.npz"
         self.log = self.path / "run.log"
         self.figures = self.path / "figures"
         self.checkpoints = self.path / "checkpoints"
@@ -142,9 +144,9 @@ class RunFolder:
 
         config: the resolved configuration as YAML. overrides: the command line's. code_diff: `git_diff`'s answer.
         code: source files of the user's own, by their names below the folder `code`.
-        resume: keep checkpoints and metrics of an interrupted run, and count on from its start and seconds; else the
-            folder is cleared. From the first step of clearing to the last of this method the folder has no record: it
-            looks absent, never completed.
+        resume: keep checkpoints and metrics of an interrupted run, and count on from its start, seconds, epochs, peaks
+            and loggers; else the folder is cleared. From the first step of clearing to the last of this method the
+            folder has no record: it looks absent, never completed.
 
         Raises:
             UserError: the folder can't be written, or holds files that are not a run's.
@@ -155,6 +157,10 @@ class RunFolder:
             assert earlier.run_id == record.run_id, f"{self.path} holds run {earlier.run_id}, not {record.run_id}"
             record.started, record.resumed = earlier.started, earlier.resumed + 1
             self._earlier_s = earlier.seconds or 0.0
+            record.epochs, record.loggers = earlier.epochs, earlier.loggers
+            record.peak_memory_mb = earlier.peak_memory_mb
+            if (peak := earlier.hardware.get(ACCELERATOR_PEAK)) is not None:
+                record.hardware.setdefault(ACCELERATOR_PEAK, peak)
             with explained(self.path):
                 for folder in (self.path, self.checkpoints):
                     for entry in folder.glob(".*.tmp"):  # half-written files of a process that was killed
@@ -249,6 +255,7 @@ class RunFolder:
         # Not the difference of two dates: a clock may be set back.
         record.seconds = round(self._earlier_s + time.monotonic() - self._began_s, 3)
         record.peak_memory_mb = max(record.peak_memory_mb or 0.0, peak_memory_mb())
+        record.process = process()
         record.write(self.record)
 
     def _clear(self) -> None:

@@ -26,12 +26,20 @@ class Record:
     seconds: computing time, over all parts of a run that was resumed; up to the last write.
     started, finished: UTC, ISO 8601 with seconds.
     resumed: how many times the run was taken up again.
+    choices: the option of each config group, such as backbone: timm; None where a group has none.
+    defaults: what the configuration left open and the run decided, by dotted key: value, and why or from where.
+    process: host and pid of the process that wrote last, and `alive`, when that was (UTC): renewed at the end of each
+        epoch, and every half minute while batches are computed.
+    epochs: of each epoch, in order: seconds (training and validation), images_per_s (training alone); None where a
+        version that did not measure them has trained.
+    loggers: of loggers beside metrics.csv, where and under which name they keep this run.
     code: of a run with code of the user's own: sha256 over it, files (names below the run's folder `code`) and versions
         of further packages.
     git: commit and dirty flag of the code, None where there is no repository.
     data, weights: what was read: fingerprint, sha256 and what the data and the backbone say about themselves.
     model: parameters, trainable, gflops (per image, forward pass, 2 per multiply-add).
-    training: epochs, best_epoch (from 0), steps; finished once only the scores are still to come.
+    training: epochs, best_epoch (from 0), steps; converged, false where the best epoch was the last one that was
+        validated; finished once only the scores are still to come.
     baselines: what needs no network, on the same split: name, detail and metrics each.
     said: what was left out, converted, assumed or allowed, a line each, as the log says it.
     error: the cause in one line, of a run that failed or that the system stopped.
@@ -45,7 +53,12 @@ class Record:
     seconds: float | None = None
     resumed: int = 0
     error: str | None = None
+    choices: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
+    process: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    epochs: dict[str, list[float | None]] = field(default_factory=dict)
+    loggers: dict[str, Any] = field(default_factory=dict)
     baselines: list[dict[str, Any]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     model: dict[str, Any] = field(default_factory=dict)

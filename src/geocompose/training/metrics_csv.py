@@ -26,6 +26,11 @@ class MetricsCsv(Callback):
         self._lr: dict[str, float] = {}
         self._validated = False
 
+    @property
+    def rates(self) -> Mapping[str, float]:
+        """The rates with which the epoch began: `lr`, and `lr_<part>`."""
+        return self._lr
+
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take up the rows of the epochs before a resumed one."""
         # Kept as text: a number that is read and written again may look different, and an empty cell has no number.

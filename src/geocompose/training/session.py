@@ -4,7 +4,7 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,13 +30,20 @@ from geocompose.models.frozen_weights import BASE, put_back
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import write_text
 from geocompose.runs.fingerprint import hash_file
+from geocompose.runs.run_log import COURSE
 from geocompose.tasks.base import Task
 from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_start
 from geocompose.training.class_balance import with_balance
+from geocompose.training.epoch_lines import EpochLines
+from geocompose.training.loggers import LoggedRun, MakeLogger, logger_maker
+from geocompose.training.logging_beside import Logs, hyperparameters
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.odd_data import tell_training_tiles, warn_of_odd_data
+from geocompose.training.open_defaults import decided
 from geocompose.training.output_range import check_output_range
+from geocompose.training.pace import Pace, note_accelerator
 from geocompose.training.pictures import draw
+from geocompose.training.predictions import Predictions
 from geocompose.training.processes import ONE, Processes
 from geocompose.training.reading_alike import read_alike
 from geocompose.training.rehearsal import rehearse
@@ -53,8 +60,8 @@ SPLITS_OF = {False: ["val"], True: ["val", "test"]}  # by whether the test split
 class Session:
     """All that a run needs, checked; nothing of it is written yet.
 
-    class_weights: those that were computed from the training labels, by key and class. processes: those that compute
-    it, and which this one is.
+    class_weights: those that were computed from the training labels, by key and class. metrics: writes metrics.csv.
+    make_logger: makes the other loggers. processes: those that compute it, and which this one is.
     """
 
     data: SceneData
@@ -63,6 +70,9 @@ class Session:
     trainer: lightning.Trainer
     summary: Summary
     class_weights: Mapping[str, Mapping[str, float]]
+    config: Mapping[str, Any]
+    metrics: MetricsCsv
+    make_logger: MakeLogger
     processes: Processes = ONE
 
 
@@ -106,12 +116,14 @@ def prepare(
     data.share(Share(processes.rank, processes.size))
     data.draw_by(task.sampler)
     tell_training_tiles(data)
+    metrics = MetricsCsv(folder.metrics)
+    make_logger = logger_maker(config["logger"])
     try:
         trainer = instantiate(config["trainer"])(
             folder=folder.checkpoints,
             selection=task.selection,
-            loggers=instantiate(config["logger"])(folder.path) if processes.first else [],
-            callbacks=[MetricsCsv(folder.metrics), StepSeed(config["seed"], processes.rank)],
+            loggers=[],  # they are opened when the run begins: `Logs`
+            callbacks=[metrics, StepSeed(config["seed"], processes.rank)],
             model=built.model,
             processes=processes,
         )
@@ -138,17 +150,62 @@ def prepare(
     summary = summarize(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     if processes.size > 1:
         tell_shares(built.model, data.batch_size, processes)
-    return Session(data, built, task, trainer, summary, weights, processes)
+    return Session(data, built, task, trainer, summary, weights, config, metrics, make_logger, processes)
 
 
 def compute(
-    session: Session, folder: RunFolder, record: Record, *, train: bool, resume: bool, test: bool
-) -> Mapping[str, np.ndarray]:
-    """Train and score the best epoch, filling `record` and the run's folder; return what each tile counts, by split.
+    session: Session,
+    folder: RunFolder,
+    record: Record,
+    together: AbstractContextManager[None],
+    *,
+    train: bool,
+    resume: bool,
+    test: bool,
+    scenes: bool = False,
+    predictions_mb: int | None = None,
+) -> None:
+    """Train, score the best epoch, and fill `record` and the run's folder.
 
-    train: false where the folder holds a trained model, of which only the scores are wanted.
-    resume: continue from the folder's last checkpoint. test: open the test split.
+    together: within it other processes do their part (`accompany`). train: false where the folder holds a trained
+    model, of which only the scores are wanted. resume: continue from the folder's last checkpoint. test: open the test
+    split. scenes: score its whole scenes too, where pixels have labels. predictions_mb: see `Predictions`.
     """
+    logs = _logs(session, folder, record)
+    with logs.ended():
+        with together:
+            counts, predictions = _train_and_score(
+                session, folder, record, logs, train=train, resume=resume, test=test, predictions_mb=predictions_mb
+            )
+        session.data.share(Share())  # the rest is this process's alone
+        _finish(session, folder, record, counts, predictions, test=test, scenes=scenes)
+        logs.finish(session.trainer, folder.figures)
+
+
+def _logs(session: Session, folder: RunFolder, record: Record) -> Logs:
+    key = f"{record.run_id}-{''.join(letter for letter in record.started or '' if letter.isdigit())}"
+    study, metric = str(session.config["study"]), session.task.selection[0]
+    return Logs(
+        session.make_logger,
+        lambda step: LoggedRun(folder.path, study, key, step, record.loggers),
+        record,
+        session.metrics,
+        (hyperparameters(session.config, record.choices), [metric, metric.replace("val/", "test/")]),
+    )
+
+
+def _train_and_score(
+    session: Session,
+    folder: RunFolder,
+    record: Record,
+    logs: Logs,
+    *,
+    train: bool,
+    resume: bool,
+    test: bool,
+    predictions_mb: int | None,
+) -> tuple[Mapping[str, np.ndarray], Predictions]:
+    """Train and score the best epoch; return what each tile counts, by split, and what was said of the test tiles."""
     data, task, trainer = session.data, session.task, session.trainer
     record.data |= data.describe()
     record.weights |= contract_of(session.built.model.encoder).weights or {}
@@ -158,43 +215,50 @@ def compute(
     # Others are objects of the user's, which their configuration names.
     if all(isinstance(neck, Mapping) for neck in necks):
         record.model["necks"] = list(necks)
+    record.defaults = decided(session.config, record, trainer)
     console.show_summary(session.summary, session.built.plan.necks)
     folder.save(record)
     write_text(folder.splits, tile_table(data))
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
 
+    pace = Pace(record, lambda: folder.save(record))
+    # Lightning calls checkpoint callbacks last, wherever they stand.
+    trainer.callbacks += [logs, pace, EpochLines(session.metrics, pace, task.selection)]  # type: ignore[attr-defined]
     if train:
         trainer.fit(task, datamodule=data, ckpt_path=folder.resumable if resume else None)
         record.training |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "finished": True}
         folder.save(record)
+    else:
+        with beside_the_run("The logger", record):
+            logs.open(trainer, int(record.training.get("steps") or 0))
     best = _take_best(session, folder, None if train else record.training.get("best_sha256"), trained=not train)
     if BASE in best:
         record.weights["base"] = best[BASE]
     record.training["best_epoch"] = best["epoch"]
+    _tell_convergence(record, trainer)
     record.training["best_sha256"] = hash_file(folder.best)
-    return score_splits(trainer, task, data, SPLITS_OF[test], folder, record)
+    predictions = Predictions(task.target, data.num_tiles("test"), predictions_mb)
+    trainer.callbacks.append(predictions)  # type: ignore[attr-defined]
+    return score_splits(trainer, task, data, SPLITS_OF[test], folder, record), predictions
 
 
-def finish(
+def _finish(
     session: Session,
     folder: RunFolder,
     record: Record,
     counts: Mapping[str, np.ndarray],
+    predictions: Predictions,
     *,
     test: bool,
-    scenes: bool = False,
+    scenes: bool,
 ) -> None:
-    """Do what needs no other process once a run is scored: whole scenes, baselines and figures.
-
-    counts: what `compute` returned. test: the test split is open. scenes: score its whole scenes too, where pixels have
-    labels.
-    """
+    """Do what needs no other process once a run is scored: predictions, whole scenes, baselines and figures."""
     data, task, trainer = session.data, session.task, session.trainer
-    data.share(Share())
-    if torch.cuda.is_available():
-        record.hardware["accelerator"] = torch.cuda.get_device_name()
-        record.hardware["accelerator_peak_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    note_accelerator(record)
+    if test:
+        with beside_the_run(folder.predictions.name, record):
+            predictions.write(folder.predictions)
     if test and scenes and task.target.pixel_wise:
         with beside_the_run("The scores of whole scenes", record):
             score_whole_scenes(trainer, task, data, record)
@@ -231,6 +295,15 @@ def _take_best(session: Session, folder: RunFolder, sha256: str | None, *, train
         if not isinstance(callback, WeightAveraging)
     ]
     return best
+
+
+def _tell_convergence(record: Record, trainer: lightning.Trainer) -> None:
+    """Record, and say, whether the best epoch was the last one that was validated: longer training may be better."""
+    every = trainer.check_val_every_n_epoch or 1
+    last = record.training["epochs"] // every * every - 1
+    record.training["converged"] = record.training["best_epoch"] < last
+    if not record.training["converged"]:
+        COURSE.info("The best epoch is the last one: not converged. More epochs (trainer.max_epochs) may do better.")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Lightning's trainer as the experiments use it."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -161,7 +162,9 @@ def build_trainer(
         own.append(EarlyStopping(monitor=metric, mode=mode, patience=checks, check_finite=False))
     if ema_decay is not None:
         own.append(WarmedAverage(ema_decay))
-    if progress_bar and processes.first:
+    # Without a terminal a bar would show nothing until the end: there is a line per epoch instead (`EpochLines`).
+    progress_bar = progress_bar and processes.first and sys.stdout.isatty()
+    if progress_bar:
         own.append(ProgressBar(leave=False))
     # Filling uninitialised memory helps to find bugs of torch's own operators, and costs a fifth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -184,7 +187,7 @@ def build_trainer(
         deterministic=deterministic,
         logger=list(loggers),
         callbacks=own,
-        enable_progress_bar=progress_bar and processes.first,
+        enable_progress_bar=progress_bar,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # geocompose.data.shares
