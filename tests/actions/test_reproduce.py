@@ -81,6 +81,15 @@ def test_a_run_is_computed_again_elsewhere_with_its_identity_and_metrics(recorde
     assert report()["reproduced"] is True
 
 
+def test_a_cell_of_a_sweep_is_computed_again_without_its_sweeps_launcher(recorded):
+    typed = recorded / "overrides.yaml"
+    text = typed.read_text()
+    typed.write_text(text + '- "launcher.workers=2"\n- "retry=failed"\n- "launcher=local"\n')
+    run("action=reproduce", f"action.run={recorded}", "action.tolerance=0")
+    again = yaml.safe_load((only_run("reproduced") / "overrides.yaml").read_text())
+    assert not [text for text in again if text.startswith(("launcher", "retry"))]
+
+
 def test_a_reproduction_that_is_there_is_compared_at_once(recorded, capsys):
     run("action=reproduce", f"action.run={recorded}", "study=again")
     seconds = record_of(only_run("again"))["finished"]

@@ -163,6 +163,30 @@ def test_targets_of_your_own_are_computed_where_they_are_typed(sweep: Sweep):
     assert "2 cells: 2 done" in printed
 
 
+def test_a_plan_says_what_is_computed_and_not_by_which_launcher(sweep: Sweep):
+    sweep("-m", "seed=0,1", "launcher=plan_only", "retry=failed")
+    sweep("-m", "seed=1,2", "launcher=local", "launcher.workers=2")
+    cells = read_plan(Path("outputs/default")).cells.values()
+    assert [cell.overrides for cell in cells] == [("seed=0",), ("seed=1",), ("seed=2",)]
+
+
+def test_a_cell_that_was_planned_again_as_another_run_is_not_waited_for(sweep: Sweep):
+    add_cells(Path("outputs/default"), [PlanCell("0123456789", ("seed=0",), {})])
+    code, printed, _ = sweep("action=work")
+    assert code == 1
+    assert "would be the run" in " ".join(printed.split())
+    study = Path("outputs/default")
+    sweep("-m", "seed=0", "launcher=plan_only")
+    (now,) = [cell for cell in read_plan(study).cells.values() if cell.id != "0123456789"]
+    (study / PLAN_NAME).unlink()
+    # As it was planned before its data changed, and is planned now.
+    add_cells(study, [PlanCell("0123456789", now.overrides, now.choices)])
+    sweep("-m", "seed=0", "launcher=plan_only")
+    code, printed, _ = sweep("action=work")
+    assert code == 0
+    assert "1 cell: 1 done" in printed
+
+
 def test_a_plan_that_is_damaged_is_refused_by_a_slice_too(sweep: Sweep):
     study = Path("outputs/default")
     study.mkdir(parents=True)

@@ -10,6 +10,9 @@ from geocompose.errors import UserError
 from geocompose.runs.atomic import RefusedError
 from geocompose.studies import plan as module
 from geocompose.studies.plan import PLAN_NAME, PlanCell, PlanEvent, add_cells, add_events, read_plan
+from geocompose.studies.reading import read_studies
+from geocompose.studies.states import states
+from tests.kit.made_studies import made_run
 
 
 def cell(identity: str, *overrides: str) -> PlanCell:
@@ -114,3 +117,39 @@ def test_a_disk_that_fills_up_leaves_whole_lines(tmp_path, monkeypatch):
 
 def test_a_study_without_a_plan_has_no_cells(tmp_path):
     assert read_plan(tmp_path).cells == {}
+
+
+def test_a_cell_planned_again_as_another_run_takes_the_place_of_the_first(tmp_path):
+    add_cells(tmp_path, [cell("a" * 10, "seed=0")])
+    plan = add_cells(tmp_path, [cell("b" * 10, "seed=0")])  # its data has changed
+    assert [each.id[0] for each in plan.cells.values() if not plan.is_outdated(each)] == ["b"]
+    assert [(each.id[0], state.state) for each, state in states(tmp_path)] == [("b", "waiting")]
+    assert read_studies([tmp_path]).states() == {"waiting": 1}
+    made_run(tmp_path, "a" * 10)  # what was computed of it stays
+    assert [(each.id[0], state.state) for each, state in states(tmp_path)] == [("a", "done"), ("b", "waiting")]
+    add_cells(tmp_path, [cell("a" * 10, "seed=0")])  # the data is put back
+    plan = read_plan(tmp_path)
+    assert [each.id[0] for each in plan.cells.values()] == ["a", "b"]
+    assert plan.has(cell("a" * 10, "seed=0"))
+    assert not plan.has(cell("b" * 10, "seed=0"))
+    lines = (tmp_path / "cells.jsonl").read_text().count("\n")
+    add_cells(tmp_path, [cell("a" * 10, "seed=0")])
+    assert (tmp_path / "cells.jsonl").read_text().count("\n") == lines == 3
+
+
+def test_a_sweep_and_a_look_at_its_study_judge_a_cell_alike(tmp_path):
+    runs = {"a": "completed", "b": "failed", "c": "interrupted", "d": "running", "e": "interrupted"}
+    names = "abcdefgh"
+    add_cells(tmp_path, [PlanCell(each * 10, (f"seed={each}",), {}) for each in names])
+    for each, status in runs.items():
+        made_run(tmp_path, each * 10, status=status)
+    ends = [PlanEvent("failed", each * 10, "crash", "old/place.log") for each in "ef"]
+    add_events(tmp_path, [*ends, PlanEvent("refused", "g" * 10, "no")])
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / f"{'f' * 10}.log").write_text("crash\n")
+    looked = read_studies([tmp_path])
+    both = {**looked.runs, **looked.cells}
+    told = {cell.id: (state.state, state.reason, state.log) for cell, state in states(tmp_path)}
+    assert {identity: (each.state, each.reason, each.log) for identity, each in both.items()} == told
+    assert told["e" * 10] == ("failed", "crash", Path("old/place.log"))
+    assert told["f" * 10][2] == tmp_path / "logs" / f"{'f' * 10}.log"  # the study was moved since

@@ -8,6 +8,7 @@ from typing import Any
 
 from geocompose.cli import refuse_other_overrides
 from geocompose.configuration.checking import check_node
+from geocompose.configuration.overrides import says_how
 from geocompose.console import console
 from geocompose.errors import UserError, counted, shortened
 from geocompose.experiment import Action, Experiment, perform
@@ -91,7 +92,7 @@ def _again(
         experiment,
         config=checked,
         choices={**dict.fromkeys(NAMED, "recorded"), **recorded_choices(folder, record)},
-        overrides=[*(text for text in typed_overrides(folder, []) if not _is_of_study(text)), f"study={study}"],
+        overrides=[*_typed(folder), f"study={study}"],
         default_rate=None,  # here the rate is given, by the record
     )
     given = recorded.config.get("action") or {}
@@ -104,6 +105,11 @@ def _again(
 
 def _is_of_study(override: str) -> bool:
     return override.lstrip("+").startswith("study=")
+
+
+def _typed(folder: RunFolder) -> list[str]:
+    """Return what was typed for the run itself: neither its study nor its sweep's launcher are this command's."""
+    return [text for text in typed_overrides(folder, []) if not (_is_of_study(text) or says_how(text))]
 
 
 def _check_own(recorded: RecordedRun) -> None:

@@ -39,6 +39,7 @@ def work(experiment: Experiment, slice: str | None = None, trust: list[str] | No
     chosen = list(plan.cells.values())[part - 1 :: parts]
     if not chosen:
         raise UserError(f"action.slice={slice} is empty: the plan of {study} has {counted(len(plan.cells), 'cell')}.")
+    chosen = [cell for cell in chosen if not plan.is_outdated(cell)]
     typed = [folder for folder in experiment.config_dirs if folder != experiment.conf_dir]
     own = {key: experiment.config[key] for key in _OWN}
     again = Recomposition(study, experiment.conf_dir, typed, own, experiment.trust(trust))

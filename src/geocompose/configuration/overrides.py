@@ -69,3 +69,8 @@ def own_overrides(overrides: Sequence[str], groups: Sequence[str]) -> list[str]:
         return list(overrides)  # Hydra says what is wrong with them
     kept = [one for one in parsed if one.is_hydra_override() or one.key_or_group in groups]
     return [one.input_line for one in kept if one.input_line is not None]
+
+
+def says_how(override: str) -> bool:
+    """Return whether an override tells one command how to compute, and nothing of the run: a launcher, a retry."""
+    return key_and_value(override)[0].partition(".")[0] in ("launcher", "rerun", "retry")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from geocompose.configuration.overrides import says_how
 from geocompose.errors import UserError, in_one_line
 from geocompose.experiment import Action, Experiment, noted
 from geocompose.launchers.runs import Folders, Runs, runs_of
@@ -69,7 +70,8 @@ class PlannedCell:
         assert self.experiment is not None
         typed = [str(folder) for folder in self.experiment.config_dirs if folder != self.experiment.conf_dir]
         choices = {group: name for group, name in self.experiment.choices.items() if not group.startswith("hydra/")}
-        return PlanCell(self.run_id, tuple(self.overrides), choices, tuple(typed))
+        overrides = [text for text in self.overrides if not says_how(text)]
+        return PlanCell(self.run_id, tuple(overrides), choices, tuple(typed))
 
     def composition(self) -> str:
         """Return a text that is the same for all cells with the same parts and data."""

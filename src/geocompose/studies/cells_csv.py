@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from os.path import relpath
 from pathlib import Path
 
 from geocompose.configuration.overrides import key_and_value, swept_keys
@@ -36,7 +37,7 @@ def write_cells_csv(study: Path) -> Path:
             *(cell.choices.get(group) or "" for group in _GROUPS),
             *(values.get(key, "") for key in keys),
             *(_number(numbers.get(name)) for name in metrics),
-            seconds, state.reason, folder, "" if state.log is None else f"logs/{state.log.name}",
+            seconds, state.reason, folder, "" if state.log is None else relpath(state.log, study),
         ])  # fmt: skip
     path = study / CSV_NAME
     write_text(path, text.getvalue())

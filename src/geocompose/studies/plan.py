@@ -38,6 +38,11 @@ class PlanCell:
     config_dirs: tuple[str, ...] = ()
     at: str = ""
 
+    @property
+    def composed_of(self) -> tuple[object, ...]:
+        """What tells it from the plan's other cells, whichever run it is; its id where nothing was typed."""
+        return self.overrides or self.id, self.config_dirs, tuple(sorted(self.choices.items(), key=str))
+
 
 @dataclass(frozen=True)
 class PlanEvent:
@@ -52,11 +57,28 @@ class PlanEvent:
 
 @dataclass
 class Plan:
-    """What a study's cells.jsonl says. events: the last of each cell. cut: whether its last line was cut short."""
+    """What a study's cells.jsonl says. events: the last of each cell. cut: whether its last line was cut short.
+
+    newest: by what a cell was composed of, the identity under which it was planned last.
+    """
 
     cells: dict[str, PlanCell] = field(default_factory=dict)
     events: dict[str, PlanEvent] = field(default_factory=dict)
     cut: bool = False
+    newest: dict[tuple[object, ...], str] = field(default_factory=dict)
+
+    def add(self, cell: PlanCell) -> None:
+        """Take a cell's line; a second one of the same run keeps the place of the first."""
+        self.cells.setdefault(cell.id, cell)
+        self.newest[cell.composed_of] = cell.id
+
+    def is_outdated(self, cell: PlanCell) -> bool:
+        """Return whether the same was planned again as another run, since data, weights or conf/ had changed."""
+        return self.newest.get(cell.composed_of, cell.id) != cell.id
+
+    def has(self, cell: PlanCell) -> bool:
+        """Return whether a cell is planned as it is now."""
+        return cell.id in self.cells and not self.is_outdated(cell)
 
     def refused(self, identity: str) -> PlanEvent | None:
         """Return why a cell can't be computed; None where it can, as far as is known."""
@@ -88,27 +110,28 @@ def read_plan(study: Path) -> Plan:
     for number, line in enumerate(lines, 1):
         entry = _entry(path, number, line)
         if isinstance(entry, PlanCell):
-            plan.cells.setdefault(entry.id, entry)
+            plan.add(entry)
         else:
             plan.events[entry.id] = entry
     return plan
 
 
 def add_cells(study: Path, cells: Sequence[PlanCell]) -> Plan:
-    """Append the cells that a plan does not have yet, and return it as it then is.
+    """Append the cells that a plan does not have yet, or no longer as they are now, and return it as it then is.
 
     Raises:
         UserError: see `read_plan`; or the folder can't be written.
     """
     plan = read_plan(study)
-    if not plan.cut and all(cell.id in plan.cells for cell in cells):
+    if not plan.cut and all(plan.has(cell) for cell in cells):
         return plan
     with _locked(study):
         plan = read_plan(study)
-        new = {cell.id: cell for cell in cells if cell.id not in plan.cells}
+        new = {cell.id: cell for cell in cells if not plan.has(cell)}
         now = utc_now()
         _append(study / PLAN_NAME, (_cell_line(cell, now) for cell in new.values()))
-        plan.cells |= new
+        for cell in new.values():
+            plan.add(cell)
         plan.cut = False
     return plan
 

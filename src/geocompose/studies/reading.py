@@ -4,27 +4,20 @@ Several folders are read as one study, whose runs count once each: the one that 
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from geocompose.errors import UserError, counted, shortened, unwrapped
 from geocompose.runs import Record, RunFolder
-from geocompose.runs.folder import State
 from geocompose.studies.plan import Plan, PlanCell, read_plan
-from geocompose.studies.states import log_of
+from geocompose.studies.states import State, state_of, state_of_run
 
 _LOG = logging.getLogger("geocompose")
 
-CellState = Literal["done", "running", "interrupted", "failed", "waiting", "refused", "unreadable"]
+CellState = State | Literal["unreadable"]
 STATES: tuple[CellState, ...] = ("done", "running", "waiting", "interrupted", "failed", "refused", "unreadable")
-_OF_RUN: Mapping[State, CellState] = {
-    "completed": "done",
-    "running": "running",
-    "failed": "failed",
-    "interrupted": "interrupted",
-}
 _FURTHEST: Sequence[CellState] = ("done", "running", "interrupted", "failed")
 
 
@@ -106,10 +99,13 @@ def read_studies(folders: Sequence[Path]) -> StudyFiles:
             found.runs[run.id] = _furthest(found.runs.get(run.id), run)
     # A readable copy of a run, in another folder, stands for it.
     found.damaged = {path: reason for identity, (path, reason) in damaged.items() if identity not in found.runs}
-    for _, plan in plans:
+    for folder, plan in plans:
         for cell in plan.cells.values():
             if cell.id not in found.runs and cell.id not in damaged:
-                lone = _lone(plan, cell)
+                if plan.is_outdated(cell):
+                    continue
+                state = state_of(folder, cell.id, None, plan)
+                lone = LoneCell(cell, state.state, state.reason, state.log)
                 if cell.id not in found.cells or found.cells[cell.id].state == "waiting":
                     found.cells[cell.id] = lone
     return found
@@ -131,18 +127,8 @@ def _runs(folder: Path, plan: Plan, damaged: dict[str, tuple[Path, str]]) -> Ite
                 damaged[run.path.name.rpartition("-")[2]] = path, unwrapped(error)
             continue
         if state != "absent":
-            yield _judged(run, record, _OF_RUN[state], plan)
-
-
-def _judged(run: RunFolder, record: Record, state: CellState, plan: Plan) -> Run:
-    """Return a run with the reason of its end, which a plan knows where the run's process could not record it."""
-    of_process = log_of(run.path.parent, record.run_id)
-    log = next((path for path in (of_process, run.log) if path.is_file()), None)
-    event = plan.failed(record.run_id)
-    newer = event is not None and event.at > (record.finished or record.started or "")
-    if event is not None and newer and state in ("interrupted", "failed"):
-        return Run(run, record, "failed", event.reason, Path(event.log) if event.log else log)
-    return Run(run, record, state, record.error or "", log)
+            found = state_of_run(run, record, state, plan)
+            yield Run(run, record, found.state, found.reason, found.log)
 
 
 def _furthest(first: Run | None, second: Run) -> Run:
@@ -161,11 +147,3 @@ def _furthest(first: Run | None, second: Run) -> Run:
 def _same_metrics(first: Record, second: Record) -> bool:
     # repr, since NaN is NaN here
     return repr(sorted(first.metrics.items())) == repr(sorted(second.metrics.items()))
-
-
-def _lone(plan: Plan, cell: PlanCell) -> LoneCell:
-    if (event := plan.refused(cell.id)) is not None:
-        return LoneCell(cell, "refused", event.reason)
-    if (event := plan.failed(cell.id)) is not None:
-        return LoneCell(cell, "failed", event.reason, Path(event.log) if event.log else None)
-    return LoneCell(cell, "waiting")
