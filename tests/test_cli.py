@@ -205,7 +205,7 @@ def test_a_sweep_with_one_impossible_cell_computes_the_others_and_leaves_only_ru
         (("optimizer.lr=true",), "error: optimizer.lr takes a number; got true."),
         (("data=geotiff",), "error: data.root, data.images, data.labels, data.class_names are required"),
         (("data=geotiff", "data.root=.", "data.images=i", "data.labels=l", "data.class_names=[a]", "data.split=folder"),
-         "error: data.split takes a list, such as [a, b] or one of folders or null; got 'folder'. Did you mean "
+         "error: data.split takes a list, such as [a, b], or the word folders, or null; got 'folder'. Did you mean "
          "'folders'?"),
         (("backbone=resnet18,resnet50",), "error: backbone=resnet18,resnet50 has several values. To run one after "
          "another, add -m.\n"),

@@ -63,7 +63,7 @@ def main(conf_dir: Path) -> None:
             check_no_sweep(given.overrides)
         hydra.main(version_base="1.3", config_path=str(conf_dir), config_name="config")(jobs)()
     except KeyboardInterrupt as stop:
-        jobs.show()
+        _show(jobs, report)
         print("Interrupted.", file=sys.stderr)
         sys.exit(128 + (stop.signal if isinstance(stop, Stopped) else signal.SIGINT))
     except BrokenPipeError:
@@ -74,11 +74,22 @@ def main(conf_dir: Path) -> None:
         report(_of_cell(jobs, diagnosed) or diagnosed(given.overrides) or error)
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the top of the program: everything becomes one message and an exit code
+        if jobs.sweep is not None and jobs.sweep.began:  # what was computed until then
+            _show(jobs, report)
         report(error)
         sys.exit(1)
-    jobs.show()
-    if jobs.failed:
+    if not _show(jobs, report) or jobs.failed:
         sys.exit(1)
+
+
+def _show(jobs: Jobs, report: Callable[[BaseException], None]) -> bool:
+    """Show how a sweep ended, and return whether that was possible."""
+    try:
+        jobs.show()
+    except Exception as error:  # noqa: BLE001 - the top of the program, as above
+        report(error)
+        return False
+    return True
 
 
 def _open_mapping(text: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from geocompose.backbones.temporal.steps import idle_pooling
 from geocompose.catalog.origin import is_ours
 from geocompose.contracts.backbone import BackboneContract, contract_of
 from geocompose.contracts.features import FeatureSpec, common_multiple
@@ -100,7 +101,8 @@ def _attempt(composition: Composition, given: Conditions) -> Trial:
                 branch.decoder.name, _needs(branch.decoder, composition.outputs), read, choice, necks=necks, main=of
             )
     lost = lost_levels(main.decoder.name, needs, after, choice, necks)
-    draft = Plan(necks, specs, after, multiple, size, frames, warnings=[lost] if lost else [])
+    warnings = [one for one in (lost, _idle_pooling(composition)) if one is not None]
+    draft = Plan(necks, specs, after, multiple, size, frames, warnings=warnings)
     model = composition.wire(encoder, neck, widths, draft, PartSeeds(0))
     return Trial(replace(draft, unreached=_try(composition, model, draft, given)), model)
 
@@ -112,6 +114,13 @@ def _needs(decoder: Part, outputs: Outputs) -> Needs:
     # What reads vectors returns what it gets, in its layout: vectors have no pixels, and tokens none that a head finds.
     layouts = tuple(layout for layout in needs.layouts if layout not in ("vector", "tokens"))
     return replace(needs, layouts=layouts) if layouts else needs
+
+
+def _idle_pooling(composition: Composition) -> str | None:
+    given = composition.temporal
+    if given is None:
+        return None
+    return idle_pooling(given.get("pooling", "mean"), given.get("n_timestamps"), given.get("subset_lengths"))
 
 
 def _frames(contract: BackboneContract, backbone: str, given: int | None) -> int:

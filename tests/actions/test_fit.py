@@ -22,7 +22,7 @@ def fitted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fitted")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        run(*SMALL, "study=fitted")
+        run(*SMALL, "study=fitted", figures=True)
     return folder
 
 

@@ -84,7 +84,7 @@ def test_a_full_disk_costs_the_figures_and_not_the_run(
 
     monkeypatch.setattr(style.Figure, "savefig", savefig)
     with caplog.at_level("WARNING", "geocompose"):
-        run(*SMALL, "study=plain")
+        run(*SMALL, "study=plain", figures=True)
     record = record_of(only_run("plain"))
     assert record["status"] == "completed"
     assert "No space left" in record["training"]["left_out"][0]

@@ -1,6 +1,7 @@
 """Attention over time: what it weighs, what it does with dates, what of it learns; and the group `temporal`."""
 
 import copy
+import logging
 from typing import Any
 
 import pytest
@@ -237,6 +238,41 @@ def test_an_option_of_the_group_temporal_makes_a_model_of_a_time_series(name):
     assert factory.plan.num_frames == frames
 
 
+def pooled(name: str, frames: int, **changes: Any) -> EncoderDecoderFactory:
+    factory = EncoderDecoderFactory((32, 32), num_frames=frames)
+    factory.build_model(
+        "segmentation", lambda: build_timm("test_resnet", in_chans=3), "FCNDecoder", num_classes=2, necks="auto",
+        backbone_kwargs=option(name, **changes).backbone_arguments,
+    )  # fmt: skip
+    return factory
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "changes", "said"),
+    [
+        *(
+            (name, 1, {}, "has nothing to pool: images have one frame")
+            for name in ("attention", "mean", "max", "concat")
+        ),
+        ("attention", 1, {"subset_lengths": [1]}, "has nothing to pool: images have one frame"),
+        ("attention", 3, {"subset_lengths": [3]}, r"subset_lengths=[3] is one group, whose frames are averaged"),
+        ("mean", 3, {"subset_lengths": [3]}, None),
+        ("attention", 3, {"subset_lengths": [1, 2]}, None),
+        ("attention", 2, {}, None),
+        ("max", 2, {}, None),
+        ("none", 1, {}, None),
+    ],
+)
+def test_a_pooling_that_has_nothing_to_pool_is_said_once(name, frames, changes, said, caplog):
+    with caplog.at_level(logging.WARNING, "geocompose"):
+        factory = pooled(name, frames, **changes)
+    found = [record.getMessage() for record in caplog.records if "to pool" in record.getMessage()]
+    assert factory.plan is not None
+    assert found == [warning for warning in factory.plan.warnings if "to pool" in warning]
+    assert len(found) == (said is not None)
+    assert said is None or (f"temporal={name} " in found[0] and said in found[0])
+
+
 def test_the_arguments_of_an_option_are_those_of_the_factory():
     assert NoTemporal().backbone_arguments == {}
     assert TemporalPooling("max", [1, 2]).backbone_arguments == {
@@ -270,8 +306,5 @@ def test_the_arguments_of_an_option_are_those_of_the_factory():
 )
 def test_an_option_that_does_not_fit_the_frames_of_the_data_is_refused(name, frames, changes, message):
     with pytest.raises(UserError, match=message) as refused:
-        EncoderDecoderFactory((32, 32), num_frames=frames).build_model(
-            "segmentation", lambda: build_timm("test_resnet", in_chans=3), "FCNDecoder", num_classes=2, necks="auto",
-            backbone_kwargs=option(name, **changes).backbone_arguments,
-        )  # fmt: skip
+        pooled(name, frames, **changes)
     assert refused.value.part == "temporal"  # the command line says at which option

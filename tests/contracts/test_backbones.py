@@ -21,6 +21,7 @@ from tests.kit.small import (
     BACKBONES,
     FAMILIES,
     LARGE,
+    alike,
     backbone,
     content,
     coordinates,
@@ -49,6 +50,25 @@ FORMS: Mapping[str, Callable[..., nn.Module]] = {
         "diff", "attention")},
 }  # fmt: skip
 MARKED_FORMS = [pytest.param(form, marks=marks(form.partition(" ")[0]), id=form) for form in FORMS]
+# Options that are in small what another one is: computed in full below, and slow here.
+ALIKE = alike()
+# smp has no smaller ones of these, and one code leads to all of smp's encoders: smp and smp_mit_b0 stand for them here.
+# Each is computed, and learns in all its layers, in the tests of full size below.
+OF_ONE_SIZE = ("smp_densenet121", "smp_mobileone", "smp_vgg13")
+# What the passage through time tells apart in a backbone: tokens with coordinates, maps, channels last, several
+# modalities. The other families through time are as these, and slow.
+IN_TIME = ("prithvi", "resnet50", "swin", "fusion")
+
+
+def _repeats(form: str) -> bool:
+    family, in_time, more = form.partition(" through time")
+    return form in ALIKE or form in OF_ONE_SIZE or (in_time != "" and more == "" and family not in IN_TIME)
+
+
+APART = [
+    pytest.param(form, id=form, marks=[*marks(form.partition(" ")[0]), *([pytest.mark.slow] if _repeats(form) else [])])
+    for form in FORMS
+]
 WITH_LAYERS = [name for name in BACKBONES if "out_indices" in content("backbone", name)]
 
 
@@ -85,7 +105,7 @@ def test_every_published_prithvi_is_an_option():
     assert set(VARIANTS) <= set(BACKBONES)
 
 
-@pytest.mark.parametrize("form", MARKED_FORMS)
+@pytest.mark.parametrize("form", APART)
 def test_features_are_as_declared_for_any_number_of_bands_batch_and_shape_of_image(form):
     for bands in BANDS:
         encoder = FORMS[form](bands=bands)
@@ -112,13 +132,13 @@ def test_gradients_reach_every_parameter_of_a_backbone_that_learns(form):
     check_gradients(FORMS[form](), run_square)
 
 
-@pytest.mark.parametrize("form", MARKED_FORMS)
+@pytest.mark.parametrize("form", APART)
 def test_a_backbone_is_copied_pickled_and_stored(form):
     check_copies(FORMS[form](), run_square)
     check_state(FORMS[form](), FORMS[form](), run_square)
 
 
-@pytest.mark.parametrize("form", MARKED_FORMS)
+@pytest.mark.parametrize("form", APART)
 def test_a_backbone_is_exported(form):
     encoder = FORMS[form]()
     frames, size = frames_of(encoder), 2 * unit(encoder)

@@ -20,6 +20,7 @@ from geocompose.inference.raster import predict_raster
 from geocompose.inference.reading import Reading
 from tests.kit.both_readers import BOTH, TWO, Read, by_prediction, by_training
 from tests.kit.inference_rasters import NORTH_UP, UTM, above_zero, classes, write
+from tests.kit.vrts import vrt_band, write_vrt
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 ONES = np.ones((2, 6, 7), dtype="float32")
@@ -45,14 +46,8 @@ def several_rasters(path: Path) -> Path:
 
 def described(path: Path, *types: str, where: str = "") -> Path:
     """A VRT of two bands of these types, with what writers refuse and files have all the same."""
-    write(path.with_suffix(".inner.tif"), ONES, TWO)
-    bands = "".join(
-        f'<VRTRasterBand dataType="{kind}" band="{i}"><Description>{name}</Description><SimpleSource><SourceFilename>'
-        f"{path.with_suffix('.inner.tif')}</SourceFilename><SourceBand>{i}</SourceBand></SimpleSource></VRTRasterBand>"
-        for i, (name, kind) in enumerate(zip(TWO, types, strict=True), 1)
-    )
-    path.write_text(f'<VRTDataset rasterXSize="7" rasterYSize="6">{where}{bands}</VRTDataset>')
-    return path
+    inner = write(path.with_suffix(".inner.tif"), ONES, TWO)
+    return write_vrt(path, [vrt_band(i, TWO[i - 1], kind, inner) for i, kind in enumerate(types, 1)], 6, 7, where)
 
 
 def placed(path: Path, *numbers: float | str) -> Path:
@@ -222,12 +217,6 @@ def test_a_nodata_value_that_float32_rounds_is_known(tmp_path: Path, read: Read)
     raster = RasterImage(path, BandNaming())
     assert np.argwhere(~raster.read(Window(0, 0, 6, 7), [0])[1]).tolist() == [[1, 2]]
     assert read(path).pixels.shape == (2, 6, 7)
-
-
-@BOTH
-def test_bands_of_different_types_are_read_each_in_its_own(tmp_path: Path, read: Read) -> None:
-    path = described(tmp_path / "a.vrt", "UInt16", "Float32")
-    np.testing.assert_array_equal(read(path).pixels, ONES)
 
 
 @BOTH

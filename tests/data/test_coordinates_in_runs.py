@@ -34,7 +34,7 @@ def fit_run(tmp_path, monkeypatch):
     table(root / "t.csv", "file,date", *(f"{path.name},2021-07-01" for path in sorted(root.glob("*_img.tif"))))
 
     def fit(*overrides):
-        run(*SMALL, f"data.root={root}", *overrides)
+        run(*SMALL, f"data.root={root}", "data.allow_overlap=true", *overrides)
         return only_run("default")
 
     return fit

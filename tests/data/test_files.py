@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from geocompose.data.files.pairs import list_files, match_pairs, read_split
+from geocompose.data.files.pairs import list_files, match_pairs
+from geocompose.data.files.split_lists import read_split
 from geocompose.data.sources import GeoTiffSegmentation
 from geocompose.data.synthetic.sources import SyntheticSegmentation
 from geocompose.errors import UserError

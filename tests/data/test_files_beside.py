@@ -9,6 +9,7 @@ from geocompose.errors import UserError
 from geocompose.runs.fingerprint import fingerprint
 from tests.kit.data_rasters import BANDS, arguments, image, label, pair, write
 from tests.kit.labelled_images import flat, from_table, table
+from tests.kit.vrts import vrt_band, write_vrt
 
 STATISTICS = '<Metadata><MDI key="STATISTICS_MEAN">1</MDI></Metadata><Histograms><HistItem/></Histograms>'
 
@@ -84,13 +85,8 @@ def test_a_world_file_counts_where_the_raster_has_no_place_of_its_own(root):
 
 
 def vrt(path, source):
-    bands = "".join(
-        f'<VRTRasterBand dataType="Float32" band="{i}"><Description>{name}</Description><SimpleSource>'
-        f'<SourceFilename relativeToVRT="1">{source}</SourceFilename><SourceBand>{i}</SourceBand></SimpleSource>'
-        "</VRTRasterBand>"
-        for i, name in enumerate(BANDS, 1)
-    )
-    path.write_text(f'<VRTDataset rasterXSize="60" rasterYSize="40">{bands}</VRTDataset>')
+    bands = [vrt_band(i, name, "Float32", source, relative=True) for i, name in enumerate(BANDS, 1)]
+    write_vrt(path, bands, 40, 60)
 
 
 def test_the_sources_of_a_vrt_count_and_what_lies_beside_them(root, tmp_path_factory):

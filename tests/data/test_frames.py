@@ -208,7 +208,7 @@ def test_a_run_of_several_frames_is_trained_drawn_evaluated_and_predicted(tmp_pa
     root = tmp_path / "data"
     made = series(root, "a", "b", "c")
     (root / "t.csv").write_text("file,date_1,date_2\n" + "".join(f"{n}_img.tif,2022-01-01,2022-02-01\n" for n in "abc"))
-    run(*SMALL, *PRITHVI, f"data.root={root}", "data.dates=t.csv")
+    run(*SMALL, *PRITHVI, f"data.root={root}", "data.dates=t.csv", figures=True)
     folder = only_run("default")
     record = record_of(folder)
     assert (record["data"]["num_frames"], record["data"]["coordinates"]) == (FRAMES, ["time"])

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from geocompose.actions import fit
+from geocompose.actions import preparation
 from geocompose.data import module, preflight
 from geocompose.data.files import image_files, more_images, pairs
 from geocompose.data.preflight import data_source
@@ -34,7 +34,7 @@ def calls(monkeypatch) -> Counter[str]:
         count(place, "match_files")
     for place in (preflight, module):
         count(place, "scan")
-    count(fit, "chosen_bands")
+    count(preparation, "chosen_bands")
     return counted
 
 

@@ -80,6 +80,17 @@ def test_images_that_all_begin_at_one_place_are_said(tmp_path, caplog):
     assert "All 3 images begin at the same place" in caplog.text
 
 
+def test_a_series_of_one_place_split_by_its_dates_is_refused_until_that_is_stated(tmp_path, caplog):
+    for number, (split, year) in enumerate(zip(SPLITS, (2019, 2020, 2021), strict=True)):
+        write(tmp_path / f"{year}0601_img.tif", image(number), BANDS)
+        write(tmp_path / f"{year}0601_lab.tif", label(number))
+        (tmp_path / f"{split}.txt").write_text(f"{year}0601_img.tif")
+    with pytest.raises(UserError, match=r"20190601_img\.tif in train and .*allow_overlap=true"):
+        of(tmp_path).setup()
+    of(tmp_path, allow_overlap=True).setup()
+    assert "data.allow_overlap=true says that this is meant" in caplog.text
+
+
 def test_images_in_other_coordinate_systems_are_compared(tmp_path):
     (x,), (y,) = transform("EPSG:32633", "EPSG:32634", [500_000 + 900], [5_000_000])
     root = placed(tmp_path, APART)

@@ -92,7 +92,15 @@ def test_scenes_of_several_sizes_and_smaller_than_a_tile(tmp_path, monkeypatch):
     for number, (height, width) in enumerate([(32, 32), (40, 40), (20, 50), (64, 32), (30, 30), (90, 33), (20, 20)]):
         write(tmp_path / "data" / f"{number}_img.tif", image(number, height, width), BANDS)
         write(tmp_path / "data" / f"{number}_lab.tif", label(number, height, width))
-    run(*BASE, *CLASSES, "study=a", f"data.root={tmp_path}/data", "data.split=[0.3,0.2,0.5]", "data.batch_size=3")
+    run(
+        *BASE,
+        *CLASSES,
+        "study=a",
+        f"data.root={tmp_path}/data",
+        "data.split=[0.3,0.2,0.5]",
+        "data.batch_size=3",
+        figures=True,
+    )
     record = record_of(only_run("a"))
     assert 0 <= record["metrics"]["test/scene_accuracy_micro"] <= 1
     assert "left_out" not in record["training"]
@@ -123,7 +131,7 @@ def test_what_cannot_be_scored_costs_the_run_nothing_but_a_line(tmp_path, monkey
         raise UserError("The model takes tiles of one size.")
 
     monkeypatch.setattr(scored, "score_scenes", refuse)
-    run(*SMALL, "trainer.max_epochs=1", "study=a")
+    run(*SMALL, "trainer.max_epochs=1", "study=a", figures=True)
     record = record_of(only_run("a"))
     assert record["status"] == "completed"
     assert record["training"]["left_out"] == ["The scores of whole scenes: The model takes tiles of one size."]

@@ -8,6 +8,7 @@ import numpy as np
 import rasterio
 
 from tests.kit.inference_rasters import NORTH_UP, UTM, write
+from tests.kit.vrts import vrt_band
 
 BANDS = ["RED", "NIR_NARROW"]
 SIDE = 64
@@ -53,11 +54,7 @@ def vrt(text: str) -> Make:
 
 
 def band(number: int, kind: str = "Int16", source: str = "INNER", name: str | None = None) -> str:
-    described = f"<Description>{name or BANDS[number - 1]}</Description>"
-    return (
-        f'<VRTRasterBand dataType="{kind}" band="{number}">{described}<SimpleSource><SourceFilename>{source}'
-        f"</SourceFilename><SourceBand>{number}</SourceBand></SimpleSource></VRTRasterBand>"
-    )
+    return vrt_band(number, name or BANDS[number - 1], kind, source)
 
 
 def dataset(bands: str, where: str = "", size: str = f'rasterXSize="{SIDE}" rasterYSize="{SIDE}"') -> Make:

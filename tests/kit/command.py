@@ -1,8 +1,10 @@
 """The command line without a new process: compose as Hydra does, then run the action in the working directory."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
@@ -30,14 +32,19 @@ SMALL = (
 )
 
 
-def run(*overrides: str) -> None:
-    """Do what `python run.py OVERRIDES` does."""
+def run(*overrides: str, figures: bool = False) -> None:
+    """Do what `python run.py OVERRIDES` does.
+
+    figures: whether a fit draws them. They take more than half of a small run's time, and a failure to draw is recorded
+        and passes; so only tests that look at figures, or at what a run left out, ask for them.
+    """
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=list(overrides), return_hydra_config=True)
     HydraConfig.instance().set_config(config)
     with open_dict(config):
         del config["hydra"]
-    run_action(config, CONF)
+    with nullcontext() if figures else patch("geocompose.training.session.draw"):
+        run_action(config, CONF)
 
 
 def composed_config(*overrides: str) -> dict[str, Any]:

@@ -39,7 +39,8 @@ class Disk:
     def _guarded(self, name: str, function: Callable[..., Any], target: Callable[[Any], Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
             path = _path(target(arguments))
-            there = name == "mkdir" and path is not None and os.path.isdir(path)  # which a disk says first
+            # A disk says first that a folder is there; and filelock tries by a nameless file in it what a disk can.
+            there = name in ("mkdir", "open") and path is not None and os.path.isdir(path)
             if path is not None and path.startswith(self.folder) and not there:
                 place, self.count = self.count, self.count + 1
                 if self._from <= place <= self._until:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -141,6 +142,10 @@ def kill_the_pack_once(mark: Path) -> None:
         kill_the_pack()
 
 
+def leave_a_thread() -> None:
+    threading.Thread(target=time.sleep, args=(60,)).start()
+
+
 def save_when_stopped(mark: Path) -> None:
     try:
         sleep(60, mark)
@@ -251,7 +256,7 @@ def end_server() -> None:
         wait_until(lambda server=server: not fork_server.is_alive(server.pid))
 
 
-def wait_until(true, seconds: float = 20.0) -> None:
+def wait_until(true, seconds: float = 60.0) -> None:
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until, "it did not come true"

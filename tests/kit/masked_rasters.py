@@ -9,6 +9,7 @@ from rasterio.enums import ColorInterp
 
 from tests.kit.both_readers import TWO
 from tests.kit.inference_rasters import NORTH_UP, UTM, write
+from tests.kit.vrts import gdal_type, vrt_band, write_vrt
 
 ONES = np.ones((2, 6, 7), dtype="float32")
 HIDDEN = [[1, 2], [4, 0]]
@@ -50,12 +51,5 @@ def with_alpha(path: Path, pixels: np.ndarray, names: list[str] | None) -> Path:
 def declaring(path: Path, text: str, dtype: str, pixels: np.ndarray | None = None) -> Path:
     """A VRT whose bands declare nodata by this text, which writers of rasters may refuse."""
     inner = write(path.with_suffix(".inner.tif"), (ONES if pixels is None else pixels).astype(dtype))
-    kind = {"uint8": "Byte"}.get(dtype, dtype.capitalize().replace("Ui", "UI"))
-    bands = "".join(
-        f'<VRTRasterBand dataType="{kind}" band="{i}"><Description>{name}</Description><NoDataValue>{text}'
-        f"</NoDataValue><SimpleSource><SourceFilename>{inner}</SourceFilename><SourceBand>{i}</SourceBand></SimpleSource>"
-        "</VRTRasterBand>"
-        for i, name in enumerate(TWO, 1)
-    )
-    path.write_text(f'<VRTDataset rasterXSize="7" rasterYSize="6">{bands}</VRTDataset>')
-    return path
+    kind = gdal_type(dtype)
+    return write_vrt(path, [vrt_band(i, name, kind, inner, nodata=text) for i, name in enumerate(TWO, 1)], 6, 7)

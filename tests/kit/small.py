@@ -14,6 +14,7 @@ from _pytest.mark import ParameterSet
 from torch import Tensor, nn
 
 from geocompose.catalog.optional import PACKAGES, installed
+from geocompose.catalog.prithvi import VARIANTS
 from geocompose.configuration.diagnosis import options
 from geocompose.configuration.instantiation import instantiate
 from geocompose.contracts.features import FeatureSpec
@@ -175,6 +176,23 @@ def _small(keys: Mapping[str, Any]) -> Mapping[str, Any]:
     if target.endswith("build_transformers"):
         return SMALL_TRANSFORMERS[str(keys["name"])]
     return _small_timm(str(keys["name"])) if target.endswith("build_timm") else SMALL_BACKBONES[target]
+
+
+def _built_of(name: str) -> str:
+    """Return what a backbone option is made of in small: equal where options differ in sizes or weights alone."""
+    keys = {**content("backbone", name), **_small(content("backbone", name))}
+    if "variant" in keys:
+        row = VARIANTS[keys["variant"]]
+        keys["variant"] = (row.patch, row.coordinates)
+    return repr(sorted(keys.items()))
+
+
+def alike() -> Mapping[str, str]:
+    """Return the options of backbones that are in small what another one is, with that one; families come first."""
+    first: dict[str, str] = {}
+    for name in sorted(BACKBONES, key=lambda name: name not in FAMILIES):
+        first.setdefault(_built_of(name), name)
+    return {name: first[_built_of(name)] for name in BACKBONES if first[_built_of(name)] != name}
 
 
 def backbone(name: str, /, bands: int = 6, **changes: Any) -> nn.Module:

@@ -78,7 +78,8 @@ class Folders:
         if config["seed"] < 0:
             raise UserError(f"seed must be 0 or more; got {config['seed']}.")
         action = {**config["action"], "test": None, "strict": None, "_target_": None, "trust": None}
-        counts = [config["seed"], config["backbone"], action]
+        data = Path("data.txt").read_text() if Path("data.txt").exists() else ""
+        counts = [config["seed"], config["backbone"], action, data]
         identity = hashlib.sha256(json.dumps(counts, sort_keys=True).encode()).hexdigest()[:10]
         return RunFolder(Path("outputs") / config["study"] / f"{config['backbone']['name']}-{identity}")
 
@@ -105,6 +106,8 @@ def run(
     strict: bool = False,
 ) -> Outcome:
     """Compute a run that ends as it is told; `once` ends badly the first time alone."""
+    if becomes == "other data":
+        Path("data.txt").write_text("changed")
     folder = Folders(experiment.conf_dir).folder(experiment)
     if is_finished(folder, experiment.config, test=test):
         return outcome_of(folder, folder.read(), computed=False)
@@ -146,6 +149,9 @@ def _end(becomes: str, resumed: bool) -> None:
         raise UserError("The loss is not a number.")
     if becomes == "crashed":
         ctypes.string_at(0)
+    if becomes == "spoils_plan":
+        with open("outputs/default/cells.jsonl", "a") as file:
+            file.write("spoilt\n")
     if becomes == "exited":
         os._exit(3)
     if becomes == "killed_once" and not resumed:

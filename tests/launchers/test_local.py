@@ -7,6 +7,7 @@ import time
 import pytest
 
 from geocompose.errors import UserError
+from geocompose.launchers import watched
 from geocompose.launchers.local import LocalEngine
 from tests.kit import jobs as kit
 from tests.kit.jobs import Told, job
@@ -115,6 +116,13 @@ def test_a_job_that_holds_too_much_memory_is_killed_with_the_processes_that_it_s
     kit.wait_until(lambda: set(kit.descendants()) <= before | set(kit.server_family()))
 
 
+def test_a_job_that_has_returned_and_does_not_end_its_process_is_done_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(watched, "_ENDING_S", 0.5)
+    told = compute(job(tmp_path, "it", kit.leave_a_thread), job(tmp_path, "other", kit.sleep, 0.1))
+    assert told.ends["it"].how == "returned"
+    assert told.ends["it"].seconds < 20
+
+
 def test_a_stopped_worker_goes_on_when_it_is_continued(tmp_path):
     mark = tmp_path / "pid"
 
@@ -150,7 +158,8 @@ def test_jobs_go_on_by_a_new_fork_server_when_theirs_is_killed(tmp_path):
 
 
 def test_a_job_whose_fork_server_is_killed_again_is_over(tmp_path):
-    told = compute(job(tmp_path, "killer", kit.kill_the_server), job(tmp_path, "after", kit.write, tmp_path / "after"))
+    jobs = [job(tmp_path, "killer", kit.kill_the_server), job(tmp_path, "after", kit.write, tmp_path / "after")]
+    told = compute(*jobs, workers=1)
     assert told.starts.count("killer") == 2
     assert told.ends["killer"].how == "killed"
     assert told.ends["after"].how == "returned"

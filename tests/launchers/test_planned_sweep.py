@@ -255,3 +255,19 @@ def test_a_clock_that_is_set_back_changes_nothing(sweep: Sweep, monkeypatch):
     monkeypatch.setattr(environment, "datetime", Earlier)
     _, printed, _ = sweep("-m", "seed=0,1,2", "action.becomes=done,failed_once", "retry=failed")
     assert "6 cells: 3 done, 2 finished already, 1 failed" in printed
+
+
+def test_a_plan_that_is_damaged_meanwhile_is_told_in_place_of_the_table(sweep: Sweep):
+    code, _, errors = sweep("-m", "seed=0,1", "action.becomes=spoils_plan,done")
+    assert code == 1
+    assert "error: outputs/default/cells.jsonl is not a plan" in errors
+    assert len(lines("completed.txt")) == 4
+
+
+def test_data_that_changes_while_a_sweep_runs_is_told(sweep: Sweep):
+    code, printed, _ = sweep("-m", "action.becomes='other data',done")
+    assert code == 1
+    assert "failed: computed as another run: data, weights or code have changed since the sweep began" in printed
+    code, printed, _ = sweep("-m", "action.becomes='other data',done")
+    assert code == 0
+    assert "2 cells: 2 finished already" in printed

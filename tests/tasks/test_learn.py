@@ -53,7 +53,7 @@ def names_of(record: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("kind", CLEARLY)
 def test_a_task_of_the_command_line_beats_a_constant_and_records_all(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run(*QUICK, f"task={kind}", *MORE.get(kind, []))
+    run(*QUICK, f"task={kind}", *MORE.get(kind, []), figures=True)
     folder = only_run("default")
     record = record_of(folder)
     assert record["status"] == "completed"

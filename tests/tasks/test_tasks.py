@@ -203,6 +203,10 @@ def test_a_rate_of_zero_keeps_a_part_as_it_was_and_every_part_may_have_one():
     ("changes", "message"),
     [
         ({"lr_by_part": {"bakbone": 1e-4}}, "lr_by_part has no part 'bakbone'. Did you mean 'backbone'"),
+        ({"lr_by_part": {"encoder": 1e-4}}, "lr_by_part has no part 'encoder'. Did you mean 'backbone'"),
+        ({"lr_by_part": {"encodr": 1e-4}}, "lr_by_part has no part 'encodr'. Did you mean 'backbone'"),
+        ({"lr_by_part": {"decodr": 1e-4}}, "lr_by_part has no part 'decodr'. Did you mean 'decoder'"),
+        ({"lr_by_part": {"aux_heads": 1e-4}}, "lr_by_part has no part 'aux_heads'. Did you mean 'auxiliary'"),
         ({"lr_by_part": {"neck": 1e-4}}, "lr_by_part.neck=0.0001 would change nothing: the neck has no parameter"),
         ({"lr_by_part": {"backbone": 1e-4}, "freeze_backbone": True}, "would change nothing.*free the part"),
         ({"lr_by_part": {"head": -1.0}}, "lr_by_part.head must be a rate of 0 or more; got -1.0"),

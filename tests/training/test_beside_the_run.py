@@ -14,7 +14,7 @@ def test_figures_that_cannot_be_drawn_are_recorded_and_the_run_is_complete(tmp_p
 
     monkeypatch.setattr(session, "draw", draw)
     with caplog.at_level("WARNING", "geocompose"):
-        run(*SMALL, "study=plain")
+        run(*SMALL, "study=plain", figures=True)
     recorded = record_of(only_run("plain"))
     assert recorded["status"] == "completed"
     assert recorded["training"]["left_out"] == ["The figures: MemoryError: no room for a picture"]
@@ -30,5 +30,5 @@ def test_an_interruption_is_still_one(tmp_path, monkeypatch):
 
     monkeypatch.setattr(session, "draw", draw)
     with pytest.raises(KeyboardInterrupt):
-        run(*SMALL, "study=stopped")
+        run(*SMALL, "study=stopped", figures=True)
     assert record_of(only_run("stopped"))["status"] == "interrupted"

@@ -110,8 +110,8 @@ def test_a_limit_decides_whether_it_is_written(limit, written, tmp_path, monkeyp
 def keep(target: Target, output: torch.Tensor, truth: torch.Tensor, limit_mb: int | None = None) -> Predictions:
     """Return what is kept of outputs of one batch of all tiles."""
     kept = Predictions(target, len(output), limit_mb)
-    batch = {"tile": torch.arange(len(output)), "mask": truth, "label": truth}
-    kept.on_test_batch_end(None, None, output, batch, 0)
+    batch = {"output": output, "tile": torch.arange(len(output)), "mask": truth, "label": truth}
+    kept.on_test_batch_end(None, None, batch, {}, 0)
     return kept
 
 
@@ -157,7 +157,7 @@ def test_numbers_that_float16_would_change_are_float32_and_said(mean, std, dtype
 def test_tiles_that_were_not_scored_are_not_written_as_if_they_were(tmp_path):
     kept = Predictions(Target("segmentation", ("a", "b")), 3, None)
     batch = {"tile": torch.tensor([0, 2]), "mask": torch.zeros(2, 4, 4, dtype=torch.long)}
-    kept.on_test_batch_end(None, None, torch.zeros(2, 2, 4, 4), batch, 0)
+    kept.on_test_batch_end(None, None, {"output": torch.zeros(2, 2, 4, 4), **batch}, {}, 0)
     with pytest.raises(AssertionError, match="1 of 3 test tiles"):
         kept.write(tmp_path / "predictions.npz")
     assert not list(tmp_path.iterdir())

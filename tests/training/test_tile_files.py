@@ -43,7 +43,7 @@ def test_every_count_has_its_scene_and_window(folder, monkeypatch):
     monkeypatch.setattr(
         pictures, "sample_predictions", lambda samples, *_: titles.extend(one["title"] for one in samples)
     )
-    run(*OWN, "study=a", f"data.root={Path.cwd()}/data")
+    run(*OWN, "study=a", f"data.root={Path.cwd()}/data", figures=True)
     there = only_run("a")
     record, table = record_of(there), rows(there)
     assert list(table[0]) == ["split", "tile", "scene", "row", "column", "height", "width", "group"]
@@ -113,7 +113,7 @@ def test_a_name_that_is_not_utf_8_is_written_and_drawn(tmp_path, monkeypatch):
         except (UnicodeEncodeError, OSError):
             pytest.skip("rasters of such names can't be written here")
         write(path.with_name(path.name.replace("_img", "_lab")), label(number, 32, 32))
-    run(*OWN, "study=a", f"data.root={Path.cwd()}/data")
+    run(*OWN, "study=a", f"data.root={Path.cwd()}/data", figures=True)
     there = only_run("a")
     assert rows(there)[0]["scene"].startswith(r"x\udcff")
     assert "left_out" not in record_of(there)["training"]

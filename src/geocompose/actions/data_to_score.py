@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +64,7 @@ def data_to_score(
     # Of a run whose data stated no unit, nothing says what tags would lead to. Labels are unpacked by theirs.
     unknown = record.data.get("unit") is None and record.data.get("scale_tags") != "read"
     if unknown and isinstance(source, GeoTiffSource) and record.data["target"]["kind"] != "regression":
-        source = replace(source, scale_tags="ignore")
+        source = source.with_tags_unread()
     return other, source
 
 
@@ -119,7 +118,7 @@ def _with_tags_as_trained(source: DataSource | None, record: Record) -> DataSour
     """Return the data with its files' scale tags left unread if the run is of before they were read."""
     if "scale_tags" in record.data or not isinstance(source, GeoTiffSource):
         return source
-    return replace(source, scale_tags="ignore")
+    return source.with_tags_unread()
 
 
 def _own_files(source: DataSource) -> list[Path]:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -38,24 +38,24 @@ def fit(
     experiment: Experiment,
     test: bool = True,
     scene_scores: bool = True,
-    predictions_mb: int | None = 256,
     strict: bool = False,
+    predictions_mb: int | None = 256,
 ) -> Outcome | None:
     """Compute the configured run, or print the result that it has already; return either (None: not the first process).
 
     test: open the test split when the model is trained; a run without it is tested by the same command with it.
     scene_scores: score the whole test scenes too, by overlapping windows, where pixels have labels; a run that was
         tested without them gets them by evaluate.
+    strict: of a sweep: end with exit code 1 where a cell is refused, though others were computed.
     predictions_mb: predictions.npz, of the test tiles, is left out where its arrays are larger; 0: never written, None:
         always.
-    strict: of a sweep: end with exit code 1 where a cell is refused, though others were computed.
 
     Raises:
         UserError: a setting can't be, the run failed before (`retry=failed` runs it again), or another process has it.
     """
+    _refuse_launcher(experiment)
     if predictions_mb is not None:
         at_least("action.predictions_mb", predictions_mb, 0)
-    _refuse_launcher(experiment)
     processes = processes_of(experiment.config["trainer"])
     if not processes.first:
         follow(processes, experiment.config)
@@ -155,19 +155,16 @@ def _compute(
     resume: bool,
     keep: Sequence[str],
 ) -> None:
-    from geocompose.training.session import compute, finish, logged
+    from geocompose.training.session import compute
 
     try:
         with refusals_told(folder.path):
             said.open(folder.log)
-            part = Part(folder.path.resolve(), train, resume, tested.test, tested.predictions_mb)
-            with logged(session, folder, record) as logs:
-                with lead.together(part):
-                    counts = compute(
-                        session, folder, record, logs,
-                        train=train, resume=resume, test=tested.test, predictions_mb=tested.predictions_mb,
-                    )  # fmt: skip
-                finish(session, folder, record, counts, test=tested.test, scenes=tested.scenes)
+            part = Part(folder.path.resolve(), train, resume, tested.test)
+            compute(
+                session, folder, record, lead.together(part),
+                train=train, resume=resume, **asdict(tested),
+            )  # fmt: skip
         folder.finish(record, keep)
     except (KeyboardInterrupt, SystemExit):
         with _as_far_as_possible():

@@ -23,7 +23,6 @@ class Part:
     train: bool
     resume: bool
     test: bool
-    predictions_mb: int | None
 
 
 class Lead:
@@ -87,4 +86,4 @@ def _accompany(processes: Processes, config: Mapping[str, Any], part: Part) -> N
     session = prepared(config, data_source(config["data"]), folder, processes)
     from geocompose.training.session import accompany
 
-    accompany(session, folder, train=part.train, resume=part.resume, test=part.test, predictions_mb=part.predictions_mb)
+    accompany(session, folder, train=part.train, resume=part.resume, test=part.test)

@@ -241,12 +241,17 @@ def _in_words(argument: Argument) -> str:
     """Return the type as a person would say it, without what can't be configured."""
     kind = argument.type
     parts = typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
+    nested = [part for part in parts if typing.get_origin(part) is list and _holds_lists(_item(part))]
+    if nested:  # `[a, b]` would not say that texts are none of its entries
+        texts = " or texts" if str in typing.get_args(_item(nested[0])) else ""
+        entry = f"whole numbers{texts}, or lists of them for several of one class"
+        return f"a list of {entry}, such as [10, [20, 30]], or null"
     parts = tuple(typing.get_origin(part) or part for part in parts)
     said = {
         list: "a list, such as [a, b]",
         tuple: "a list, such as [a, b]",
         dict: "a mapping, such as {a: b}",
-        Literal: "one of " + ", ".join(map(str, _literal_values(kind))),
+        Literal: _one_of(_literal_values(kind)),
         int: "a whole number",
         float: "a number",
         str: "text",
@@ -254,7 +259,22 @@ def _in_words(argument: Argument) -> str:
         types.NoneType: "null",
     }
     words = [said.get(part, str(part)) for part in parts if part is not UnknownType]
-    return " or ".join(words)
+    return (", or " if any("," in word for word in words) else " or ").join(words)
+
+
+def _one_of(values: list[Any]) -> str:
+    if len(values) == 1:
+        return f"the word {values[0]}" if isinstance(values[0], str) else str(values[0])
+    return "one of " + ", ".join(map(str, values))
+
+
+def _item(kind: Any) -> Any:
+    """Return the type of a list's entries."""
+    return (*typing.get_args(kind), Any)[0]
+
+
+def _holds_lists(item: Any) -> bool:
+    return any(typing.get_origin(part) is list for part in typing.get_args(item))
 
 
 def _literal_values(kind: Any) -> list[Any]:

@@ -35,7 +35,9 @@ def classes_of_images(
         names = [_folder_name(image, Path(root).expanduser(), pattern) for image in listing.images]
     else:
         _check_columns(listing, [label_column], "data.label_column")
-        names = [_filled(image, label_column) for image in listing.images]
+        # An image without a label is counted and named with the tiles that lack one.
+        ignores = values is not None and values.ignores_unlisted
+        names = [image.row[label_column] if ignores else _filled(image, label_column) for image in listing.images]
     if class_names is None and len(set(names)) == 1:
         raise UserError(
             f"All {len(names)} images under data.root={root} are of one class, {names[0]!r}: there are no classes to "
@@ -120,7 +122,10 @@ def _check_columns(listing: ImageListing, names: Sequence[str], key: str) -> Non
 
 def _filled(image: ListedImage, column: str) -> str:
     if not image.row[column]:
-        raise UserError(f"{image.where}: {image.name} has no {column}. Fill it in, or take the row out.")
+        raise UserError(
+            f"{image.where}: {image.name} has no {column}. Fill it in, take the row out, or list the classes in "
+            "data.label_values and set data.unlisted_labels=ignore to leave such images without a label."
+        )
     return image.row[column]
 
 

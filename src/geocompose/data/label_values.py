@@ -169,6 +169,11 @@ class TextValues:
         return self.known.get(text, -1 if self._unlisted == "ignore" else None)
 
     @property
+    def ignores_unlisted(self) -> bool:
+        """Whether a text that is not listed, an empty one included, leaves its image without a label."""
+        return self._unlisted == "ignore"
+
+    @property
     def advice(self) -> str:
         """Return what to write where other texts than the classes' names stand for them."""
         if self.key == "data.label_values":

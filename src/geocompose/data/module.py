@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from geocompose.data import tiles
 from geocompose.data.baselines import raw_values
 from geocompose.data.baselines import rules as baseline_rules
-from geocompose.data.census import Census, Sampling, census, sampling_weights
+from geocompose.data.census import Census, Sampling, census
 from geocompose.data.conversion import convert
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.declaration import DataSource
@@ -24,6 +24,7 @@ from geocompose.data.shares import Share, SharedBatches
 from geocompose.data.split import SPLITS
 from geocompose.data.statistics import Statistics, scan
 from geocompose.data.tiling import ImageTiling
+from geocompose.data.training_draw import TrainingDraw
 from geocompose.data.window import Region
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Inputs
@@ -78,9 +79,8 @@ class SceneData(lightning.LightningDataModule):
         self._normalization = NormalizationRule(loading.normalize)
         self._shuffle_seed = 0
         self._first_epoch = 0
+        self._draw = TrainingDraw(loading.min_valid, self._look)
         self._share = Share()
-        self._sampling: Sampling | None = None
-        self._census: Census | None = None
         baseline_rules.check(self.baselines, self.target, self.band_names, collection.num_frames)
         chosen = source.bands if bands is None else bands
         self.use_bands(list(self.band_names if chosen is None else chosen))
@@ -225,9 +225,10 @@ class SceneData(lightning.LightningDataModule):
     @property
     def census(self) -> Census:
         """What each training tile holds; read when it is first asked for."""
-        if self._census is None:
-            self._census = census(self.scenes, self._places, self.tile_windows("train"), self.labels, self.tile_px)
-        return self._census
+        return self._draw.census
+
+    def _look(self) -> Census:
+        return census(self.scenes, self._places, self.tile_windows("train"), self.labels, self.tile_px)
 
     @property
     def training_tiles(self) -> np.ndarray:
@@ -236,7 +237,7 @@ class SceneData(lightning.LightningDataModule):
         Raises:
             UserError: it keeps none.
         """
-        return self.census.kept(self.min_valid) if self.min_valid else np.arange(self.num_tiles("train"))
+        return self._draw.kept(self.num_tiles("train"))
 
     def draw_by(self, sampling: Sampling | None) -> None:
         """Draw training samples by their classes (see `geocompose.data.census.sampling_weights`), not each once.
@@ -249,7 +250,7 @@ class SceneData(lightning.LightningDataModule):
                 f"task.sampler={sampling} draws tiles of the grid by their classes, and data.random_crop=true draws "
                 "others. Set data.random_crop=false, or task.sampler=null."
             )
-        self._sampling = sampling
+        self._draw.sampling = sampling
 
     def share(self, share: Share) -> None:
         """Give batches to several processes: this one gets its part of each."""
@@ -262,9 +263,7 @@ class SceneData(lightning.LightningDataModule):
         # Batch norm has no variance over one tile where the features are 1 x 1. A lone last tile is left out of its
         # epoch, a different one each time; where it is the only batch, the user wanted it.
         drop_last = last == 1 and len(dataset) > 1 and self.batch_size > 1
-        weights = None
-        if self._sampling is not None:
-            weights = sampling_weights(self._sampling, self.census.of(self.training_tiles))
+        weights = self._draw.weights(self.num_tiles("train"))
         sampler = tiles.ShuffledTiles(len(dataset), self._shuffle_seed, weights)
         # Workers fetch the first batches before Lightning tells a sampler its epoch.
         sampler.set_epoch(self._first_epoch)
@@ -320,10 +319,9 @@ class SceneData(lightning.LightningDataModule):
     def describe(self) -> dict[str, Any]:
         """Return what a record keeps of the data, as JSON knows it."""
         fit = {"fit": self.tiling.fit} if isinstance(self.tiling, ImageTiling) else {}
-        found, left_out = self.statistics, None
-        if self.min_valid and self._census is not None:
-            left_out = self.num_tiles("train") - len(self.training_tiles)
+        found = self.statistics
         num_tiles = {split: self.num_tiles(split) for split in SPLITS}
+        left_out = self._draw.num_left_out(num_tiles["train"])
         return {
             "name": self.name,
             **self.inputs.as_record(),

@@ -9,6 +9,7 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.warp import transform
 
+from geocompose.data.coordinates.dates import date_in_name
 from geocompose.data.scene import Scene
 from geocompose.data.split import SPLITS
 from geocompose.data.window import Region
@@ -80,7 +81,7 @@ def ground_overlaps(scenes: Sequence[Scene], regions: Mapping[str, Sequence[Regi
 
 
 def check_ground(scenes: Sequence[Scene], regions: Mapping[str, Sequence[Region]], *, excuse: str | None) -> None:
-    """Refuse splits that overlap on the ground; with an excuse, or where all images are in one place, say it.
+    """Refuse splits that overlap on the ground; with an excuse, or where all are in one place and not dated, say it.
 
     excuse: why it is no fault here, a sentence; None where it is one.
 
@@ -93,7 +94,7 @@ def check_ground(scenes: Sequence[Scene], regions: Mapping[str, Sequence[Region]
     says = f"Splits overlap on the ground: {_in_words(found)}."
     if excuse:
         log.warning("%s %s", says, excuse)
-    elif _in_one_place(scenes):
+    elif _in_one_place(scenes) and not _are_dated(scenes):
         # Dates of one place, or chips that were all given the same georeference: the files can't say which.
         log.warning(
             "%s All %d images begin at the same place, as dates of one scene do, or chips without a georeference of "
@@ -191,3 +192,11 @@ def _common(places: Sequence[_Place]) -> np.ndarray:
 def _in_one_place(scenes: Sequence[Scene]) -> bool:
     origins = {(scene.crs, scene.transform.c, scene.transform.f) for scene in scenes if scene.transform is not None}
     return len(origins) == 1
+
+
+def _are_dated(scenes: Sequence[Scene]) -> bool:
+    """Return whether the names of all images hold dates, and not all the same: they are a series of one place."""
+    try:
+        return len({date_in_name(scene.name, None, advice="") for scene in scenes}) > 1
+    except UserError:
+        return False

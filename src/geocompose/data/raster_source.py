@@ -2,10 +2,10 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from geocompose.data.coordinates.coordinates import CoordinateRules, dates_of
 from geocompose.data.declaration import DataSource
@@ -97,6 +97,12 @@ class GeoTiffSource(DataSource):
     def values(self) -> Values:
         """What the values of the files are, as far as that is stated."""
         return Values(self.unit, self.level, self.offset, self.scale, self.allow_mismatch, self.scale_tags)
+
+    def with_tags_unread(self) -> Self:
+        """Return these data with their files' scale tags left unread, as those of a run's training were."""
+        source = replace(self, scale_tags="ignore")
+        source.__dict__["values"] = replace(source.values, presumed=True)  # what is said names the training, not a key
+        return source
 
     @property
     def refuses_missing_frames(self) -> bool:

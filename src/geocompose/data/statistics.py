@@ -72,35 +72,22 @@ def scan(
         UserError: NaN or infinity that is not declared nodata; a label that its kind does not have; a split without
             labels.
     """
-    try:
-        return _scan(scenes, bands, regions, labels, tiling, values)
-    except UnlistedValueError as error:
-        raise UserError(f"{error} {advice_on_values(scenes, regions)}".rstrip()) from error
-
-
-def _scan(
-    scenes: Sequence[Scene],
-    bands: Sequence[Sequence[int]],
-    regions: Mapping[str, Sequence[Region]],
-    labels: Labels,
-    tiling: Tiling,
-    values: Values | None,
-) -> Statistics:
     names = [scenes[0].band_names[band] for band in bands[0]]
     moments, plausibility = Moments(len(bands[0])), Plausibility(names, scenes, bands, values)
     tallies = {split: labels.tally() for split in SPLITS}
     counts = {split: SplitCount() for split in SPLITS}
     hashes: dict[str, list[tuple[bytes, ...]]] = {split: [] for split in SPLITS}
+    look = _scan_pixels if labels.target.pixel_wise else _scan_image
     for split in SPLITS:
         for whole in regions[split]:
             scene, chosen = scenes[whole.scene], bands[whole.scene]
             sums = _Sums(
                 moments if split == "train" else None, tallies[split], counts[split], PixelHash(), plausibility
             )
-            if labels.target.pixel_wise:
-                _scan_pixels(scene, chosen, whole, labels, tiling, sums)
-            else:
-                _scan_image(scene, chosen, whole, labels, tiling, sums)
+            try:
+                look(scene, chosen, whole, labels, tiling, sums)
+            except UnlistedValueError as error:
+                raise UserError(f"{error} {advice_on_values(scenes, regions)}".rstrip()) from error
             absent = scene.absent_frames(chosen)
             counts[split].frames += [f"{scene.name}, frame {frame + 1}" for frame in absent]
             counts[split].masked = counts[split].masked or bool(scene.masked_frames(chosen))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from geocompose.errors import in_one_line, visible
+from geocompose.errors import UserError, in_one_line, visible
 from geocompose.experiment import Action, Experiment, perform
 from geocompose.runs import RunFolder, RunHeldError
 from geocompose.runs.atomic import RefusedError
@@ -65,11 +65,16 @@ class CellCall:
             raise
         except Exception as error:
             if not RunFolder(self.folder).record.is_file():
-                event = PlanEvent("failed", self.run_id, in_one_line(error), str(self.log))
-                add_events(self.folder.parent, [event])
+                self._tell_plan(in_one_line(error))
             raise
         if isinstance(outcome, Outcome) and not outcome.computed:
             raise ComputedElsewhereError(f"{self.folder} was computed by another process meanwhile.")
+
+    def _tell_plan(self, reason: str) -> None:
+        try:
+            add_events(self.folder.parent, [PlanEvent("failed", self.run_id, reason, str(self.log))])
+        except UserError as refused:  # the cell's own error is the one to be raised
+            _log.warning("%s", refused)
 
     @property
     def run_id(self) -> str:

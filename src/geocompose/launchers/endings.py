@@ -3,10 +3,10 @@
 import logging
 import signal
 
+from geocompose.errors import UserError
 from geocompose.launchers.engine import Ended
 from geocompose.launchers.planning import PlannedCell
 from geocompose.runs import RunHeldError
-from geocompose.runs.atomic import RefusedError
 from geocompose.studies.plan import PlanEvent, add_events
 
 log = logging.getLogger("geocompose")
@@ -35,5 +35,5 @@ def record_end(cell: PlannedCell, end: Ended) -> None:
                 cell.folder.give_up(f"{end.reason} (log: {cell.log})")
     except RunHeldError:
         return  # another process goes on with it
-    except RefusedError as error:
+    except UserError as error:  # the disk refuses, or the record is damaged, which the table tells too
         log.warning("%s", error)

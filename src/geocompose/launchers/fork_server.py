@@ -5,6 +5,7 @@
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver
@@ -18,7 +19,7 @@ from geocompose.launchers.server_process import MARK
 
 # What the server imports, in this order. One that can't be imported is passed over in silence.
 PRELOADED = ["geocompose.launchers.server_process", "geocompose.launchers.libraries"]
-_ATTEMPTS = 3
+_PAUSES_S = (0.1, 0.2, 0.4, 0.8, 0.0)  # after each attempt: a server that is being killed may still take a request
 
 
 def context() -> ForkServerContext:
@@ -40,12 +41,13 @@ def start(make: Callable[[], ForkServerProcess]) -> ForkServerProcess:
     Raises:
         UserError: no server stays alive.
     """
-    for _ in range(_ATTEMPTS):
+    for pause_s in _PAUSES_S:
         try:
             process = make()
             process.start()
         except (EOFError, ConnectionError, FileNotFoundError) as error:
             cause = error
+            time.sleep(pause_s)
         else:
             return process
     raise UserError(

@@ -14,6 +14,10 @@ from geocompose.studies.standing import Standing
 from geocompose.studies.states import CellState, state_of
 
 _BEFORE = "before; retry=failed runs it again"
+_OTHER_RUN = (
+    "computed as another run: data, weights or code have changed since the sweep began. Run the same command again, "
+    "which plans it anew"
+)
 
 
 @dataclass
@@ -72,6 +76,8 @@ class Results:
             found.status = "failed"
             if self.course.before.get(cell.run_id) == "failed":
                 found.reason = f"{now.reason} ({_BEFORE})"
+        elif now.state == "waiting" and end is not None and end.how == "returned":
+            found.status, found.reason = "failed", _OTHER_RUN
         elif now.state == "waiting":
             found.status = "waiting" if end is None else "interrupted"
         elif now.state == "running":

@@ -19,5 +19,6 @@ def _become_server(sweep_pid: int) -> int:
     return os.getpid()
 
 
-if MARK in os.environ:
-    server_pid = _become_server(int(os.environ.pop(MARK)))
+# A cell of a server that could not import this finds the mark too, but it is not the sweep that has started it.
+if os.environ.pop(MARK, None) == str(os.getppid()):
+    server_pid = _become_server(os.getppid())

@@ -37,6 +37,7 @@ class PlannedSweep:
     cells: Sequence[PlannedCell]
     command: Sequence[str]
     course: Course = field(default_factory=Course)
+    began: bool = False  # to hand out cells
 
     def run(self) -> None:
         """Plan, try, estimate and compute; what became of the cells is read afterwards (`results`).
@@ -61,6 +62,7 @@ class PlannedSweep:
             console().print(self._estimate(waiting))
         progress = Progress(len(waiting), one_at_a_time=getattr(engine, "workers", 0) == 1)
         while waiting:
+            self.began = True
             engine.compute([self._job(cell) for cell in waiting], lambda event: self._told(event, progress))
             waiting = self._let_go(waiting)
             progress.more(len(waiting))

@@ -17,6 +17,7 @@ from geocompose.runs.atomic import explained
 SAVING_S = 30.0  # how long a cell that was asked to end may save what it has
 _ENDING_S = 30.0  # and how long its process may take to end after its last word
 _TRACEBACK_S = 5.0  # and to write where it was when its time was up
+_MEASURE_S = 1.0  # between two looks at its memory, which take milliseconds and halt its page faults
 _GONE_S = 5.0
 _SERVER_DIED = 255  # multiprocessing's exit code of a process whose fork server has died
 
@@ -52,7 +53,7 @@ class Watched:
         self.lost = False  # by the fork server's death, which says nothing about the job
         self._timeout_s, self._memory_gb = timeout_s, memory_gb
         self._ordered: tuple[Literal["timeout", "memory", "cancelled"], str] | None = None
-        self._kill_s = float("inf")
+        self._kill_s, self._measure_s = float("inf"), 0.0
         self._server_pid: int | None = None
         self._word: cell.Word | None = None
         with explained(job.log):
@@ -132,7 +133,11 @@ class Watched:
                 f"not finished in launcher.timeout_minutes={self._timeout_s / 60:g}; the log ends with where it was"
             )
             self._order("timeout", reason, signal.SIGABRT, _TRACEBACK_S)
-        elif self._memory_gb is not None and (held := memory_gb(self.pid)) > self._memory_gb:
+            return
+        if self._memory_gb is None or now < self._measure_s:
+            return
+        self._measure_s = now + _MEASURE_S
+        if (held := memory_gb(self.pid)) > self._memory_gb:
             reason = f"held {held:.2f} GB of memory; launcher.memory_gb={self._memory_gb:g} allows no more"
             self._order("memory", reason, signal.SIGKILL, 0)
 

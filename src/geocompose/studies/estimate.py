@@ -30,7 +30,7 @@ def estimate(waiting: Sequence[RunFolder], total: int, finished: int, workers: i
     size = sum(statistics.median(byte for _, byte in cost) for cost in costs)
     unknown = len(told) - len(costs)
     rest = f"; of the other {counted(unknown, 'cell')} no run of the same parts has finished here" if unknown else ""
-    at_a_time = f", {workers} at a time" if workers > 1 else ""
+    at_a_time = f" ({workers} at a time)" if workers > 1 else ""
     some = f" for {len(costs)} of them" if unknown else ""
     return f"{start}, about {duration(seconds)}{at_a_time} and {size_in_words(size)} on disk{some}{rest}."
 

@@ -45,7 +45,7 @@ def _plain(choices: Mapping[str, str | None]) -> Settings:
 
 
 def _noted(record: Record) -> Mapping[str, str | None]:
-    return getattr(record, "choices", None) or {}
+    return record.choices
 
 
 def all_settings(runs: Sequence[Run | LoneCell], volatile: Iterable[str]) -> list[Settings]:

@@ -147,8 +147,8 @@ class Task(lightning.LightningModule):
         """Score a batch of the validation split."""
         self._score("val", batch)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Score a batch of the test split, and return the model's output."""
+    def test_step(self, batch: Batch, batch_idx: int) -> Batch:
+        """Score a batch of the test split; return its `output`, labels and tiles, those of all processes."""
         return self._score("test", batch)
 
     def on_validation_epoch_start(self) -> None:
@@ -221,17 +221,19 @@ class Task(lightning.LightningModule):
     def _truth(self, batch: Batch) -> Tensor:
         return batch["mask" if self.target.pixel_wise else "label"]
 
-    def _score(self, split: str, batch: Batch) -> Tensor:
+    def _score(self, split: str, batch: Batch) -> Batch:
+        """Score a batch; return the output, labels and tiles of the whole one, where several processes share it."""
         output = self(batch["image"], **coordinates_of(batch))
         tiles = whole_tiles(batch["tile"])
-        truth = whole_batch(self._truth(batch), tiles)
+        key = "mask" if self.target.pixel_wise else "label"
+        whole, truth = whole_batch(output, tiles), whole_batch(batch[key], tiles)
         labelled = int(is_labelled(truth, self.target).sum())
         if labelled:
-            loss = self.criterion(whole_batch(output, tiles), truth)
+            loss = self.criterion(whole, truth)
             self.log(f"{split}/loss", loss, on_step=False, on_epoch=True, batch_size=labelled, sync_dist=True)
         own = real(batch["tile"])
         self._counts(split).update(output[own], labels(batch, self.target)[own], batch["tile"][own])
-        return output
+        return {"output": whole, key: truth, "tile": tiles[real(tiles)]}
 
     def _counts(self, split: str) -> SplitCounts:
         return self.counts[f"{split}_counts"]  # type: ignore[return-value]

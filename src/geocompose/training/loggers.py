@@ -79,7 +79,7 @@ def wandb(
         online where a key is found, else offline (`wandb sync` uploads such runs later).
     """
     mode = mode or (None if os.environ.get("WANDB_MODE") else "online" if _has_key() else "offline")
-    chosen: dict[str, Any] = {} if mode is None else {"mode": mode}
+    how: dict[str, Any] = {} if mode is None else {"mode": mode}
     return [
         WandbRun(
             project=project or run.study,
@@ -87,7 +87,7 @@ def wandb(
             name=run.path.name,
             id=run.key,
             save_dir=str(run.path.resolve()),  # its service may have another working folder
-            **chosen,
+            **how,
         )
     ]
 

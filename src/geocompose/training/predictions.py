@@ -15,7 +15,6 @@ from geocompose.errors import counted
 from geocompose.imagery.samples import Target
 from geocompose.runs.arrays import write_arrays
 from geocompose.tasks.counting import is_labelled, labels, predicted
-from geocompose.tasks.whole_batch import real
 
 log = logging.getLogger("geocompose")
 
@@ -45,32 +44,17 @@ class Predictions(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take a batch's output."""
+        """Take a batch's output, labels and tiles as `test_step` returns them: those of all processes."""
         if self._limit_mb == 0 or self._too_large_mb is not None:
             return
-        assert isinstance(outputs, Tensor), "test_step returns the model's output"
-        found = {name: part.cpu().numpy() for name, part in _parts(outputs, batch, self._target).items()}
+        assert isinstance(outputs, Mapping), "test_step returns the batch's output, labels and tiles"
+        found = {name: part.cpu().numpy() for name, part in _parts(outputs, self._target).items()}
         if not self._arrays and not self._make_room(found):
             return
-        # A process's share of a batch is filled up with blanks.
-        real_ones = real(batch["tile"])
-        own = real_ones if isinstance(real_ones, slice) else real_ones.cpu().numpy()
-        tiles = batch["tile"].cpu().numpy()[own]
+        tiles = outputs["tile"].cpu().numpy()
         for name, values in found.items():
-            self._arrays[name][tiles] = values[own]
+            self._arrays[name][tiles] = values
         self._seen[tiles] = True
-
-    def on_test_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Take what other processes have kept of their tiles."""
-        if trainer.world_size == 1 or not self._arrays:
-            return
-        mine = {name: values[self._seen] for name, values in self._arrays.items()}
-        everybody: list[Any] = [None] * trainer.world_size
-        torch.distributed.all_gather_object(everybody, (mine, self._seen))
-        for theirs, seen in everybody:
-            for name, values in theirs.items():
-                self._arrays[name][seen] = values
-            self._seen = self._seen | seen
 
     def write(self, path: Path) -> None:
         """Write the arrays (see docs/records.md), or say why there are none; an earlier file does not stay.
@@ -110,11 +94,12 @@ class Predictions(Callback):
         return {name: values.astype(np.float16) for name, values in self._arrays.items()}
 
 
-def _parts(output: Tensor, batch: Mapping[str, Tensor], target: Target) -> dict[str, Tensor]:
+def _parts(batch: Mapping[str, Tensor], target: Target) -> dict[str, Tensor]:
     """Return a batch's predictions and labels, and of whole images' classes how likely each is, in their final types.
 
     Numbers are still float32.
     """
+    output = batch["output"]
     said, truth = predicted(output, target), labels(batch, target)
     if not target.of_classes:
         return {"prediction": said.float(), "label": truth.float()}

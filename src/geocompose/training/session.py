@@ -4,7 +4,7 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,24 +153,48 @@ def prepare(
     return Session(data, built, task, trainer, summary, weights, config, metrics, make_logger, processes)
 
 
-@contextmanager
-def logged(session: Session, folder: RunFolder, record: Record) -> Iterator[Logs]:
-    """Give `compute` the loggers of a run, and end them with the block; what is known only then is logged first."""
+def compute(
+    session: Session,
+    folder: RunFolder,
+    record: Record,
+    together: AbstractContextManager[None],
+    *,
+    train: bool,
+    resume: bool,
+    test: bool,
+    scenes: bool = False,
+    predictions_mb: int | None = None,
+) -> None:
+    """Train, score the best epoch, and fill `record` and the run's folder.
+
+    together: within it other processes do their part (`accompany`). train: false where the folder holds a trained
+    model, of which only the scores are wanted. resume: continue from the folder's last checkpoint. test: open the test
+    split. scenes: score its whole scenes too, where pixels have labels. predictions_mb: see `Predictions`.
+    """
+    logs = _logs(session, folder, record)
+    with logs.ended():
+        with together:
+            counts, predictions = _train_and_score(
+                session, folder, record, logs, train=train, resume=resume, test=test, predictions_mb=predictions_mb
+            )
+        session.data.share(Share())  # the rest is this process's alone
+        _finish(session, folder, record, counts, predictions, test=test, scenes=scenes)
+        logs.finish(session.trainer, folder.figures)
+
+
+def _logs(session: Session, folder: RunFolder, record: Record) -> Logs:
     key = f"{record.run_id}-{''.join(letter for letter in record.started or '' if letter.isdigit())}"
     study, metric = str(session.config["study"]), session.task.selection[0]
-    logs = Logs(
+    return Logs(
         session.make_logger,
         lambda step: LoggedRun(folder.path, study, key, step, record.loggers),
         record,
         session.metrics,
         (hyperparameters(session.config, record.choices), [metric, metric.replace("val/", "test/")]),
     )
-    with logs.ended():
-        yield logs
-        logs.finish(session.trainer, folder.figures)
 
 
-def compute(
+def _train_and_score(
     session: Session,
     folder: RunFolder,
     record: Record,
@@ -179,13 +203,9 @@ def compute(
     train: bool,
     resume: bool,
     test: bool,
-    predictions_mb: int | None = None,
-) -> Mapping[str, np.ndarray]:
-    """Train and score the best epoch, filling `record` and the run's folder; return what each tile counts, by split.
-
-    logs: of `logged`. train: false where the folder holds a trained model, of which only the scores are wanted.
-    resume: continue from the folder's last checkpoint. test: open the test split. predictions_mb: see `Predictions`.
-    """
+    predictions_mb: int | None,
+) -> tuple[Mapping[str, np.ndarray], Predictions]:
+    """Train and score the best epoch; return what each tile counts, by split, and what was said of the test tiles."""
     data, task, trainer = session.data, session.task, session.trainer
     record.data |= data.describe()
     record.weights |= contract_of(session.built.model.encoder).weights or {}
@@ -220,30 +240,25 @@ def compute(
     record.training["best_sha256"] = hash_file(folder.best)
     predictions = Predictions(task.target, data.num_tiles("test"), predictions_mb)
     trainer.callbacks.append(predictions)  # type: ignore[attr-defined]
-    counts = score_splits(trainer, task, data, SPLITS_OF[test], folder, record)
-    if test:
-        with beside_the_run(folder.predictions.name, record):
-            predictions.write(folder.predictions)
-    return counts
+    return score_splits(trainer, task, data, SPLITS_OF[test], folder, record), predictions
 
 
-def finish(
+def _finish(
     session: Session,
     folder: RunFolder,
     record: Record,
     counts: Mapping[str, np.ndarray],
+    predictions: Predictions,
     *,
     test: bool,
-    scenes: bool = False,
+    scenes: bool,
 ) -> None:
-    """Do what needs no other process once a run is scored: whole scenes, baselines and figures.
-
-    counts: what `compute` returned. test: the test split is open. scenes: score its whole scenes too, where pixels have
-    labels.
-    """
+    """Do what needs no other process once a run is scored: predictions, whole scenes, baselines and figures."""
     data, task, trainer = session.data, session.task, session.trainer
-    data.share(Share())
     note_accelerator(record)
+    if test:
+        with beside_the_run(folder.predictions.name, record):
+            predictions.write(folder.predictions)
     if test and scenes and task.target.pixel_wise:
         with beside_the_run("The scores of whole scenes", record):
             score_whole_scenes(trainer, task, data, record)
@@ -253,16 +268,12 @@ def finish(
         draw(folder, task, data, counts, read_metrics(folder.metrics), best_epoch=record.training["best_epoch"])
 
 
-def accompany(
-    session: Session, folder: RunFolder, *, train: bool, resume: bool, test: bool, predictions_mb: int | None = None
-) -> None:
+def accompany(session: Session, folder: RunFolder, *, train: bool, resume: bool, test: bool) -> None:
     """Do another process's part of `compute`: nothing is written."""
     trainer = session.trainer
     if train:
         trainer.fit(session.task, datamodule=session.data, ckpt_path=folder.resumable if resume else None)
     _take_best(session, folder, None, trained=not train)
-    predictions = Predictions(session.task.target, session.data.num_tiles("test"), predictions_mb)
-    trainer.callbacks.append(predictions)  # type: ignore[attr-defined]
     for split in SPLITS_OF[test]:
         {"val": trainer.validate, "test": trainer.test}[split](session.task, datamodule=session.data, verbose=False)
 

@@ -187,7 +187,7 @@ def build_trainer(
         deterministic=deterministic,
         logger=list(loggers),
         callbacks=own,
-        enable_progress_bar=progress_bar and processes.first,
+        enable_progress_bar=progress_bar,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # geocompose.data.shares

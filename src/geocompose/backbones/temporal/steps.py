@@ -60,3 +60,24 @@ def _check_two(total: int | None, lengths: Sequence[int] | None) -> None:
         else f"Give two lengths as temporal.subset_lengths, such as [1, {total - 1}], or use another pooling."
     )
     raise UserError(f"Pooling diff takes two time steps, or two subsets of them; got {pooled}. {instead}")
+
+
+def idle_pooling(pooling: str, n_timestamps: int | None, lengths: Sequence[int] | None) -> str | None:
+    """Return what to say where a pooling is given a single thing; None where it has several, or their number is open.
+
+    n_timestamps, lengths: see `number_of_steps`.
+    """
+    if lengths:
+        if len(lengths) > 1 or (lengths[0] > 1 and pooling == "mean"):
+            return None
+        if lengths[0] > 1:
+            return (
+                f"temporal={pooling} has nothing to pool: temporal.subset_lengths={list(lengths)} is one group, whose "
+                "frames are averaged. Give two lengths or more, or write temporal.subset_lengths=null."
+            )
+    elif n_timestamps != 1:
+        return None
+    return (
+        f"temporal={pooling} has nothing to pool: images have one frame (data.num_frames=1), whose features go on as "
+        "they are. Write temporal=none, or give images of several frames."
+    )

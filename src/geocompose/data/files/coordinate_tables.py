@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from geocompose.data.files.file_names import SHOWN, FileLookup, list_file
+from geocompose.data.files.file_names import SHOWN, FileLookup, archive_advice, list_file
 from geocompose.data.files.image_files import read_table
 from geocompose.errors import UserError, nearest, shortened
 
@@ -70,6 +70,7 @@ def image_rows(
     if without:
         guess = nearest(without[0], [row[file_column] for _, row in lines], cutoff=0.75)
         hint = f" The nearest name in it: {guess!r}." if guess else ""
+        hint = next((advice for _, row in lines if (advice := archive_advice(row[file_column]))), hint)
         more = f" and {len(without) - 1} more" if len(without) > 1 else ""
         raise UserError(
             f"{path} has no row for {without[0]}{more}.{hint} Add one for each image; an empty cell means that it is "

@@ -27,6 +27,7 @@ def data_folder(root: str) -> Path:
         what = "is a file, not a folder" if folder.is_file() else "does not exist"
         raise UserError(
             f"data.root={root} {what}. Set data.root to the folder that holds the data set's images and labels."
+            f"{archive_advice(root)}"
         )
     return folder
 
@@ -79,6 +80,17 @@ def list_file(root: Path, name: str, key_path: str) -> Path:
             return path
     raise UserError(
         f"{key_path}={name} does not exist, neither under data.root={root} nor under the working directory."
+        f"{archive_advice(name)}"
+    )
+
+
+def archive_advice(name: str) -> str:
+    """Return what to do where a list or table names a path into an archive or a store; empty for other names."""
+    if not (name.startswith("/vsi") or "://" in name):
+        return ""
+    return (
+        " It is a path into an archive or a store, which only a prediction reads. Lists and tables name images below "
+        "data.root: unpack them, or write a VRT of each into that folder and name that."
     )
 
 
@@ -163,6 +175,8 @@ class FileLookup:
 
     def find(self, name: str) -> Found:
         """Return the files that `name` may stand for: by its whole path if it is there, else by its last part."""
+        if archive_advice(name):
+            return Found([], None)  # the file in the archive is meant, not one of its name in the folder
         short = PurePosixPath(name).name
         for table, key in (
             (self._by_path, PurePosixPath(name).as_posix()),

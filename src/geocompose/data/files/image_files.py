@@ -8,6 +8,7 @@ from geocompose.data.files.band_files import shown
 from geocompose.data.files.file_names import (
     SHOWN,
     FileLookup,
+    archive_advice,
     csv_rows,
     data_folder,
     list_file,
@@ -169,6 +170,7 @@ def _one_place(lookup: FileLookup, name: str, shown: str, where: str, among: str
     found = lookup.find(name)
     if not found.places:
         hint = f" The nearest name that is there: {found.nearest!r}." if found.nearest else ""
+        hint = archive_advice(name) or hint
         raise UserError(f"{where}: there is no image {shown!r} among the {len(lookup.names)} {among}.{hint}")
     if len(found.places) > 1:
         there = shortened((lookup.names[place] for place in found.places), SHOWN)

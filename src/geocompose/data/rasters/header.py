@@ -15,6 +15,7 @@ from rasterio.io import DatasetReader
 from rasterio.shutil import copy, delete
 
 from geocompose.data.rasters.file import RasterPath, opened
+from geocompose.data.rasters.vrt_sources import unused_by
 from geocompose.errors import UserError
 from geocompose.imagery.packing import Packing
 
@@ -28,6 +29,7 @@ class Header:
         coordinates; None where there is none.
     nodata, descriptions, dtypes, packings: one per band. The nodata value is as declared: its type may not have it.
     alpha: the bands (counted from 0) that are flagged as alpha.
+    indexed: the bands whose values are places in a colour table.
     masks: for each band which band's mask says where it is valid; None where the file has no such mask. A mask of the
         whole file, inside it or in an `.msk` beside it, is the first band's.
     itemsize: bytes of a value in the widest band.
@@ -44,12 +46,14 @@ class Header:
         self.remarks: list[str] = []
         if dataset.driver == "netCDF" and self.transform is None:
             self.remarks.append("it has no georeference, so that GDAL has the last row of its arrays at the top.")
+        self.remarks += unused_by(dataset)
         self.descriptions: list[str | None] = list(dataset.descriptions)
         if self.descriptions == [None]:  # a variable of a NetCDF file is a band by its name
             self.descriptions = [dataset.tags(1).get("NETCDF_VARNAME")]
         self.packings = list(map(Packing.of_tags, dataset.scales, dataset.offsets, dataset.units))
         self.dtypes: list[str] = list(dataset.dtypes)
         self.itemsize = max(map(_bytes, dataset.dtypes))
+        self.indexed = [band for band, what in enumerate(dataset.colorinterp) if what == ColorInterp.palette]
         self.alpha = [band for band, what in enumerate(dataset.colorinterp) if what == ColorInterp.alpha]
         flags = [set(flags) for flags in dataset.mask_flag_enums]
         self.masks: list[int | None] = [_mask(band, of_band) for band, of_band in enumerate(flags)]

@@ -9,8 +9,8 @@ from affine import Affine
 from geocompose.data.rasters import nodata as missing_data
 from geocompose.data.rasters.bands import BandNaming, places_in_file
 from geocompose.data.rasters.file import RasterPath, version_of
-from geocompose.data.rasters.header import read_header
-from geocompose.data.rasters.stored import StoredBands
+from geocompose.data.rasters.header import Header, read_header
+from geocompose.data.rasters.stored import ReadsStored, StoredBands
 from geocompose.data.rasters.valid import check_real
 from geocompose.data.window import Region, Window, grid
 from geocompose.imagery.file_values import Stored
@@ -105,7 +105,7 @@ class SceneImage(ABC):
         """Return the most memory that `num_bands` of it take when they are kept decoded."""
 
 
-class RasterImage(SceneImage):
+class RasterImage(ReadsStored, SceneImage):
     """An image that is one raster.
 
     path: any raster that GDAL reads.
@@ -145,16 +145,8 @@ class RasterImage(SceneImage):
         self._packings = header.packings
         self._stored = StoredBands(path, header, version, named.alpha, nodata)
         self._dtypes = header.dtypes
-        self.remarks = [*header.remarks, *named.remarks, *self._stored.remarks]
-
-    @property
-    def keep_decoded(self) -> bool:
-        """Whether pixels stay in memory once they were read."""
-        return self._stored.keep_decoded
-
-    @keep_decoded.setter
-    def keep_decoded(self, keep: bool) -> None:
-        self._stored.keep_decoded = keep
+        indexed = _indexed(header, named.bands)
+        self.remarks = [*header.remarks, *named.remarks, *indexed, *self._stored.remarks]
 
     @property
     def rasters(self) -> "Sequence[RasterImage]":
@@ -197,3 +189,15 @@ class RasterImage(SceneImage):
         """Return the places in the file of some bands in all frames."""
         places = places_in_file(bands, len(self.band_names), self.num_frames)
         return [self._in_file[place] for place in places]
+
+
+def _indexed(header: Header, bands: Sequence[int]) -> list[str]:
+    """Return what is to be said of bands (places in the file) that hold places in a colour table."""
+    found = [str(band + 1) for band in bands if band in header.indexed]
+    if not found:
+        return []
+    what = f"band {found[0]} has" if len(found) == 1 else f"bands {', '.join(found)} have"
+    return [
+        f"{what} a colour table, and is read as its indices, which are not colours. To have colours, convert the file "
+        "first: gdal_translate -expand rgb."
+    ]

@@ -12,7 +12,7 @@ from geocompose.data.rasters.alpha import BandsAndAlpha, without_alpha
 from geocompose.data.rasters.file import RasterPath, version_of
 from geocompose.data.rasters.grid import Grid, check_alike
 from geocompose.data.rasters.header import read_header
-from geocompose.data.rasters.stored import StoredBands
+from geocompose.data.rasters.stored import ReadsStored, StoredBands
 from geocompose.data.rasters.valid import check_real
 from geocompose.data.window import Window
 from geocompose.errors import UserError
@@ -65,7 +65,7 @@ class ImageLabel:
         return self.label
 
 
-class _LabelRaster(ABC):
+class _LabelRaster(ReadsStored, ABC):
     """A raster with the label of each pixel.
 
     remarks: what is to be said of it: see `geocompose.data.rasters.remarks`.
@@ -85,15 +85,6 @@ class _LabelRaster(ABC):
         check_real(self.path, self._header.dtypes, bands)
         self._bands, self._stored = bands, stored
         self.remarks = [*self._header.remarks, *split.remarks, *stored.remarks]
-
-    @property
-    def keep_decoded(self) -> bool:
-        """Whether pixels stay in memory once they were read."""
-        return self._stored.keep_decoded
-
-    @keep_decoded.setter
-    def keep_decoded(self, keep: bool) -> None:
-        self._stored.keep_decoded = keep
 
     @abstractmethod
     def read(self, window: Window) -> np.ndarray:

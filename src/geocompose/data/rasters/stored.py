@@ -108,3 +108,18 @@ class StoredBands:
             keys = [(what, band) for band in missing]
             self._decoded.update(zip(keys, read(self.path, missing, None, self._version), strict=True))
         return [self._decoded[what, band][window.slices] for band in bands]
+
+
+class ReadsStored:
+    """An image or a label whose pixels are those of one raster."""
+
+    _stored: StoredBands
+
+    @property
+    def keep_decoded(self) -> bool:
+        """Whether pixels stay in memory once they were read."""
+        return self._stored.keep_decoded
+
+    @keep_decoded.setter
+    def keep_decoded(self, keep: bool) -> None:
+        self._stored.keep_decoded = keep
