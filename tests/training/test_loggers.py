@@ -124,7 +124,7 @@ def test_tensorboard_has_pictures_and_hyperparameters(tmp_path, monkeypatch):
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
     monkeypatch.chdir(tmp_path)
-    run(*PLAIN, "logger=tensorboard", "study=board")
+    run(*PLAIN, "logger=tensorboard", "study=board", figures=True)
     read = EventAccumulator(str(only_run("board") / "tensorboard")).Reload()
     assert "figures/samples" in read.Tags()["images"]
     content = read.summary_metadata["_hparams_/session_start_info"].plugin_data.content
@@ -166,7 +166,7 @@ def test_a_resumed_run_goes_on_in_the_same_place(name, tmp_path, monkeypatch):
 @pytest.mark.skipif(not optional.installed("mlflow"), reason="needs mlflow")
 def test_mlflow_keeps_parameters_pictures_and_how_a_run_ended(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run(*PLAIN, "logger=mlflow", "study=flow", "data.num_scenes=4")
+    run(*PLAIN, "logger=mlflow", "study=flow", figures=True)
     run(*PLAIN, "logger=mlflow", "study=other")
     client, identity = mlflow_run(only_run("flow"))
     kept = client.get_run(identity)
