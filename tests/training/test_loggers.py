@@ -104,7 +104,7 @@ def told_to_wandb(monkeypatch):
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_a_logger_has_the_names_and_values_of_metrics_csv(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run(*PLAIN, *options(name), "study=named", figures=True)
+    run(*PLAIN, *options(name), "study=named")
     folder = only_run("named")
     recorded = record_of(folder)
     assert "left_out" not in recorded["training"]
@@ -166,7 +166,7 @@ def test_a_resumed_run_goes_on_in_the_same_place(name, tmp_path, monkeypatch):
 @pytest.mark.skipif(not optional.installed("mlflow"), reason="needs mlflow")
 def test_mlflow_keeps_parameters_pictures_and_how_a_run_ended(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run(*PLAIN, "logger=mlflow", "study=flow", "data.num_scenes=4", figures=True)
+    run(*PLAIN, "logger=mlflow", "study=flow", figures=True)
     run(*PLAIN, "logger=mlflow", "study=other")
     client, identity = mlflow_run(only_run("flow"))
     kept = client.get_run(identity)
@@ -212,7 +212,7 @@ def test_a_target_that_is_no_logger_is_refused_before_anything_is_written(target
 def test_a_logger_that_fails_is_left_out_and_the_run_is_complete(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     with caplog.at_level("WARNING", "geocompose"):
-        run(*PLAIN, "logger=own", f"{OWN}Failing", "study=failing", figures=True)
+        run(*PLAIN, "logger=own", f"{OWN}Failing", "study=failing")
     recorded = record_of(only_run("failing"))
     assert recorded["status"] == "completed"
     assert recorded["metrics"]["test/mIoU"] > 0

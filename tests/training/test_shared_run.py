@@ -41,6 +41,10 @@ def assert_alike(one: str, two: str) -> None:
     with np.load(only_run(one) / counts) as a, np.load(only_run(two) / counts) as b:
         for split in ("val", "test"):
             np.testing.assert_allclose(b[split], a[split], rtol=1e-5, atol=1e-4 if counts == "tile_sums.npz" else 0)
+    kept, also = (np.load(only_run(study) / "predictions.npz") for study in (one, two))
+    assert kept["label"].tobytes() == also["label"].tobytes()
+    assert kept["prediction"].dtype == also["prediction"].dtype
+    assert np.allclose(kept["prediction"], also["prediction"], rtol=1e-2, equal_nan=True)
 
 
 @pytest.mark.parametrize(
