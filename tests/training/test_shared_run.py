@@ -24,6 +24,7 @@ SMALL = [
     "decoder=linear", "data.num_scenes=5", "data.scene_px=64", "data.tile_px=32", "data.batch_size=4",
     "trainer.accelerator=cpu", "trainer.max_epochs=2", "trainer.progress_bar=false",
 ]  # fmt: skip
+LINEAR_BESIDE = "auxiliary.decoders=[{name: aux, decoder: LinearDecoder, decoder_args: {}}]"
 TWO = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
 
 
@@ -54,7 +55,7 @@ def assert_alike(one: str, two: str) -> None:
         pytest.param(["task.loss={ce: 0.5, dice: 0.5}"], marks=pytest.mark.slow),
         pytest.param(["task.loss=lovasz", "task.class_weights=null"], marks=pytest.mark.slow),
         pytest.param(["task.loss=focal", "task.class_weights=[1,2,3,4]"], marks=pytest.mark.slow),
-        pytest.param(["auxiliary.decoders=[{name: aux, decoder: LinearDecoder, decoder_args: {}}]", "task.aux_loss={aux: 0.4}"], marks=pytest.mark.slow),
+        pytest.param([LINEAR_BESIDE, "task.aux_loss={aux: 0.4}"], marks=pytest.mark.slow),
         pytest.param(["task=classification"], marks=pytest.mark.slow),
         pytest.param(["task=multilabel"], marks=pytest.mark.slow),
         pytest.param(["task=regression"], marks=pytest.mark.slow),
