@@ -88,7 +88,9 @@ def test_overlapping_slices_of_a_plan_compute_each_cell_once(work: Path):
 
 
 def test_a_slice_is_every_nth_cell_of_the_plan(sweep: Sweep):
-    sweep("-m", "seed=range(0,7)", "launcher=plan_only")
+    _, planned, _ = sweep("-m", "seed=range(0,7)", "launcher=plan_only")
+    assert "action=work computes what is missing" in planned
+    assert "same command" not in planned
     code, printed, _ = sweep("action=work", "action.slice=2/3")
     assert code == 0
     assert "2 cells: 2 done" in printed

@@ -114,8 +114,8 @@ class Jobs:
         """
         for cell in cells:
             cell.title = self.varied(cell.overrides) or " ".join(cell.overrides)
-            if cell.error is not None:
-                self.report(cell.error)
+        for error in {str(cell.error): cell.error for cell in cells if cell.error is not None}.values():
+            self.report(error)  # one message, however many cells have it
         sys.argv[:] = self.command
         self.sweep = PlannedSweep(cells, self.command)
         self.sweep.run()
@@ -126,7 +126,10 @@ class Jobs:
             return
         if self.sweep is not None:
             self.cells = self.sweep.results()
-        show_closing(self.cells, self._keys, len(self.planned), self.varied, rank=self.sweep is not None)
+        show_closing(
+            self.cells, self._keys, len(self.planned), self.varied,
+            rank=self.sweep is not None, advice=None if self.sweep is None else self.sweep.advice,
+        )  # fmt: skip
         if self.sweep is not None:
             self.sweep.write_tables()
 

@@ -11,6 +11,8 @@ log = logging.getLogger("geocompose")
 class PlanOnlyEngine:
     """Leaves all jobs to others."""
 
+    advice = "action=work computes what is missing (above)."
+
     def compute(self, jobs: Sequence[Job], told: Callable[[Started | Ended], None]) -> None:
         """Say how the jobs are computed elsewhere."""
         study = jobs[0].log.parent.parent.name

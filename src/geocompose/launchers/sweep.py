@@ -13,6 +13,7 @@ from geocompose.launchers.computing import CellCall
 from geocompose.launchers.endings import record_end
 from geocompose.launchers.engine import Ended, Engine, Job, Started
 from geocompose.launchers.in_process import InProcessEngine
+from geocompose.launchers.plan_only import PlanOnlyEngine
 from geocompose.launchers.planning import PlannedCell, reason_of
 from geocompose.launchers.progress import Progress
 from geocompose.launchers.results import Course, Results
@@ -38,6 +39,7 @@ class PlannedSweep:
     command: Sequence[str]
     course: Course = field(default_factory=Course)
     began: bool = False  # to hand out cells
+    advice: str | None = None  # how to compute what is missing, where the same command does not
 
     def run(self) -> None:
         """Plan, try, estimate and compute; what became of the cells is read afterwards (`results`).
@@ -47,6 +49,7 @@ class PlannedSweep:
             KeyboardInterrupt: the sweep was stopped.
         """
         engine = self._engine()
+        self.advice = engine.advice if isinstance(engine, PlanOnlyEngine) else None
         wrong = [(reason_of(cell), cell.title) for cell in self.cells if cell.error is not None]
         for line in grouped("can't be", wrong):
             console().print(line)

@@ -14,11 +14,14 @@ _LEAST = 6  # columns that a text may be folded to
 Varied = Callable[[Sequence[str]], str]
 
 
-def show_closing(cells: Sequence[Cell], keys: Sequence[str], total: int, varied: Varied, *, rank: bool) -> None:
+def show_closing(
+    cells: Sequence[Cell], keys: Sequence[str], total: int, varied: Varied, *, rank: bool, advice: str | None = None
+) -> None:
     """Print how a sweep ended.
 
     keys: those whose values differ between cells. total: how many cells were planned. varied: returns what tells a cell
-    from the others, of its overrides. rank: the best cells first, else in their order.
+    from the others, of its overrides. rank: the best cells first, else in their order. advice: how to compute what is
+    missing, where the same command does not.
     """
     out = console()
     out.print()
@@ -33,7 +36,7 @@ def show_closing(cells: Sequence[Cell], keys: Sequence[str], total: int, varied:
         for line in causes(numbered, status, varied):
             out.print(line)
     out.print(counts(cells, total))
-    for line in _advice(cells):
+    for line in _advice(cells, advice or "Run the same command again to compute what is missing."):
         out.print(line)
 
 
@@ -58,7 +61,7 @@ def causes(numbered: Sequence[tuple[int, Cell]], status: CellStatus, varied: Var
                 yield f"  {number}: {varied(cell.overrides) or ' '.join(cell.overrides)}{log}"
 
 
-def _advice(cells: Sequence[Cell]) -> Iterator[str]:
+def _advice(cells: Sequence[Cell], missing: str) -> Iterator[str]:
     states = {cell.status for cell in cells}
     if "computed elsewhere" in states and any(
         cell.outcome is None for cell in cells if cell.status == "computed elsewhere"
@@ -70,7 +73,7 @@ def _advice(cells: Sequence[Cell]) -> Iterator[str]:
     ended = [cell for cell in cells if cell.status in ("done", "finished already")]
     # Other actions than runs begin anew.
     if states & {"interrupted", "waiting"} and all(cell.outcome for cell in ended):
-        yield "Run the same command again to compute what is missing."
+        yield missing
 
 
 def is_failed(cells: Sequence[Cell], *, strict: bool) -> bool:
