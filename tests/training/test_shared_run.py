@@ -13,7 +13,7 @@ from geocompose.data.shares import Share, SharedBatches
 from geocompose.errors import UserError
 from geocompose.runs import RunFolder
 from geocompose.training.metrics_csv import read_metrics
-from geocompose.training.processes import Processes
+from geocompose.training.processes import Processes, processes_of
 from tests.kit.command import only_run, record_of, run
 from tests.kit.places import ROOT
 
@@ -130,6 +130,26 @@ def test_what_cannot_be_shared_is_refused_before_a_process_starts(overrides, mes
     with pytest.raises(UserError, match=message):
         run(*SMALL, *overrides)
     assert not (tmp_path / "outputs").exists()
+
+
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "a", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
+SLURM = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "5", "SLURM_NTASKS": "8", "SLURM_LOCALID": "1", "SLURM_NNODES": "2"}
+
+
+@pytest.mark.parametrize("given", [TORCHRUN, SLURM], ids=["torchrun", "srun"])
+def test_processes_that_others_started_are_known(given, monkeypatch):
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    ddp = {"strategy": "ddp", "devices": "auto", "num_nodes": 2, "accelerator": "cpu"}
+    assert processes_of(ddp) == Processes(5, 8, 1, 4, outside=True)
+    assert processes_of({**ddp, "strategy": None}) == Processes()  # a run of one process within such a job
+
+
+def test_machines_with_other_numbers_of_processes_are_refused(monkeypatch):
+    for name, value in {**SLURM, "SLURM_NTASKS": "7"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="7 processes on 2 machines: start as many on each"):
+        processes_of({"strategy": "ddp", "devices": "auto", "num_nodes": 2, "accelerator": "cpu"})
 
 
 def test_batch_normalisation_over_a_share_is_said(caplog):

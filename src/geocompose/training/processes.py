@@ -66,9 +66,15 @@ def processes_of(trainer: Mapping[str, Any]) -> Processes:
     if strategy is None:
         return ONE
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        return _from("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+        rank, size, local_rank, local_size = _numbers("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+        return Processes(rank, size, local_rank, local_size, outside=True)
     if "SLURM_STEP_ID" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-        return _from("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE")
+        rank, size, local_rank, nodes = _numbers("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NNODES")
+        if size % nodes:
+            raise UserError(
+                f"srun started {size} processes on {nodes} machines: start as many on each (--ntasks-per-node)."
+            )
+        return Processes(rank, size, local_rank, size // nodes, outside=True)
     if trainer["num_nodes"] != 1:
         raise UserError(
             f"trainer.num_nodes={trainer['num_nodes']}: on several machines, start one process per device on each: "
@@ -78,12 +84,8 @@ def processes_of(trainer: Mapping[str, Any]) -> Processes:
     return Processes(0, size, 0, size) if size > 1 else ONE
 
 
-def _from(rank: str, size: str, local_rank: str, local_size: str) -> Processes:
-    number = {name: int(os.environ[name]) for name in (rank, size, local_rank)}
-    per_node = os.environ.get(local_size)
-    return Processes(
-        number[rank], number[size], number[local_rank], int(per_node) if per_node else number[size], outside=True
-    )
+def _numbers(*names: str) -> list[int]:
+    return [int(os.environ[name]) for name in names]
 
 
 def _devices(devices: object, accelerator: str) -> int:
