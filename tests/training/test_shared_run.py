@@ -74,6 +74,22 @@ def test_two_processes_compute_what_one_does(overrides, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_torchrun_computes_what_one_process_does_and_knows_when_it_is_finished(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(*SMALL, "study=one")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", str(ROOT / "run.py")]
+    for _ in range(2):
+        done = subprocess.run(
+            [*torchrun, *SMALL, "trainer=ddp", "trainer.accelerator=cpu", "study=two"],
+            capture_output=True, text=True, timeout=240, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert_alike("one", "two")
+    assert "already finished" in done.stdout + done.stderr
+    assert record_of(only_run("two"))["resumed"] == 0
+
+
+@pytest.mark.slow
 def test_a_shared_run_that_was_stopped_goes_on(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = [*SMALL, *TWO, "trainer.max_epochs=30", "study=stopped"]
