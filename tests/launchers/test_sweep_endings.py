@@ -20,6 +20,8 @@ def test_a_crash_costs_its_cell_alone_and_is_recorded_with_its_log(sweep: Sweep)
     assert code == 1
     assert "6 cells: 2 done, 4 failed" in printed
     assert printed.count("SIGSEGV") >= 2
+    # Two causes, of two cells each, whatever their logs are called.
+    assert sum(line.startswith("failed: ") for line in printed.splitlines()) == 2, printed
     (first, *_) = [folder for folder in of_state("failed") if "SIGSEGV" in (folder.read().error or "")]
     assert "outputs/default/logs/" in (first.read().error or "")
     log = Path("outputs/default/logs") / f"{first.path.name.rpartition('-')[2]}.log"

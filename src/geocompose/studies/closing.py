@@ -53,12 +53,17 @@ def show_whole(table: Table) -> None:
 def causes(numbered: Sequence[tuple[int, Cell]], status: CellStatus, varied: Varied) -> Iterator[str]:
     """Yield lines: each reason for which cells are in a state, with the cells and the logs of their processes."""
     found = [(number, cell) for number, cell in numbered if cell.status == status and cell.reason]
-    for reason in dict.fromkeys(cell.reason for _, cell in found):
-        yield f"{status}: {reason}"
+    for cause in dict.fromkeys(_cause(cell.reason) for _, cell in found):
+        yield f"{status}: {cause}"
         for number, cell in found:
-            if cell.reason == reason:
-                log = f" (log: {cell.log})" if cell.log is not None and str(cell.log) not in reason else ""
+            if _cause(cell.reason) == cause:
+                log = f" (log: {cell.log})" if cell.log is not None and str(cell.log) not in cause else ""
                 yield f"  {number}: {varied(cell.overrides) or ' '.join(cell.overrides)}{log}"
+
+
+def _cause(reason: str) -> str:
+    """Return a reason without the log that it names, which is another one for each cell."""
+    return reason.partition(" (log: ")[0]
 
 
 def _advice(cells: Sequence[Cell], missing: str) -> Iterator[str]:
