@@ -180,7 +180,7 @@ def test_a_sweep_with_one_impossible_cell_computes_the_others_and_leaves_only_ru
     assert "2 cells: 1 finished already, 1 refused" in strict.stdout
     record = json.loads((folder / "record.json").read_text())
     assert record["status"] == "completed"
-    assert record["command"].endswith(command[-1])  # whole, as it was typed
+    assert command[-1] in record["command"]  # the cell's own, whole
     assert "trainer.max_epochs=2" in record["command"]
     again = run(tmp_path, *command[:-2], "backbone.name=test_resnet", command[-1])
     assert again.returncode == 0

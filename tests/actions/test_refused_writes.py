@@ -53,7 +53,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, name: str, time: int, refusal: int) 
 
 @pytest.mark.parametrize(
     ("name", "time", "resumed"),
-    [("last.ckpt", 1, 1), ("best.ckpt", 0, 0), ("metrics.csv", 2, 1), ("record.json", 2, 1), ("confusion.npz", 0, 1)],
+    [("last.ckpt", 1, 1), ("best.ckpt", 0, 0), ("metrics.csv", 2, 1), ("record.json", 4, 1), ("confusion.npz", 0, 1)],
 )
 def test_what_was_trained_stays_and_the_same_command_goes_on(
     name: str, time: int, resumed: int, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -18,7 +18,7 @@ from tests.kit.dated import LAND, NAN, composed, scenes, table, tiny
 
 def test_batches_carry_coordinates_in_named_fields_and_workers_get_them_too(tmp_path):
     root = scenes(tmp_path, "a_20220115", "b_20201231", "c_20220301")
-    data = geotiff(**arguments(root, dates="file_name", positions="georeference", random_crop=True))
+    data = geotiff(**arguments(root, dates="file_name", positions="georeference", random_crop=True, allow_overlap=True))
     assert data.inputs == Inputs(tuple(BANDS), 16, 1, ("time", "location"))
     data.setup()
     batch = next(iter(data.train_dataloader()))

@@ -6,7 +6,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from safetensors.torch import save_file
 
-from geocompose.actions import evaluate
+from geocompose.actions.data_to_score import data_to_score
 from geocompose.backbones.timm import weights as timm_weights
 from geocompose.backbones.timm.builder import build_timm
 from geocompose.cli import Experiment
@@ -130,6 +130,6 @@ def test_an_offset_that_was_stated_for_other_data_is_kept_where_its_unit_is_the_
     }
     trained = {"tile_px": 32, "unit": "dn", "offset": 1000.0, "scale": None}
     experiment = Experiment({"data": other}, {}, ["data=geotiff", f"data.offset={typed}"], CONF)
-    chosen, source = evaluate._data(experiment, {"data": dict(other)}, Record(run_id="0123456789", data=trained), None)
+    chosen, source = data_to_score(experiment, {"data": dict(other)}, Record(run_id="0123456789", data=trained), None)
     assert (chosen["unit"], chosen["offset"], chosen["tile_px"]) == ("dn", read_with, 32)
     assert (source.unit, source.offset, source.tile_px) == ("dn", read_with, 32)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from geocompose.errors import UserError, in_one_line
 from geocompose.runs import Record
-from geocompose.runs.atomic import RefusedError
+from geocompose.runs.atomic import RefusedError, refusals_told
 from geocompose.training.lightning_loggers import name_of
 from geocompose.training.loggers import LoggedRun, MakeLogger
 from geocompose.training.metrics_csv import MetricsCsv
@@ -121,9 +121,10 @@ class Logs(Callback):
         if not trainer.is_global_zero:
             return
         try:
-            opened = self._make(self._run(step))
-            for logger in opened:
-                _ = getattr(logger, "experiment", None)  # most open it when it is asked for
+            with refusals_told("the logger's files"):
+                opened = self._make(self._run(step))
+                for logger in opened:
+                    _ = getattr(logger, "experiment", None)  # most open it when it is asked for
         except UserError:
             raise
         except Exception as error:
