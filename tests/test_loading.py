@@ -14,22 +14,9 @@ import geocompose
 from geocompose.errors import UserError
 from geocompose.runs import Record
 from tests.kit.command import SMALL, only_run, record_of, run
+from tests.kit.own_net import NETS
 
 TINY = (*SMALL, "data.baselines=[]", "trainer.max_epochs=1", "logger=csv", "action.scene_scores=false")
-NETS = """
-from torch import nn
-
-
-class Net(nn.Module):
-    out_channels = [4]
-
-    def __init__(self, in_chans: int = 6):
-        super().__init__()
-        self.conv = nn.Conv2d(in_chans, 4, 3, padding=1)
-
-    def forward(self, x):
-        return [self.conv(x)]
-"""
 
 
 @pytest.fixture(scope="module")
