@@ -1,11 +1,11 @@
-"""Which method a configuration of the group `peft` is: by its target, and by the keys that make a variant. Free of torch."""
+"""Which method a configuration of the group `peft` is, by its target and the keys of a variant. Free of torch."""
 
 from collections.abc import Mapping
 from typing import Any
 
 # Roles of modules in a backbone that `peft.roles` names; `geocompose.peft.roles` finds them in each family.
 ATTENTION = ("query", "key", "value", "projection")
-ROLES = (*ATTENTION, "mlp", "convolution", "norm")
+ROLES = (*ATTENTION, "mlp", "mlp_out", "convolution", "norm")
 
 # Methods with a class of their own.
 TARGETS: Mapping[str, str] = {
