@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
 from geocompose.errors import UserError
-from geocompose.peft.adapters import Adapters
 from geocompose.peft.library import Peft
-from geocompose.peft.lora import Lora
 
 
+@runtime_checkable
 class PeftMethod(Protocol):
     """What the factory asks of a method, and what the method promises.
 
@@ -61,9 +60,6 @@ class Frozen:
         return backbone
 
 
-_OURS = (FullFineTuning, Frozen, Lora, Adapters, Peft)
-
-
 def peft_method(given: object) -> PeftMethod:
     """Return the method that `build_model(peft_config=...)` means: null, TerraTorch's mapping, or an option of ours.
 
@@ -74,7 +70,7 @@ def peft_method(given: object) -> PeftMethod:
         return FullFineTuning()
     if isinstance(given, Mapping):
         return Peft.from_mapping(given)
-    if isinstance(given, _OURS):
+    if isinstance(given, PeftMethod):
         return given
     raise UserError(
         "peft_config must be null, or a mapping such as {method: LORA, replace_qkv: qkv, peft_config_kwargs: {...}}; "

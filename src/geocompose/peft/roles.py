@@ -48,13 +48,11 @@ def in_roles(backbone: nn.Module, roles: Sequence[str]) -> list[str]:
     for role in roles:
         layers = _layers(backbone, role)
         if not layers:
-            there = [
-                other for other in ROLES if _layers(backbone, other) or (other in _OF_ATTENTION and _fused(backbone))
-            ]
+            there = [other for other in ROLES if _layers(backbone, other)]
             has = f"It has {', '.join(there)}: choose among them" if there else "It has none that is known here"
             raise UserError(
-                f"peft.roles has {role!r}, but {type(backbone).__name__} has no layers in that role. {has}, or name the "
-                "modules in peft.target_modules."
+                f"peft.roles has {role!r}, but {type(backbone).__name__} has no layers in that role. {has}, or name "
+                "the modules in peft.target_modules."
             )
         found += [name for name in layers if name not in found]
     return found
