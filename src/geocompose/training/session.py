@@ -33,6 +33,7 @@ from geocompose.runs.fingerprint import hash_file
 from geocompose.runs.run_log import COURSE
 from geocompose.tasks.base import Task
 from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_start
+from geocompose.training.backbone_schedule import backbone_schedule
 from geocompose.training.class_balance import with_balance
 from geocompose.training.epoch_lines import EpochLines
 from geocompose.training.loggers import LoggedRun, MakeLogger, logger_maker
@@ -123,7 +124,7 @@ def prepare(
             folder=folder.checkpoints,
             selection=task.selection,
             loggers=[],  # they are opened when the run begins: `Logs`
-            callbacks=[metrics, StepSeed(config["seed"], processes.rank)],
+            callbacks=[metrics, StepSeed(config["seed"], processes.rank), *backbone_schedule(built.model)],
             model=built.model,
             processes=processes,
         )
