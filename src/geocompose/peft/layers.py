@@ -76,7 +76,7 @@ def check_layers(
 
 
 def refuse_maps(adapted: nn.Module, method: str) -> None:
-    """Have each adapted linear layer refuse maps, where a method of PEFT can't do with them: the build's trial calls it."""
+    """Have adapted linear layers refuse maps where a method of PEFT can't do with them: in the build's trial."""
     if (method, OVER_MAPS) in REFUSALS:
         for part in adapted.modules():
             if isinstance(getattr(part, "base_layer", None), nn.Linear):

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from torch import nn
 
 from geocompose.arguments import plain
 from geocompose.catalog.peft_refusals import NOT_MERGED, OF_LANGUAGE_MODELS, STARTS_ELSEWHERE, UNUSABLE
-from geocompose.errors import UserError, choices
+from geocompose.errors import UserError, choices, in_one_line
 from geocompose.models.freezing import adapter_parameters, random_inputs
 from geocompose.peft.layers import check_layers, refuse_maps
 from geocompose.peft.qkv import split_qkv
@@ -143,10 +144,13 @@ def adapted(backbone: nn.Module, method: str, kwargs: Mapping[str, Any]) -> nn.M
     beside = (*adapter_parameters(backbone), *random_inputs(backbone))
     free = [parameter for parameter in beside if parameter.requires_grad]
     function = importlib.import_module("peft.mapping_func").get_peft_model
-    try:
-        model: nn.Module = function(backbone, configuration(**kwargs))
-    except (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError) as error:
-        raise UserError(f"PEFT's {name} can't adapt {type(backbone).__name__}: {error}") from error
+    with warnings.catch_warnings(record=True) as advice:
+        try:
+            model: nn.Module = function(backbone, configuration(**kwargs))
+        except (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError) as error:
+            raise UserError(f"PEFT's {name} can't adapt {type(backbone).__name__}: {error}") from error
+    for text in dict.fromkeys(str(each.message) for each in advice):  # such as a block's size that PEFT adjusts
+        log.info("PEFT %s: %s", name, in_one_line(text))
     for parameter in free:  # PEFT freezes all that it has not added itself
         parameter.requires_grad_(True)
     if not any(parameter.requires_grad for parameter in model.parameters()):
