@@ -5,7 +5,7 @@ import importlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -24,6 +24,7 @@ OF_LANGUAGE_MODELS = (
 )
 
 
+@runtime_checkable
 class PeftMethod(Protocol):
     """What the factory asks of a method."""
 
@@ -198,7 +199,7 @@ def peft_method(given: object) -> PeftMethod:
         return FullFineTuning()
     if isinstance(given, Mapping):
         return Peft.from_mapping(given)
-    if isinstance(given, FullFineTuning | Frozen | Lora | Peft):
+    if isinstance(given, PeftMethod):
         return given
     raise UserError(
         "peft_config must be null, or a mapping such as {method: LORA, replace_qkv: qkv, peft_config_kwargs: {...}}; "

@@ -32,6 +32,7 @@ from geocompose.runs.atomic import write_text
 from geocompose.runs.fingerprint import hash_file
 from geocompose.runs.run_log import COURSE
 from geocompose.tasks.base import Task
+from geocompose.tasks.layer_decay import tell_rates
 from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_start
 from geocompose.training.class_balance import with_balance
 from geocompose.training.epoch_lines import EpochLines
@@ -50,6 +51,7 @@ from geocompose.training.rehearsal import rehearse
 from geocompose.training.scored import score_baselines, score_splits, score_whole_scenes
 from geocompose.training.shared_norms import tell_shares
 from geocompose.training.step_seed import StepSeed
+from geocompose.training.thawing import thawing
 
 log = logging.getLogger("geocompose")
 
@@ -60,7 +62,8 @@ SPLITS_OF = {False: ["val"], True: ["val", "test"]}  # by whether the test split
 class Session:
     """All that a run needs, checked; nothing of it is written yet.
 
-    class_weights: those that were computed from the training labels, by key and class. metrics: writes metrics.csv.
+    decided: what a record keeps of the training: weights that were computed from the training labels, by key and class,
+    and the rates of the backbone's layers, where they fall. metrics: writes metrics.csv.
     make_logger: makes the other loggers. processes: those that compute it, and which this one is.
     """
 
@@ -69,7 +72,7 @@ class Session:
     task: Task
     trainer: lightning.Trainer
     summary: Summary
-    class_weights: Mapping[str, Mapping[str, float]]
+    decided: Mapping[str, Mapping[str, float]]
     config: Mapping[str, Any]
     metrics: MetricsCsv
     make_logger: MakeLogger
@@ -118,12 +121,13 @@ def prepare(
     tell_training_tiles(data)
     metrics = MetricsCsv(folder.metrics)
     make_logger = logger_maker(config["logger"])
+    thaw = thawing(built.model, int(config["trainer"]["max_epochs"]), processes)
     try:
         trainer = instantiate(config["trainer"])(
             folder=folder.checkpoints,
             selection=task.selection,
             loggers=[],  # they are opened when the run begins: `Logs`
-            callbacks=[metrics, StepSeed(config["seed"], processes.rank)],
+            callbacks=[*thaw, metrics, StepSeed(config["seed"], processes.rank)],
             model=built.model,
             processes=processes,
         )
@@ -134,8 +138,9 @@ def prepare(
             f"trainer: {error} Check trainer.accelerator (auto, cpu, gpu) and trainer.precision."
         ) from error
     batches = math.ceil(len(data.train_dataloader()) / trainer.accumulate_grad_batches)
+    parameter_groups = task.parameter_groups()
     rehearse(
-        task.parameter_groups(),
+        parameter_groups,
         make_optimizer,
         make_scheduler,
         task.selection,
@@ -144,13 +149,15 @@ def prepare(
         num_epochs=trainer.max_epochs,
         validation_every=trainer.check_val_every_n_epoch,
     )
+    layer_rates = tell_rates(parameter_groups)
     _tell_averaging(trainer, batches * trainer.max_epochs)
     if min(processes.share(data.batch_size), len(data.training_tiles)) == 1:
         check_training_batch(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     summary = summarize(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     if processes.size > 1:
         tell_shares(built.model, data.batch_size, processes)
-    return Session(data, built, task, trainer, summary, weights, config, metrics, make_logger, processes)
+    told = dict(weights) | ({} if layer_rates is None else {"layer_rates": layer_rates})
+    return Session(data, built, task, trainer, summary, told, config, metrics, make_logger, processes)
 
 
 def compute(
@@ -210,7 +217,7 @@ def _train_and_score(
     record.data |= data.describe()
     record.weights |= contract_of(session.built.model.encoder).weights or {}
     record.model |= session.summary.as_record()
-    record.training |= session.class_weights
+    record.training |= session.decided
     necks = session.built.plan.necks
     # Others are objects of the user's, which their configuration names.
     if all(isinstance(neck, Mapping) for neck in necks):
