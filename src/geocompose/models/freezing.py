@@ -151,5 +151,6 @@ def keep_still(module: nn.Module) -> None:
 _COPIED = ".ln_tuning_layers."
 
 
-def _is_frozen(module: nn.Module) -> bool:
-    return not any(parameter.requires_grad for parameter in module.parameters(recurse=False))
+def _is_frozen(norm: _NormBase) -> bool:
+    """Return whether a norm's own scale is frozen, whatever a method has put beside it."""
+    return norm.weight is None or not norm.weight.requires_grad

@@ -67,7 +67,9 @@ class VisualPrompts:
     def _check(self, backbone: nn.Module, blocks: Blocks) -> None:
         name = type(backbone).__name__
         if getattr(backbone, "vpt_prompt_embeddings", None) is not None:
-            raise UserError(f"peft={self.name} with backbone.vpt=true would be prompts twice. Write backbone.vpt=false.")
+            raise UserError(
+                f"peft={self.name} with backbone.vpt=true would be prompts twice. Write backbone.vpt=false."
+            )
         if any(hasattr(part, PROMPTS) for part in backbone.modules()):
             raise UserError(f"The backbone {name} has prompts already. Give one without, or leave peft as none.")
         if not blocks.names:
