@@ -11,7 +11,8 @@ from geocompose.backbones.fusion.levels import as_map, matched, onto_grid
 from geocompose.backbones.temporal.backbone import TemporalBackbone
 from geocompose.contracts.features import FeatureSpec
 from geocompose.errors import UserError
-from geocompose.peft.methods import Frozen, Lora
+from geocompose.peft.lora import Lora
+from geocompose.peft.methods import Frozen
 from tests.kit.fused import PRITHVI, RESNET, S1, S2, compose, fused, image
 from tests.kit.small import Maps
 

@@ -10,7 +10,7 @@ from geocompose.backbones.foreign.adapters import LORA, factors, merged
 from geocompose.backbones.prithvi.builder import build_prithvi
 from geocompose.backbones.timm.builder import build_timm
 from geocompose.errors import UserError
-from geocompose.peft.methods import Lora
+from geocompose.peft.lora import Lora
 from tests.kit.command import SMALL, only_run, record_of, run
 
 FOUR = ["BLUE", "GREEN", "RED", "NIR_NARROW"]

@@ -17,7 +17,8 @@ from geocompose.configuration.instantiation import instantiate
 from geocompose.contracts.features import FeatureSpec
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
-from geocompose.peft.methods import Frozen, Lora
+from geocompose.peft.lora import Lora
+from geocompose.peft.methods import Frozen
 from tests.kit.owed import check_copies, check_export, check_gradients
 from tests.kit.places import CONF
 

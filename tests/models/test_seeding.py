@@ -9,7 +9,8 @@ import torch
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.from_config import seed_weights
 from geocompose.models.seeding import PartSeeds
-from geocompose.peft.methods import Frozen, FullFineTuning, Lora
+from geocompose.peft.lora import Lora
+from geocompose.peft.methods import Frozen, FullFineTuning
 
 
 def built(seed=0, peft=None, **changed):

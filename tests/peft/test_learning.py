@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from geocompose.factory import EncoderDecoderFactory
-from geocompose.peft.methods import Frozen, FullFineTuning, Lora
+from geocompose.peft.lora import Lora
+from geocompose.peft.methods import Frozen, FullFineTuning
 from geocompose.peft.qkv import SplitQkv
 from tests.kit.adapted import PRITHVI, build, image, learning, lora
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
-from geocompose.peft.methods import Lora
+from geocompose.peft.lora import Lora
 from geocompose.peft.qkv import SplitQkv
 from tests.kit.adapted import FAMILIES, build, image, learning
 

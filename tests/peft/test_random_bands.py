@@ -23,7 +23,8 @@ from geocompose.contracts.backbone import contract_of
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.models.encoder_decoder import EncoderDecoderModel
-from geocompose.peft.methods import Frozen, FullFineTuning, Lora
+from geocompose.peft.lora import Lora
+from geocompose.peft.methods import Frozen, FullFineTuning
 
 BANDS = ["RED", "VV"]  # VV is in no weights here
 PRITHVI: dict[str, Any] = {"embed_dim": 48, "depth": 4, "num_heads": 4, "img_size": 64}

@@ -7,7 +7,7 @@ import torch
 
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
-from geocompose.peft.methods import Lora
+from geocompose.peft.lora import Lora
 from tests.kit.adapted import build, image, learning, lora
 
 

@@ -52,7 +52,7 @@ RATES = (
 _METHODS: dict[str, Method] = {
     "geocompose.peft.methods.FullFineTuning": "none",
     "geocompose.peft.methods.Frozen": "frozen",
-    "geocompose.peft.methods.Lora": "lora",
+    "geocompose.peft.lora.Lora": "lora",
 }
 _PRITHVI = "geocompose.backbones.prithvi.builder.build_prithvi"
 

@@ -1,5 +1,6 @@
 """Splitting a fused query-key-value layer, so that each of the three can be adapted alone."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -7,18 +8,27 @@ from torch import Tensor, nn
 
 from geocompose.errors import UserError, choices
 
+PARTS = ("q_linear", "k_linear", "v_linear")
+# What a fused layer returns at once, by the last part of its name: thirds, or halves beside a layer for queries.
+FUSED: Mapping[str, tuple[str, ...]] = {"qkv": PARTS, "to_qkv": PARTS, "kv": PARTS[1:]}
+
 
 class SplitQkv(nn.Module):
-    """Three linear layers in place of a fused one: the same numbers come out, in the same order."""
+    """Linear layers of their own in place of a fused one: the same numbers come out, in the same order."""
 
-    def __init__(self, fused: nn.Linear) -> None:
-        """Take the rows of `fused` for queries, keys and values as copies of their own."""
+    def __init__(self, fused: nn.Linear, parts: tuple[str, ...] = PARTS) -> None:
+        """Take the rows of `fused` for each of its parts as copies of their own.
+
+        parts: names of the layers, in the order of the rows: queries, keys and values, or keys and values.
+        """
         super().__init__()
-        self.q_linear, self.k_linear, self.v_linear = (self._third(fused, place) for place in range(3))
+        self.parts = parts
+        for place, name in enumerate(parts):
+            setattr(self, name, self._share(fused, place, len(parts)))
 
     @staticmethod
-    def _third(fused: nn.Linear, place: int) -> nn.Linear:
-        width = fused.out_features // 3
+    def _share(fused: nn.Linear, place: int, count: int) -> nn.Linear:
+        width = fused.out_features // count
         rows = slice(place * width, (place + 1) * width)
         part = nn.Linear(
             fused.in_features, width, bias=fused.bias is not None, device=fused.weight.device, dtype=fused.weight.dtype
@@ -31,25 +41,28 @@ class SplitQkv(nn.Module):
         return part
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return queries, keys and values (..., 3 * width) of x (..., in)."""
-        return torch.cat([self.q_linear(x), self.k_linear(x), self.v_linear(x)], dim=-1)
+        """Return queries, keys and values (..., 3 * width) of x (..., in); or keys and values (..., 2 * width)."""
+        return torch.cat([part(x) for part in self._layers()], dim=-1)
 
     @property
     def weight(self) -> Tensor:
-        """The three matrices as one, with their adapters, for attention that multiplies by it itself.
+        """The matrices as one, with their adapters, for attention that multiplies by it itself.
 
         Swin V2, BEiT, EVA and torchvision's Swin do.
 
         Raises:
             UserError: an adapter that doesn't add a matrix, such as DoRA's or one with dropout.
         """
-        return torch.cat([_adapted_matrix(part) for part in (self.q_linear, self.k_linear, self.v_linear)])
+        return torch.cat([_adapted_matrix(part) for part in self._layers()])
 
     @property
     def bias(self) -> Tensor | None:
-        """The three biases as one, for attention that adds it itself (torchvision's Swin); None without."""
-        biases = [getattr(part, "base_layer", part).bias for part in (self.q_linear, self.k_linear, self.v_linear)]
+        """The biases as one, for attention that adds it itself (torchvision's Swin); None without."""
+        biases = [getattr(part, "base_layer", part).bias for part in self._layers()]
         return None if biases[0] is None else torch.cat(biases)
+
+    def _layers(self) -> list[Any]:
+        return [getattr(self, name) for name in self.parts]
 
 
 def _adapted_matrix(layer: Any) -> Tensor:
@@ -74,12 +87,13 @@ def _adapted_matrix(layer: Any) -> Tensor:
 
 def fused_layers(backbone: nn.Module, suffix: str = "qkv") -> list[str]:
     """Return the names of the linear layers that end in `suffix` and return queries, keys and values at once."""
+    count = len(FUSED.get(suffix, PARTS))
     return [
         name
         for name, module in backbone.named_modules()
         if (name == suffix or name.endswith(f".{suffix}"))
         and isinstance(module, nn.Linear)
-        and module.out_features % 3 == 0
+        and module.out_features % count == 0
     ]
 
 
@@ -87,7 +101,8 @@ def split_qkv(backbone: nn.Module, suffix: str) -> list[str]:
     """Split every fused layer whose name ends in `suffix`, in place; return their names.
 
     Raises:
-        UserError: there isn't one; names the nearest.
+        UserError: there isn't one, which names the nearest; or its rows are not in the order of queries, keys and
+            values, but by heads.
     """
     found = fused_layers(backbone, suffix)
     if not found:
@@ -100,7 +115,13 @@ def split_qkv(backbone: nn.Module, suffix: str) -> list[str]:
         )
     for name in found:
         parent, _, last = name.rpartition(".")
-        fused = backbone.get_submodule(name)
+        fused, attention = backbone.get_submodule(name), backbone.get_submodule(parent)
         assert isinstance(fused, nn.Linear)
-        setattr(backbone.get_submodule(parent), last, SplitQkv(fused))
+        # timm's MaxViT and CoAtNet keep the rows of each head together: thirds of it are not queries, keys and values.
+        if getattr(attention, "head_first", False):
+            raise UserError(
+                f"{name} holds queries, keys and values head by head, so they can't be split. Adapt the layer as a "
+                f"whole: peft.target_modules=[{last}, fc1, fc2], for example."
+            )
+        setattr(attention, last, SplitQkv(fused, FUSED.get(suffix, PARTS)))
     return found

@@ -8,19 +8,20 @@ from torch import nn
 
 from geocompose.backbones.fusion.backbone import FusionBackbone
 from geocompose.errors import UserError, nearest
+from geocompose.peft.layers import kind_of
 from geocompose.peft.qkv import fused_layers, split_qkv
+from geocompose.peft.roles import QUERY, VALUE
 
-# Names of the layers of attention and of the feed-forward part in timm, torchvision, transformers and torchgeo.
-QUERY = ("q_linear", "q_proj", "query", "to_q", "q")
-VALUE = ("v_linear", "v_proj", "value", "to_v", "v")
+# The feed-forward layers that a method adapts without `peft.roles`: recorded runs did, so the list stays as it is.
+# The role `mlp` knows more (geocompose.peft.roles).
 FEED_FORWARD = ("fc1", "fc2", "fc1_g", "fc1_x", "w1", "w2", "w3", "w12")
 FEED_FORWARD_PARENTS = ("mlp", "ffn", "feed_forward")
 
 TARGETS = "peft.target_modules"  # the key, as messages name it
 
 
-def family_targets(backbone: nn.Module, rank: int) -> list[str]:
-    """Return the full names of the modules that LoRA adapts in this backbone; fused queries, keys and values are split.
+def family_targets(backbone: nn.Module) -> list[str]:
+    """Return the full names of the modules that are adapted in this backbone; fused queries, keys, values are split.
 
     Transformers (ViT, Swin, ...): queries, values and both layers of the feed-forward part. Convolutional networks:
     every convolution that is not depthwise, and the feed-forward layers beside them (ConvNeXt's pointwise
@@ -33,9 +34,7 @@ def family_targets(backbone: nn.Module, rank: int) -> list[str]:
         if isinstance(module, FusionBackbone):
             start = f"{name}.parts" if name else "parts"
             return [
-                f"{start}.{part}.{target}"
-                for part, fused in module.parts.items()
-                for target in family_targets(fused, rank)
+                f"{start}.{part}.{target}" for part, fused in module.parts.items() for target in family_targets(fused)
             ]
     if fused_layers(backbone):
         split_qkv(backbone, "qkv")
@@ -48,7 +47,7 @@ def family_targets(backbone: nn.Module, rank: int) -> list[str]:
         and name.split(".")[-2:-1]
         and name.split(".")[-2] in FEED_FORWARD_PARENTS
     ]
-    found = [*attention, *feed_forward] if attention else [*_convolutions(backbone, rank), *feed_forward]
+    found = [*attention, *feed_forward] if attention else [*_convolutions(backbone), *feed_forward]
     if not found:
         raise UserError(
             f"{type(backbone).__name__} has neither attention with queries and values nor convolutions that are known "
@@ -57,18 +56,28 @@ def family_targets(backbone: nn.Module, rank: int) -> list[str]:
     return found
 
 
-def _convolutions(backbone: nn.Module, rank: int) -> list[str]:
-    found = []
-    for name, module in backbone.named_modules():
-        if not isinstance(module, nn.Conv2d) or module.groups == module.in_channels > 1:
-            continue
-        if rank % module.groups:
-            raise UserError(
-                f"The convolution {name} has {module.groups} groups, which a rank of {rank} can't be divided into. Use "
-                f"peft.r={module.groups}, or a multiple of it, or name other modules in peft.target_modules."
-            )
-        found.append(name)
-    return found
+def _convolutions(backbone: nn.Module) -> list[str]:
+    return [
+        name
+        for name, module in backbone.named_modules()
+        if isinstance(module, nn.Conv2d) and kind_of(module) != "depthwise convolution"
+    ]
+
+
+def matched(backbone: nn.Module, targets: str | Sequence[str], exclude: str | Sequence[str] | None = None) -> list[str]:
+    """Return the full names of the modules that PEFT's target_modules mean, without those of exclude_modules."""
+    names = [name for name, _ in backbone.named_modules() if name]
+    if targets == "all-linear":
+        found = [name for name in names if isinstance(backbone.get_submodule(name), nn.Linear)]
+    else:
+        found = [name for name in names if _means(targets, name)]
+    return [name for name in found if exclude is None or not _means(exclude, name)]
+
+
+def _means(targets: str | Sequence[str], name: str) -> bool:
+    if isinstance(targets, str):
+        return re.fullmatch(targets, name) is not None
+    return any(name == target or name.endswith(f".{target}") for target in targets)
 
 
 def check_targets(backbone: nn.Module, targets: str | Sequence[str]) -> None:

@@ -57,16 +57,16 @@ def merged(state: Mapping[str, Tensor], told: Mapping[str, Mapping[str, float]])
 
 
 def _joined(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors in which queries, keys and values that were split are one layer."""
+    """Return tensors in which queries, keys and values that were split are one layer; or keys and values."""
     joined = {}
     for key, value in state.items():
         layer, _, kind = key.rpartition(".")
-        start, _, third = layer.rpartition(".")
-        thirds = [f"{start}.{name}.{kind}" for name in _THIRDS]
-        if third not in _THIRDS or not all(name in state for name in thirds):
+        start, _, part = layer.rpartition(".")
+        split = [name for name in _THIRDS if f"{start}.{name}.{kind}" in state]
+        if part not in split or split not in ([*_THIRDS], [*_THIRDS[1:]]):
             joined[key] = value
-        elif third == _THIRDS[0]:
-            joined[f"{start}.{kind}"] = torch.cat([state[name] for name in thirds])
+        elif part == split[0]:
+            joined[f"{start}.{kind}"] = torch.cat([state[f"{start}.{name}.{kind}"] for name in split])
     return joined
 
 

@@ -1,0 +1,91 @@
+"""What methods of the library PEFT (0.21.2) can't do, with the reason: the one table, by method and kind of layer.
+
+The build refuses a cell of this table, and a test holds each row against the library: what it has learned to do leaves
+the table. Methods are named as PEFT names them; LoRA's variants by their option's name (dora). Free of torch.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+Layer = Literal[
+    "linear layer",
+    "1x1 convolution",
+    "convolution",
+    "convolution in groups",
+    "depthwise convolution",
+    "3D convolution",
+    "norm",
+    "multi-head attention",
+    "other layer",
+]
+"""Kinds of layers. A convolution is one of two dimensions with a kernel above 1x1, unless the kind says otherwise."""
+
+_LINEAR: Layer = "linear layer"
+_POINTWISE: Layer = "1x1 convolution"
+_CONVOLUTION: Layer = "convolution"
+_GROUPS: Layer = "convolution in groups"
+_DEPTHWISE: Layer = "depthwise convolution"
+_3D: Layer = "3D convolution"
+_NORM: Layer = "norm"
+_ATTENTION: Layer = "multi-head attention"
+CONVOLUTIONS: tuple[Layer, ...] = (_POINTWISE, _CONVOLUTION, _GROUPS, _DEPTHWISE, _3D)
+
+# Methods that PEFT has for linear layers alone.
+LINEAR_ONLY = (
+    *("ADAMSS", "BEFT", "C3A", "DEFT", "DELORA", "FOURIERFT", "FROD", "GLORA", "GRALORA", "LILY", "MISS", "OSF"),
+    *("PEANUT", "PSOFT", "PVERA", "RANDLORA", "ROAD", "SHIRA", "SUPERTUNING", "TINYLORA", "UNILORA", "VBLORA"),
+    *("VERA", "WAVEFT"),
+)
+# Methods of PEFT that adapt convolutions too.
+WITH_CONVOLUTIONS = ("ADALORA", "BOFT", "HIRA", "HRA", "IA3", "LOHA", "LOKR", "LORA", "DORA", "OFT")
+
+_NO_CONVOLUTION = "PEFT has this method for linear layers alone"
+_NO_3D = "PEFT has this method for convolutions of two dimensions alone"
+_NO_GROUPS = "PEFT has this method for convolutions without groups alone"
+_RANK_GROUPS = (
+    "the rank would have to be a multiple of the groups, of which a depthwise convolution has one per channel: the "
+    "matrices would be larger than the layer"
+)
+_OFT_KERNEL = "PEFT's OFT doesn't start as the layer where the kernel is above 1x1: it rotates pixels of other places"
+_NOT_A_LAYER = "PEFT has this method for linear layers and convolutions, not for norms"
+
+REFUSALS: Mapping[tuple[str, Layer], str] = {
+    **{(method, kind): _NO_CONVOLUTION for method in LINEAR_ONLY for kind in CONVOLUTIONS},
+    **{(method, _NORM): _NOT_A_LAYER for method in (*LINEAR_ONLY, *WITH_CONVOLUTIONS)},
+    **{(method, _3D): _NO_3D for method in ("ADALORA", "BOFT", "HRA", "LOHA", "LOKR", "OFT")},
+    **{(method, kind): _NO_GROUPS for method in ("ADALORA", "BOFT", "HIRA", "HRA") for kind in (_GROUPS, _DEPTHWISE)},
+    ("LORA", _DEPTHWISE): _RANK_GROUPS,
+    ("DORA", _DEPTHWISE): _RANK_GROUPS,
+    **{("OFT", kind): _OFT_KERNEL for kind in (_CONVOLUTION, _GROUPS, _DEPTHWISE)},
+    **{
+        (method, _ATTENTION): "PEFT has this method for layers of torch.nn.MultiheadAttention not at all"
+        for method in (*LINEAR_ONLY, *WITH_CONVOLUTIONS)
+        if method != "LORA"
+    },
+}
+
+NOT_MERGED: Mapping[tuple[str, Layer], str] = {
+    ("LORA", _GROUPS): "PEFT doesn't merge LoRA into convolutions in groups",
+    ("DORA", _GROUPS): "PEFT doesn't merge DoRA into convolutions in groups",
+    ("LILY", _LINEAR): "PEFT doesn't merge Lily",
+}
+"""What is adapted and can't be merged into its layer afterwards."""
+
+# Methods that begin at something else than the backbone, whatever their arguments.
+STARTS_ELSEWHERE = ("UNILORA",)
+
+OF_LANGUAGE_MODELS = (
+    *("ADAPTION_PROMPT", "CARTRIDGE", "CPT", "MULTITASK_PROMPT_TUNING", "PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING"),
+    *("POLY", "SHADOW", "TRAINABLE_TOKENS", "XLORA"),
+)
+"""Methods of PEFT that change the prompts, the embeddings or the whole of a language model."""
+
+
+def why_not(method: str, kinds: Sequence[Layer]) -> tuple[Layer, str] | None:
+    """Return the first kind of layer that a method can't adapt, with the reason; None where it can adapt all."""
+    return next(((kind, REFUSALS[method, kind]) for kind in kinds if (method, kind) in REFUSALS), None)
+
+
+def why_not_merged(method: str, kinds: Sequence[Layer]) -> tuple[Layer, str] | None:
+    """Return the first kind of adapted layer that a method can't merge, with the reason; None where it merges all."""
+    return next(((kind, NOT_MERGED[method, kind]) for kind in kinds if (method, kind) in NOT_MERGED), None)
