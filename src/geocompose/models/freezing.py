@@ -9,7 +9,6 @@ from torch.nn.modules.batchnorm import _NormBase
 from geocompose.contracts import attributes
 from geocompose.errors import UserError, choices
 
-
 CHOSEN = "chosen_to_learn"  # the attribute of a backbone that holds its `Chosen`
 
 

@@ -8,6 +8,7 @@ its stages. Modules of one class side by side that hold no list are blocks too (
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -103,14 +104,23 @@ def recorded_calls(backbone: nn.Module) -> dict[str, Call]:
 
     hooks = [module.register_forward_pre_hook(begins, with_kwargs=True) for module in backbone.modules()]
     hooks += [module.register_forward_hook(ends) for module in backbone.modules()]
-    contract = contract_of(backbone)
     try:
-        coordinates = meta_coordinates(contract, contract.frames)
-        meta_forward(backbone, probe_image(contract, contract.own_size), **coordinates)
+        without_numbers(backbone)
     finally:
         for hook in hooks:
             hook.remove()
     return calls
+
+
+def without_numbers(backbone: nn.Module) -> None:
+    """Run a backbone on an image of its own size, on the meta device.
+
+    Raises:
+        FOREIGN_ERRORS: whatever it stops with.
+    """
+    contract = contract_of(backbone)
+    coordinates: dict[str, Any] = dict(meta_coordinates(contract, contract.frames))
+    meta_forward(backbone, probe_image(contract, contract.own_size), **coordinates)
 
 
 def _nested(module: nn.Module, name: str, *, in_list: bool) -> Iterator[str]:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from geocompose.catalog.peft_refusals import refusal
 from geocompose.errors import UserError
 from geocompose.models.freezing import THAWS, Thaw
+from geocompose.peft.library import refuse_adapted
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,9 @@ class LpFt:
             raise UserError(f"peft.head_share must be between 0 and 1, such as 0.2; got {self.head_share}.")
         if not 0 < self.factor <= 1:
             raise UserError(f"peft.factor must be above 0 and at most 1, such as 0.1; got {self.factor}.")
+        refuse_adapted(backbone)
         names = tuple(name for name, parameter in backbone.named_parameters() if parameter.requires_grad)
         if not names:
-            raise UserError(
-                f"peft=lp_ft lets the backbone learn later, and {type(backbone).__name__} has no parameter that could. "
-                "Use peft=none."
-            )
+            raise UserError(refusal("lp_ft", type(backbone).__name__, "no parameters", "Use peft=none."))
         setattr(backbone, THAWS, Thaw(names, self.head_share, self.factor))
         return backbone

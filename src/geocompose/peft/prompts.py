@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from geocompose.catalog.peft_refusals import Backbone, refusal
 from geocompose.contracts.backbone import contract_of
-from geocompose.contracts.meta import meta_forward
-from geocompose.contracts.probing import backbone_specs, meta_coordinates, probe_image
+from geocompose.contracts.probing import backbone_specs
 from geocompose.errors import FOREIGN_ERRORS, UserError, at_least, first_line
-from geocompose.peft.blocks import Blocks, blocks_of, single_backbones
+from geocompose.peft.blocks import Blocks, blocks_of, single_backbones, without_numbers
 from geocompose.peft.prompted import DROPOUT, PROMPTS, Carried, Prompted
 from geocompose.peft.share import say_share
 
@@ -59,7 +59,7 @@ class VisualPrompts:
             self._check(single, blocks)
             learning += self._put_in(single, blocks)
             count += len(blocks.names)
-            self._try(single, blocks)
+            self._try(single)
         before = f"before each of {count} blocks" if self.deep else "before the first block"
         say_share(self.name, f"{self.num_prompts} prompts {before}", learning, backbone)
         return backbone
@@ -72,22 +72,9 @@ class VisualPrompts:
             )
         if any(hasattr(part, PROMPTS) for part in backbone.modules()):
             raise UserError(f"The backbone {name} has prompts already. Give one without, or leave peft as none.")
-        if not blocks.names:
-            raise UserError(f"peft={self.name} puts tokens before blocks, and {name} has none. {_INSTEAD}")
-        shapes = [blocks.calls[block].given for block in blocks.names]
-        shapes += [blocks.calls[block].returned for block in blocks.names]
-        first = shapes[0]
-        if first is None or len(first) != 3:
-            raise UserError(
-                f"peft={self.name} puts tokens beside those of an image, and the blocks of {name} take maps "
-                f"{first}, which have no place for them. {_INSTEAD}"
-            )
-        other = next((shape for shape in shapes if shape != first), None)
-        if other is not None:
-            raise UserError(
-                f"peft={self.name} puts tokens beside those of an image, and {name} has no single sequence of them: "
-                f"its blocks take {first} and {other}, by windows or stages. {_INSTEAD}"
-            )
+        kind = _unlike_a_sequence(blocks)
+        if kind is not None:
+            raise UserError(refusal(self.name, name, kind, _INSTEAD))
 
     def _put_in(self, backbone: nn.Module, blocks: Blocks) -> list[nn.Parameter]:
         carried = None if self.deep else Carried()
@@ -98,9 +85,9 @@ class VisualPrompts:
                 prompts.append(self._given(block, backbone, blocks))
             block.forward = Prompted(block, self.num_prompts, number, carried)
             for part in block.modules():
-                # Rotary positions are for the tokens after so many.
-                if isinstance(getattr(part, "num_prefix_tokens", None), int):
-                    part.num_prefix_tokens += self.num_prompts
+                before = getattr(part, "num_prefix_tokens", None)
+                if isinstance(before, int):  # rotary positions are for the tokens after so many
+                    setattr(part, "num_prefix_tokens", before + self.num_prompts)  # noqa: B010
         return prompts
 
     def _given(self, block: nn.Module, backbone: nn.Module, blocks: Blocks) -> nn.Parameter:
@@ -117,29 +104,31 @@ class VisualPrompts:
         block.adapter_layer_names = (*getattr(block, "adapter_layer_names", ()), PROMPTS, DROPOUT)  # type: ignore[assignment]
         return prompts
 
-    def _try(self, backbone: nn.Module, blocks: Blocks) -> None:
+    def _try(self, backbone: nn.Module) -> None:
         """Run the backbone without numbers.
 
         Raises:
             UserError: it can't take more tokens than an image has.
         """
-        contract = contract_of(backbone)
         try:
-            with_prompts = meta_forward(
-                backbone, probe_image(contract, contract.own_size), **meta_coordinates(contract, contract.frames)
-            )
-            stopped = None if len(with_prompts) else "it returns nothing"
+            without_numbers(backbone)
         except FOREIGN_ERRORS as error:
-            stopped = first_line(error)
-        if stopped is not None:
-            raise UserError(
-                f"peft={self.name}: the attention of {type(backbone).__name__} is for the tokens of its image alone, by "
-                f"their number or places ({stopped}). {_INSTEAD}"
-            )
+            told = f"It stopped with: {first_line(error)}. {_INSTEAD}"
+            raise UserError(refusal(self.name, type(backbone).__name__, "counted tokens", told)) from error
+
+
+def _unlike_a_sequence(blocks: Blocks) -> Backbone | None:
+    """Return why blocks don't take one sequence of tokens (B, N, C), the same for all; None where they do."""
+    shapes = {shape for name in blocks.names for shape in (blocks.calls[name].given, blocks.calls[name].returned)}
+    if not shapes:
+        return "no blocks"
+    if any(shape is None or len(shape) != 3 for shape in shapes):
+        return "maps"
+    return "several sequences" if len(shapes) > 1 else None
 
 
 def _patch_px(backbone: nn.Module) -> int:
     contract = contract_of(backbone)
     if contract.patch_size is not None:
         return contract.patch_size
-    return backbone_specs(backbone, contract.own_size)[0].stride
+    return int(backbone_specs(backbone, contract.own_size)[0].stride)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from geocompose.catalog.peft_refusals import refusal
 from geocompose.errors import UserError, at_least, counted, shortened
 from geocompose.models.freezing import CHOSEN, Chosen
 from geocompose.peft.blocks import Blocks, blocks_of, single_backbones
-from geocompose.peft.methods import Peft
+from geocompose.peft.layers import is_norm
+from geocompose.peft.library import adapted, refuse_adapted
 from geocompose.peft.share import say_share
-
-_NORM = re.compile("norm|grn", re.IGNORECASE)  # GRN: ConvNeXt V2's global response normalisation
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,11 @@ class BitFit:
         Raises:
             UserError: it has no bias that could learn.
         """
+        refuse_adapted(backbone)
         names = [name for name, parameter in _learning(backbone) if name.rpartition(".")[2].endswith("bias")]
         if not names:
-            raise UserError(
-                f"peft=bitfit trains biases, and {type(backbone).__name__} has none that its features depend on. Use "
-                "peft=norm_tuning, peft=lora or peft=frozen."
-            )
+            instead = "Use peft=norm_tuning, peft=lora or peft=frozen."
+            raise UserError(refusal("bitfit", type(backbone).__name__, "no biases", instead))
         return _chosen(backbone, "bitfit", Chosen(tuple(names)), counted(len(names), "bias", "biases"))
 
 
@@ -59,14 +58,13 @@ class NormTuning:
         Raises:
             UserError: it has no norm with parameters.
         """
-        names = [name for name, module in backbone.named_modules() if is_norm(module)]
+        refuse_adapted(backbone)
+        names = [name for name, module in backbone.named_modules() if is_norm(module) and _has_learning(module)]
         if not names:
-            raise UserError(
-                f"peft=norm_tuning trains normalisation layers, and {type(backbone).__name__} has none with parameters "
-                "that its features depend on. Use peft=bitfit, peft=lora or peft=frozen."
-            )
+            instead = "Use peft=bitfit, peft=lora or peft=frozen."
+            raise UserError(refusal("norm_tuning", type(backbone).__name__, "no norms", instead))
         # One expression: of a list PEFT takes each as an ending, and `norm` is one of many names.
-        return Peft("LN_TUNING", None, {"target_modules": "|".join(map(re.escape, names))}).adapt(backbone)
+        return adapted(backbone, "LN_TUNING", {"target_modules": "|".join(map(re.escape, names))})
 
 
 @dataclass(frozen=True)
@@ -91,6 +89,7 @@ class LastKBlocks:
             UserError: it has no blocks, or fewer.
         """
         at_least("peft.k", self.k, 1)
+        refuse_adapted(backbone)
         names: list[str] = []
         trains: list[str] = []
         last: list[str] = []
@@ -116,9 +115,7 @@ class LastKBlocks:
     def _check(self, blocks: Blocks, backbone: nn.Module) -> None:
         count, name = len(blocks.names), type(backbone).__name__
         if not count:
-            raise UserError(
-                f"peft=last_k_blocks trains the last blocks, and {name} has none. Use peft=none or peft=frozen."
-            )
+            raise UserError(refusal("last_k_blocks", name, "no blocks", "Use peft=none or peft=frozen."))
         if self.k > count:
             raise UserError(
                 f"peft.k={self.k} is more than {name} has: its features need {counted(count, 'block')} "
@@ -126,15 +123,8 @@ class LastKBlocks:
             )
 
 
-def is_norm(module: nn.Module) -> bool:
-    """Return whether a module is a normalisation layer with parameters of its own that learn."""
-    own = list(module.parameters(recurse=False))
-    return (
-        bool(own)
-        and any(parameter.requires_grad for parameter in own)
-        and _NORM.search(type(module).__name__) is not None
-        and all(parameter in set(own) for parameter in module.parameters())
-    )
+def _has_learning(module: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters())
 
 
 def _learning(backbone: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

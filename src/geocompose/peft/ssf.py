@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from geocompose.catalog.peft_refusals import refusal
 from geocompose.errors import UserError, counted
 from geocompose.peft.blocks import recorded_calls, single_backbones
-from geocompose.peft.selective import is_norm
+from geocompose.peft.layers import is_norm
+from geocompose.peft.library import refuse_adapted
 from geocompose.peft.share import say_share
 
 SCALE, SHIFT = "ssf_scale", "ssf_shift"
@@ -24,8 +26,9 @@ class Ssf:
     """A factor and a summand for each channel after each linear layer, convolution and norm; they start at 1 and 0.
 
     A layer without a bias gets the factor alone, so that it is the same layer when both are merged into its weights; in
-    convolutional networks its norm has the summand. Layers whose weights the backbone multiplies by itself, past their forward (Swin V2's queries, keys and values), are
-    left out, and so are norms that end in an activation. Statistics of batch norms stand still.
+    convolutional networks its norm has the summand. Layers whose weights the backbone multiplies by itself, past their
+    forward (Swin V2's queries, keys and values), are left out, and so are norms that end in an activation. Statistics
+    of batch norms stand still.
     """
 
     freezes = True
@@ -42,6 +45,7 @@ class Ssf:
             raise UserError(
                 "The backbone has scales and shifts of peft=ssf already. Give one without, or use peft=none."
             )
+        refuse_adapted(backbone)
         learning: list[nn.Parameter] = []
         count = 0
         for _, single in single_backbones(backbone):
@@ -52,10 +56,8 @@ class Ssf:
                     learning += _attach(module, axis)
                     count += 1
         if not count:
-            raise UserError(
-                f"peft=ssf scales and shifts what layers return, and {type(backbone).__name__} has no linear layer, "
-                "convolution or norm that learns. Use peft=none or peft=frozen."
-            )
+            instead = "Use peft=none or peft=frozen."
+            raise UserError(refusal("ssf", type(backbone).__name__, "no layers", instead))
         say_share("ssf", f"scale and shift after {counted(count, 'layer')}", learning, backbone)
         return backbone
 

@@ -87,8 +87,8 @@ class Task(lightning.LightningModule):
         _check_names(target)
         if freeze_backbone and thaw_of(model.encoder) is not None:
             raise UserError(
-                "peft=lp_ft lets the backbone learn after the first epochs, and task.freeze_backbone=true would not. Use "
-                "peft=frozen, or task.freeze_backbone=false."
+                "peft=lp_ft lets the backbone learn after the first epochs, and task.freeze_backbone=true would not. "
+                "Use peft=frozen, or task.freeze_backbone=false."
             )
         self.model = model
         self.criterion = make_criterion()

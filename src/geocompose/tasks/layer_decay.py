@@ -1,8 +1,8 @@
 """Learning rates that fall with depth: the backbone's first layers, the most general ones, change least.
 
 Each block has `decay` times the rate of the one after it; what stands before the blocks (patch embedding, stem,
-position and class tokens) comes last. What comes after the blocks, and adapters beside them, have the whole rate. Blocks
-are those of `geocompose.peft.blocks`, of each backbone where several stand side by side.
+position and class tokens) comes last. What comes after the blocks, and adapters beside them, have the whole rate.
+Blocks are those of `geocompose.peft.blocks`, of each backbone where several stand side by side.
 
 Source: ELECTRA (arXiv 2003.10555); for vision transformers BEiT (arXiv 2106.08254), with 0.65 to 0.9.
 """
