@@ -7,7 +7,7 @@ from rich.table import Table
 
 from geocompose.console import console
 from geocompose.studies.cells import Cell, CellStatus
-from geocompose.studies.closing_table import closing_table, counts, mixed_rates, other_code, ranked
+from geocompose.studies.closing_table import closing_table, counts, mixed_rates, other_code, ranked, untuned_rates
 
 _LEAST = 6  # columns that a text may be folded to
 
@@ -72,9 +72,9 @@ def _advice(cells: Sequence[Cell], missing: str) -> Iterator[str]:
         cell.outcome is None for cell in cells if cell.status == "computed elsewhere"
     ):
         yield "Other processes compute the rest. Run the same command again when they have finished."
-    told = mixed_rates(cells)
-    if told:
-        yield told
+    for told in (mixed_rates(cells), untuned_rates(cells)):
+        if told:
+            yield told
     ended = [cell for cell in cells if cell.status in ("done", "finished already")]
     # Other actions than runs begin anew.
     if states & {"interrupted", "waiting"} and all(cell.outcome for cell in ended):

@@ -245,6 +245,7 @@ def _train_and_score(
     record.training["best_epoch"] = best["epoch"]
     _tell_convergence(record, trainer)
     record.training["best_sha256"] = hash_file(folder.best)
+    record.training["best_bytes"] = folder.best.stat().st_size
     predictions = Predictions(task.target, data.num_tiles("test"), predictions_mb)
     trainer.callbacks.append(predictions)  # type: ignore[attr-defined]
     return score_splits(trainer, task, data, SPLITS_OF[test], folder, record), predictions
