@@ -1,6 +1,7 @@
 """Methods that add nothing to a backbone and train a few of its own parameters: biases, norms, the last blocks."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -63,8 +64,11 @@ class NormTuning:
         if not names:
             instead = "Use peft=bitfit, peft=lora or peft=frozen."
             raise UserError(refusal("norm_tuning", type(backbone).__name__, "no norms", instead))
-        # One expression: of a list PEFT takes each as an ending, and `norm` is one of many names.
-        return adapted(backbone, "LN_TUNING", {"target_modules": "|".join(map(re.escape, names))})
+        with warnings.catch_warnings():
+            # PEFT doesn't know how wide a norm is, and doesn't need to.
+            warnings.filterwarnings("ignore", "Unsupported layer type", UserWarning)
+            # One expression: of a list PEFT takes each as an ending, and `norm` is one of many names.
+            return adapted(backbone, "LN_TUNING", {"target_modules": "|".join(map(re.escape, names))})
 
 
 @dataclass(frozen=True)
