@@ -16,14 +16,14 @@ from tests.kit.made_studies import made_record, made_run
 
 MEASURED = {
     "training": {"best_bytes": 3_100_000, "lr": {"rate": 9.1e-4, "from": "default", "source": "untuned; LoRA's rate"}},
-    "epochs": {"step_s": [0.9, 0.2, None, 0.4]},
+    "epochs": {"step_s": [0.9, 0.25, None, 0.25]},
     "peak_memory_mb": 800.0,
 }
 
 
 def test_costs_are_read_from_a_record():
     costs = costs_of(made_record("a", **MEASURED))
-    assert costs == Costs(100_000 / 5_600_000, 0.3, 800.0, 3_100_000)
+    assert costs == Costs(100_000 / 5_600_000, 0.25, 800.0, 3_100_000)
     assert costs_of(made_record("b", model={})) == Costs(None, None, None, None)
     on_gpu = costs_of(made_record("c", **MEASURED, hardware={ACCELERATOR_PEAK: 12_000.0}))
     assert on_gpu.memory_mb == 12_000.0
@@ -56,5 +56,5 @@ def test_the_list_of_runs_has_costs_and_where_rates_are_from(tmp_path):
     made_run(tmp_path / "costs", "a" * 10, "peft=lora", metrics={"val/mIoU": 0.5}, **MEASURED)
     (row,) = csv.DictReader(io.StringIO(runs_as_csv(run_table(read_studies([tmp_path / "costs"]), None, ()))))
     assert float(row["trainable_share"]) == 100_000 / 5_600_000
-    assert (row["step_s"], row["memory_mb"], row["result_bytes"]) == ("0.3", "800.0", "3100000")
+    assert (row["step_s"], row["memory_mb"], row["result_bytes"]) == ("0.25", "800.0", "3100000")
     assert (row["lr"], row["lr_from"]) == ("0.00091", "untuned; LoRA's rate")
