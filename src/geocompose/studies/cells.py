@@ -11,8 +11,17 @@ from geocompose.runs.other_code import CodeHere, other_code
 from geocompose.studies.costs import Costs, costs_of
 
 # Of a sweep's cells. interrupted: begun, and stopped from outside. waiting: not begun. refused: parts that don't fit.
+# unreadable: its record is damaged or foreign.
 CellStatus = Literal[
-    "interrupted", "done", "finished already", "computed elsewhere", "failed", "refused", "running", "waiting"
+    "interrupted",
+    "done",
+    "finished already",
+    "computed elsewhere",
+    "failed",
+    "refused",
+    "running",
+    "waiting",
+    "unreadable",
 ]
 
 
