@@ -11,6 +11,7 @@ from typing import Literal
 
 Layer = Literal[
     "linear layer",
+    "linear layer over maps",
     "1x1 convolution",
     "convolution",
     "convolution in groups",
@@ -20,9 +21,14 @@ Layer = Literal[
     "multi-head attention",
     "other layer",
 ]
-"""Kinds of layers. A convolution is one of two dimensions with a kernel above 1x1, unless the kind says otherwise."""
+"""Kinds of layers.
+
+A convolution is one of two dimensions with a kernel above 1x1, unless the kind says otherwise. A linear layer over maps
+gets (B, H, W, C), as in ConvNeXt and torchvision's Swin, which is seen when it is called.
+"""
 
 _LINEAR: Layer = "linear layer"
+OVER_MAPS: Layer = "linear layer over maps"
 _POINTWISE: Layer = "1x1 convolution"
 _CONVOLUTION: Layer = "convolution"
 _GROUPS: Layer = "convolution in groups"
@@ -34,12 +40,11 @@ CONVOLUTIONS: tuple[Layer, ...] = (_POINTWISE, _CONVOLUTION, _GROUPS, _DEPTHWISE
 
 # Methods that PEFT has for linear layers alone.
 LINEAR_ONLY = (
-    *("ADAMSS", "BEFT", "C3A", "DEFT", "DELORA", "FOURIERFT", "FROD", "GLORA", "GRALORA", "LILY", "MISS", "OSF"),
-    *("PEANUT", "PSOFT", "PVERA", "RANDLORA", "ROAD", "SHIRA", "SUPERTUNING", "TINYLORA", "UNILORA", "VBLORA"),
-    *("VERA", "WAVEFT"),
+    *("BEFT", "C3A", "DEFT", "DELORA", "FOURIERFT", "GLORA", "GRALORA", "LILY", "MISS", "PEANUT", "PSOFT", "PVERA"),
+    *("RANDLORA", "ROAD", "SUPERTUNING", "TINYLORA", "VBLORA", "VERA"),
 )
 # Methods of PEFT that adapt convolutions too.
-WITH_CONVOLUTIONS = ("ADALORA", "BOFT", "HIRA", "HRA", "IA3", "LOHA", "LOKR", "LORA", "DORA", "OFT")
+WITH_CONVOLUTIONS = ("ADALORA", "HIRA", "HRA", "IA3", "LOHA", "LOKR", "LORA", "DORA", "OFT")
 
 _NO_CONVOLUTION = "PEFT has this method for linear layers alone"
 _NO_3D = "PEFT has this method for convolutions of two dimensions alone"
@@ -54,8 +59,9 @@ _NOT_A_LAYER = "PEFT has this method for linear layers and convolutions, not for
 REFUSALS: Mapping[tuple[str, Layer], str] = {
     **{(method, kind): _NO_CONVOLUTION for method in LINEAR_ONLY for kind in CONVOLUTIONS},
     **{(method, _NORM): _NOT_A_LAYER for method in (*LINEAR_ONLY, *WITH_CONVOLUTIONS)},
-    **{(method, _3D): _NO_3D for method in ("ADALORA", "BOFT", "HRA", "LOHA", "LOKR", "OFT")},
-    **{(method, kind): _NO_GROUPS for method in ("ADALORA", "BOFT", "HIRA", "HRA") for kind in (_GROUPS, _DEPTHWISE)},
+    **{(method, _3D): _NO_3D for method in ("ADALORA", "HRA", "LOHA", "LOKR", "OFT")},
+    **{(method, kind): _NO_GROUPS for method in ("ADALORA", "HIRA", "HRA") for kind in (_GROUPS, _DEPTHWISE)},
+    ("OFT", OVER_MAPS): "PEFT's OFT takes what a linear layer gets in four dimensions for an image of another layout",
     ("LORA", _DEPTHWISE): _RANK_GROUPS,
     ("DORA", _DEPTHWISE): _RANK_GROUPS,
     **{("OFT", kind): _OFT_KERNEL for kind in (_CONVOLUTION, _GROUPS, _DEPTHWISE)},
@@ -73,8 +79,15 @@ NOT_MERGED: Mapping[tuple[str, Layer], str] = {
 }
 """What is adapted and can't be merged into its layer afterwards."""
 
-# Methods that begin at something else than the backbone, whatever their arguments.
-STARTS_ELSEWHERE = ("UNILORA",)
+_WITHOUT_MEMORY = "PEFT can't build it on the meta device, where every composition is tried before it is computed"
+UNUSABLE: Mapping[str, str] = {
+    **dict.fromkeys(("ADAMSS", "BOFT", "FROD", "SHIRA", "UNILORA", "WAVEFT"), _WITHOUT_MEMORY),
+    "OSF": "a model with it can't be pickled",
+}
+"""Methods of PEFT that can't be used here with any layer."""
+
+# Methods that begin with random numbers unless init_weights is true, which VB-LoRA has not.
+STARTS_ELSEWHERE = ("C3A", "FOURIERFT", "VBLORA")
 
 Backbone = Literal[
     "maps", "several sequences", "counted tokens", "no blocks", "no biases", "no norms", "no layers", "no parameters"

@@ -16,6 +16,7 @@ from geocompose.peft.library import (
     refuse_adapted,
 )
 from geocompose.peft.roles import roles_of
+from geocompose.peft.targets import matched
 
 # What a method adapts in a transformer where its option doesn't say: IA3 scales keys, values and what enters the last
 # layer of the feed-forward part (arXiv 2205.05638). The others adapt what LoRA does.
@@ -70,8 +71,9 @@ class Adapters:
         )
         arguments = {**self._arguments(), "target_modules": layers}
         if name == "IA3" and "feedforward_modules" not in arguments and self.target_modules is None:
-            entered = roles_of(backbone)["mlp_out"]  # IA3 scales what enters these, and what leaves the others
-            arguments["feedforward_modules"] = [layer for layer in layers if layer in entered]
+            # IA3 scales what enters the last layer of an MLP, and what leaves the others.
+            chosen, entered = matched(backbone, layers), roles_of(backbone)["mlp_out"]
+            arguments["feedforward_modules"] = [layer for layer in chosen if layer in entered]
         return adapted(backbone, self.method, arguments)
 
     def _arguments(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from torch import nn
 from geocompose.errors import UserError
 from geocompose.peft.qkv import split_qkv
 from geocompose.peft.roles import in_roles, roles_of
-from geocompose.peft.targets import family_targets
+from geocompose.peft.targets import exactly, family_targets
 
 
 def chosen_layers(
@@ -17,8 +17,8 @@ def chosen_layers(
     target_modules: Sequence[str] | None,
     replace_qkv: str | None,
     by_family: Sequence[str] | None = None,
-) -> list[str]:
-    """Return the names of the layers to adapt; fused queries, keys and values are split where they have to be.
+) -> list[str] | str:
+    """Return the layers to adapt, as PEFT's target_modules; fused queries, keys and values are split first.
 
     roles: see `geocompose.peft.roles`. target_modules: the last parts of modules' names. replace_qkv: with
     target_modules, the name of fused layers to split. by_family: the roles that are adapted in a transformer where
@@ -35,10 +35,10 @@ def chosen_layers(
                 "peft.replace_qkv goes with peft.target_modules; without them fused layers are split anyway."
             )
         if roles is not None:
-            return in_roles(backbone, roles)
+            return exactly(backbone, in_roles(backbone, roles))
         found = family_targets(backbone)
         attention = any(roles_of(backbone)[role] for role in ("query", "value"))
-        return in_roles(backbone, by_family) if by_family and attention else found
+        return exactly(backbone, in_roles(backbone, by_family)) if by_family and attention else found
     if replace_qkv is not None:
         split_qkv(backbone, replace_qkv)
     return list(target_modules)

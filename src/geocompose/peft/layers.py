@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from geocompose.catalog.peft_refusals import Layer, why_not
+from geocompose.catalog.peft_refusals import OVER_MAPS, REFUSALS, Layer, why_not
 from geocompose.errors import UserError, shortened
 
 _NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.InstanceNorm2d)
@@ -72,4 +72,24 @@ def check_layers(
             )
             raise UserError(
                 f"PEFT's {method} can't adapt {type(backbone).__name__}: {name} is a {kind}, and {reason}. {instead}"
+            )
+
+
+def refuse_maps(adapted: nn.Module, method: str) -> None:
+    """Have adapted linear layers refuse maps where a method of PEFT can't do with them: in the build's trial."""
+    if (method, OVER_MAPS) in REFUSALS:
+        for part in adapted.modules():
+            if isinstance(getattr(part, "base_layer", None), nn.Linear):
+                part.register_forward_pre_hook(_OverMaps(method))
+
+
+class _OverMaps:
+    def __init__(self, method: str) -> None:
+        self.method = method
+
+    def __call__(self, layer: nn.Module, given: tuple[object, ...]) -> None:
+        if isinstance(given[0], Tensor) and given[0].ndim == 4:
+            raise UserError(
+                f"PEFT's {self.method} can't adapt this backbone: one of the layers is a {OVER_MAPS}, and "
+                f"{REFUSALS[self.method, OVER_MAPS]}. Choose another option of peft, such as hra."
             )

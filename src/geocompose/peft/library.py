@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +11,10 @@ from typing import Any
 from torch import nn
 
 from geocompose.arguments import plain
-from geocompose.catalog.peft_refusals import NOT_MERGED, OF_LANGUAGE_MODELS, STARTS_ELSEWHERE
-from geocompose.errors import UserError, choices
+from geocompose.catalog.peft_refusals import NOT_MERGED, OF_LANGUAGE_MODELS, STARTS_ELSEWHERE, UNUSABLE
+from geocompose.errors import UserError, choices, in_one_line
 from geocompose.models.freezing import adapter_parameters, random_inputs
-from geocompose.peft.layers import check_layers
+from geocompose.peft.layers import check_layers, refuse_maps
 from geocompose.peft.qkv import split_qkv
 from geocompose.peft.roles import roles_of
 from geocompose.peft.targets import check_patterns, check_targets, matched
@@ -84,7 +85,8 @@ class Peft:
 
 def keeps_outputs_at_start(method: str, kwargs: Mapping[str, Any]) -> bool:
     """Return whether a backbone begins as it was under a method of PEFT with these arguments."""
-    if method.upper() in STARTS_ELSEWHERE or any(kwargs.get(name, True) is not True for name in _STARTS):
+    usual = method.upper() not in STARTS_ELSEWHERE
+    if any(kwargs.get(name, usual or name != "init_weights") is not True for name in _STARTS):
         return False
     # HRA reflects twice at the same plane at first: an odd rank leaves one reflection.
     return method.upper() != "HRA" or kwargs.get("r", 8) % 2 == 0
@@ -142,16 +144,20 @@ def adapted(backbone: nn.Module, method: str, kwargs: Mapping[str, Any]) -> nn.M
     beside = (*adapter_parameters(backbone), *random_inputs(backbone))
     free = [parameter for parameter in beside if parameter.requires_grad]
     function = importlib.import_module("peft.mapping_func").get_peft_model
-    try:
-        model: nn.Module = function(backbone, configuration(**kwargs))
-    except (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError) as error:
-        raise UserError(f"PEFT's {name} can't adapt {type(backbone).__name__}: {error}") from error
+    with warnings.catch_warnings(record=True) as advice:
+        try:
+            model: nn.Module = function(backbone, configuration(**kwargs))
+        except (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError) as error:
+            raise UserError(f"PEFT's {name} can't adapt {type(backbone).__name__}: {error}") from error
+    for text in dict.fromkeys(str(each.message) for each in advice):  # such as a block's size that PEFT adjusts
+        log.info("PEFT %s: %s", name, in_one_line(text))
     for parameter in free:  # PEFT freezes all that it has not added itself
         parameter.requires_grad_(True)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(
             f"With these arguments of PEFT's {name} nothing of the backbone learns. Leave inference_mode out."
         )
+    refuse_maps(model, name)
     _say(name, model)
     return model
 
@@ -173,10 +179,12 @@ def _configuration(method: str) -> Any:
     # The library takes seconds to load, and most runs need nothing of it.
     mapping = importlib.import_module("peft.mapping")
     known = {str(kind.value): config for kind, config in mapping.PEFT_TYPE_TO_CONFIG_MAPPING.items()}
-    usable = sorted(name for name in known if name not in OF_LANGUAGE_MODELS)
+    usable = sorted(name for name in known if name not in (*OF_LANGUAGE_MODELS, *UNUSABLE))
     name = method.upper()
     if name in OF_LANGUAGE_MODELS:
         raise UserError(f"PEFT's method {method} is for language models. {choices(name, usable)}")
+    if name in UNUSABLE:
+        raise UserError(f"PEFT's method {method} can't be used here: {UNUSABLE[name]}. {choices(name, usable)}")
     if name not in known:
         raise UserError(f"PEFT has no method {method!r}. {choices(name, usable)}")
     return known[name]

@@ -48,7 +48,7 @@ def in_roles(backbone: nn.Module, roles: Sequence[str]) -> list[str]:
     for role in roles:
         layers = _layers(backbone, role)
         if not layers:
-            there = [other for other in ROLES if _layers(backbone, other)]
+            there = [other for other, names in roles_of(backbone).items() if names]
             has = f"It has {', '.join(there)}: choose among them" if there else "It has none that is known here"
             raise UserError(
                 f"peft.roles has {role!r}, but {type(backbone).__name__} has no layers in that role. {has}, or name "
@@ -59,8 +59,16 @@ def in_roles(backbone: nn.Module, roles: Sequence[str]) -> list[str]:
 
 
 def roles_of(backbone: nn.Module) -> dict[str, list[str]]:
-    """Return the names of a backbone's layers by role, as they are: fused queries, keys and values are not split."""
-    return {role: _layers(backbone, role) for role in ROLES}
+    """Return the names of a backbone's layers by role.
+
+    Nothing is changed: fused queries, keys and values that are not split have all the roles of what they hold.
+    """
+    found = {role: _layers(backbone, role) for role in ROLES}
+    for suffix in _fused(backbone):
+        for part in FUSED[suffix]:
+            role = next(role for role, names in _OF_ATTENTION.items() if part in names)
+            found[role] += fused_layers(backbone, suffix)
+    return found
 
 
 def _check_names(roles: Sequence[str]) -> None:

@@ -74,6 +74,16 @@ def matched(backbone: nn.Module, targets: str | Sequence[str], exclude: str | Se
     return [name for name in found if exclude is None or not _means(exclude, name)]
 
 
+def exactly(backbone: nn.Module, names: Sequence[str]) -> list[str] | str:
+    """Return PEFT's target_modules for these full names and no others.
+
+    PEFT takes a name as the end of others: one at the top, such as `norm`, would also mean each `blocks.0.norm`.
+    """
+    if set(matched(backbone, names)) == set(names):
+        return list(names)
+    return "|".join(re.escape(name) for name in names)
+
+
 def _means(targets: str | Sequence[str], name: str) -> bool:
     if isinstance(targets, str):
         return re.fullmatch(targets, name) is not None

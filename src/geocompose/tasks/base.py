@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.arguments import plain
+from geocompose.contracts.schedule import schedule_of
 from geocompose.data.census import Sampling
 from geocompose.errors import UserError, choices, shortened
 from geocompose.imagery.coordinates import coordinates_of
@@ -126,20 +127,22 @@ class Task(lightning.LightningModule):
         return predicted(output, self.target)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the batch's loss, auxiliary ones included."""
+        """Return the batch's loss, auxiliary ones and what the backbone's schedule adds included."""
         output = self.model(batch["image"], **coordinates_of(batch))
         tiles = whole_tiles(batch["tile"])
         truth = whole_batch(self._truth(batch), tiles)
         loss = self.criterion(whole_batch(output.output, tiles), truth)
         size = len(truth)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=size, prog_bar=True)
+        # `train/loss` stays comparable with `val/loss`, which has no auxiliary losses or penalties in it.
+        schedule = schedule_of(self.model.encoder)
+        penalty = 0.0 if schedule is None else schedule.penalty(self.model.encoder)
         if not self.aux_loss:
-            return loss
-        # `train/loss` stays comparable with `val/loss`, which has no auxiliary losses in it.
+            return loss + penalty
         for name, weight in self.aux_loss.items():
             loss = loss + weight * self.criterion(whole_batch(output.auxiliary_heads[name], tiles), truth)
         self.log("train/loss_with_auxiliary", loss, on_step=False, on_epoch=True, batch_size=size)
-        return loss
+        return loss + penalty
 
     def on_train_epoch_end(self) -> None:
         """Stop a run whose loss is no longer a number, instead of selecting among meaningless epochs."""

@@ -34,6 +34,7 @@ from geocompose.runs.run_log import COURSE
 from geocompose.tasks.base import Task
 from geocompose.tasks.layer_decay import tell_rates
 from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_start
+from geocompose.training.backbone_schedule import backbone_schedule
 from geocompose.training.class_balance import with_balance
 from geocompose.training.epoch_lines import EpochLines
 from geocompose.training.loggers import LoggedRun, MakeLogger, logger_maker
@@ -127,7 +128,7 @@ def prepare(
             folder=folder.checkpoints,
             selection=task.selection,
             loggers=[],  # they are opened when the run begins: `Logs`
-            callbacks=[*thaw, metrics, StepSeed(config["seed"], processes.rank)],
+            callbacks=[*thaw, metrics, StepSeed(config["seed"], processes.rank), *backbone_schedule(built.model)],
             model=built.model,
             processes=processes,
         )
