@@ -6,12 +6,14 @@ compare rates. All are for Adam and its kin. Free of torch.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from geocompose.catalog.peft_methods import method_name
 from geocompose.catalog.prithvi import VARIANTS
 from geocompose.errors import UserError
 
-Method = Literal["none", "frozen", "lora", "vpt"]
+UNTUNED = "untuned"  # with what the source of a rate begins where no search is known
+ALL_OTHERS = ""
 
 _PEFT_PAPER = "arXiv 2504.17397, median of searches"
 _GEO_BENCH_2 = "arXiv 2511.15658, from its runs' configurations"
@@ -21,12 +23,13 @@ _GEO_BENCH_2 = "arXiv 2511.15658, from its runs' configurations"
 class Rate:
     """One row of the table.
 
-    method: how the backbone learns: all of it, not at all, by LoRA, by prompts. pretrained: whether it starts from
-        weights. family: of backbones, "" for all others. least: the smallest number of parameters that it holds for.
-    rate: what searches chose. source: whose; "untuned" where no search is known.
+    method: how the backbone learns, as the option of `peft` is called; "" for all others. pretrained: whether it starts
+        from weights. family: of backbones, "" for all others. least: the smallest number of parameters that it holds
+        for.
+    rate: what searches chose. source: whose; it begins with "untuned" where no search is known.
     """
 
-    method: Method
+    method: str
     pretrained: bool
     family: str
     least: int
@@ -34,26 +37,38 @@ class Rate:
     source: str
 
 
+_AS_PRETRAINED = f"{UNTUNED}; as for pretrained weights"
+_AS_LORA = f"{UNTUNED}; LoRA's rate"
+_AS_NONE = f"{UNTUNED}; as full fine-tuning, whose weights these are"
+_LP_FT = f"{UNTUNED} as a whole; a linear probe's at first, a tenth of it afterwards (OlmoEarth)"
+_OF_300M = "arXiv 2504.17397, middle of 2.5e-5 to 5.7e-5, Prithvi-2 300M"
+
 # The first row that fits is taken, so the special ones come first.
 RATES = (
     Rate("none", True, "prithvi", 500_000_000, 2.0e-5, f"{_GEO_BENCH_2}, Prithvi-2 600M"),
-    Rate("none", True, "prithvi", 200_000_000, 3.8e-5, "arXiv 2504.17397, middle of 2.5e-5 to 5.7e-5, Prithvi-2 300M"),
+    Rate("none", True, "prithvi", 200_000_000, 3.8e-5, _OF_300M),
     Rate("none", True, "", 0, 1.2e-4, f"{_PEFT_PAPER}, FCN, UNet and UPerNet"),
-    Rate("none", False, "", 0, 5.0e-4, "untuned; usual for AdamW from random weights"),
+    Rate("none", False, "", 0, 5.0e-4, f"{UNTUNED}; usual for AdamW from random weights"),
     Rate("frozen", True, "", 0, 9.3e-4, f"{_PEFT_PAPER}, linear probe"),
-    Rate("frozen", False, "", 0, 9.3e-4, "untuned; as for pretrained weights"),
+    Rate("frozen", False, "", 0, 9.3e-4, _AS_PRETRAINED),
     Rate("lora", True, "", 0, 9.1e-4, f"{_PEFT_PAPER}, r = 16; many lay at the ceiling of 1e-3: search up to 3e-3"),
-    Rate("lora", False, "", 0, 9.1e-4, "untuned; as for pretrained weights"),
-    Rate("vpt", True, "prithvi", 200_000_000, 3.0e-4, "arXiv 2504.17397, Prithvi-2 300M"),
-    Rate("vpt", True, "", 0, 7.0e-4, f"{_PEFT_PAPER}, 100 prompts"),
-    Rate("vpt", False, "", 0, 7.0e-4, "untuned; as for pretrained weights"),
+    Rate("lora", False, "", 0, 9.1e-4, _AS_PRETRAINED),
+    Rate("vpt_deep", True, "prithvi", 200_000_000, 3.0e-4, "arXiv 2504.17397, Prithvi-2 300M"),
+    Rate("vpt_deep", True, "", 0, 7.0e-4, f"{_PEFT_PAPER}, 100 prompts"),
+    Rate("vpt_deep", False, "", 0, 7.0e-4, _AS_PRETRAINED),
+    Rate("vpt_shallow", True, "prithvi", 200_000_000, 3.0e-4, f"{UNTUNED}; as deep prompts"),
+    Rate("vpt_shallow", True, "", 0, 7.0e-4, f"{UNTUNED}; as deep prompts"),
+    Rate("vpt_shallow", False, "", 0, 7.0e-4, f"{UNTUNED}; as deep prompts"),
+    Rate("last_k_blocks", True, "prithvi", 500_000_000, 2.0e-5, _AS_NONE),
+    Rate("last_k_blocks", True, "prithvi", 200_000_000, 3.8e-5, _AS_NONE),
+    Rate("last_k_blocks", True, "", 0, 1.2e-4, _AS_NONE),
+    Rate("last_k_blocks", False, "", 0, 5.0e-4, _AS_NONE),
+    Rate("lp_ft", True, "", 0, 9.3e-4, _LP_FT),
+    Rate("lp_ft", False, "", 0, 9.3e-4, _LP_FT),
+    Rate(ALL_OTHERS, True, "", 0, 9.1e-4, _AS_LORA),
+    Rate(ALL_OTHERS, False, "", 0, 9.1e-4, _AS_LORA),
 )
 
-_METHODS: dict[str, Method] = {
-    "geocompose.peft.methods.FullFineTuning": "none",
-    "geocompose.peft.methods.Frozen": "frozen",
-    "geocompose.peft.lora.Lora": "lora",
-}
 _PRITHVI = "geocompose.backbones.prithvi.builder.build_prithvi"
 
 
@@ -66,27 +81,30 @@ def default_rate(config: Mapping[str, Any], *, pretrained: bool) -> Rate:
     Raises:
         UserError: the table has no rate for the optimizer or the method.
     """
-    optimizer, peft = (str(config[group]["_target_"]) for group in ("optimizer", "peft"))
+    optimizer, peft = str(config["optimizer"]["_target_"]), method_name(config["peft"])
     if optimizer.rpartition(".")[2] == "SGD":
         raise UserError(
             "optimizer.lr must be a rate for SGD; got null, and the known rates are for Adam and its kin. Write "
             "optimizer.lr=0.01, for example."
         )
-    if peft not in _METHODS:
+    if peft is None:
         raise UserError(
-            f"optimizer.lr must be a rate for peft._target_={peft}; got null, and no rate of that method is known. "
-            "Write optimizer.lr=1e-3, for example."
+            f"optimizer.lr must be a rate for peft._target_={config['peft']['_target_']}; got null, and no rate of "
+            "that method is known. Write optimizer.lr=1e-3, for example."
         )
-    method, backbone = _METHODS[peft], config["backbone"]
+    method, backbone = peft, config["backbone"]
     if backbone.get("vpt"):
-        method = "vpt"
+        method = "vpt_deep"
     elif method == "none" and config["task"].get("freeze_backbone"):
         method = "frozen"
     family, size = _family(backbone)
     return next(
         row
         for row in RATES
-        if (row.method, row.pretrained) == (method, pretrained) and row.family in ("", family) and size >= row.least
+        if row.method in (method, ALL_OTHERS)
+        and row.pretrained == pretrained
+        and row.family in ("", family)
+        and size >= row.least
     )
 
 

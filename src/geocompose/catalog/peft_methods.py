@@ -12,7 +12,13 @@ TARGETS: Mapping[str, str] = {
     "geocompose.peft.methods.FullFineTuning": "none",
     "geocompose.peft.methods.Frozen": "frozen",
     "geocompose.peft.adalora.AdaLora": "adalora",
+    "geocompose.peft.lp_ft.LpFt": "lp_ft",
+    "geocompose.peft.selective.BitFit": "bitfit",
+    "geocompose.peft.selective.LastKBlocks": "last_k_blocks",
+    "geocompose.peft.selective.NormTuning": "norm_tuning",
+    "geocompose.peft.ssf.Ssf": "ssf",
 }
+_PROMPTS = "geocompose.peft.prompts.VisualPrompts"
 _LORA = "geocompose.peft.lora.Lora"
 # Variants of LoRA by arguments of PEFT's LoraConfig in `peft.kwargs`; the first one that is set names the method.
 _LORA_VARIANTS = {"use_dora": "dora", "use_rslora": "rslora"}
@@ -32,6 +38,8 @@ def method_name(peft: Mapping[str, Any]) -> str | None:
         return TARGETS[target]
     if target in _LIBRARY:
         return str(peft.get("method")).lower()
+    if target == _PROMPTS:
+        return "vpt_deep" if peft.get("deep", True) else "vpt_shallow"
     if target != _LORA:
         return None
     kwargs: Mapping[str, Any] = peft.get("kwargs") or {}

@@ -1,7 +1,9 @@
-"""What methods of the library PEFT (0.21.2) can't do, with the reason: the one table, by method and kind of layer.
+"""What methods can't do, with the reason: the one table.
 
-The build refuses a cell of this table, and a test holds each row against the library: what it has learned to do leaves
-the table. Methods are named as PEFT names them; LoRA's variants by their option's name (dora). Free of torch.
+Those of the library PEFT (0.21.2) stand by method and kind of layer: the build refuses a cell of it, and a test holds
+each row against the library: what it has learned to do leaves the table. Methods are named as PEFT names them; LoRA's
+variants by their option's name (dora). Our own methods stand by their option's name and what a backbone is like. Free
+of torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -87,11 +89,43 @@ UNUSABLE: Mapping[str, str] = {
 # Methods that begin with random numbers unless init_weights is true, which VB-LoRA has not.
 STARTS_ELSEWHERE = ("C3A", "FOURIERFT", "VBLORA")
 
+Backbone = Literal[
+    "maps", "several sequences", "counted tokens", "no blocks", "no biases", "no norms", "no layers", "no parameters"
+]
+"""What a backbone is like. Maps: its blocks take them. Several sequences: windows, or stages of fewer tokens each."""
+
+_MAPS = "its blocks take maps, in which learned tokens have no place beside those of an image"
+_SEQUENCES = "its blocks take tokens of windows, or fewer from stage to stage, and no single sequence of an image's"
+_COUNTED = "its attention is for the tokens of an image alone, by their number or their places"
+_NO_BLOCKS = "it has no blocks"
+
+_OF_PROMPTS: Mapping[Backbone, str] = {
+    "maps": _MAPS, "several sequences": _SEQUENCES, "counted tokens": _COUNTED, "no blocks": _NO_BLOCKS
+}  # fmt: skip
+
+OF_BACKBONES: Mapping[tuple[str, Backbone], str] = {
+    **{(method, kind): reason for method in ("vpt_deep", "vpt_shallow") for kind, reason in _OF_PROMPTS.items()},
+    ("last_k_blocks", "no blocks"): _NO_BLOCKS,
+    ("bitfit", "no biases"): "it has no biases that its features depend on",
+    ("norm_tuning", "no norms"): "it has no normalisation layers with parameters that its features depend on",
+    ("ssf", "no layers"): "it has no linear layers, convolutions or norms with weights that its features depend on",
+    ("lp_ft", "no parameters"): "it has no parameters that could learn later",
+}
+"""What our own methods can't do with a backbone."""
+
 OF_LANGUAGE_MODELS = (
     *("ADAPTION_PROMPT", "CARTRIDGE", "CPT", "MULTITASK_PROMPT_TUNING", "PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING"),
     *("POLY", "SHADOW", "TRAINABLE_TOKENS", "XLORA"),
 )
 """Methods of PEFT that change the prompts, the embeddings or the whole of a language model."""
+
+
+def refusal(method: str, backbone: str, kind: Backbone, instead: str) -> str:
+    """Return what to say where one of our own methods can't adapt a backbone.
+
+    backbone: its class. instead: what to do.
+    """
+    return f"peft={method} can't adapt {backbone}: {OF_BACKBONES[method, kind]}. {instead}"
 
 
 def why_not(method: str, kinds: Sequence[Layer]) -> tuple[Layer, str] | None:

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from geocompose.contracts.backbone import contract_of
 from geocompose.contracts.meta import meta_forward, meta_image
+from geocompose.models.freezing import ever_learns
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,10 @@ class PartSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """A model's parts, parameters and GFLOPs (per image, forward pass, 2 per multiply-add)."""
+    """A model's parts, parameters and GFLOPs (per image, forward pass, 2 per multiply-add).
+
+    trainable: parameters that learn at some time of a run.
+    """
 
     parts: list[PartSummary]
     parameters: int
@@ -60,8 +64,9 @@ def summarize(model: nn.Module, *, image_size: tuple[int, int], num_frames: int 
     finally:
         for hook in hooks:
             hook.remove()
-    rows = [PartSummary(name, _names(part), *shapes[name], *_count(part)) for name, part in parts.items()]
-    return Summary(rows, *_count(model), counter.get_total_flops() / 1e9)
+    later = ever_learns(parts["encoder"])
+    rows = [PartSummary(name, _names(part), *shapes[name], *_count(part, later)) for name, part in parts.items()]
+    return Summary(rows, *_count(model, later), counter.get_total_flops() / 1e9)
 
 
 def _modalities(given: Any) -> list[str]:
@@ -87,6 +92,8 @@ def _names(part: nn.Module) -> list[str]:
     return [type(part).__name__]
 
 
-def _count(module: nn.Module) -> tuple[int, int]:
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in module.parameters()]
+def _count(module: nn.Module, later: set[int]) -> tuple[int, int]:
+    sizes = [
+        (parameter.numel(), parameter.requires_grad or id(parameter) in later) for parameter in module.parameters()
+    ]
     return sum(size for size, _ in sizes), sum(size for size, trains in sizes if trains)

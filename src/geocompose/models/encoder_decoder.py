@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from geocompose.contracts.backbone import contract_of
 from geocompose.contracts.images import Image, split
 from geocompose.errors import UserError, first_line
-from geocompose.models.freezing import freeze, keep_still
+from geocompose.models.freezing import freeze, keep_still, thaw_of
 from geocompose.models.image_checks import check_image
 from geocompose.models.output import ModelOutput
 from geocompose.models.padding import PaddingMode, pad_to_multiple
@@ -137,6 +137,16 @@ class EncoderDecoderModel(nn.Module):
         Adapters, prompts and `learning_inputs` go on.
         """
         self._freeze("encoder")
+
+    def thaw_encoder(self) -> None:
+        """Let an encoder that was frozen for a time (`Thaw`) learn, batch-norm statistics included."""
+        thaw = thaw_of(self.encoder)
+        assert thaw is not None, "only a backbone that says what learns later can be thawed"
+        if "encoder" in self._frozen:
+            self._frozen.remove("encoder")
+        for name in thaw.parameters:
+            self.encoder.get_parameter(name).requires_grad_(True)
+        self.train(self.training)
 
     @property
     def frozen_parts(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from geocompose.errors import UserError
 from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.models.freezing import ever_learns
 
 BASE = "base"
 PREFIX = "model."
@@ -33,15 +34,20 @@ class FrozenWeights:
     def of(cls, model: EncoderDecoderModel) -> "FrozenWeights":
         """Return a model's; none where no part is frozen.
 
-        Blocks that a composition never reaches don't learn either, but nothing says that they can be made again.
+        Blocks that a composition never reaches don't learn either, but nothing says that they can be made again. What
+        is frozen for the first epochs alone learns, and is none of them.
         """
         frozen = tuple(f"{part}." for part in model.frozen_parts)
+        learns = ever_learns(model.encoder)
         state = model.state_dict(keep_vars=True)
         return cls(
             {
                 name: value
                 for name, value in state.items()
-                if name.startswith(frozen) and isinstance(value, nn.Parameter) and not value.requires_grad
+                if name.startswith(frozen)
+                and isinstance(value, nn.Parameter)
+                and not value.requires_grad
+                and id(value) not in learns
             }
             if frozen
             else {}

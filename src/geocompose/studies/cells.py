@@ -1,16 +1,27 @@
 """One cell of a study's plan: a composed configuration, and what became of it. Free of torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from geocompose.catalog.learning_rates import UNTUNED
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.other_code import CodeHere, other_code
+from geocompose.studies.costs import Costs, costs_of
 
 # Of a sweep's cells. interrupted: begun, and stopped from outside. waiting: not begun. refused: parts that don't fit.
+# unreadable: its record is damaged or foreign.
 CellStatus = Literal[
-    "interrupted", "done", "finished already", "computed elsewhere", "failed", "refused", "running", "waiting"
+    "interrupted",
+    "done",
+    "finished already",
+    "computed elsewhere",
+    "failed",
+    "refused",
+    "running",
+    "waiting",
+    "unreadable",
 ]
 
 
@@ -20,6 +31,7 @@ class Outcome:
 
     default_lr: the learning rate, where it is the default of its composition; None where it was given.
     other_code: by what else it was computed than the code that is here now; see `geocompose.runs.other_code`.
+    untuned: why the default rate is not one that a search has chosen; None where it is, or where it was given.
     """
 
     folder: Path
@@ -28,6 +40,8 @@ class Outcome:
     computed: bool
     default_lr: float | None = None
     other_code: str | None = None
+    costs: Costs = field(default_factory=Costs)
+    untuned: str | None = None
 
 
 def outcome_of(folder: RunFolder, record: Record, *, computed: bool, here: CodeHere | None = None) -> Outcome:
@@ -38,7 +52,11 @@ def outcome_of(folder: RunFolder, record: Record, *, computed: bool, here: CodeH
     rate = record.training.get("lr") or {}
     default_lr = rate["rate"] if rate.get("from") == "default" else None
     code = None if computed else other_code(folder, record, here)
-    return Outcome(folder.path, record.metrics, record.seconds or 0.0, computed, default_lr, code)
+    source = str(rate.get("source", ""))
+    untuned = source if default_lr is not None and source.startswith(UNTUNED) else None
+    return Outcome(
+        folder.path, record.metrics, record.seconds or 0.0, computed, default_lr, code, costs_of(record), untuned
+    )
 
 
 @dataclass

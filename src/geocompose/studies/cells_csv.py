@@ -3,15 +3,18 @@
 import csv
 import io
 import math
+from dataclasses import asdict, fields
 from os.path import relpath
 from pathlib import Path
 
 from geocompose.configuration.overrides import key_and_value, swept_keys
 from geocompose.runs.atomic import write_text
 from geocompose.studies.closing_table import SELECTED
+from geocompose.studies.costs import Costs, costs_of
 from geocompose.studies.states import CellState, states
 
 CSV_NAME = "cells.csv"
+COSTS = tuple(part.name for part in fields(Costs))
 _GROUPS = ("backbone", "decoder", "peft", "task", "data")
 
 
@@ -26,18 +29,24 @@ def write_cells_csv(study: Path) -> Path:
     metrics = _metrics([state for _, state in found])
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["id", "state", *_GROUPS, *keys, *metrics, "seconds", "reason", "folder", "log"])
+    table.writerow(
+        ["id", "state", *_GROUPS, *keys, *metrics, "seconds", *COSTS, "lr", "lr_from", "reason", "folder", "log"]
+    )
     for cell, state in found:
         values = dict(map(key_and_value, cell.overrides))
         numbers = {} if state.record is None else state.record.metrics
         seconds = "" if state.record is None or state.record.seconds is None else state.record.seconds
+        found_costs = asdict(Costs() if state.record is None else costs_of(state.record))
+        costs = ["" if found_costs[name] is None else found_costs[name] for name in COSTS]
+        rate = {} if state.record is None else state.record.training.get("lr") or {}
         folder = "" if state.folder is None else state.folder.path.name
         table.writerow([
             cell.id, state.state,
             *(cell.choices.get(group) or "" for group in _GROUPS),
             *(values.get(key, "") for key in keys),
             *(_number(numbers.get(name)) for name in metrics),
-            seconds, state.reason, folder, "" if state.log is None else relpath(state.log, study),
+            seconds, *costs, rate.get("rate", ""), rate.get("source") or rate.get("from", ""),
+            state.reason, folder, "" if state.log is None else relpath(state.log, study),
         ])  # fmt: skip
     path = study / CSV_NAME
     write_text(path, text.getvalue())

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from geocompose.console import console
 from geocompose.studies.cells import Cell, CellStatus
-from geocompose.studies.closing_table import closing_table, counts, mixed_rates, other_code, ranked
+from geocompose.studies.closing_table import closing_table, counts, mixed_rates, other_code, ranked, untuned_rates
 
 _LEAST = 6  # columns that a text may be folded to
 
@@ -32,7 +32,7 @@ def show_closing(
         line = other_code(cells)
         if line:
             out.print(line)
-    for status in ("refused", "failed", "interrupted"):
+    for status in ("refused", "failed", "unreadable", "interrupted"):
         for line in causes(numbered, status, varied):
             out.print(line)
     out.print(counts(cells, total))
@@ -72,9 +72,9 @@ def _advice(cells: Sequence[Cell], missing: str) -> Iterator[str]:
         cell.outcome is None for cell in cells if cell.status == "computed elsewhere"
     ):
         yield "Other processes compute the rest. Run the same command again when they have finished."
-    told = mixed_rates(cells)
-    if told:
-        yield told
+    for told in (mixed_rates(cells), untuned_rates(cells)):
+        if told:
+            yield told
     ended = [cell for cell in cells if cell.status in ("done", "finished already")]
     # Other actions than runs begin anew.
     if states & {"interrupted", "waiting"} and all(cell.outcome for cell in ended):
@@ -82,11 +82,11 @@ def _advice(cells: Sequence[Cell], missing: str) -> Iterator[str]:
 
 
 def is_failed(cells: Sequence[Cell], *, strict: bool) -> bool:
-    """Return whether a sweep has failed: a cell did, or was killed, or none of them could be computed.
+    """Return whether a sweep has failed: a cell did, was killed or can't be read, or none of them could be computed.
 
     strict: a refused cell fails it too.
     """
-    states = [cell.status for cell in cells]
-    if "failed" in states or "interrupted" in states:
+    states = {cell.status for cell in cells}
+    if states & {"failed", "unreadable", "interrupted"}:
         return True
-    return "refused" in states and (strict or all(state == "refused" for state in states))
+    return "refused" in states and (strict or states == {"refused"})

@@ -8,11 +8,14 @@ from rich.table import Table
 from geocompose.configuration.overrides import key_and_value
 from geocompose.errors import counted
 from geocompose.studies.cells import Cell
+from geocompose.studies.costs import Costs, shares_differ, size_in_words
 
 # What runs are selected by: the first of these among a run's metrics is its task's.
 SELECTED = ("mIoU", "F1_macro", "nRMSE", "RMSE")
 OTHER_CODE = "*"  # behind the status of a cell that other code has computed
 _OF_ERRORS = ("nRMSE", "RMSE")  # the lower the better
+# What cells cost, where they train different shares of their models: in percent, seconds of a step, MB, file.
+COSTS = ("learns %", "s/step", "MB", "result")
 
 
 def closing_table(cells: Sequence[Cell], keys: Sequence[str], numbers: Sequence[int] | None = None) -> Table:
@@ -33,14 +36,36 @@ def closing_table(cells: Sequence[Cell], keys: Sequence[str], numbers: Sequence[
     for split in splits:
         table.add_column(split, justify="right", no_wrap=shared is not None)
     table.add_column("s", justify="right", no_wrap=True)
-    for number, cell, name in zip(numbers or range(1, len(cells) + 1), cells, named, strict=True):
+    costs = [cell.outcome.costs if cell.outcome else None for cell in cells]
+    told = shares_differ(costs)
+    for name in COSTS if told else ():
+        table.add_column(name, justify="right", no_wrap=True)
+    for number, cell, name, cost in zip(numbers or range(1, len(cells) + 1), cells, named, costs, strict=True):
         values = dict(map(key_and_value, cell.overrides))
         swept = [values.get(key, "-") for key in keys]
         scores = [_score(cell, split, name, bare=shared is not None) for split in splits]
         seconds = cell.outcome.seconds if cell.outcome else cell.seconds
         mark = OTHER_CODE if cell.outcome and cell.outcome.other_code else ""
-        table.add_row(str(number), *swept, cell.status.replace(" ", "\n") + mark, *scores, f"{seconds:.0f}")
+        table.add_row(
+            str(number),
+            *swept,
+            cell.status.replace(" ", "\n") + mark,
+            *scores,
+            f"{seconds:.0f}",
+            *(_costs(cost) if told else ()),
+        )
     return table
+
+
+def _costs(costs: Costs | None) -> list[str]:
+    if costs is None:
+        return ["-"] * len(COSTS)
+    return [
+        "-" if costs.trainable_share is None else f"{100 * costs.trainable_share:.2f}",
+        "-" if costs.step_s is None else f"{costs.step_s:.3g}",
+        "-" if costs.memory_mb is None else f"{costs.memory_mb:.0f}",
+        "-" if costs.result_bytes is None else size_in_words(costs.result_bytes),
+    ]
 
 
 def other_code(cells: Sequence[Cell]) -> str | None:
@@ -61,6 +86,18 @@ def mixed_rates(cells: Sequence[Cell]) -> str | None:
     return (
         f"optimizer.lr is the default of each composition, and differs: {listed}. optimizer.lr=RATE is one for all; "
         "docs/learning_rates.md says where they come from."
+    )
+
+
+def untuned_rates(cells: Sequence[Cell]) -> str | None:
+    """Return a line on the cells whose default rate no published search has chosen; None where there are none."""
+    found = [cell.outcome for cell in cells if cell.outcome and cell.outcome.untuned is not None]
+    if not found:
+        return None
+    rates = sorted({outcome.default_lr for outcome in found if outcome.default_lr is not None})
+    return (
+        f"Untuned: the default rate of {counted(len(found), 'cell')} ({', '.join(f'{rate:g}' for rate in rates)}) is "
+        "not one that a published search chose for the method. Search optimizer.lr before they are compared."
     )
 
 
@@ -101,8 +138,8 @@ def counts(cells: Sequence[Cell], total: int) -> str:
     """Return how many of a sweep's `total` cells are in which state."""
     states = [cell.status for cell in cells] + ["not run"] * (total - len(cells))
     order = (
-        "done", "finished already", "computed elsewhere", "failed", "refused", "running", "interrupted",
-        "waiting", "not run",
+        "done", "finished already", "computed elsewhere", "failed", "unreadable", "refused", "running",
+        "interrupted", "waiting", "not run",
     )  # fmt: skip
     found = [f"{states.count(state)} {state}" for state in order if state in states]
     return f"{total} cell{'s' if total != 1 else ''}: {', '.join(found)}"

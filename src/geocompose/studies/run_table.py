@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from geocompose.console import number
 from geocompose.errors import UserError, choices
 from geocompose.scores import better
+from geocompose.studies.costs import costs_of
 from geocompose.studies.progress import best_first, metric_names, selected
 from geocompose.studies.reading import Run, StudyFiles
 from geocompose.studies.settings import Settings, all_settings, distinguishing
@@ -23,6 +24,12 @@ FACTS: Mapping[str, Callable[[Run], Value]] = {
     "seconds": lambda run: run.record.seconds,
     "parameters": lambda run: _count(run.record.model.get("parameters")),
     "trainable": lambda run: _count(run.record.model.get("trainable")),
+    "trainable_share": lambda run: costs_of(run.record).trainable_share,
+    "step_s": lambda run: costs_of(run.record).step_s,
+    "memory_mb": lambda run: costs_of(run.record).memory_mb,
+    "result_bytes": lambda run: costs_of(run.record).result_bytes,
+    "lr": lambda run: _count((run.record.training.get("lr") or {}).get("rate")),
+    "lr_from": lambda run: _rate_from(run.record.training.get("lr") or {}),
     "gflops": lambda run: _count(run.record.model.get("gflops")),
     "peak_memory_mb": lambda run: run.record.peak_memory_mb,
     "epochs": lambda run: _count(run.record.training.get("epochs")),
@@ -32,7 +39,7 @@ FACTS: Mapping[str, Callable[[Run], Value]] = {
     "commit": lambda run: str((run.record.git or {}).get("commit") or "") or None,
     "reason": lambda run: run.reason or None,
 }
-_SHOWN = ("seconds", "parameters", "trainable")
+_SHOWN = ("seconds", "parameters", "trainable_share", "step_s", "memory_mb", "result_bytes")
 
 
 @dataclass(frozen=True)
@@ -159,12 +166,19 @@ def _shown(value: Value) -> str:
         return "-"
     if isinstance(value, str):
         return value
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.3g}"
 
 
 def _count(value: object) -> Value:
     """Return a number out of a record; None where something else stands there."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _rate_from(rate: Mapping[str, object]) -> str | None:
+    """Return where a learning rate is from: `given`, or the source of the default, which says where it is untuned."""
+    return str(rate.get("source") or rate.get("from") or "") or None
 
 
 def _typed(text: str | None) -> Value:

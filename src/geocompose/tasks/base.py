@@ -16,6 +16,7 @@ from geocompose.errors import UserError, choices, shortened
 from geocompose.imagery.coordinates import coordinates_of
 from geocompose.imagery.samples import Kind, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.models.freezing import thaw_of
 from geocompose.tasks.counting import is_labelled, labels, predicted
 from geocompose.tasks.parameter_groups import parameter_groups
 from geocompose.tasks.schedule import MakeScheduler, lightning_schedule
@@ -70,20 +71,26 @@ class Task(lightning.LightningModule):
         freeze_backbone: bool,
         freeze_decoder: bool,
         freeze_head: bool,
+        layer_decay: float | None = None,
     ) -> None:
         """Take the model, constructors of optimizer and scheduler, the data's target, and the task's own.
 
         num_tiles: tiles of `val` and `test`. make_criterion: returns the loss of an output and its labels; called where
         the target is of this kind. aux_loss: the weight of each auxiliary head's loss. lr_by_part: see
-        `parameter_groups`. freeze_*: parts that don't learn.
+        `parameter_groups`. freeze_*: parts that don't learn. layer_decay: see `geocompose.tasks.layer_decay`.
 
         Raises:
-            UserError: data of another kind, auxiliary heads without weights or the reverse, or nothing is left to
-                learn.
+            UserError: data of another kind, auxiliary heads without weights or the reverse, rates that can't be, or
+                nothing is left to learn.
         """
         super().__init__()
         check_kind(self.kind, target)
         _check_names(target)
+        if freeze_backbone and thaw_of(model.encoder) is not None:
+            raise UserError(
+                "peft=lp_ft lets the backbone learn after the first epochs, and task.freeze_backbone=true would not. "
+                "Use peft=frozen, or task.freeze_backbone=false."
+            )
         self.model = model
         self.criterion = make_criterion()
         self.target = target
@@ -104,6 +111,7 @@ class Task(lightning.LightningModule):
         if not any(parameter.requires_grad for parameter in self.model.parameters()):
             raise UserError("Nothing is left to learn: task.freeze_* freeze every part that has parameters.")
         self._optimizer, self._scheduler, self._lr_by_part = optimizer, scheduler, plain(lr_by_part)
+        self._layer_decay = layer_decay
         self.counts = nn.ModuleDict(
             {f"{split}_counts": SplitCounts(target, num_tiles[split]) for split in ("val", "test")}
         )
@@ -205,7 +213,13 @@ class Task(lightning.LightningModule):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return what the optimizer gets: see `geocompose.tasks.parameter_groups`."""
-        return parameter_groups(self.model, self._lr_by_part)
+        return parameter_groups(self.model, self._lr_by_part, self._layer_decay, self._rate)
+
+    @property
+    def _rate(self) -> float | None:
+        """The optimizer's own rate, where its constructor was told one."""
+        rate = getattr(self._optimizer, "keywords", {}).get("lr")
+        return None if rate is None else float(rate)
 
     def optimization(self, num_steps: int, validation_every: int | None) -> dict[str, Any]:
         """Return what Lightning asks for: an optimizer and a schedule of so many optimizer steps.

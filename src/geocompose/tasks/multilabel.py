@@ -37,6 +37,7 @@ class MultilabelTask(Task):
         freeze_backbone: bool = False,
         freeze_decoder: bool = False,
         freeze_head: bool = False,
+        layer_decay: float | None = None,
     ) -> None:
         """Take what every task takes (see `Task`) and the loss.
 
@@ -56,6 +57,6 @@ class MultilabelTask(Task):
 
         super().__init__(
             model, optimizer, scheduler, target, num_tiles, criterion, aux_loss, lr_by_part,
-            freeze_backbone, freeze_decoder, freeze_head,
+            freeze_backbone, freeze_decoder, freeze_head, layer_decay,
         )  # fmt: skip
         self.sampler = sampler

@@ -35,6 +35,7 @@ class ClassTask(Task):
         freeze_backbone: bool = False,
         freeze_decoder: bool = False,
         freeze_head: bool = False,
+        layer_decay: float | None = None,
     ) -> None:
         """Take what every task takes (see `Task`) and the loss.
 
@@ -57,6 +58,6 @@ class ClassTask(Task):
 
         super().__init__(
             model, optimizer, scheduler, target, num_tiles, criterion, aux_loss, lr_by_part,
-            freeze_backbone, freeze_decoder, freeze_head,
+            freeze_backbone, freeze_decoder, freeze_head, layer_decay,
         )  # fmt: skip
         self.sampler = sampler

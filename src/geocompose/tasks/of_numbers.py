@@ -36,6 +36,7 @@ class NumberTask(Task):
         freeze_backbone: bool = False,
         freeze_decoder: bool = False,
         freeze_head: bool = False,
+        layer_decay: float | None = None,
     ) -> None:
         """Take what every task takes (see `Task`) and the loss.
 
@@ -50,7 +51,7 @@ class NumberTask(Task):
 
         super().__init__(
             model, optimizer, scheduler, target, num_tiles, criterion, aux_loss, lr_by_part,
-            freeze_backbone, freeze_decoder, freeze_head,
+            freeze_backbone, freeze_decoder, freeze_head, layer_decay,
         )  # fmt: skip
         if has_normalized_error(target):
             self.selection = ("val/nRMSE", "min")

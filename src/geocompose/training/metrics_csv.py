@@ -13,6 +13,8 @@ from lightning.pytorch.callbacks import Callback
 
 from geocompose.errors import counted
 from geocompose.runs.atomic import write_text
+from geocompose.tasks.layer_decay import DEPTH
+from geocompose.training.thawing import Thawing
 
 log = logging.getLogger("geocompose")
 
@@ -28,7 +30,7 @@ class MetricsCsv(Callback):
 
     @property
     def rates(self) -> Mapping[str, float]:
-        """The rates with which the epoch began: `lr`, and `lr_<part>`."""
+        """The rates with which the epoch began: `lr`, and `lr_<part>`. Those that fall with depth are left out."""
         return self._lr
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -39,7 +41,12 @@ class MetricsCsv(Callback):
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Note the rates with which this epoch begins, before the scheduler changes them: `lr`, and `lr_<part>`."""
         groups = trainer.optimizers[0].param_groups
-        self._lr = {f"lr_{group['name']}" if "name" in group else "lr": float(group["lr"]) for group in groups}
+        factor = next((each.factor for each in trainer.callbacks if isinstance(each, Thawing)), 1.0)  # type: ignore[attr-defined]
+        self._lr = {
+            f"lr_{group['name']}" if "name" in group else "lr": float(group["lr"]) * factor
+            for group in groups
+            if DEPTH not in group
+        }
         self._validated = False
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

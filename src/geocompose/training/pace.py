@@ -25,24 +25,25 @@ class Pace(Callback):
         self._save = save
         self._saved_s = self._began_s = time.monotonic()
         self._trained_s = 0.0
-        self._images = 0
+        self._images = self._batches = 0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Keep what an interrupted part measured, up to the epoch from which it is resumed."""
         epochs = self.record.epochs
-        for name in ("seconds", "images_per_s"):
+        for name in ("seconds", "images_per_s", "step_s"):
             measured = epochs.get(name, [])[: trainer.current_epoch]
             epochs[name] = [*measured, *[None] * (trainer.current_epoch - len(measured))]
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Start the clock."""
-        self._began_s, self._trained_s, self._images = time.monotonic(), 0.0, 0
+        self._began_s, self._trained_s, self._images, self._batches = time.monotonic(), 0.0, 0, 0
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count the batch's images."""
         self._images += len(batch["image"])
+        self._batches += 1
         if trainer.is_last_batch and pl_module.device.type == "cuda":
             torch.cuda.synchronize(pl_module.device)  # batches are only queued until then
         self._trained_s = time.monotonic() - self._began_s
@@ -63,6 +64,7 @@ class Pace(Callback):
         images = self._images * trainer.world_size
         self.record.epochs["seconds"].append(round(time.monotonic() - self._began_s, 3))
         self.record.epochs["images_per_s"].append(round(images / self._trained_s, 2) if self._trained_s > 0 else None)
+        self.record.epochs["step_s"].append(round(self._trained_s / self._batches, 5) if self._batches else None)
         self.record.training |= {"epochs": trainer.current_epoch + 1, "max_epochs": trainer.max_epochs}
         note_accelerator(self.record)
         self._write(trainer)

@@ -32,6 +32,7 @@ from geocompose.runs.atomic import write_text
 from geocompose.runs.fingerprint import hash_file
 from geocompose.runs.run_log import COURSE
 from geocompose.tasks.base import Task
+from geocompose.tasks.layer_decay import tell_rates
 from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_start
 from geocompose.training.backbone_schedule import backbone_schedule
 from geocompose.training.class_balance import with_balance
@@ -51,6 +52,7 @@ from geocompose.training.rehearsal import rehearse
 from geocompose.training.scored import score_baselines, score_splits, score_whole_scenes
 from geocompose.training.shared_norms import tell_shares
 from geocompose.training.step_seed import StepSeed
+from geocompose.training.thawing import thawing
 
 log = logging.getLogger("geocompose")
 
@@ -61,7 +63,8 @@ SPLITS_OF = {False: ["val"], True: ["val", "test"]}  # by whether the test split
 class Session:
     """All that a run needs, checked; nothing of it is written yet.
 
-    class_weights: those that were computed from the training labels, by key and class. metrics: writes metrics.csv.
+    decided: what a record keeps of the training: weights that were computed from the training labels, by key and class,
+    and the rates of the backbone's layers, where they fall. metrics: writes metrics.csv.
     make_logger: makes the other loggers. processes: those that compute it, and which this one is.
     """
 
@@ -70,7 +73,7 @@ class Session:
     task: Task
     trainer: lightning.Trainer
     summary: Summary
-    class_weights: Mapping[str, Mapping[str, float]]
+    decided: Mapping[str, Mapping[str, float]]
     config: Mapping[str, Any]
     metrics: MetricsCsv
     make_logger: MakeLogger
@@ -119,12 +122,13 @@ def prepare(
     tell_training_tiles(data)
     metrics = MetricsCsv(folder.metrics)
     make_logger = logger_maker(config["logger"])
+    thaw = thawing(built.model, int(config["trainer"]["max_epochs"]), processes)
     try:
         trainer = instantiate(config["trainer"])(
             folder=folder.checkpoints,
             selection=task.selection,
             loggers=[],  # they are opened when the run begins: `Logs`
-            callbacks=[metrics, StepSeed(config["seed"], processes.rank), *backbone_schedule(built.model)],
+            callbacks=[*thaw, metrics, StepSeed(config["seed"], processes.rank), *backbone_schedule(built.model)],
             model=built.model,
             processes=processes,
         )
@@ -135,8 +139,9 @@ def prepare(
             f"trainer: {error} Check trainer.accelerator (auto, cpu, gpu) and trainer.precision."
         ) from error
     batches = math.ceil(len(data.train_dataloader()) / trainer.accumulate_grad_batches)
+    parameter_groups = task.parameter_groups()
     rehearse(
-        task.parameter_groups(),
+        parameter_groups,
         make_optimizer,
         make_scheduler,
         task.selection,
@@ -145,13 +150,15 @@ def prepare(
         num_epochs=trainer.max_epochs,
         validation_every=trainer.check_val_every_n_epoch,
     )
+    layer_rates = tell_rates(parameter_groups)
     _tell_averaging(trainer, batches * trainer.max_epochs)
     if min(processes.share(data.batch_size), len(data.training_tiles)) == 1:
         check_training_batch(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     summary = summarize(built.model, image_size=(data.tile_px, data.tile_px), num_frames=built.plan.num_frames)
     if processes.size > 1:
         tell_shares(built.model, data.batch_size, processes)
-    return Session(data, built, task, trainer, summary, weights, config, metrics, make_logger, processes)
+    told = dict(weights) | ({} if layer_rates is None else {"layer_rates": layer_rates})
+    return Session(data, built, task, trainer, summary, told, config, metrics, make_logger, processes)
 
 
 def compute(
@@ -211,7 +218,7 @@ def _train_and_score(
     record.data |= data.describe()
     record.weights |= contract_of(session.built.model.encoder).weights or {}
     record.model |= session.summary.as_record()
-    record.training |= session.class_weights
+    record.training |= session.decided
     necks = session.built.plan.necks
     # Others are objects of the user's, which their configuration names.
     if all(isinstance(neck, Mapping) for neck in necks):
@@ -239,6 +246,7 @@ def _train_and_score(
     record.training["best_epoch"] = best["epoch"]
     _tell_convergence(record, trainer)
     record.training["best_sha256"] = hash_file(folder.best)
+    record.training["best_bytes"] = folder.best.stat().st_size
     predictions = Predictions(task.target, data.num_tiles("test"), predictions_mb)
     trainer.callbacks.append(predictions)  # type: ignore[attr-defined]
     return score_splits(trainer, task, data, SPLITS_OF[test], folder, record), predictions
