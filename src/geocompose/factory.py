@@ -18,6 +18,7 @@ from geocompose.errors import UserError, choices, counted, shortened
 from geocompose.heads import HEADS
 from geocompose.models.auxiliary import AuxiliaryHead, auxiliary_heads
 from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.models.freezing import never_thaws
 from geocompose.models.padding import PADDING_MODES, PaddingMode
 from geocompose.parts import resolve, route
 from geocompose.peft.methods import peft_method
@@ -129,6 +130,8 @@ class EncoderDecoderFactory:
         unreached = [name for name in trial.plan.unreached if model.get_parameter(name).requires_grad]
         for name in unreached:
             model.get_parameter(name).requires_grad_(False)
+        inside = "encoder."
+        never_thaws(model.encoder, [name[len(inside) :] for name in trial.plan.unreached if name.startswith(inside)])
         if unreached and not on_meta:
             shown = shortened(unreached, 3)
             log.info(

@@ -4,8 +4,10 @@ import re
 
 import pytest
 import torch
+from torch import nn
 
 from geocompose.errors import UserError
+from geocompose.factory import EncoderDecoderFactory
 from geocompose.models.freezing import Thaw
 from geocompose.models.frozen_weights import FrozenWeights
 from geocompose.peft.lp_ft import LpFt
@@ -39,6 +41,23 @@ def test_the_backbone_stands_still_until_it_is_thawed():
     assert model.encoder.training
     model(image()).output.square().mean().backward()
     assert all(parameter.grad is not None for parameter in model.encoder.parameters())
+
+
+def test_what_no_output_depends_on_is_not_thawed():
+    class HalfUsed(nn.Module):
+        in_chans, out_channels = 6, [8]
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.idle = nn.Conv2d(6, 8, 1), nn.Conv2d(6, 8, 1)
+
+        def forward(self, given):
+            return [self.used(given)]
+
+    factory = EncoderDecoderFactory((64, 64))
+    model = factory.build_model("segmentation", HalfUsed(), "FCNDecoder", num_classes=2, peft_config=LpFt())
+    model.thaw_encoder()
+    assert learning(model.encoder) == {"used.weight", "used.bias"}
 
 
 def test_no_checkpoint_leaves_out_what_learns_later():

@@ -17,6 +17,7 @@ from geocompose.data.preflight import Preview
 from geocompose.from_config import trial_model
 from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
 from geocompose.imagery.samples import Inputs, Target
+from geocompose.models.freezing import thaw_of
 from geocompose.models.output import ModelOutput
 from geocompose.trial import Trial
 
@@ -58,6 +59,8 @@ def examine(config: Mapping[str, Any], preview: Preview, keeping: Keeping | None
 def _stop_learning(trial: Trial, task: Mapping[str, Any]) -> None:
     """Let only that require gradients which will: not what the composition never uses, nor what the task freezes."""
     model = trial.model
+    if thaw_of(model.encoder) is not None:
+        model.thaw_encoder()  # the phase that takes the most
     for name in trial.plan.unreached:
         model.get_parameter(name).requires_grad_(False)
     parts = {"backbone": model.freeze_encoder, "decoder": model.freeze_decoder, "head": model.freeze_head}

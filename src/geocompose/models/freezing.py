@@ -1,7 +1,7 @@
 """Stopping a part from learning, but for the adapters in it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -55,6 +55,14 @@ class Thaw:
 def thaw_of(backbone: nn.Module) -> Thaw | None:
     """Return what a backbone says of when it learns; None where it doesn't change in a run."""
     return getattr(backbone, THAWS, None)
+
+
+def never_thaws(backbone: nn.Module, names: Iterable[str]) -> None:
+    """Take parameters out of what a backbone will let learn later: no output depends on them."""
+    thaw, left_out = thaw_of(backbone), set(names)
+    if thaw is not None:
+        kept = tuple(name for name in thaw.parameters if name not in left_out)
+        setattr(backbone, THAWS, replace(thaw, parameters=kept))
 
 
 def ever_learns(backbone: nn.Module) -> set[int]:

@@ -38,8 +38,8 @@ def closing_table(cells: Sequence[Cell], keys: Sequence[str], numbers: Sequence[
     table.add_column("s", justify="right", no_wrap=True)
     costs = [cell.outcome.costs if cell.outcome else None for cell in cells]
     told = shares_differ(costs)
-    for name in COSTS if told else ():
-        table.add_column(name, justify="right", no_wrap=True)
+    for column in COSTS if told else ():
+        table.add_column(column, justify="right", no_wrap=True)
     for number, cell, name, cost in zip(numbers or range(1, len(cells) + 1), cells, named, costs, strict=True):
         values = dict(map(key_and_value, cell.overrides))
         swept = [values.get(key, "-") for key in keys]
