@@ -89,11 +89,17 @@ CASES = [(option, family) for option in OPTIONS for family in (*FAMILIES, OWN)]
 BUILT = [case for case in CASES if case not in REFUSED]
 
 
-def _marks(family: str) -> list[pytest.MarkDecorator]:
-    return [] if family == OWN else marks(family)
+# Every option runs with these; with the other families, which are like one of them, those that were first.
+ALWAYS = ("prithvi", "vit", "swin", "convnext", "resnet50", "transformers", "torchgeo", "identity", OWN)
+FIRST = ("none", "frozen", "lora")
 
 
-MARKED = [pytest.param(*case, marks=_marks(case[1])) for case in BUILT]
+def _marks(option: str, family: str) -> list[pytest.MarkDecorator]:
+    of_family = [] if family == OWN else marks(family)
+    return of_family if family in ALWAYS or option in FIRST else [*of_family, pytest.mark.slow]
+
+
+MARKED = [pytest.param(*case, marks=_marks(*case)) for case in BUILT]
 # Layers are copied, stored and exported alike in all families: all of them with LoRA, tokens and maps with the others;
 # the rest is slow. With `none`, this is what every backbone is tested for.
 TOKENS_AND_MAPS = ("prithvi", "resnet50")
@@ -101,14 +107,14 @@ TOKENS_AND_MAPS = ("prithvi", "resnet50")
 
 def _rarely(option: str, family: str) -> list[pytest.MarkDecorator]:
     quick = option == "lora" or family in TOKENS_AND_MAPS
-    return _marks(family) if quick else [*_marks(family), pytest.mark.slow]
+    return _marks(option, family) if quick else [*_marks(option, family), pytest.mark.slow]
 
 
 SOME = [pytest.param(*case, marks=_rarely(*case)) for case in BUILT if case[0] != "none"]
 # Of torch.export, which takes seconds, tokens and maps with LoRA and one that multiplies what enters a layer.
 EXPORTED = [
-    pytest.param(*case, marks=_marks(case[1]) if case[0] in ("lora", "hra") and case[1] in TOKENS_AND_MAPS else
-                 [*_marks(case[1]), pytest.mark.slow])
+    pytest.param(*case, marks=_marks(*case) if case[0] in ("lora", "hra") and case[1] in TOKENS_AND_MAPS else
+                 [*_marks(*case), pytest.mark.slow])
     for case in BUILT if case[0] != "none"
 ]  # fmt: skip
 
@@ -179,7 +185,7 @@ def test_a_method_declares_what_it_promises(option):
         assert isinstance(promise, bool)
 
 
-@pytest.mark.parametrize(("option", "family"), [pytest.param(*case, marks=_marks(case[1])) for case in sorted(REFUSED)])
+@pytest.mark.parametrize(("option", "family"), [pytest.param(*case, marks=_marks(*case)) for case in sorted(REFUSED)])
 def test_what_an_option_cannot_do_is_refused_with_the_reason(option, family):
     with pytest.raises(UserError, match=REFUSED[option, family]):
         built(option, family)
