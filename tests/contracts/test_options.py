@@ -22,7 +22,7 @@ LEAST = {
     "action": 12, "auxiliary": 2, "backbone": 49, "data": 11, "decoder": 44, "head": 5, "hydra/help": 1, "launcher": 5,
     "logger": 5,
     "neck": 3,
-    "optimizer": 5, "peft": 3, "scheduler": 7, "task": 5, "temporal": 6, "trainer": 1,
+    "optimizer": 5, "peft": 19, "scheduler": 7, "task": 5, "temporal": 6, "trainer": 1,
 }  # fmt: skip
 NOT_OPTIONS = {"config", "identity"}
 WITHOUT_TARGET = {"hydra/help/geocompose", "backbone/own", "decoder/own", "logger/own"}
@@ -50,6 +50,7 @@ REQUIRED = {
     "decoder/own": ["decoder._target_=geocompose.decoders.fcn.FCNDecoder"],
     "logger/own": ["logger._target_=lightning.pytorch.loggers.CSVLogger", "+logger.save_dir=."],
     "neck/list": ["neck.necks=[{name: SelectIndices, indices: [-1]}]"],
+    "peft/other": ["peft.method=LOKR"],
 }
 # What fills the `???` that experiments leave to whoever runs them.
 ASKED_BY_EXPERIMENTS = {"data.root": ".", "backbone.name": "test_resnet"}

@@ -12,7 +12,7 @@ from torch import nn
 
 from geocompose.arguments import plain
 from geocompose.catalog.peft_refusals import NOT_MERGED, OF_LANGUAGE_MODELS, STARTS_ELSEWHERE, UNUSABLE
-from geocompose.errors import UserError, choices, in_one_line
+from geocompose.errors import UserError, choices
 from geocompose.models.freezing import adapter_parameters, random_inputs
 from geocompose.peft.layers import check_layers, refuse_maps
 from geocompose.peft.qkv import split_qkv
@@ -150,7 +150,7 @@ def adapted(backbone: nn.Module, method: str, kwargs: Mapping[str, Any]) -> nn.M
         except (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError) as error:
             raise UserError(f"PEFT's {name} can't adapt {type(backbone).__name__}: {error}") from error
     for text in dict.fromkeys(str(each.message) for each in advice):  # such as a block's size that PEFT adjusts
-        log.info("PEFT %s: %s", name, in_one_line(text))
+        log.info("PEFT %s: %s", name, " ".join(text.split()))
     for parameter in free:  # PEFT freezes all that it has not added itself
         parameter.requires_grad_(True)
     if not any(parameter.requires_grad for parameter in model.parameters()):
