@@ -17,7 +17,8 @@ def test_a_run_of_adalora_ends_with_its_ranks_and_resumes_as_if_undisturbed(tmp_
     undisturbed_and_resumed(monkeypatch, [*SMALL, *ADALORA, "trainer.max_epochs=4", "trainer.keep=[best,last]"])
     whole, resumed = last("undisturbed"), last("stopped")
     values = [value for name, value in whole["state_dict"].items() if "lora_E" in name]
-    assert sum(int((value != 0).sum()) for value in values) == 2 * len(values) > 0
+    # Values of no importance at all, such as behind a norm that starts at 0, are taken away beyond the budget.
+    assert 0 < sum(int((value != 0).sum()) for value in values) <= 2 * len(values)
     assert whole["state_dict"].keys() == resumed["state_dict"].keys()
     assert all(torch.equal(value, resumed["state_dict"][name]) for name, value in whole["state_dict"].items())
     assert record_of(only_run("stopped"))["metrics"] == record_of(only_run("undisturbed"))["metrics"]
