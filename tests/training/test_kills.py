@@ -75,7 +75,8 @@ def record(folder: Path) -> dict[str, Any]:
     there = run_folder(folder)
     assert there is not None
     content = json.loads((there / "record.json").read_text())
-    content["training"].pop("best_sha256")  # of a file in which Lightning notes paths
+    for name in ("best_sha256", "best_bytes"):
+        content["training"].pop(name)  # of a file in which Lightning notes paths
     return {key: value for key, value in content.items() if key not in OF_THE_PROCESS}
 
 
