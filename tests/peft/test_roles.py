@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from geocompose.backbones.foreign.adapters import merged
 from geocompose.catalog.peft_methods import ATTENTION, ROLES
 from geocompose.errors import UserError
 from geocompose.peft.adapters import Adapters
@@ -87,6 +88,18 @@ def test_a_split_layer_changes_no_output(family):
         for one, other in zip(backbone(x), before, strict=True):
             torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
     assert any(isinstance(part, SplitQkv) for part in backbone.modules())
+
+
+def test_split_keys_and_values_are_one_layer_again_in_a_plain_state():
+    backbone = fresh_backbone("pvt_v2")
+    before = backbone.state_dict()
+    in_roles(backbone, ["value"])
+    state = backbone.state_dict()
+    assert state.keys() != before.keys()
+    joined = merged(state, {})
+    assert joined is not None
+    assert joined.keys() == before.keys()
+    assert all(torch.equal(value, before[name]) for name, value in joined.items())
 
 
 @pytest.mark.parametrize(
