@@ -11,19 +11,21 @@ from safetensors.torch import load_file
 
 from geocompose.errors import UserError
 from geocompose.from_config import seed_weights
+from geocompose.inference.trained import load_trained
+from geocompose.models.seeding import PartSeeds
 from geocompose.peft.qkv import split_qkv
 from geocompose.registry import BACKBONE_REGISTRY
 from geocompose.runs.bundle import is_bundle, read_bundle
-from tests.kit.bundles import LORA, PRITHVI, TIMM_VIT, bundle_of, learned_run, opened, outputs
-from tests.kit.made_runs import trained
+from tests.kit.bundles import LORA, TIMM_VIT, bundle_of, learned_run, opened, outputs, relist
+from tests.kit.made_runs import TINY, trained
 
 METHODS = {
     "none": ("peft=none",),
     "frozen": ("peft=frozen",),
     "lora": LORA,
-    "dora": (*LORA, "peft.kwargs={use_dora: true}"),
-    "bias": (*LORA, "peft.kwargs={bias: lora_only}"),
-    "trained beside": (*LORA, "peft.kwargs={modules_to_save: [norm]}"),
+    "dora": (*LORA, "+peft.kwargs.use_dora=true"),
+    "bias": (*LORA, "+peft.kwargs.bias=lora_only"),
+    "trained beside": (*LORA, "+peft.kwargs.modules_to_save=[norm]"),
 }
 
 
@@ -32,10 +34,10 @@ def made(tmp_path_factory):
     """Return a function that gives a run and its bundle, made once."""
     there = {}
 
-    def make(name, *overrides):
+    def make(name, *overrides, **more):
         if name not in there:
             folder = tmp_path_factory.mktemp("bundle")
-            run = learned_run(folder / "run", *overrides)
+            run = learned_run(folder / "run", *overrides, **more)
             there[name] = run, bundle_of(run, folder / "sent")
         return there[name]
 
@@ -45,13 +47,13 @@ def made(tmp_path_factory):
 @pytest.fixture
 def lora(made, tmp_path):
     """A run with LoRA, and a bundle of it that may be changed."""
-    run, bundle = made("lora", *PRITHVI, *METHODS["lora"])
+    run, bundle = made("lora", *METHODS["lora"])
     return run, shutil.copytree(bundle, tmp_path / "sent")
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_bundle_gives_the_runs_model_back(method, made):
-    run, bundle = made(method, *PRITHVI, *METHODS[method])
+    run, bundle = made(method, *METHODS[method])
     first, second = trained(run), trained(bundle)
     assert second.config == first.config
     assert second.data == first.data
@@ -62,14 +64,14 @@ def test_a_bundle_gives_the_runs_model_back(method, made):
 
 
 def test_a_bundle_of_convolutions_brings_their_batch_norm_statistics(made):
-    run, bundle = made("resnet", *LORA)
+    run, bundle = made("resnet", *LORA, composition=TINY)
     held = load_file(bundle / "model.safetensors")
     assert any(name.startswith("encoder.") and name.endswith("running_mean") for name in held)
     assert torch.equal(outputs(trained(run).model), outputs(trained(bundle).model))
 
 
 def test_a_bundle_leaves_the_base_out_and_says_which_it_is(made):
-    run, bundle = made("lora", *PRITHVI, *METHODS["lora"])
+    run, bundle = made("lora", *METHODS["lora"])
     manifest = read_bundle(bundle).manifest
     content = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     assert manifest.base.sha256 == content["base"]["sha256"]
@@ -84,7 +86,7 @@ def test_a_bundle_leaves_the_base_out_and_says_which_it_is(made):
 
 
 def test_a_bundle_of_full_fine_tuning_needs_no_base(made):
-    _, bundle = made("none", *PRITHVI, *METHODS["none"])
+    _, bundle = made("none", *METHODS["none"])
     manifest = read_bundle(bundle).manifest
     assert manifest.base is None
     assert manifest.adapter is None
@@ -97,8 +99,6 @@ def test_a_bundle_of_full_fine_tuning_needs_no_base(made):
 def plain_backbone():
     """Return the backbone of the runs here, without any adapter, from the seed that they started from."""
     seed_weights(0)
-    from geocompose.models.seeding import PartSeeds
-
     with PartSeeds.drawn().of("backbone"):
         return BACKBONE_REGISTRY.build(
             "prithvi_eo_tiny", embed_dim=32, depth=2, num_heads=2, img_size=32, out_indices=[-1]
@@ -107,7 +107,7 @@ def plain_backbone():
 
 @pytest.mark.parametrize("method", ["lora", "dora", "bias", "trained beside"])
 def test_plain_peft_opens_the_adapter_on_the_plain_backbone(method, made):
-    run, bundle = made(method, *PRITHVI, *METHODS[method])
+    run, bundle = made(method, *METHODS[method])
     backbone = plain_backbone().eval()
     split_qkv(backbone, "qkv")
     adapted = peft.PeftModel.from_pretrained(backbone, bundle / "adapter").eval()
@@ -121,8 +121,6 @@ def test_plain_peft_opens_the_adapter_on_the_plain_backbone(method, made):
 
 
 def reseed(bundle, seed):
-    from tests.kit.bundles import relist
-
     config = yaml.safe_load((bundle / "config.yaml").read_text())
     config["seed"] = seed
     (bundle / "config.yaml").write_text(yaml.safe_dump(config))
@@ -132,7 +130,7 @@ def reseed(bundle, seed):
 def test_other_random_numbers_as_base_are_refused(lora):
     _, bundle = lora
     reseed(bundle, 1)
-    with pytest.raises(UserError, match="sha256 differs.*drawn anew from the run's seed"):
+    with pytest.raises(UserError, match=r"sha256 differs.*drawn anew from the run's seed"):
         trained(bundle)
 
 
@@ -140,19 +138,17 @@ def test_other_random_numbers_as_base_are_refused(lora):
 def on_a_file(tmp_path_factory):
     """A run with LoRA on weights of a file, its bundle, and the file."""
     folder = tmp_path_factory.mktemp("file")
-    start = learned_run(folder / "start", *TIMM_VIT)
+    start = learned_run(folder / "start", composition=TIMM_VIT)
     weights = folder / "weights" / "start.pt"
     weights.parent.mkdir()
     torch.save(trained(start).model.encoder.state_dict(), weights)
     named = [f"backbone.ckpt_path={weights}"]
-    run = learned_run(folder / "run", *TIMM_VIT, *LORA, *named)
+    run = learned_run(folder / "run", *LORA, *named, composition=TIMM_VIT)
     return run, bundle_of(run, folder / "sent"), weights
 
 
 def elsewhere(bundle, path, tmp_path):
     """Return a copy of a bundle as somebody has it to whom the author's path says nothing."""
-    from tests.kit.bundles import relist
-
     sent = shutil.copytree(bundle, tmp_path / "received")
     text = (sent / "config.yaml").read_text()
     (sent / "config.yaml").write_text(text.replace(str(path.parent), "/home/author"))
@@ -164,31 +160,25 @@ def test_a_base_in_a_file_is_found_where_the_user_says(on_a_file, tmp_path):
     run, bundle, weights = on_a_file
     assert read_bundle(bundle).manifest.base.origin == "file"
     sent = elsewhere(bundle, weights, tmp_path)
-    with pytest.raises(UserError, match=r"the base is not here: .*/home/author/start.pt.*action.base=FILE"):
+    with pytest.raises(UserError, match=r"the base is not here: .*/home/author/start\.pt.*action\.base=FILE"):
         trained(sent)
-    from geocompose.inference.trained import load_trained
-
     for base in (weights, weights.parent):
         model = load_trained(opened(sent, base)).model
         assert torch.equal(outputs(model), outputs(trained(run).model))
 
 
 def test_another_file_as_base_is_refused(on_a_file, tmp_path):
-    from geocompose.inference.trained import load_trained
-
     _, bundle, weights = on_a_file
     content = torch.load(weights, weights_only=True)
     content[next(iter(content))] += 1
     torch.save(content, tmp_path / "other.pt")
-    with pytest.raises(UserError, match="other.pt is not the base of the bundle"):
+    with pytest.raises(UserError, match=r"other\.pt is not the base of the bundle"):
         load_trained(opened(bundle, tmp_path / "other.pt"))
 
 
 def test_a_base_for_a_run_that_needs_none_is_refused(made, on_a_file):
-    from geocompose.inference.trained import load_trained
-
     for method, match in (("none", "holds all weights"), ("lora", "started from no file")):
-        _, bundle = made(method, *PRITHVI, *METHODS[method])
+        _, bundle = made(method, *METHODS[method])
         with pytest.raises(UserError, match=f"would change nothing: .*{match}"):
             load_trained(opened(bundle, on_a_file[2]))
 

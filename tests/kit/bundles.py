@@ -20,13 +20,17 @@ PRITHVI = (
     "backbone=prithvi_eo_tiny", "backbone.embed_dim=32", "backbone.depth=2", "backbone.num_heads=2",
     "backbone.img_size=32", "decoder=fcn", "decoder.channels=8", "decoder.num_convs=1",
 )  # fmt: skip
-TIMM_VIT = ("backbone=timm", "backbone.name=test_vit")
+TIMM_VIT = (
+    "backbone=timm", "backbone.name=test_vit", "decoder=fcn", "decoder.channels=8", "decoder.num_convs=1",
+)  # fmt: skip
 LORA = ("peft=lora", "peft.r=2")
 
 
-def learned_run(folder: Path, *overrides: str, kind: str = "segmentation") -> Path:
+def learned_run(
+    folder: Path, *overrides: str, kind: str = "segmentation", composition: tuple[str, ...] = PRITHVI
+) -> Path:
     """Write a run of which only what learned is in the checkpoint, moved from where it started; return its folder."""
-    make_run(folder, TARGETS[kind], *overrides)
+    make_run(folder, TARGETS[kind], *overrides, composition=composition)
     model = trained(folder).model
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

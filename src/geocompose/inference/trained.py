@@ -78,9 +78,14 @@ def load_trained(run: RecordedRun) -> TrainedModel:
             {key.removeprefix(PREFIX): value for key, value in state["state_dict"].items() if key.startswith(PREFIX)}
         )
     except (RuntimeError, AttributeError) as error:  # AttributeError: names that are not texts
+        what = "the run in its folder" if run.bundle is None else "the configuration in it"
         raise UserError(
-            f"{place} is not of the run in its folder: its weights have other names or shapes. Put the "
-            "run's own back, or compute the run again with rerun=true."
+            f"{place} is not of {what}: its weights have other names or shapes. "
+            + (
+                "Put the run's own back, or compute the run again with rerun=true."
+                if run.bundle is None
+                else "It was changed. Ask for it again."
+            )
         ) from error
     frozen = _frozen(built.model, content)
     return TrainedModel(built.model.eval(), dict(run.config), data, target, frozen)

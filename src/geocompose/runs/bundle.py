@@ -104,7 +104,7 @@ def _manifest(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("kind") != KIND:
         kind = content.get("kind") if isinstance(content, dict) else None
         raise UserError(f"{path} is not the manifest of a bundle: its kind is {kind!r:.80}, not {KIND!r}.")
-    if content.get("schema") != SCHEMA:
+    if content.get("schema") != SCHEMA or isinstance(content["schema"], bool):
         raise UserError(
             f"{path} has the schema {content.get('schema')!r:.80}; this version of geocompose knows {SCHEMA}. Use the "
             "version that wrote it."
