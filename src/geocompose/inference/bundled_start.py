@@ -54,7 +54,7 @@ def _plain_file(bundle: Bundle, load: Load) -> Path:
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
         write_through(path, lambda file: file.write(content))
-    method = "" if bundle.manifest.adapter is None else f", with its {bundle.manifest.adapter.method} merged"
+    method = "" if bundle.manifest.adapter is None else f", its {bundle.manifest.adapter.method} merged,"
     log.info("backbone.ckpt_path=%s is a bundle: its backbone%s is the start (%s).", bundle.path, method, path)
     return path
 
