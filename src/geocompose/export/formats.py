@@ -1,0 +1,63 @@
+"""The formats that a run's model is exported to: a line in `FORMATS` each, with what writes it. Loads no torch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from geocompose.errors import UserError
+from geocompose.runs import RecordedRun
+
+if TYPE_CHECKING:
+    from geocompose.data.module import SceneData
+    from geocompose.inference.trained import TrainedModel
+
+FormatName = Literal["bundle", "merged", "pt2", "onnx"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is exported.
+
+    run: as it was recorded. trained: its model with the best weights, in evaluation mode, on the CPU. open_data:
+        returns the run's own data, set up as in its training, for a comparison on a real tile; raises UserError where
+        it isn't here.
+    """
+
+    run: RecordedRun
+    trained: "TrainedModel"
+    open_data: Callable[[], "SceneData"]
+
+
+# Writes a model to a path where nothing is yet, and returns what the terminal is told, a line each. Raises UserError
+# for a model that the format can't hold; what it has written until then is removed.
+Write = Callable[[Source, Path], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format.
+
+    ending: of its file; empty for a folder, which holds a `manifest.json`. write: see `Write`.
+    """
+
+    ending: str
+    write: Write
+
+
+def _bundle(source: Source, place: Path) -> Sequence[str]:
+    from geocompose.export.bundle import write_bundle
+
+    return write_bundle(source, place)
+
+
+def _not_yet(source: Source, place: Path) -> Sequence[str]:
+    raise UserError("action.format: this format is not written yet. Use action.format=bundle.")
+
+
+FORMATS: Mapping[FormatName, Format] = {
+    "bundle": Format("", _bundle),
+    "merged": Format("", _not_yet),
+    "pt2": Format(".pt2", _not_yet),
+    "onnx": Format(".onnx", _not_yet),
+}
