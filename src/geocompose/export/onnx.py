@@ -39,7 +39,8 @@ def write_onnx(source: Source, place: Path) -> Sequence[str]:
     size = sum(tensor.nbytes for tensor in program.state_dict().values())
     if size > _MOST_BYTES:
         raise UserError(
-            f"The weights are {size / 1e9:.1f} GB, and an ONNX file holds 2 GB at most. Use action.format=pt2 or bundle."
+            f"The weights are {size / 1e9:.1f} GB, and an ONNX file holds 2 GB at most. Use "
+            "action.format=pt2 or bundle."
         )
     tiles = tiles_of(source)
     content = _converted(exported_program(program, tiles), output_name(program.target), description_of(source))
@@ -84,7 +85,7 @@ def _session(content: bytes) -> Any:
     runtime = imported("export", "onnxruntime")
     try:
         return runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - onnxruntime's own errors have no common type but this
+    except Exception as error:  # onnxruntime's own errors have no other common type
         raise UserError(
             f"onnxruntime can't run what was made of the model: {first_line(error)}. Use action.format=pt2 or bundle."
         ) from error

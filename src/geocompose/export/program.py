@@ -1,4 +1,4 @@
-"""What other programs are given: a model that takes raw values and returns logits, or numbers in their physical unit."""
+"""What other programs are given: a model from raw values to logits, or to numbers in their physical unit."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ from geocompose.peft.merging import merge
 from geocompose.runs.environment import versions
 from geocompose.tasks.counting import predicted
 
+
 class Program(nn.Module):
     """A model with its normalisation inside, without auxiliary outputs.
 
@@ -28,7 +29,12 @@ class Program(nn.Module):
     scale: Tensor
 
     def __init__(
-        self, model: EncoderDecoderModel, target: Target, mean: Sequence[float], std: Sequence[float], num_frames: int = 1
+        self,
+        model: EncoderDecoderModel,
+        target: Target,
+        mean: Sequence[float],
+        std: Sequence[float],
+        num_frames: int = 1,
     ) -> None:
         super().__init__()
         self.model = model
@@ -119,7 +125,10 @@ def description_of(source: Source) -> dict[str, Any]:
     size = [inputs.tile_px, inputs.tile_px]
     shapes: Mapping[str, list[object]] = {
         "image": ["batch", len(inputs.bands), *frames, *size],
-        **{BATCH_KEYS[name]: ["batch", *([inputs.num_frames] if name == "time" else []), 2] for name in inputs.coordinates},
+        **{
+            BATCH_KEYS[name]: ["batch", *([inputs.num_frames] if name == "time" else []), 2]
+            for name in inputs.coordinates
+        },
     }
     return {
         "run_id": source.run.record.run_id,

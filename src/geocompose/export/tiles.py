@@ -88,9 +88,7 @@ def made_tiles(recorded: Mapping[str, Any]) -> Tiles:
     shape = (COUNT, len(inputs.bands), *frames, inputs.tile_px, inputs.tile_px)
     drawn = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
     per_band = (-1, *[1] * (len(shape) - 2))
-    mean, std = (
-        np.asarray(recorded["normalization"][key], np.float32).reshape(per_band) for key in ("mean", "std")
-    )
+    mean, std = (np.asarray(recorded["normalization"][key], np.float32).reshape(per_band) for key in ("mean", "std"))
     samples = [
         _Sample(raw, _normalized(raw, np.ones(raw.shape[-2:], bool), recorded), {}) for raw in drawn * std + mean
     ]
@@ -131,10 +129,12 @@ def _stacked(samples: Sequence[_Sample], recorded: Mapping[str, Any], origin: st
     sizes = {"time": (inputs.num_frames, 2), "location": (2,)}
     beside = {
         BATCH_KEYS[name]: torch.from_numpy(
-            np.stack([
-                np.asarray(sample.coordinates.get(BATCH_KEYS[name], np.full(sizes[name], np.nan)), np.float32)
-                for sample in samples
-            ])
+            np.stack(
+                [
+                    np.asarray(sample.coordinates.get(BATCH_KEYS[name], np.full(sizes[name], np.nan)), np.float32)
+                    for sample in samples
+                ]
+            )
         )
         for name in inputs.coordinates
     }

@@ -26,8 +26,8 @@ def merge(backbone: nn.Module) -> nn.Module:
                 backbone = adapted.merge_and_unload(safe_merge=True)
         except FOREIGN_ERRORS as error:
             raise UserError(
-                f"PEFT can't merge the adapters of {methods}: {first_line(error)}. The run's model can be exported with "
-                "them, by action.format=bundle, pt2 or onnx."
+                f"PEFT can't merge the adapters of {methods}: {first_line(error)}. The run's model can be exported "
+                "with them, by action.format=bundle, pt2 or onnx."
             ) from error
     left = [name for name, part in backbone.named_modules() if hasattr(part, "base_layer")]
     if left:
