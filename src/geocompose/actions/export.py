@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.filesize import decimal
 
-from geocompose.actions.data_to_score import data_to_score, open_as_trained
+from geocompose.actions.data_to_score import data_to_score, opened_alike
 from geocompose.catalog.optional import require
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
@@ -91,11 +91,11 @@ def _record(destination: Path, format: FormatName, recorded: RecordedRun, lines:
 
 
 def _own_data(experiment: Experiment, recorded: RecordedRun) -> "SceneData":
-    """Return the run's own data, set up for scoring its test split.
+    """Return the run's own data, read as in its training; a few tiles are asked for, so that it is not scanned.
 
     Raises:
         UserError: it is not here.
     """
     record = recorded.record
     chosen, source = data_to_score(experiment, recorded.config, record, None)
-    return open_as_trained(chosen, source, record.data, Target.from_record(record.data.get("target")), "test")
+    return opened_alike(chosen, source, record.data, Target.from_record(record.data.get("target")))

@@ -19,8 +19,8 @@ class Source:
     """What is exported.
 
     run: as it was recorded. trained: its model with the best weights, in evaluation mode, on the CPU. open_data:
-        returns the run's own data, set up as in its training, for a comparison on a real tile; raises UserError where
-        it isn't here.
+        returns the run's own data, read as in its training but not scanned (`setup`), for a comparison on real tiles;
+        raises UserError where it isn't here.
     """
 
     run: RecordedRun
