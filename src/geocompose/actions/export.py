@@ -32,6 +32,7 @@ def export(
     format: FormatName = "bundle",
     output: str | None = None,
     overwrite: bool = False,
+    base: str | None = None,
     trust: list[str] | None = None,
 ) -> None:
     """Write the best model of the run in the folder `run`, or of a bundle, in a format.
@@ -40,13 +41,15 @@ def export(
         model without adapters; `pt2`, a program of torch.export; `onnx`.
     output: the file or folder to write; None is in the run's folder `exports`, named after the run and the format.
     overwrite: replace what an earlier export has written there.
+    base: the file of weights that the run started from, where it is not in the run and lies elsewhere here; or the
+        folder of several.
     trust: targets that the run may name beside those in conf/, such as [my_lab.Net]: they are imported and called.
 
     Raises:
         UserError: the run or the place can't be used as asked, or the format can't hold such a model.
     """
     refuse_other_overrides(experiment, [])
-    recorded = open_run(run, load_rules(experiment.conf_dir), experiment.trust(trust))
+    recorded = open_run(run, load_rules(experiment.conf_dir), experiment.trust(trust), base=base)
     chosen = FORMATS[format]
     destination = _destination(recorded, format, output)
     check_place(destination, chosen.ending, overwrite=overwrite)
