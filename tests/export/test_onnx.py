@@ -9,11 +9,10 @@ import torch
 from geocompose.catalog import optional
 from geocompose.errors import UserError
 from geocompose.export.onnx import write_onnx
+from tests.kit.bundles import LORA, TIMM_VIT, learned_run
 from tests.kit.command import run
-from tests.kit.exported import learned_run, source_of
+from tests.kit.exported import SMALLEST, source_of
 
-IDENTITY = ("backbone=timm", "backbone.name=test_resnet", "decoder=identity")
-VIT = ("backbone=timm", "backbone.name=test_vit", "decoder=fcn", "decoder.channels=8", "decoder.num_convs=1")
 needs_onnx = [
     pytest.mark.optional,
     pytest.mark.skipif(not optional.installed("export"), reason="pip install -r requirements-export.txt"),
@@ -24,7 +23,7 @@ needs_onnx = [
 def exported(tmp_path_factory):
     """A segmentation run with adapters, and its ONNX file."""
     folder = tmp_path_factory.mktemp("runs")
-    source = source_of(learned_run(folder / "run", "segmentation", "peft=lora", tiny=VIT))
+    source = source_of(learned_run(folder / "run", *LORA, composition=TIMM_VIT))
     lines = write_onnx(source, folder / "model.onnx")
     assert lines[0] == "adapters: merged into their layers"
     return source, folder / "model.onnx"
@@ -64,7 +63,7 @@ class TestAFile:
 
 def test_without_the_packages_it_says_what_to_install_before_a_model_is_loaded(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    learned_run(tmp_path / "run", "classification", tiny=IDENTITY)
+    learned_run(tmp_path / "run", kind="classification", composition=SMALLEST)
     monkeypatch.setitem(optional.TOOLS, "export", ("no_such_package",))
     monkeypatch.setattr("geocompose.inference.trained.load_trained", None)
     with pytest.raises(UserError, match=r"action.format=onnx needs .* pip install -r requirements-export.txt"):
@@ -72,7 +71,7 @@ def test_without_the_packages_it_says_what_to_install_before_a_model_is_loaded(t
 
 
 def test_weights_that_no_onnx_file_holds_are_refused(tmp_path, monkeypatch):
-    source = source_of(learned_run(tmp_path / "run", "classification", tiny=IDENTITY))
+    source = source_of(learned_run(tmp_path / "run", kind="classification", composition=SMALLEST))
     monkeypatch.setitem(optional.TOOLS, "export", ())
     monkeypatch.setattr("geocompose.export.onnx._MOST_BYTES", 1000)
     with pytest.raises(UserError, match=r"GB, and an ONNX file holds 2 GB at most.*pt2 or bundle"):

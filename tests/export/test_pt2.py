@@ -11,18 +11,17 @@ from geocompose.errors import UserError
 from geocompose.export.program import program_of
 from geocompose.export.pt2 import write_pt2
 from geocompose.inference.answers import answers
+from tests.kit.bundles import learned_run
 from tests.kit.command import run
-from tests.kit.exported import learned_run, source_of
-from tests.kit.made_runs import TARGETS
-
-IDENTITY = ("backbone=timm", "backbone.name=test_resnet", "decoder=identity")
+from tests.kit.exported import SMALLEST, source_of
+from tests.kit.made_runs import TARGETS, TINY
 
 
 @pytest.fixture(scope="module")
 def regression(tmp_path_factory):
     """A run of numbers per pixel, and its program."""
     folder = tmp_path_factory.mktemp("runs")
-    source = source_of(learned_run(folder / "run", "regression"))
+    source = source_of(learned_run(folder / "run", kind="regression", composition=TINY))
     write_pt2(source, folder / "model.pt2")
     return source, folder / "model.pt2"
 
@@ -69,7 +68,7 @@ print(tuple(program(image=torch.zeros(4, 6, 32, 32)).shape), "geocompose" in sys
 
 def test_the_command_writes_the_file_and_its_record_and_replaces_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    learned_run(tmp_path / "run", "classification", tiny=IDENTITY)
+    learned_run(tmp_path / "run", kind="classification", composition=SMALLEST)
     export = ("action=export", "action.run=run", "action.format=pt2")
     run(*export)
     record = json.loads((tmp_path / "run/exports/run.pt2.json").read_text())
@@ -83,7 +82,7 @@ def test_the_command_writes_the_file_and_its_record_and_replaces_none(tmp_path, 
 
 def test_what_torch_cannot_follow_is_refused_with_the_reason_and_nothing_is_left(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    learned_run(tmp_path / "run", "classification", tiny=IDENTITY)
+    learned_run(tmp_path / "run", kind="classification", composition=SMALLEST)
 
     def unfollowed(*_, **__):
         raise RuntimeError("Could not guard on data-dependent expression u0")
@@ -97,7 +96,7 @@ def test_what_torch_cannot_follow_is_refused_with_the_reason_and_nothing_is_left
 
 
 def test_a_run_that_passes_over_frames_is_refused(tmp_path):
-    source = source_of(learned_run(tmp_path / "run", "classification", tiny=IDENTITY))
+    source = source_of(learned_run(tmp_path / "run", kind="classification", composition=SMALLEST))
     source.run.config["data"] = {"missing_frames": "mask", "num_frames": 3}
     source.run.config["temporal"] = {"_target_": "TemporalPooling", "pooling": "mean"}
     with pytest.raises(UserError, match=r"data.missing_frames=mask.*action.format=bundle"):

@@ -11,8 +11,9 @@ from geocompose.actions.data_to_score import data_to_score, opened_alike
 from geocompose.catalog.optional import require
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
-from geocompose.export.formats import FORMATS, FormatName, Source
+from geocompose.export.formats import FORMATS, FormatName
 from geocompose.export.placing import check_place, placed, size_of
+from geocompose.export.source import Source
 from geocompose.imagery.samples import Target
 from geocompose.inference.map_record import record_of
 from geocompose.runs import RecordedRun, load_rules, open_run
@@ -81,12 +82,11 @@ def _destination(recorded: RecordedRun, format: FormatName, output: str | None) 
 
 def _record(destination: Path, format: FormatName, recorded: RecordedRun, lines: Sequence[str]) -> dict[str, Any]:
     """Return what the record beside a file says: of which run it is, and what was found when it was made."""
-    weights = recorded.record.training.get("best_sha256") or hash_file(recorded.folder.best)
     return {
         "output": {"file": destination.name, "sha256": hash_file(destination)},
         "format": format,
         "run": {"folder": str(recorded.folder.path.resolve()), "run_id": recorded.record.run_id},
-        "weights_sha256": weights,
+        "weights_sha256": recorded.weights_sha256,
         "said": list(lines),
         "versions": versions(),
         "written": utc_now(),

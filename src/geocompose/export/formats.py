@@ -3,29 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from geocompose.runs import RecordedRun
-
-if TYPE_CHECKING:
-    from geocompose.data.module import SceneData
-    from geocompose.inference.trained import TrainedModel
+from geocompose.export.source import Source
 
 FormatName = Literal["bundle", "merged", "pt2", "onnx"]
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is exported.
-
-    run: as it was recorded. trained: its model with the best weights, in evaluation mode, on the CPU. open_data:
-        returns the run's own data, read as in its training but not scanned (`setup`), for a comparison on real tiles;
-        raises UserError where it isn't here.
-    """
-
-    run: RecordedRun
-    trained: "TrainedModel"
-    open_data: Callable[[], "SceneData"]
 
 
 # Writes a model to a path where nothing is yet, and returns what the terminal is told, a line each. Raises UserError

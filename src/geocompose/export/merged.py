@@ -1,32 +1,27 @@
-"""A run's model with its adapters merged: a run's folder of a plain model, whole without anything else."""
+"""A run's model with its adapters merged: a bundle of a plain model, with all of its weights."""
 
 import copy
-import hashlib
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-import yaml
-
 from geocompose.configuration.weights import without_weights
 from geocompose.cost.summary import summarize
-from geocompose.export.formats import Source
-from geocompose.export.parity import MERGED, compared
-from geocompose.export.placing import MANIFEST
+from geocompose.errors import UserError, quiet, shortened
+from geocompose.export.bundle import write_bundle
+from geocompose.export.parity import MERGED, Parity, compared
 from geocompose.export.program import reference_of
+from geocompose.export.source import Source
 from geocompose.export.tiles import tiles_of
+from geocompose.from_config import trial_model
 from geocompose.imagery.samples import Inputs
-from geocompose.inference.trained import load_trained
+from geocompose.inference.trained import as_planned
 from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.models.frozen_weights import FrozenWeights
 from geocompose.peft.merging import merge
 from geocompose.peft.methods import FullFineTuning
-from geocompose.runs import Record, RecordedRun, RunFolder
-from geocompose.runs.atomic import write_json, write_text, write_through
-from geocompose.runs.environment import utc_now, versions
-from geocompose.runs.fingerprint import hash_file
+from geocompose.runs import Record, RecordedRun
 
 
 def plain_model(model: EncoderDecoderModel) -> EncoderDecoderModel:
@@ -41,42 +36,32 @@ def plain_model(model: EncoderDecoderModel) -> EncoderDecoderModel:
 
 
 def write_merged(source: Source, place: Path) -> Sequence[str]:
-    """Write the folder of a run of the plain model to `place`, and return lines for the terminal.
+    """Write a bundle of the plain model to the folder `place`, and return lines for the terminal.
 
-    The folder is taken wherever a run's is. Its configuration has peft=none and no pretrained weights; its checkpoint
-    has all weights. `manifest.json` says which run it was made of.
+    It is taken wherever a bundle is. Its configuration has peft=none and no weights to start from, and it holds all
+    weights, so that no base is needed. Its manifest says under `weights.merged` which run it was made of.
 
     Raises:
         UserError: the run's method can't be merged, or the merged model does not say the same.
     """
-    run = source.run
-    plain = plain_model(source.trained.model)
-    folder = RunFolder(place)
-    folder.checkpoints.mkdir(parents=True)
-    state = {f"model.{name}": value for name, value in plain.state_dict().items()}
-    write_through(folder.best, lambda file: torch.save({"state_dict": state}, file))
-    if run.folder.code.is_dir():
-        shutil.copytree(run.folder.code, folder.code)
-    written = RecordedRun(folder, _config(run), _record(source, plain, hash_file(folder.best)))
-    tiles = tiles_of(source)
-    # Built anew by the written configuration: names and shapes are those of the plain composition.
-    read_back = replace(source, run=written, trained=load_trained(written))
+    config = _plain_config(source.run)
+    plain = replace(source.trained, model=plain_model(source.trained.model), frozen=FrozenWeights({}))
+    _check_names(plain.model, config, source)
+    merged = replace(source, trained=plain)
     parity = compared(
         "merged model",
         lambda some: reference_of(source, some),
-        lambda some: reference_of(read_back, some),
-        tiles,
-        source.trained.target,
+        lambda some: reference_of(merged, some),
+        tiles_of(source),
+        plain.target,
         MERGED,
     )
-    write_text(folder.config, yaml.safe_dump(written.config, sort_keys=False))
-    write_text(folder.overrides, "")
-    written.record.write(folder.record)
-    write_json(folder.path / MANIFEST, _manifest(source, folder, parity.as_record()))
-    return [parity.in_words(), "take it where a run is taken, such as action=evaluate action.run=FOLDER"]
+    run = replace(source.run, config=config, record=_record(source.run, plain.model, parity), base=None)
+    # It is read back: the plain composition takes exactly these weights.
+    return [parity.in_words(), *write_bundle(replace(merged, run=run), place)]
 
 
-def _config(run: RecordedRun) -> dict[str, Any]:
+def _plain_config(run: RecordedRun) -> dict[str, Any]:
     """Return a run's configuration with peft=none, and without the weights that it started from."""
     none = FullFineTuning()
     target = f"{type(none).__module__}.{type(none).__qualname__}"
@@ -87,46 +72,39 @@ def _config(run: RecordedRun) -> dict[str, Any]:
     }
 
 
-def _record(source: Source, plain: EncoderDecoderModel, sha256: str) -> Record:
-    """Return the record of the merged model: what the run's data was like, and where the weights are from."""
+def _check_names(model: EncoderDecoderModel, config: Mapping[str, Any], source: Source) -> None:
+    """Refuse a model that has, after merging, other tensors than the plain composition.
+
+    Raises:
+        UserError: names them.
+    """
     recorded = source.run.record
-    inputs = Inputs.from_record(recorded.data)
-    size = (inputs.tile_px, inputs.tile_px)
-    origin = _origin(source)
-    identity = hashlib.sha256(f"merged {origin['run_id']} {origin['weights_sha256']}".encode()).hexdigest()[:10]
-    summary = summarize(plain, image_size=size, num_frames=inputs.num_frames).as_record()
-    return Record(
-        run_id=identity,
-        status="completed",
-        finished=utc_now(),
-        choices={**recorded.choices, **({"peft": "none"} if recorded.choices else {})},
-        model={**recorded.model, **summary},
-        training={"best_sha256": sha256, "finished": True},
-        data=recorded.data,
-        weights={"merged": origin},
-        seeds=recorded.seeds,
-        versions=versions(),
-        code=recorded.code,
+    inputs, planned = Inputs.from_record(recorded.data), as_planned(config, recorded.model)
+    with quiet():
+        expected = trial_model(planned, inputs=inputs, target=source.trained.target).model.state_dict()
+    own = model.state_dict()
+    other = sorted(
+        {name for name, value in own.items() if name not in expected or expected[name].shape != value.shape}
+        | (expected.keys() - own.keys())
     )
+    if other:
+        raise UserError(
+            f"{source.run.config['peft']['_target_'].rpartition('.')[2]} can't be merged: it does more than change "
+            f"the layers of a plain backbone ({shortened(other, 3)}). The run's model can be exported as it is, by "
+            "action.format=bundle, pt2 or onnx."
+        )
 
 
-def _origin(source: Source) -> dict[str, Any]:
-    run = source.run
-    return {
-        "folder": str(run.folder.path.resolve()),
+def _record(run: RecordedRun, model: EncoderDecoderModel, parity: Parity) -> Record:
+    """Return what a run of the plain composition would have recorded, and of which run it was made."""
+    choices = {**run.record.choices, **({"peft": "none"} if "peft" in run.record.choices else {})}
+    inputs = Inputs.from_record(run.record.data)
+    cost = summarize(model, image_size=(inputs.tile_px, inputs.tile_px), num_frames=inputs.num_frames)
+    origin = {
         "run_id": run.record.run_id,
-        "weights_sha256": run.record.training.get("best_sha256") or hash_file(run.folder.best),
-        "peft": run.record.choices.get("peft") or run.config["peft"].get("method"),
+        "weights_sha256": run.weights_sha256,
+        "peft": run.config["peft"],
+        "compared": parity.as_record(),
     }
-
-
-def _manifest(source: Source, folder: RunFolder, parity: dict[str, Any]) -> dict[str, Any]:
-    files = sorted(path for path in folder.path.rglob("*") if path.is_file())
-    return {
-        "format": "merged",
-        "run": _origin(source),
-        "metrics_of_the_run": source.run.record.metrics,
-        "compared": parity,
-        "files": {str(path.relative_to(folder.path)): hash_file(path) for path in files},
-        "written": utc_now(),
-    }
+    model_record = {**run.record.model, **cost.as_record()}
+    return replace(run.record, choices=choices, model=model_record, weights={"merged": origin})

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from geocompose.catalog.optional import imported, require
 from geocompose.errors import FOREIGN_ERRORS, UserError, first_line
-from geocompose.export.formats import Source
 from geocompose.export.parity import PROGRAM, compared
 from geocompose.export.program import description_of, inputs_of, output_name, program_of, reference_of
 from geocompose.export.pt2 import exported_program
+from geocompose.export.source import Source
 from geocompose.export.tiles import Tiles, tiles_of
 
 # Of protobuf, in which ONNX is written: https://protobuf.dev/programming-guides/proto-limits
@@ -64,7 +64,9 @@ def _converted(program: torch.export.ExportedProgram, output: str, description: 
     helper = imported("export", "onnx.helper")
     try:
         with _silent():
-            made = torch.onnx.export(program, dynamo=True, output_names=[output], verbose=False)
+            # The shapes are the program's; said again, their axes get names.
+            shapes = {name: {0: "batch"} for name in _inputs(program)}
+            made = torch.onnx.export(program, dynamo=True, output_names=[output], dynamic_shapes=shapes, verbose=False)
     except FOREIGN_ERRORS as error:
         raise UserError(
             f"The model can't be written as ONNX: {first_line(error)}. Use action.format=pt2 or bundle."
@@ -74,6 +76,10 @@ def _converted(program: torch.export.ExportedProgram, output: str, description: 
     helper.set_model_props(file, {key: json.dumps(value) for key, value in description.items()})
     content: bytes = file.SerializeToString()
     return content
+
+
+def _inputs(program: torch.export.ExportedProgram) -> list[str]:
+    return list(program.graph_signature.user_inputs)
 
 
 def _session(content: bytes) -> Any:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.errors import UserError, unwrapped
-from geocompose.export.formats import Source
+from geocompose.export.source import Source
 from geocompose.export.tiles import Tiles
 from geocompose.imagery.coordinates import BATCH_KEYS
 from geocompose.imagery.missing_frames import masks_frames
@@ -147,6 +147,6 @@ def description_of(source: Source) -> dict[str, Any]:
             "name": output_name(target),
             "shape": ["batch", target.num_outputs, *(size if target.pixel_wise else [])],
         },
-        "weights_sha256": source.run.record.training.get("best_sha256"),
+        "weights_sha256": source.run.weights_sha256,
         "versions": {name: versions()[name] for name in ("geocompose", "torch")},
     }

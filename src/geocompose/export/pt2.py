@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from geocompose.errors import FOREIGN_ERRORS, UserError, first_line
-from geocompose.export.formats import Source
 from geocompose.export.parity import PROGRAM, compared
 from geocompose.export.program import Program, description_of, inputs_of, program_of, reference_of
+from geocompose.export.source import Source
 from geocompose.export.tiles import Tiles, tiles_of
 
 DESCRIPTION = "geocompose.json"  # the extra file that says what goes in and comes out

@@ -15,7 +15,7 @@ from geocompose.data.normalization import Normalization
 from geocompose.data.split import SPLITS
 from geocompose.data.window import Region
 from geocompose.errors import UserError, counted, unwrapped
-from geocompose.export.formats import Source
+from geocompose.export.source import Source
 from geocompose.imagery.coordinates import BATCH_KEYS
 from geocompose.imagery.samples import Inputs
 
