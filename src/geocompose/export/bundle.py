@@ -63,7 +63,8 @@ def write_bundle(source: Source, place: Path) -> Sequence[str]:
         files |= {ADAPTER_CONFIG: adapter.config().encode(), ADAPTER_WEIGHTS: _safetensors(adapter.tensors)}
     for name, content in files.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / name).write_bytes(content)
+        with open(place / name, "xb") as file:
+            file.write(content)
     sizes = {name: len(content) for name, content in files.items()}
     del files
     write_json(place / MANIFEST, _manifest(source, base, adapter, place, sizes))

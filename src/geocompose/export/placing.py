@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from geocompose.errors import UserError
-from geocompose.runs.atomic import explained, sync_folder, sync_tree
+from geocompose.runs.atomic import RefusedError, explained, sync_folder, sync_tree
 
 MANIFEST = "manifest.json"
 
@@ -59,11 +59,16 @@ def placed(destination: Path) -> Iterator[Path]:
                 os.replace(destination, earlier)
             os.replace(temporary, destination)
             sync_folder(destination.parent)
+        except RefusedError as error:  # it names the path that is gone now
+            raise RefusedError(str(error).replace(str(temporary), str(destination))) from error
         finally:
-            if earlier.exists() and not destination.exists():
-                os.replace(earlier, destination)
-            for path in (temporary, earlier):
-                _remove(path)
+            # A file system that turned read-only refuses this too; the error worth telling is the first one.
+            with suppress(OSError):
+                if earlier.exists() and not destination.exists():
+                    os.replace(earlier, destination)
+            _remove(temporary)
+            if destination.exists():  # else what was there before still has the other name
+                _remove(earlier)
 
 
 def _sync(path: Path) -> None:
@@ -75,7 +80,6 @@ def _sync(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    # A file system that turned read-only refuses this too; the error worth telling is the first one.
     with suppress(OSError):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
