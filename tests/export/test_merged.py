@@ -8,7 +8,8 @@ import torch
 from peft import PeftModel
 
 from geocompose.errors import UserError
-from geocompose.export.merged import plain_model, write_merged
+from geocompose.export.adapters import method_of, plain_model
+from geocompose.export.merged import write_merged
 from geocompose.export.tiles import made_tiles
 from geocompose.from_config import build_model
 from geocompose.imagery.bands import HLS_BANDS
@@ -53,7 +54,7 @@ def test_a_merged_model_is_a_plain_one_with_the_same_outputs(family, tmp_path):
 
 
 def source_without_adapters(source):
-    model = plain_model(source.trained.model)
+    model = plain_model(source.trained.model, method_of(source.run))
     with source.trained.model.encoder.disable_adapter(), torch.no_grad():
         base = source.trained.model.encoder.base_model.model
         taken = {name.replace(".base_layer", ""): value for name, value in base.state_dict().items()}
@@ -77,9 +78,10 @@ def test_its_manifest_says_which_run_it_was_made_of(vit, tmp_path):
 
 
 def test_the_run_s_own_model_is_left_as_it_is(vit):
-    model = source_of(vit).trained.model
+    source = source_of(vit)
+    model = source.trained.model
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    plain_model(model)
+    plain_model(model, method_of(source.run))
     assert tensors_alike(before, model.state_dict())
 
 
@@ -93,8 +95,8 @@ def test_a_run_without_adapters_becomes_a_bundle_that_is_whole_by_itself(peft, t
 
 
 def test_a_merged_model_that_says_something_else_is_refused_and_nothing_is_left(vit, tmp_path, monkeypatch):
-    def other(model):
-        plain = plain_model(model)
+    def other(model, method):
+        plain = plain_model(model, method)
         next(plain.head.parameters()).data += 0.1
         return plain
 

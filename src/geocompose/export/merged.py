@@ -1,6 +1,5 @@
 """A run's model with its adapters merged: a bundle of a plain model, with all of its weights."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from geocompose.configuration.weights import without_weights
 from geocompose.cost.summary import summarize
 from geocompose.errors import UserError, quiet, shortened
+from geocompose.export.adapters import AS_IT_IS, method_of, plain_model
 from geocompose.export.bundle import write_bundle
 from geocompose.export.parity import MERGED, Parity, compared
 from geocompose.export.program import reference_of
@@ -19,20 +19,8 @@ from geocompose.imagery.samples import Inputs
 from geocompose.inference.trained import as_planned
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.frozen_weights import FrozenWeights
-from geocompose.peft.merging import merge
 from geocompose.peft.methods import FullFineTuning
 from geocompose.runs import Record, RecordedRun
-
-
-def plain_model(model: EncoderDecoderModel) -> EncoderDecoderModel:
-    """Return a copy of a model whose backbone's adapters are merged into its layers.
-
-    Raises:
-        UserError: see `geocompose.peft.merging.merge`.
-    """
-    plain = copy.deepcopy(model)
-    plain.encoder = merge(plain.encoder)
-    return plain.eval()
 
 
 def write_merged(source: Source, place: Path) -> Sequence[str]:
@@ -45,7 +33,8 @@ def write_merged(source: Source, place: Path) -> Sequence[str]:
         UserError: the run's method can't be merged, or the merged model does not say the same.
     """
     config = _plain_config(source.run)
-    plain = replace(source.trained, model=plain_model(source.trained.model), frozen=FrozenWeights({}))
+    model = plain_model(source.trained.model, method_of(source.run))
+    plain = replace(source.trained, model=model, frozen=FrozenWeights({}))
     _check_names(plain.model, config, source)
     merged = replace(source, trained=plain)
     parity = compared(
@@ -89,9 +78,8 @@ def _check_names(model: EncoderDecoderModel, config: Mapping[str, Any], source: 
     )
     if other:
         raise UserError(
-            f"{source.run.config['peft']['_target_'].rpartition('.')[2]} can't be merged: it does more than change "
-            f"the layers of a plain backbone ({shortened(other, 3)}). The run's model can be exported as it is, by "
-            "action.format=bundle, pt2 or onnx."
+            f"{type(method_of(source.run)).__name__} can't be merged: it does more than change the layers of a plain "
+            f"backbone ({shortened(other, 3)}). {AS_IT_IS}"
         )
 
 

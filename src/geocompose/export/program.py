@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.errors import UserError, unwrapped
+from geocompose.export.adapters import method_of, plain_model
 from geocompose.export.source import Source
 from geocompose.export.tiles import Tiles
 from geocompose.imagery.coordinates import BATCH_KEYS
 from geocompose.imagery.missing_frames import masks_frames
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
-from geocompose.peft.merging import merge
 from geocompose.runs.environment import versions
 from geocompose.tasks.counting import predicted
 
@@ -77,26 +77,20 @@ def program_of(source: Source) -> tuple[Program, str]:
             "This run passes over frames without data (data.missing_frames=mask): how much it computes depends on the "
             "images, which a program of fixed operations can't. Use action.format=bundle."
         )
-    model = _main_model(source)
-    line = "adapters: none"
-    if hasattr(model.encoder, "peft_config"):
-        try:
-            model.encoder = merge(model.encoder)
-            line = "adapters: merged into their layers"
-        except UserError as error:
-            model = _main_model(source)  # half of them may be merged
-            line = f"adapters: layers of the program, as they can't be merged ({unwrapped(error)})"
+    trained = source.trained.model
+    try:
+        method = method_of(source.run)
+        model = plain_model(trained, method)
+        adapted = hasattr(trained.encoder, "peft_config") or hasattr(method, "merge")
+        line = "adapters: merged into their layers" if adapted else "adapters: none"
+    except UserError as error:
+        model = copy.deepcopy(trained)
+        line = f"adapters: layers of the program, as they can't be merged ({unwrapped(error)})"
+    model.aux_heads = nn.ModuleDict()
     numbers = source.run.record.data["normalization"]
     frames = Inputs.from_record(source.run.record.data).num_frames
     program = Program(model, source.trained.target, numbers["mean"], numbers["std"], frames)
     return program.eval().requires_grad_(False), line
-
-
-def _main_model(source: Source) -> EncoderDecoderModel:
-    """Return a copy of a run's model without its auxiliary outputs."""
-    model = copy.deepcopy(source.trained.model)
-    model.aux_heads = nn.ModuleDict()
-    return model
 
 
 def inputs_of(tiles: Tiles) -> dict[str, Tensor]:

@@ -27,13 +27,13 @@ def merge(backbone: nn.Module) -> nn.Module:
         except FOREIGN_ERRORS as error:
             raise UserError(
                 f"PEFT can't merge the adapters of {methods}: {first_line(error)}. The run's model can be exported "
-                "with them, by action.format=bundle, pt2 or onnx."
+                "as it is, by action.format=bundle, pt2 or onnx."
             ) from error
     left = [name for name, part in backbone.named_modules() if hasattr(part, "base_layer")]
     if left:
         raise UserError(
             f"Adapters are left after merging, in {shortened(left, 3)}: they don't add to their layer's weights alone. "
-            "The run's model can be exported with them, by action.format=bundle, pt2 or onnx."
+            "The run's model can be exported as it is, by action.format=bundle, pt2 or onnx."
         )
     join_qkv(backbone)
     return backbone
