@@ -11,7 +11,7 @@ from geocompose.errors import UserError
 from geocompose.export.onnx import write_onnx
 from tests.kit.bundles import LORA, TIMM_VIT, learned_run
 from tests.kit.command import run
-from tests.kit.exported import SMALLEST, source_of
+from tests.kit.exported import SMALLEST, shown_program, source_of
 
 needs_onnx = [
     pytest.mark.optional,
@@ -59,6 +59,13 @@ class TestAFile:
         assert said["run_id"] == "0123456789"
         assert [one.shape for one in session.get_inputs()] == [["batch", 6, 32, 32]]
         assert [one.name for one in session.get_outputs()] == ["logits"]
+
+    def test_the_page_s_program_runs_on_it(self, exported, monkeypatch):
+        monkeypatch.chdir(exported[1].parent)
+        names: dict[str, object] = {}
+        exec(shown_program("onnxruntime"), names)
+        assert names["classes"].shape == (4, 32, 32)
+        assert np.isfinite(names["logits"]).all()
 
 
 def test_without_the_packages_it_says_what_to_install_before_a_model_is_loaded(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from geocompose.export.pt2 import write_pt2
 from geocompose.inference.answers import answers
 from tests.kit.bundles import learned_run
 from tests.kit.command import run
-from tests.kit.exported import SMALLEST, source_of
+from tests.kit.exported import SMALLEST, shown_program, source_of
 from tests.kit.made_runs import TARGETS, TINY
 
 
@@ -54,6 +54,13 @@ def test_the_file_says_what_goes_in_and_comes_out(regression):
     assert said["output"] == {"name": "values", "shape": ["batch", 1, 32, 32]}
     assert said["normalization"]["mean"] == [1500.0] * 6
     assert said["run_id"] == "0123456789"
+
+
+def test_the_page_s_program_runs_on_it(regression, monkeypatch):
+    monkeypatch.chdir(regression[1].parent)
+    names: dict[str, object] = {}
+    exec(shown_program("torch.export"), names)
+    assert names["logits"].shape == (4, 1, 32, 32)
 
 
 def test_the_program_runs_without_this_package(regression):
