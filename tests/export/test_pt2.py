@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from geocompose.errors import UserError
-from geocompose.export.program import program_of
 from geocompose.export.pt2 import write_pt2
 from geocompose.inference.answers import answers
 from tests.kit.bundles import learned_run
@@ -100,11 +99,3 @@ def test_what_torch_cannot_follow_is_refused_with_the_reason_and_nothing_is_left
     ):
         run("action=export", "action.run=run", "action.format=pt2", "action.output=model.pt2")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
-
-
-def test_a_run_that_passes_over_frames_is_refused(tmp_path):
-    source = source_of(learned_run(tmp_path / "run", kind="classification", composition=SMALLEST))
-    source.run.config["data"] = {"missing_frames": "mask", "num_frames": 3}
-    source.run.config["temporal"] = {"_target_": "TemporalPooling", "pooling": "mean"}
-    with pytest.raises(UserError, match=r"data.missing_frames=mask.*action.format=bundle"):
-        program_of(source)
