@@ -15,6 +15,7 @@ from geocompose.from_config import build_model, seed_weights
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.inference.base_files import OTHER_BASE, with_base_files
 from geocompose.inference.bundle_weights import bundle_content
+from geocompose.inference.bundled_start import with_plain_files
 from geocompose.inference.checkpoint import read_best
 from geocompose.inference.device import best_device
 from geocompose.models.encoder_decoder import EncoderDecoderModel
@@ -63,7 +64,7 @@ def load_trained(run: RecordedRun) -> TrainedModel:
     _say_changed_code(run)
     target = Target.from_record(data.get("target"))
     content = None if run.bundle is not None else read_best(run.folder.best, run.record.training.get("best_sha256"))
-    config = {**run.config, "backbone": _weights_of(run, with_base=_left_out(run, content))}
+    config = with_plain_weights({**run.config, "backbone": _weights_of(run, with_base=_left_out(run, content))})
     if _left_out(run, content):
         seed_weights(config["seed"])  # what was frozen comes from where the run got it: its weights, or its seed
     with quiet(logging.WARNING):  # a trained model gets its weights below
@@ -89,6 +90,16 @@ def load_trained(run: RecordedRun) -> TrainedModel:
         ) from error
     frozen = _frozen(built.model, content)
     return TrainedModel(built.model.eval(), dict(run.config), data, target, frozen)
+
+
+def with_plain_weights(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration in which each bundle that the backbone starts from is a file of plain weights.
+
+    Raises:
+        UserError: see `with_plain_files`.
+    """
+    backbone = with_plain_files(config["backbone"], lambda run: load_trained(run).model)
+    return {**config, "backbone": backbone}
 
 
 def _left_out(run: RecordedRun, content: Mapping[str, Any] | None) -> bool:
