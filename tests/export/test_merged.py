@@ -14,6 +14,7 @@ from geocompose.export.tiles import made_tiles
 from geocompose.from_config import build_model
 from geocompose.imagery.bands import HLS_BANDS
 from geocompose.imagery.samples import Inputs
+from geocompose.inference.trained import with_plain_weights
 from geocompose.peft.qkv import SplitQkv
 from tests.kit.bundles import LORA, PRITHVI, TIMM_VIT, learned_run
 from tests.kit.command import composed_config, run
@@ -127,12 +128,13 @@ def test_a_method_that_adds_tensors_to_the_plain_model_is_refused_by_their_names
 
 def test_the_command_writes_it_and_it_is_a_start_for_the_next_run(vit, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GEOCOMPOSE_CACHE", str(tmp_path / "cache"))
     export = ("action=export", f"action.run={vit}", "action.format=merged", "action.output=merged")
     run(*export)
     with pytest.raises(UserError, match=r"merged exists already; action.overwrite=true"):
         run(*export)
     run(*export, "action.overwrite=true")
-    config = composed_config(*TIMM_VIT, "backbone.ckpt_path=merged")
+    config = with_plain_weights(composed_config(*TIMM_VIT, "backbone.ckpt_path=merged"))
     started = build_model(config, inputs=Inputs(tuple(HLS_BANDS), 32), target=TARGETS["segmentation"]).model
     merged = source_of(tmp_path / "merged").trained.model
     assert tensors_alike(started.encoder.state_dict(), merged.encoder.state_dict())
