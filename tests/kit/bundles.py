@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from geocompose.export.bundle import write_bundle
-from geocompose.export.formats import Source
+from geocompose.export.source import Source
 from geocompose.inference.trained import load_trained
 from geocompose.models.frozen_weights import FrozenWeights
 from geocompose.runs import RecordedRun, Trust, load_rules, open_run

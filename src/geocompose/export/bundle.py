@@ -13,7 +13,7 @@ from torch import Tensor
 
 from geocompose.configuration.weights import loads_weights, weight_files
 from geocompose.errors import UserError, counted, quiet, shortened
-from geocompose.export.formats import Source
+from geocompose.export.source import Source
 from geocompose.inference.base_files import with_base_files
 from geocompose.inference.trained import TrainedModel, load_trained
 from geocompose.models.frozen_weights import FrozenWeights

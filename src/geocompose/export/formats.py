@@ -3,30 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from geocompose.errors import UserError
-from geocompose.runs import RecordedRun
-
-if TYPE_CHECKING:
-    from geocompose.data.module import SceneData
-    from geocompose.inference.trained import TrainedModel
+from geocompose.export.source import Source
 
 FormatName = Literal["bundle", "merged", "pt2", "onnx"]
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is exported.
-
-    run: as it was recorded. trained: its model with the best weights, in evaluation mode, on the CPU. open_data:
-        returns the run's own data, set up as in its training, for a comparison on a real tile; raises UserError where
-        it isn't here.
-    """
-
-    run: RecordedRun
-    trained: "TrainedModel"
-    open_data: Callable[[], "SceneData"]
 
 
 # Writes a model to a path where nothing is yet, and returns what the terminal is told, a line each. Raises UserError
@@ -38,11 +19,14 @@ Write = Callable[[Source, Path], Sequence[str]]
 class Format:
     """A format.
 
-    ending: of its file; empty for a folder, which holds a `manifest.json`. write: see `Write`.
+    ending: of its file, beside which its record is written (`model.onnx.json`); empty for a folder, which holds a
+        `manifest.json`. write: see `Write`. needs: the requirements file of the packages that it takes
+        (`geocompose.catalog.optional`); empty where it takes none.
     """
 
     ending: str
     write: Write
+    needs: str = ""
 
 
 def _bundle(source: Source, place: Path) -> Sequence[str]:
@@ -51,13 +35,27 @@ def _bundle(source: Source, place: Path) -> Sequence[str]:
     return write_bundle(source, place)
 
 
-def _not_yet(source: Source, place: Path) -> Sequence[str]:
-    raise UserError("action.format: this format is not written yet. Use action.format=bundle.")
+def _merged(source: Source, place: Path) -> Sequence[str]:
+    from geocompose.export.merged import write_merged
+
+    return write_merged(source, place)
+
+
+def _pt2(source: Source, place: Path) -> Sequence[str]:
+    from geocompose.export.pt2 import write_pt2
+
+    return write_pt2(source, place)
+
+
+def _onnx(source: Source, place: Path) -> Sequence[str]:
+    from geocompose.export.onnx import write_onnx
+
+    return write_onnx(source, place)
 
 
 FORMATS: Mapping[FormatName, Format] = {
     "bundle": Format("", _bundle),
-    "merged": Format("", _not_yet),
-    "pt2": Format(".pt2", _not_yet),
-    "onnx": Format(".onnx", _not_yet),
+    "merged": Format("", _merged),
+    "pt2": Format(".pt2", _pt2),
+    "onnx": Format(".onnx", _onnx, needs="export"),
 }

@@ -68,7 +68,7 @@ def load_trained(run: RecordedRun) -> TrainedModel:
     if _left_out(run, content):
         seed_weights(config["seed"])  # what was frozen comes from where the run got it: its weights, or its seed
     with quiet(logging.WARNING):  # a trained model gets its weights below
-        built = build_model(_as_planned(config, run.record.model), inputs=Inputs.from_record(data), target=target)
+        built = build_model(as_planned(config, run.record.model), inputs=Inputs.from_record(data), target=target)
     if content is None:
         assert run.bundle is not None
         content = bundle_content(run.bundle, built.model)
@@ -146,7 +146,7 @@ def _say_changed_code(run: RecordedRun) -> None:
         )  # fmt: skip
 
 
-def _as_planned(config: Mapping[str, Any], model: Mapping[str, Any]) -> Mapping[str, Any]:
+def as_planned(config: Mapping[str, Any], model: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a run's configuration with the necks that were planned for it: later versions may plan others.
 
     model: what record.json says of the model; records of before the necks were noted are planned anew.
