@@ -167,6 +167,14 @@ def test_a_base_in_a_file_is_found_where_the_user_says(on_a_file, tmp_path):
         assert torch.equal(outputs(model), outputs(trained(run).model))
 
 
+def test_the_base_of_a_runs_own_folder_is_found_where_the_user_says_too(on_a_file, tmp_path):
+    run, _, weights = on_a_file
+    moved = shutil.copytree(run, tmp_path / "run")
+    text = (moved / "config.yaml").read_text()
+    (moved / "config.yaml").write_text(text.replace(str(weights.parent), "/home/author"))
+    assert torch.equal(outputs(load_trained(opened(moved, weights)).model), outputs(trained(run).model))
+
+
 def test_another_file_as_base_is_refused(on_a_file, tmp_path):
     _, bundle, weights = on_a_file
     content = torch.load(weights, weights_only=True)
@@ -209,3 +217,15 @@ def test_a_bundle_holds_what_its_manifest_lists_and_no_more(lora):
     _, bundle = lora
     files = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
     assert files == {"manifest.json", *json.loads((bundle / "manifest.json").read_text())["files"]}
+
+
+def test_the_text_of_ones_own_code_travels_with_a_bundle(lora, tmp_path):
+    run = shutil.copytree(lora[0], tmp_path / "run")
+    (run / "code" / "my_lab").mkdir(parents=True)
+    (run / "code" / "my_lab" / "net.py").write_text("import torch\n")
+    bundle = bundle_of(run, tmp_path / "with_code")
+    assert (bundle / "code" / "my_lab" / "net.py").read_text() == "import torch\n"
+    assert "code/my_lab/net.py" in read_bundle(bundle).manifest.files
+    (run / "code" / "notes.txt").write_text("x")
+    with pytest.raises(UserError, match=r"code/notes\.txt, which is not a Python module"):
+        bundle_of(run, tmp_path / "again")
