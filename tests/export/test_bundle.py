@@ -18,12 +18,16 @@ from geocompose.registry import BACKBONE_REGISTRY
 from geocompose.runs.bundle import is_bundle, read_bundle
 from tests.kit.bundles import LORA, TIMM_VIT, bundle_of, learned_run, opened, outputs, relist
 from tests.kit.made_runs import TINY, trained
+from tests.kit.places import CONF
 
+# What an option of peft needs to be told, where all of it is not in conf/.
+TOLD = {"other": ("peft.method=LOKR", "peft.r=2"), "lora": ("peft.r=2",)}
+OPTIONS = {
+    path.stem: (f"peft={path.stem}", *TOLD.get(path.stem, ())) for path in sorted((CONF / "peft").glob("*.yaml"))
+}
 METHODS = {
-    "none": ("peft=none",),
-    "frozen": ("peft=frozen",),
-    "lora": LORA,
-    "dora": (*LORA, "+peft.kwargs.use_dora=true"),
+    **OPTIONS,
+    "with dora": (*LORA, "+peft.kwargs.use_dora=true"),
     "bias": (*LORA, "+peft.kwargs.bias=lora_only"),
     "trained beside": (*LORA, "+peft.kwargs.modules_to_save=[norm]"),
 }
@@ -105,7 +109,7 @@ def plain_backbone():
         )
 
 
-@pytest.mark.parametrize("method", ["lora", "dora", "bias", "trained beside"])
+@pytest.mark.parametrize("method", ["lora", "with dora", "bias", "trained beside"])
 def test_plain_peft_opens_the_adapter_on_the_plain_backbone(method, made):
     run, bundle = made(method, *METHODS[method])
     backbone = plain_backbone().eval()
