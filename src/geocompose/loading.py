@@ -56,6 +56,7 @@ def load_run(
     *,
     trust: Sequence[str] = (),
     data: Mapping[str, object] | None = None,
+    base: Path | str | None = None,
     conf: Path | str | None = None,
 ) -> Loaded:
     """Return a completed run, loaded; see `geocompose.load`, which takes the same.
@@ -68,10 +69,15 @@ def load_run(
     folder = source_folder() / "conf" if conf is None else Path(conf).expanduser()
     rules = load_rules(folder)
     try:
-        recorded = open_run(run, rules, Trust((folder,), tuple(trust)))
+        recorded = open_run(run, rules, Trust((folder,), tuple(trust)), base=base)
     except UserError as error:
         if "action.trust" in str(error):
             error.add_note("In Python, action.trust is an argument: geocompose.load(..., trust=[...]).")
         raise
-    trained = load_trained(recorded)
+    try:
+        trained = load_trained(recorded)
+    except UserError as error:
+        if "action.base" in str(error):
+            error.add_note("In Python, action.base is an argument: geocompose.load(..., base=FILE).")
+        raise
     return Loaded(recorded.folder, recorded.record, recorded.config, trained.target, trained.model, data or {}, folder)

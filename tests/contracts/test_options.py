@@ -19,7 +19,7 @@ from tests.kit.places import CONF
 
 # At least so many options a group; a lower count means that the search for them is broken, or that an option got lost.
 LEAST = {
-    "action": 12, "auxiliary": 2, "backbone": 49, "data": 11, "decoder": 44, "head": 5, "hydra/help": 1, "launcher": 5,
+    "action": 13, "auxiliary": 2, "backbone": 49, "data": 11, "decoder": 44, "head": 5, "hydra/help": 1, "launcher": 5,
     "logger": 5,
     "neck": 3,
     "optimizer": 5, "peft": 19, "scheduler": 7, "task": 5, "temporal": 6, "trainer": 1,
@@ -32,6 +32,7 @@ NOT_COMPOSED = {"hydra/help/geocompose"}  # of Hydra's own node
 REQUIRED = {
     "action/diff": ["action.runs=[outputs/a,outputs/b]"],
     "action/evaluate": ["action.run=outputs/a"],
+    "action/export": ["action.run=outputs/a"],
     "action/predict": ["action.run=outputs/a", "action.input=a.tif", "action.output=b.tif"],
     "action/reproduce": ["action.run=outputs/a"],
     "backbone/own": ["backbone._target_=geocompose.backbones.identity.IdentityBackbone"],

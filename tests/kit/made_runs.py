@@ -34,13 +34,14 @@ def make_run(
     data: dict[str, Any] | None = None,
     bands: tuple[str, ...] = HLS_BANDS,
     tile_px: int = 32,
+    composition: tuple[str, ...] = TINY,
 ) -> Path:
     """Write a completed run's folder and return it: config.yaml, record.json and checkpoints/best.ckpt alone.
 
-    overrides: of the composition. data: the run's data configuration; None leaves it out, as an import may.
+    composition, overrides: what is composed. data: the run's data configuration; None leaves it out, as an import may.
     """
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = compose("config", overrides=[*TINY, f"task={target.kind}", *overrides])
+        composed = compose("config", overrides=[*composition, f"task={target.kind}", *overrides])
     config = check(composed, groups(CONF))
     torch.manual_seed(0)
     model = build_model(config, inputs=Inputs(tuple(bands), tile_px), target=target).model

@@ -78,14 +78,26 @@ def open_as_trained(
     Raises:
         UserError: the data has other labels than the run, or gives the model what it was not trained with.
     """
+    data = opened_alike(chosen, source, recorded, target)
+    data.setup()
+    _tell_far(data, recorded, split)
+    return data
+
+
+def opened_alike(
+    chosen: Mapping[str, Any], source: DataSource | None, recorded: Mapping[str, Any], target: Target
+) -> "SceneData":
+    """Return data as `open_as_trained` does, before its `setup`: no pixel is read yet.
+
+    Raises:
+        UserError: see there.
+    """
     data = _data_module(chosen, source, recorded["bands"])
     data.only_scored = True
     _check_labels(target, data.target)
     _check_inputs(Inputs.from_record(recorded), data.inputs)
     _read_alike(data, recorded)
     data.set_normalization(recorded["normalization"]["mean"], recorded["normalization"]["std"])
-    data.setup()
-    _tell_far(data, recorded, split)
     return data
 
 

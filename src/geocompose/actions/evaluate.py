@@ -13,11 +13,10 @@ from geocompose.data.tile_table import tile_table
 from geocompose.errors import UserError, in_one_line
 from geocompose.imagery.missing_frames import masks_frames
 from geocompose.imagery.samples import Target
-from geocompose.runs import RunFolder, load_rules, open_run
+from geocompose.runs import RecordedRun, RunFolder, load_rules, open_run
 from geocompose.runs.arrays import write_arrays
 from geocompose.runs.atomic import explained, write_json, write_text
 from geocompose.runs.run_log import RunLog, run_log
-from geocompose.runs.trust import Trust
 
 if TYPE_CHECKING:
     from geocompose.data.module import SceneData
@@ -34,34 +33,36 @@ def evaluate(
     split: Literal["train", "val", "test"] = "test",
     scene_scores: bool = True,
     data: dict[str, object] | None = None,
+    base: str | None = None,
     trust: list[str] | None = None,
 ) -> None:
-    """Score the run in the folder `run` on a split; write scores and counts per tile below its `evaluations`.
+    """Score the run in the folder `run`, or a bundle, on a split; write scores, and counts per tile, in `evaluations`.
 
     scene_scores: score whole scenes too, by overlapping windows, where pixels have labels.
     data: arguments to lay over the run's own data, such as {root: NEW, batch_size: 4}; a data option on the command
     line (`data=sen1floods11 data.root=DIR`) is other data instead.
+    base: the file of weights that the run started from, where it is not in the run and lies elsewhere here; or the
+        folder of several.
     trust: targets that the run may name beside those in conf/, such as [my_lab.Net]: they are imported and called.
 
     Raises:
         UserError: the run is not there or not completed, or the data has other labels or lacks the run's bands.
     """
     with run_log() as said:
-        _evaluate(experiment, run, split, scene_scores, data, experiment.trust(trust), said)
+        said.hear(experiment.told)
+        refuse_other_overrides(experiment, ["data", "experiment"])
+        recorded = open_run(run, load_rules(experiment.conf_dir), experiment.trust(trust), base=base)
+        _evaluate(experiment, recorded, split, scene_scores, data, said)
 
 
 def _evaluate(
     experiment: Experiment,
-    run: str,
+    recorded_run: RecordedRun,
     split: Literal["train", "val", "test"],
     scene_scores: bool,
     data: dict[str, object] | None,
-    trust: Trust,
     said: RunLog,
 ) -> None:
-    said.hear(experiment.told)
-    refuse_other_overrides(experiment, ["data", "experiment"])
-    recorded_run = open_run(run, load_rules(experiment.conf_dir), trust)
     config, record = recorded_run.config, recorded_run.record
     target = Target.from_record(record.data.get("target"))
     results = _own_folder(recorded_run.folder.path / "evaluations")

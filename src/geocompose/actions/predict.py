@@ -52,9 +52,10 @@ def predict(
     scale_tags: Literal["read", "ignore"] | None = None,
     label_values: bool = False,
     overwrite: bool = False,
+    base: str | None = None,
     trust: list[str] | None = None,
 ) -> None:
-    """Predict `input` with the run in the folder `run` and write `output`.
+    """Predict `input` with the run in the folder `run`, or a bundle, and write `output`.
 
     For a task of pixels (segmentation, regression) `input` is a raster, and `output` a GeoTIFF on its grid. For a task
     of images (classification, multilabel, scalar_regression) `input` is a raster, a folder of rasters or a pattern, and
@@ -85,6 +86,8 @@ def predict(
     label_values: in a map of classes, write the values that the training labels had (data.label_values, the first of
         several) in place of the classes' places from 0; both are in the file's tags.
     overwrite: replace `output`.
+    base: the file of weights that the run started from, where it is not in the run and lies elsewhere here; or the
+        folder of several.
     trust: targets that the run may name beside those in conf/, such as [my_lab.Net]: they are imported and called.
 
     What it was made of is written beside it: `map.tif.json` (see `geocompose.inference.map_record`).
@@ -95,7 +98,7 @@ def predict(
     with run_log() as said:
         said.hear(experiment.told)
         refuse_other_overrides(experiment, [])
-        recorded = open_run(run, load_rules(experiment.conf_dir), experiment.trust(trust))
+        recorded = open_run(run, load_rules(experiment.conf_dir), experiment.trust(trust), base=base)
         target = Target.from_record(recorded.record.data.get("target"))
         content = choose_content(kind, target)
         check_arguments(target, overlap_px, fit, label_values=label_values)
@@ -161,8 +164,7 @@ def predict(
             _show(table.classes, table.variables, "image", total=table.images - table.without_data)
         record = write_record(
             destination,
-            run=recorded.folder,
-            record=recorded.record,
+            run=recorded,
             given=input,
             settings={"kind": content, "values": values.as_record(), "further": more_inputs or []},
             said=said.lines,

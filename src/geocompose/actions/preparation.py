@@ -36,10 +36,11 @@ def prepared(
     built = None
     with collector_paused():
         from geocompose.from_config import build_model, seed_weights
+        from geocompose.inference.trained import with_plain_weights
 
         if preview is not None:
             seed_weights(config["seed"])
-            built = build_model(config, inputs=preview.inputs, target=preview.target)
+            built = build_model(with_plain_weights(config), inputs=preview.inputs, target=preview.target)
         from geocompose.training.session import prepare
 
     return prepare(config, preview, built, folder, processes)

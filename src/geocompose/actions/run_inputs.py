@@ -8,7 +8,8 @@ from typing import Any
 
 from geocompose.configuration.weights import existing_weight_files
 from geocompose.data.declaration import DataSource
-from geocompose.runs.fingerprint import fingerprint, hash_file
+from geocompose.runs.bundle import hash_weights
+from geocompose.runs.fingerprint import fingerprint
 
 log = logging.getLogger("geocompose")
 
@@ -29,12 +30,12 @@ def data_hash(data: Mapping[str, Any], source: DataSource | None) -> str | None:
 
 
 def weights_hash(backbone: Mapping[str, Any]) -> str | None:
-    """Return a hash of the files of weights that a backbone names; None where there are none.
+    """Return a hash of the files of weights, or bundles, that a backbone names; None where there are none.
 
     Raises:
         UserError: a file is missing or can't be read.
     """
-    weights = {key: hash_file(path) for key, path in existing_weight_files(backbone).items()}
+    weights = {key: hash_weights(path) for key, path in existing_weight_files(backbone).items()}
     if not weights:
         return None
     # Those of several backbones side by side, each in its place, count as one input.

@@ -15,8 +15,15 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "terratorch": ("terratorch",),
 }
 
-# What is no source of parts, but is installed and asked for in the same way: loggers (logger=mlflow).
-TOOLS: Mapping[str, tuple[str, ...]] = {"mlflow": ("mlflow",), "wandb": ("wandb",)}
+# What is no source of parts, but is installed and asked for in the same way: loggers (logger=mlflow), and what a format
+# of action=export takes.
+TOOLS: Mapping[str, tuple[str, ...]] = {
+    "mlflow": ("mlflow",),
+    "wandb": ("wandb",),
+    "export": ("onnx", "onnxscript", "onnxruntime"),
+}
+# What asks for a tool, where it is not the logger of that name.
+_ASKED_BY: Mapping[str, str] = {"export": "action.format=onnx"}
 
 # Sources whose packages come with the project's own requirements.
 _COMES_ALONG = ("transformers",)
@@ -39,7 +46,8 @@ def not_installed(source: str) -> str | None:
     if not missing:
         return None
     packages = f"the package {missing[0]}, which is" if len(missing) == 1 else f"{', '.join(missing)}, which are"
-    who = f"logger={source} needs" if source in TOOLS else f"Parts of {source} need"
+    tool = _ASKED_BY.get(source, f"logger={source}")
+    who = f"{tool} needs" if source in TOOLS else f"Parts of {source} need"
     return f"{who} {packages} not installed: {install_command(source)}"
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from geocompose.errors import UserError
+from geocompose.runs.bundle import is_bundle
 
 
 def weight_files(backbone: Mapping[str, Any], key: str = "backbone") -> dict[str, str]:
@@ -19,14 +20,19 @@ def weight_files(backbone: Mapping[str, Any], key: str = "backbone") -> dict[str
 
 
 def existing_weight_files(backbone: Mapping[str, Any]) -> dict[str, Path]:
-    """Return what `weight_files` does.
+    """Return what `weight_files` does: files, or folders that hold a bundle.
 
     Raises:
         UserError: one isn't there.
     """
     files = {key: Path(path) for key, path in weight_files(backbone).items()}
     for key, path in files.items():
-        if not path.is_file():
+        if path.is_dir() and not is_bundle(path):
+            raise UserError(
+                f"{key}={path} is a folder. Give a file of weights, such as a run's checkpoints/best.ckpt, or a bundle "
+                "(action=export)."
+            )
+        if not path.exists():
             raise UserError(f"{key}={path}: there is no such file.")
     return files
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from geocompose.runs import Record, RunFolder
+from geocompose.runs import RecordedRun
 from geocompose.runs.atomic import write_json
 from geocompose.runs.environment import utc_now
 from geocompose.runs.fingerprint import hash_file
@@ -17,27 +17,25 @@ def record_of(destination: Path) -> Path:
 def write_record(
     destination: Path,
     *,
-    run: RunFolder,
-    record: Record,
+    run: RecordedRun,
     given: str,
     settings: Mapping[str, object],
     said: Sequence[str],
 ) -> Path:
     """Write the record of a prediction, whole or not at all; return its path.
 
-    destination: the finished map or table; its sha256 tells whether a record is that of the file beside it. run,
-    record: the run's folder and record. given: the input as it was named. settings: how it was read. said: what was
-    left out, converted or assumed.
+    destination: the finished map or table; its sha256 tells whether a record is that of the file beside it.
+    given: the input as it was named. settings: how it was read. said: what was left out, converted or assumed.
 
     Raises:
         UserError: it can't be written.
     """
     path = record_of(destination)
-    weights = record.training.get("best_sha256") or hash_file(run.best)  # earlier versions recorded none
+    folder = run.folder.path
     content = {
         "output": {"file": destination.name, "sha256": hash_file(destination)},
-        "run": {"folder": str(run.path.resolve()), "run_id": record.run_id},
-        "weights": {"file": "checkpoints/best.ckpt", "sha256": weights},
+        "run": {"folder": str(folder.resolve()), "run_id": run.record.run_id},
+        "weights": {"file": run.weights_file.relative_to(folder).as_posix(), "sha256": run.weights_sha256},
         "input": given,
         **settings,
         "said": list(said),

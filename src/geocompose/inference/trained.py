@@ -13,10 +13,13 @@ from geocompose.configuration.weights import without_weights
 from geocompose.errors import UserError, quiet, shortened
 from geocompose.from_config import build_model, seed_weights
 from geocompose.imagery.samples import Inputs, Target
+from geocompose.inference.base_files import OTHER_BASE, with_base_files
+from geocompose.inference.bundle_weights import bundle_content
+from geocompose.inference.bundled_start import with_plain_files
 from geocompose.inference.checkpoint import read_best
 from geocompose.inference.device import best_device
 from geocompose.models.encoder_decoder import EncoderDecoderModel
-from geocompose.models.frozen_weights import BASE, put_back
+from geocompose.models.frozen_weights import BASE, PREFIX, FrozenWeights, put_back
 from geocompose.runs import RecordedRun
 
 log = logging.getLogger("geocompose")
@@ -26,13 +29,15 @@ log = logging.getLogger("geocompose")
 class TrainedModel:
     """A recorded run's model with its best weights, in evaluation mode, and what its data was like.
 
-    config: the run's configuration. data: what record.json says of the data. target: what its labels were.
+    config: the run's configuration. data: what record.json says of the data. target: what its labels were. frozen:
+    those of the weights that did not learn, and can be made again from where the run got them.
     """
 
     model: EncoderDecoderModel
     config: dict[str, Any]
     data: dict[str, Any]
     target: Target
+    frozen: FrozenWeights
 
     def on_best_device(self) -> Callable[..., Tensor]:
         """Return the model as a function on the best device there is: images (and coordinates) to its output."""
@@ -58,25 +63,74 @@ def load_trained(run: RecordedRun) -> TrainedModel:
     data = run.record.data
     _say_changed_code(run)
     target = Target.from_record(data.get("target"))
-    content = read_best(run.folder.best, run.record.training.get("best_sha256"))
-    config = dict(run.config)
-    if BASE in content:
+    content = None if run.bundle is not None else read_best(run.folder.best, run.record.training.get("best_sha256"))
+    config = with_plain_weights({**run.config, "backbone": _weights_of(run, with_base=_left_out(run, content))})
+    if _left_out(run, content):
         seed_weights(config["seed"])  # what was frozen comes from where the run got it: its weights, or its seed
-    else:
-        config["backbone"] = without_weights(config["backbone"])
     with quiet(logging.WARNING):  # a trained model gets its weights below
-        built = build_model(_as_planned(config, run.record.model), inputs=Inputs.from_record(data), target=target)
-    state = put_back(content, built.model, run.folder.best)["state_dict"]
+        built = build_model(as_planned(config, run.record.model), inputs=Inputs.from_record(data), target=target)
+    if content is None:
+        assert run.bundle is not None
+        content = bundle_content(run.bundle, built.model)
+    place = run.folder.best if run.bundle is None else run.bundle.path
+    state = put_back(content, built.model, place, None if run.bundle is None else OTHER_BASE)
     try:
         built.model.load_state_dict(
-            {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
+            {key.removeprefix(PREFIX): value for key, value in state["state_dict"].items() if key.startswith(PREFIX)}
         )
     except (RuntimeError, AttributeError) as error:  # AttributeError: names that are not texts
+        what = "the run in its folder" if run.bundle is None else "the configuration in it"
         raise UserError(
-            f"{run.folder.best} is not of the run in its folder: its weights have other names or shapes. Put the run's "
-            "own back, or compute the run again with rerun=true."
+            f"{place} is not of {what}: its weights have other names or shapes. "
+            + (
+                "Put the run's own back, or compute the run again with rerun=true."
+                if run.bundle is None
+                else "It was changed. Ask for it again."
+            )
         ) from error
-    return TrainedModel(built.model.eval(), config, data, target)
+    frozen = _frozen(built.model, content)
+    return TrainedModel(built.model.eval(), dict(run.config), data, target, frozen)
+
+
+def with_plain_weights(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration in which each bundle that the backbone starts from is a file of plain weights.
+
+    Raises:
+        UserError: see `with_plain_files`.
+    """
+    backbone = with_plain_files(config["backbone"], lambda run: load_trained(run).model)
+    return {**config, "backbone": backbone}
+
+
+def _left_out(run: RecordedRun, content: Mapping[str, Any] | None) -> bool:
+    """Return whether frozen weights are not in the file, and have to come from elsewhere."""
+    return BASE in content if content is not None else run.bundle is not None and run.bundle.manifest.base is not None
+
+
+def _weights_of(run: RecordedRun, *, with_base: bool) -> dict[str, Any]:
+    """Return the backbone's configuration, with the weights that it needs beside those of the run.
+
+    Raises:
+        UserError: a base was given that the run doesn't need, or it is not there, or another one.
+    """
+    if with_base:
+        return with_base_files(run)
+    if run.base is not None:
+        raise UserError(
+            f"action.base={run.base} would change nothing: {run.folder.path} holds all weights of its model. Leave it "
+            "out."
+        )
+    return without_weights(run.config["backbone"])
+
+
+def _frozen(model: EncoderDecoderModel, content: Mapping[str, Any]) -> FrozenWeights:
+    """Return the weights that a checkpoint left out, or could have left out."""
+    state = content["state_dict"]
+    if BASE in content:
+        left_out = {name: value for name, value in model.state_dict().items() if PREFIX + name not in state}
+        return FrozenWeights(left_out, getattr(torch, content[BASE]["dtype"]))
+    dtype = next((value.dtype for value in state.values() if value.is_floating_point()), torch.float32)
+    return FrozenWeights(FrozenWeights.of(model).tensors, dtype)
 
 
 def _say_changed_code(run: RecordedRun) -> None:
@@ -92,7 +146,7 @@ def _say_changed_code(run: RecordedRun) -> None:
         )  # fmt: skip
 
 
-def _as_planned(config: Mapping[str, Any], model: Mapping[str, Any]) -> Mapping[str, Any]:
+def as_planned(config: Mapping[str, Any], model: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a run's configuration with the necks that were planned for it: later versions may plan others.
 
     model: what record.json says of the model; records of before the necks were noted are planned anew.

@@ -26,9 +26,13 @@ _STATES = ("state_dict", "current_model_state")
 
 @dataclass(frozen=True)
 class FrozenWeights:
-    """The parameters of the parts that a method or the task froze, but for adapters: by their names in the model."""
+    """The parameters of the parts that a method or the task froze, but for adapters: by their names in the model.
+
+    kept_as: the precision in which they were frozen; None is their own.
+    """
 
     tensors: Mapping[str, Tensor]
+    kept_as: torch.dtype | None = None
 
     @classmethod
     def of(cls, model: EncoderDecoderModel) -> "FrozenWeights":
@@ -56,7 +60,8 @@ class FrozenWeights:
     @cached_property
     def told(self) -> dict[str, object]:
         """What a checkpoint says of them. Taken when the first one is written, in the precision of the training."""
-        dtype = next((value.dtype for value in self.tensors.values() if value.is_floating_point()), torch.float32)
+        own = next((value.dtype for value in self.tensors.values() if value.is_floating_point()), torch.float32)
+        dtype = self.kept_as or own
         parts = sorted({name.partition(".")[0] for name in self.tensors})
         return {
             "sha256": sha256_of(self.tensors, dtype), "dtype": str(dtype).removeprefix("torch."), "parts": parts,
@@ -80,8 +85,17 @@ class FrozenWeights:
         return {**checkpoint, **short, BASE: self.told}
 
 
-def put_back(checkpoint: Mapping[str, Any], model: nn.Module, path: Path) -> dict[str, Any]:
+_REMEDY = (
+    "Put the file of weights back that the run started from (backbone.ckpt_path, or the library's download), or say "
+    "where it lies now (action.base=FILE); where it started from random numbers, use the versions of torch and of this "
+    "package that record.json names. trainer.keep=[best, base] keeps frozen weights in the file."
+)
+
+
+def put_back(checkpoint: Mapping[str, Any], model: nn.Module, path: Path, remedy: str | None = None) -> dict[str, Any]:
     """Return a checkpoint with the frozen weights that it left out, taken from a model that was built on the same base.
+
+    path: where it lies, for errors. remedy: what to do about another base; None is about a run.
 
     Raises:
         UserError: the model's are other weights, or the checkpoint does not say which were left out.
@@ -97,10 +111,7 @@ def put_back(checkpoint: Mapping[str, Any], model: nn.Module, path: Path) -> dic
     if sha256_of(missing, dtype) != told["sha256"]:
         raise UserError(
             f"{path} holds only what learned, and the weights that were frozen beside it are not those that this "
-            "configuration gives here: their sha256 differs. Put the file of weights back that the run started from "
-            "(backbone.ckpt_path, or the library's download), or, where it started from random numbers, use the "
-            "versions of torch and of this package that record.json names; trainer.keep=[best, base] keeps frozen "
-            "weights in the file."
+            f"configuration gives here: their sha256 differs. {remedy or _REMEDY}"
         )
     back = {PREFIX + name: _as(value, dtype) for name, value in missing.items()}
     return {**checkpoint, **{key: {**checkpoint[key], **back} for key in _STATES if key in checkpoint}}

@@ -53,6 +53,9 @@ OPTIONAL_PACKAGES = (
     "mlflow-skinny",
     "mlflow",
     "wandb",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
 )
 _GIT_TIMEOUT_S = 20
 

@@ -26,6 +26,7 @@ from geocompose.data.tile_table import tile_table
 from geocompose.errors import UserError, counted, in_one_line
 from geocompose.from_config import BuiltModel, build_data, build_model, opened_data
 from geocompose.inference.checkpoint import PUT_BACK, read_best
+from geocompose.inference.trained import with_plain_weights
 from geocompose.models.frozen_weights import BASE, put_back
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import write_text
@@ -102,7 +103,7 @@ def prepare(
     else:
         data = opened_data(preview.source, preview.inputs.bands, preview.statistics)
     if built is None:
-        built = build_model(config, inputs=data.inputs, target=data.target)
+        built = build_model(with_plain_weights(config), inputs=data.inputs, target=data.target)
     read_alike(data, built.model.encoder, config)
     data.setup()
     warn_of_odd_data(data)
