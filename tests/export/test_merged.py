@@ -8,12 +8,12 @@ import torch
 from peft import PeftModel
 
 from geocompose.errors import UserError
-from geocompose.export.adapters import method_of, plain_model
 from geocompose.export.merged import write_merged
 from geocompose.export.tiles import made_tiles
 from geocompose.from_config import build_model
 from geocompose.imagery.bands import HLS_BANDS
 from geocompose.imagery.samples import Inputs
+from geocompose.inference.plain_model import method_of, plain_model
 from geocompose.inference.trained import with_plain_weights
 from geocompose.peft.qkv import SplitQkv
 from tests.kit.bundles import LORA, PRITHVI, TIMM_VIT, learned_run

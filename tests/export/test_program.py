@@ -93,7 +93,7 @@ def test_adapters_that_cannot_be_merged_are_layers_of_the_program_and_it_is_said
         backbone.requires_grad_(False)
         raise UserError("They change more than weights.")
 
-    monkeypatch.setattr("geocompose.export.adapters.merge", refused)
+    monkeypatch.setattr("geocompose.inference.plain_model.merge", refused)
     _, line = says_the_same(source, source.run.record.data)
     assert line == "adapters: layers of the program, as they can't be merged (They change more than weights.)"
 

@@ -11,7 +11,6 @@ import yaml
 from safetensors.torch import save
 from torch import Tensor
 
-from geocompose import __version__
 from geocompose.configuration.weights import loads_weights, weight_files
 from geocompose.errors import UserError, counted, quiet, shortened
 from geocompose.export.source import Source
@@ -33,7 +32,7 @@ from geocompose.runs.bundle import (
     is_code,
     read_bundle,
 )
-from geocompose.runs.environment import utc_now
+from geocompose.runs.environment import utc_now, versions
 from geocompose.runs.fingerprint import hash_file
 
 log = logging.getLogger("geocompose")
@@ -108,7 +107,7 @@ def _manifest(
     return {
         "kind": KIND,
         "schema": SCHEMA,
-        "geocompose": __version__,
+        "geocompose": versions()["geocompose"],
         "written": utc_now(),
         "run_id": record.run_id,
         "base": _told_base(source, base) if base.tensors else None,

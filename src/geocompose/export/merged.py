@@ -8,7 +8,6 @@ from typing import Any
 from geocompose.configuration.weights import without_weights
 from geocompose.cost.summary import summarize
 from geocompose.errors import UserError, quiet, shortened
-from geocompose.export.adapters import AS_IT_IS, method_of, plain_model
 from geocompose.export.bundle import write_bundle
 from geocompose.export.parity import MERGED, Parity, compared
 from geocompose.export.program import reference_of
@@ -16,6 +15,7 @@ from geocompose.export.source import Source
 from geocompose.export.tiles import tiles_of
 from geocompose.from_config import trial_model
 from geocompose.imagery.samples import Inputs
+from geocompose.inference.plain_model import AS_IT_IS, method_of, plain_model
 from geocompose.inference.trained import as_planned
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.frozen_weights import FrozenWeights

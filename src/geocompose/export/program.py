@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from geocompose.errors import UserError, unwrapped
-from geocompose.export.adapters import method_of, plain_model
 from geocompose.export.source import Source
 from geocompose.export.tiles import Tiles
 from geocompose.imagery.coordinates import BATCH_KEYS
 from geocompose.imagery.missing_frames import masks_frames
 from geocompose.imagery.samples import Inputs, Target
+from geocompose.inference.plain_model import method_of, plain_model
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs.environment import versions
 from geocompose.tasks.counting import predicted

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
-from geocompose.backbones.foreign.adapters import joined
-from geocompose.errors import UserError, first_line, quiet
+from geocompose.errors import UserError, quiet
 from geocompose.inference.bundle_weights import whole_state
+from geocompose.inference.plain_model import method_of, plain_model
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs import RecordedRun, Trust, load_rules, open_run
 from geocompose.runs.atomic import explained, write_through
@@ -54,7 +54,7 @@ def _plain_file(bundle: Bundle, load: Load) -> Path:
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
         write_through(path, lambda file: file.write(content))
-    method = "" if bundle.manifest.adapter is None else f", with its {bundle.manifest.adapter.method} merged"
+    method = "" if bundle.manifest.adapter is None else f", its {bundle.manifest.adapter.method} merged,"
     log.info("backbone.ckpt_path=%s is a bundle: its backbone%s is the start (%s).", bundle.path, method, path)
     return path
 
@@ -70,25 +70,12 @@ def _backbone(bundle: Bundle, load: Load) -> dict[str, Tensor]:
     conf = source_folder() / "conf"
     try:
         with quiet():
-            encoder: Any = load(open_run(bundle.path, load_rules(conf), Trust((conf,)))).encoder
+            run = open_run(bundle.path, load_rules(conf), Trust((conf,)))
+            encoder = plain_model(load(run), method_of(run)).encoder
     except UserError as error:
         error.add_note(
-            f"{bundle.path} is the start of this run, and its backbone is not in it: action=export action.run="
-            f"{bundle.path} action.format=merged, with action.base or action.trust, writes one that is whole"
+            f"{bundle.path} is the start of this run. action=export action.run={bundle.path} action.format=merged, "
+            "with action.base or action.trust where it asks for them, writes one that needs no base"
         )
         raise
-    if bundle.manifest.adapter is not None:
-        encoder = _merged(encoder, bundle)
-    return joined(encoder.state_dict())
-
-
-def _merged(encoder: Any, bundle: Bundle) -> nn.Module:
-    try:
-        merged: nn.Module = encoder.merge_and_unload()
-    except (ValueError, NotImplementedError, AttributeError, RuntimeError) as error:
-        assert bundle.manifest.adapter is not None
-        raise UserError(
-            f"The adapter of {bundle.path} can't be merged into its backbone ({bundle.manifest.adapter.method}: "
-            f"{first_line(error)}), so that it is no start for another run. Start from the bundle's base."
-        ) from error
-    return merged
+    return encoder.state_dict()

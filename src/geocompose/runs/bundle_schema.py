@@ -52,7 +52,7 @@ class Manifest(_Part):
 
     kind: Literal["geocompose bundle"]
     schema_: Literal[1] = Field(alias="schema")
-    geocompose: _Name
+    geocompose: _Name | None
     written: _Name
     run_id: Annotated[str, Field(pattern=r"^[0-9a-f]{10}$")]
     base: Base | None

@@ -53,10 +53,10 @@ def merged(state: Mapping[str, Tensor], told: Mapping[str, Mapping[str, float]])
     if any(".base_layer." in key or ".lora_" in key for key in rest):
         return None
     names = {key.replace(WRAPPER, "", 1): value for key, value in (rest | plain).items()}
-    return joined(names)
+    return _joined(names)
 
 
-def joined(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _joined(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors in which queries, keys and values that were split are one layer."""
     joined = {}
     for key, value in state.items():
