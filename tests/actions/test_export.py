@@ -82,6 +82,11 @@ def test_a_bundle_is_loaded_in_python(made):
     assert second.target.names == ("water", "vegetation", "bare", "built")
 
 
+def test_a_bundle_is_not_computed_again(made):
+    with pytest.raises(UserError, match="is a bundle, which has a run's model"):
+        run("action=reproduce", f"action.run={made / 'sent'}")
+
+
 def test_a_format_that_is_not_there_is_refused(made):
     with pytest.raises(UserError, match=r"action\.format"):
         run("action=export", f"action.run={made / 'run'}", "action.format=tflite")

@@ -18,12 +18,16 @@ from geocompose.registry import BACKBONE_REGISTRY
 from geocompose.runs.bundle import is_bundle, read_bundle
 from tests.kit.bundles import LORA, TIMM_VIT, bundle_of, learned_run, opened, outputs, relist
 from tests.kit.made_runs import TINY, trained
+from tests.kit.places import CONF
 
+# What an option of peft needs to be told, where all of it is not in conf/.
+TOLD = {"other": ("peft.method=LOKR", "peft.r=2"), "lora": ("peft.r=2",)}
+OPTIONS = {
+    path.stem: (f"peft={path.stem}", *TOLD.get(path.stem, ())) for path in sorted((CONF / "peft").glob("*.yaml"))
+}
 METHODS = {
-    "none": ("peft=none",),
-    "frozen": ("peft=frozen",),
-    "lora": LORA,
-    "dora": (*LORA, "+peft.kwargs.use_dora=true"),
+    **OPTIONS,
+    "with dora": (*LORA, "+peft.kwargs.use_dora=true"),
     "bias": (*LORA, "+peft.kwargs.bias=lora_only"),
     "trained beside": (*LORA, "+peft.kwargs.modules_to_save=[norm]"),
 }
@@ -105,7 +109,7 @@ def plain_backbone():
         )
 
 
-@pytest.mark.parametrize("method", ["lora", "dora", "bias", "trained beside"])
+@pytest.mark.parametrize("method", ["lora", "with dora", "bias", "trained beside"])
 def test_plain_peft_opens_the_adapter_on_the_plain_backbone(method, made):
     run, bundle = made(method, *METHODS[method])
     backbone = plain_backbone().eval()
@@ -167,6 +171,14 @@ def test_a_base_in_a_file_is_found_where_the_user_says(on_a_file, tmp_path):
         assert torch.equal(outputs(model), outputs(trained(run).model))
 
 
+def test_the_base_of_a_runs_own_folder_is_found_where_the_user_says_too(on_a_file, tmp_path):
+    run, _, weights = on_a_file
+    moved = shutil.copytree(run, tmp_path / "run")
+    text = (moved / "config.yaml").read_text()
+    (moved / "config.yaml").write_text(text.replace(str(weights.parent), "/home/author"))
+    assert torch.equal(outputs(load_trained(opened(moved, weights)).model), outputs(trained(run).model))
+
+
 def test_another_file_as_base_is_refused(on_a_file, tmp_path):
     _, bundle, weights = on_a_file
     content = torch.load(weights, weights_only=True)
@@ -209,3 +221,15 @@ def test_a_bundle_holds_what_its_manifest_lists_and_no_more(lora):
     _, bundle = lora
     files = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
     assert files == {"manifest.json", *json.loads((bundle / "manifest.json").read_text())["files"]}
+
+
+def test_the_text_of_ones_own_code_travels_with_a_bundle(lora, tmp_path):
+    run = shutil.copytree(lora[0], tmp_path / "run")
+    (run / "code" / "my_lab").mkdir(parents=True)
+    (run / "code" / "my_lab" / "net.py").write_text("import torch\n")
+    bundle = bundle_of(run, tmp_path / "with_code")
+    assert (bundle / "code" / "my_lab" / "net.py").read_text() == "import torch\n"
+    assert "code/my_lab/net.py" in read_bundle(bundle).manifest.files
+    (run / "code" / "notes.txt").write_text("x")
+    with pytest.raises(UserError, match=r"code/notes\.txt, which is not a Python module"):
+        bundle_of(run, tmp_path / "again")

@@ -60,6 +60,11 @@ def reproduce(
         raise UserError(f"action.tolerance must be 0 or more; got {tolerance}.")
     rules = load_rules(experiment.conf_dir)
     recorded = open_run(run, rules, experiment.trust(trust), checkpoint=False)
+    if recorded.bundle is not None:
+        raise UserError(
+            f"{recorded.bundle.path} is a bundle, which has a run's model and not all that computed it. Give the run's "
+            "own folder; action=evaluate scores a bundle."
+        )
     again, action = _again(experiment, recorded, rules, changes or {})
     outcome = perform(again, action)
     assert isinstance(outcome, Outcome)

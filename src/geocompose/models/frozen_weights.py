@@ -80,9 +80,9 @@ class FrozenWeights:
 
 
 _REMEDY = (
-    "Put the file of weights back that the run started from (backbone.ckpt_path, or the library's download), or, where "
-    "it started from random numbers, use the versions of torch and of this package that record.json names; "
-    "trainer.keep=[best, base] keeps frozen weights in the file."
+    "Put the file of weights back that the run started from (backbone.ckpt_path, or the library's download), or say "
+    "where it lies now (action.base=FILE); where it started from random numbers, use the versions of torch and of this "
+    "package that record.json names. trainer.keep=[best, base] keeps frozen weights in the file."
 )
 
 
