@@ -95,7 +95,7 @@ def test_adapters_that_cannot_be_merged_are_layers_of_the_program_and_it_is_said
 
     monkeypatch.setattr("geocompose.inference.plain_model.merge", refused)
     _, line = says_the_same(source, source.run.record.data)
-    assert line == "adapters: layers of the program, as they can't be merged (They change more than weights.)"
+    assert line == "adapters: layers of the program (They change more than weights)"
 
 
 def test_auxiliary_outputs_are_left_out(tmp_path):

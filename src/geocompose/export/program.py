@@ -13,7 +13,7 @@ from geocompose.export.tiles import Tiles
 from geocompose.imagery.coordinates import BATCH_KEYS
 from geocompose.imagery.missing_frames import masks_frames
 from geocompose.imagery.samples import Inputs, Target
-from geocompose.inference.plain_model import method_of, plain_model
+from geocompose.inference.plain_model import AS_IT_IS, method_of, plain_model
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs.environment import versions
 from geocompose.tasks.counting import predicted
@@ -85,7 +85,8 @@ def program_of(source: Source) -> tuple[Program, str]:
         line = "adapters: merged into their layers" if adapted else "adapters: none"
     except UserError as error:
         model = copy.deepcopy(trained)
-        line = f"adapters: layers of the program, as they can't be merged ({unwrapped(error)})"
+        reason = unwrapped(error).removesuffix(AS_IT_IS).rstrip(". ")
+        line = f"adapters: layers of the program ({reason})"
     model.aux_heads = nn.ModuleDict()
     numbers = source.run.record.data["normalization"]
     frames = Inputs.from_record(source.run.record.data).num_frames
