@@ -29,6 +29,8 @@ def content(group: str, name: str) -> Mapping[str, Any]:
     """Return an option's keys, with those of the option that it is an alias of, and of those that are its parts."""
     keys = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
     for other in keys.pop("defaults", []):
+        if isinstance(other, Mapping) and next(iter(other)).startswith("override "):  # of another group
+            continue
         if isinstance(other, Mapping):  # such as {/backbone@parts.s1: resnet18}
             ((place, option),) = other.items()
             keys.setdefault("parts", {})[place.rpartition(".")[2]] = content(group, option)

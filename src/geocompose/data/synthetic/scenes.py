@@ -44,6 +44,11 @@ def make_classes(seed: int, index: int, size_px: int) -> tuple[np.ndarray, np.nd
     return make_landscape(seed, index, size_px, IGNORE_INDEX)
 
 
+def make_unlabelled(seed: int, index: int, size_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a landscape and the plane of 0 that stands for no label, float32 (1, size, size)."""
+    return make_classes(seed, index, size_px)[0], np.zeros((1, size_px, size_px), dtype=np.float32)
+
+
 def dominant_class(classes: np.ndarray) -> np.ndarray:
     """Return the most frequent class of labelled pixels, int64 (), the first of equals; -1 without any."""
     counts = _counts(classes)

@@ -9,6 +9,7 @@ from geocompose.data.declaration import DataSource
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.classification import ClassificationLabels
 from geocompose.data.labels.multilabel import MultilabelLabels
+from geocompose.data.labels.reconstruction import ReconstructionLabels
 from geocompose.data.labels.regression import RegressionLabels
 from geocompose.data.labels.scalar_regression import ScalarRegressionLabels
 from geocompose.data.labels.segmentation import SegmentationLabels
@@ -23,6 +24,7 @@ from geocompose.data.synthetic.scenes import (
     dominant_class,
     landscapes,
     make_classes,
+    make_unlabelled,
     present_classes,
     water_share,
 )
@@ -181,3 +183,21 @@ class SyntheticScalarRegression(SyntheticSource):
     @property
     def _summary(self) -> Summary:
         return water_share
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SyntheticReconstruction(SyntheticSource):
+    """Made-up landscapes without labels."""
+
+    kind: ClassVar[str] = "synthetic_reconstruction"
+
+    tile_px: int = 64
+    baselines: list[str] = field(default_factory=lambda: ["constant"])
+
+    @property
+    def _labels(self) -> Labels:
+        return ReconstructionLabels()
+
+    @property
+    def _make(self) -> Maker:
+        return make_unlabelled
