@@ -10,7 +10,7 @@ from geocompose.backbones.prithvi.vit import PrithviViT
 from geocompose.contracts.backbone import contract_of
 from geocompose.contracts.meta import meta_image, unreached_parameters
 from geocompose.contracts.probing import backbone_specs, meta_coordinates
-from geocompose.errors import UserError, building, choices, quiet
+from geocompose.errors import UserError, building, quiet
 from geocompose.imagery.coordinates import check_taken
 from geocompose.models.prithvi_mae.decoder import MAEDecoder
 from geocompose.models.prithvi_mae.model import MaskedAutoencoderModel

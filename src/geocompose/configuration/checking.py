@@ -18,6 +18,7 @@ from geocompose.configuration.weights import loads_weights
 from geocompose.configuration.yaml_words import check_words, word_hint
 from geocompose.contracts.needs import FROM_NEIGHBOURS
 from geocompose.errors import UserError, choices, first_line, nearest
+from geocompose.runs.pretrained import with_checkpoints
 
 # Groups of parts, which the factory completes.
 PARTS = ("backbone", "neck", "decoder", "head")
@@ -40,6 +41,8 @@ ROOT: Mapping[str, Argument] = {
 
 def check(config: DictConfig, groups: Sequence[str]) -> dict[str, Any]:
     """Return the configuration as plain, resolved, typed values: `lr: 1` of a float argument is 1.0.
+
+    A run's folder that a backbone is to start from has become the run's best checkpoint.
 
     groups: the names of the config groups; beside them there are the root keys alone.
 
@@ -71,6 +74,8 @@ def check(config: DictConfig, groups: Sequence[str]) -> dict[str, Any]:
         if name not in ROOT and name not in groups:
             raise UserError(f"There is no group or key {name!r}. {choices(name, [*groups, *ROOT])}")
         checked[name] = check_node(name, value) if isinstance(value, dict) else _root(name, value)
+    if "backbone" in checked:
+        checked["backbone"] = with_checkpoints(checked["backbone"])
     return {name: checked[name] for name in plain}
 
 

@@ -96,7 +96,10 @@ class GeoTiffReconstruction(GeoTiffSource):
         self, scenes: Sequence[Scene], regions: Mapping[str, list[Region]]
     ) -> tuple[list[Scene], dict[str, list[Region]]]:
         """Return the scenes with landscapes behind them, and the regions with all of those in train."""
-        made = [_off_the_map(one) for one in landscapes(make_unlabelled, None, self.synthetic_scenes, self.scene_px, self.seed)]
+        made = [
+            _off_the_map(one)
+            for one in landscapes(make_unlabelled, None, self.synthetic_scenes, self.scene_px, self.seed)
+        ]
         every: list[Scene] = [*scenes, *made]
         beside = whole_scenes(every, range(len(scenes), len(every)))
         return every, {split: [*regions[split], *(beside if split == "train" else [])] for split in SPLITS}

@@ -110,8 +110,8 @@ def reconstruct(
 ) -> tuple[ModelOutput, Tensor]:
     """Return a model's output for images of which patches are hidden, and the truth (B, bands, H, W) in their place.
 
-    The truth of one band is (B, H, W), as its output is. It is NaN where the model was shown the image, or the image has no data; in the image's unit,
-    or in deviations of its patch.
+    The truth of one band is (B, H, W), as its output is. It is NaN where the model was shown the image, or the image
+    has no data; else in the image's unit, or in deviations of its patch.
 
     batch: image (B, bands, H, W), normalised, and mask (B, H, W), NaN without data. target: of `Masking.scored`.
     noise: (B, patches): those with the smallest numbers are shown.

@@ -67,5 +67,4 @@ class ReconstructionLabels(Labels):
         deviation: Sequence[float],
     ) -> Target:
         """Return the target with its bands, and with how they are normalised: what is predicted is normalised alike."""
-        numbers = {"mean": tuple(mean), "std": tuple(std), "deviation": tuple(deviation)}
-        return replace(target.of_bands(bands), **numbers)
+        return replace(target.of_bands(bands), mean=tuple(mean), std=tuple(std), deviation=tuple(deviation))

@@ -36,7 +36,9 @@ class MaskedAutoencoderModel(EncoderDecoderModel):
     encoder: PrithviViT
     decoder: MAEDecoder
 
-    def __init__(self, encoder: PrithviViT, decoder: MAEDecoder, *, pad_multiple: int, mask_ratio: float = 0.75) -> None:
+    def __init__(
+        self, encoder: PrithviViT, decoder: MAEDecoder, *, pad_multiple: int, mask_ratio: float = 0.75
+    ) -> None:
         """Take the parts: an encoder that returns its last layer, and a decoder for its tokens."""
         single = encoder.in_chans == 1
         super().__init__(
