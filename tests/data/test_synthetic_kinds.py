@@ -17,6 +17,7 @@ from geocompose.imagery.samples import Target
 from tests.kit.data_modules import (
     synthetic_classification,
     synthetic_multilabel,
+    synthetic_reconstruction,
     synthetic_regression,
     synthetic_scalar_regression,
     synthetic_segmentation,
@@ -28,6 +29,7 @@ KINDS = {
     "classification": synthetic_classification,
     "multilabel": synthetic_multilabel,
     "scalar_regression": synthetic_scalar_regression,
+    "reconstruction": synthetic_reconstruction,
 }
 # The form of a batch's label: key, shape behind the batch, type.
 BATCHES = {
@@ -36,6 +38,7 @@ BATCHES = {
     "classification": ("label", (), torch.int64),
     "multilabel": ("label", (4,), torch.int64),
     "scalar_regression": ("label", (), torch.float32),
+    "reconstruction": ("mask", (32, 32), torch.float32),
 }
 
 

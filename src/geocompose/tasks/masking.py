@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from geocompose.errors import UserError
+from geocompose.errors import UserError, counted
 from geocompose.imagery.coordinates import coordinates_of
 from geocompose.imagery.samples import Target
 from geocompose.models.output import ModelOutput
@@ -70,17 +70,16 @@ class Masking:
         return rows * columns
 
     def check(self, model: nn.Module, tile_px: int) -> None:
-        """Refuse tiles of which all patches would be hidden, or none.
+        """Refuse tiles of which all patches would be hidden.
 
         Raises:
             UserError: says how many patches there are.
         """
         count = self.num_patches(model, (tile_px, tile_px))
-        if not 0 < num_kept(count, self.ratio) < count:
-            what = "all" if num_kept(count, self.ratio) == 0 else "none"
+        if not num_kept(count, self.ratio):
             raise UserError(
-                f"Tiles of {tile_px} pixels have {count} patches of {self.patch_of(model)}, and "
-                f"task.mask_ratio={self.ratio} hides {what} of them. Write a larger data.tile_px, smaller patches "
+                f"Tiles of {tile_px} pixels have {counted(count, 'patch', 'patches')} of {self.patch_of(model)}, and "
+                f"task.mask_ratio={self.ratio} hides all of them. Write a larger data.tile_px, smaller patches "
                 "(backbone.patch_size, task.mask_px), or another ratio."
             )
 
