@@ -57,7 +57,7 @@ def batch(option: str) -> dict[str, torch.Tensor]:
     if option == "reconstruction":
         there = torch.zeros(4, 32, 32)
         there[3] = torch.nan
-        return {"image": image(3, 4, 32, 32), "mask": there, "tile": torch.arange(4)}
+        return {"image": image(3, 4, 32, 32) + 2, "mask": there, "tile": torch.arange(4)}
     key = "mask" if TARGETS[option].pixel_wise else "label"
     label = torch.stack([sample[key] for sample in samples(option, 4)])
     if TARGETS[option].pixel_wise:
