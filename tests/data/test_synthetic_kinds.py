@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from geocompose.data.baselines.rules import run_baselines
-from geocompose.data.synthetic.spectral import CLASS_NAMES, make_biomass, make_landscape
 from geocompose.data.synthetic.scenes import class_share, dominant_class, present_classes
+from geocompose.data.synthetic.spectral import CLASS_NAMES, make_biomass, make_landscape
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
 from tests.kit.data_modules import (

@@ -14,7 +14,7 @@ Maker = Callable[[int, int, int], tuple[np.ndarray, np.ndarray]]
 class LandscapeKind(NamedTuple):
     """How landscapes of a kind are made.
 
-    class_names: in the order of the labels. share_of: the class whose share of a tile is what scalar regression predicts.
+    class_names: in the order of the labels. share_of: the class whose share of a tile scalar regression predicts.
     make_classes: returns image, uint16 (6, size, size), and the class of each pixel, int8 (size, size), by seed, number
         and size. make_biomass: returns the same image, and t/ha, float32 (1, size, size).
     """

@@ -26,9 +26,9 @@ from geocompose.imagery.units import Values
 class SyntheticSource(DataSource):
     """Made-up landscapes in six HLS bands (reflectance x 10000), 30 m.
 
-    landscape: what tells their classes, and so which they have. `context`: texture, shape and arrangement tell lakes from
-        rivers, forests from plantations and fields from villages, which no pixel's spectrum does. `spectral`: a pixel's
-        spectrum tells water, vegetation, bare and built, as well as noise and mixed pixels let it.
+    landscape: what tells their classes, and so which they have. `context`: texture, shape and arrangement tell lake
+        from river, forest from plantation and fields from village, which no pixel's spectrum does. `spectral`: a
+        pixel's spectrum tells water, vegetation, bare and built, as well as noise and mixed pixels let it.
     num_scenes, scene_px: how many, and their height and width. A scene is the same whatever their number.
     bands: of BLUE GREEN RED NIR_NARROW SWIR_1 SWIR_2.
     split: fractions of the scenes for train, val and test; None means [0.6, 0.2, 0.2]. A single scene is split by

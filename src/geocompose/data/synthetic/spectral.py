@@ -84,7 +84,8 @@ def compose_landscape(seed: int, index: int, size_px: int) -> Landscape:
     brightness = np.exp(_TEXTURE[:, None, None] * textures)
     # Gardens in towns, dry patches in vegetation, growth on bare ground: each class holds some of another's
     # spectrum.
-    blend = 1 / (1 + np.exp(-3.0 * (np.stack([random_field(random, size_px, 5, roughness=0.6) for _ in range(3)]) - 1.3)))
+    patches = np.stack([random_field(random, size_px, 5, roughness=0.6) for _ in range(3)])
+    blend = 1 / (1 + np.exp(-3.0 * (patches - 1.3)))
     spectra = np.broadcast_to(_SPECTRA[:, :, None, None], (*_SPECTRA.shape, size_px, size_px)).astype(np.float64)
     for amount, (own, other) in zip(blend, [(_BUILT, _VEGETATION), (_VEGETATION, _BARE), (_BARE, _BUILT)], strict=True):
         spectra[own] += 0.7 * amount * (_SPECTRA[other] - _SPECTRA[own])[:, None, None]
