@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Literal
 
 from geocompose.data.coordinates.coordinates import Coordinates, read_coordinates
 from geocompose.data.files.groups import groups_of
@@ -16,7 +17,8 @@ from geocompose.data.raster_source import GeoTiffSource
 from geocompose.data.rasters.label import NoLabel
 from geocompose.data.scene import ArrayScene, Scene
 from geocompose.data.split import SPLITS, whole_scenes
-from geocompose.data.synthetic.scenes import landscapes, make_unlabelled
+from geocompose.data.synthetic.kinds import LANDSCAPES
+from geocompose.data.synthetic.scenes import landscapes, without_labels
 from geocompose.data.tiling import GridTiling
 from geocompose.data.window import Region
 from geocompose.errors import UserError
@@ -37,12 +39,14 @@ class GeoTiffReconstruction(GeoTiffSource):
     split: of the images where there are several, of the columns from west to east where there is one.
     split_buffer_px: columns left out between the blocks of a single image.
     synthetic_scenes: how many made-up landscapes (six HLS bands in reflectance x 10000) are trained on beside the
-        images; validation and test have the images alone. scene_px: their height and width.
+        images; validation and test have the images alone. scene_px: their height and width. landscape: of which kind
+        they are, see `geocompose.data.synthetic.sources.SyntheticSource`.
     tile_px: a sample is a cell of a grid over each region.
     """
 
     split_buffer_px: int = 0
     synthetic_scenes: int = 0
+    landscape: Literal["context", "spectral"] = "context"
     scene_px: int = 256
     name: str = "geotiff_reconstruction"
     baselines: list[str] = field(default_factory=lambda: ["constant"])
@@ -96,10 +100,9 @@ class GeoTiffReconstruction(GeoTiffSource):
         self, scenes: Sequence[Scene], regions: Mapping[str, list[Region]]
     ) -> tuple[list[Scene], dict[str, list[Region]]]:
         """Return the scenes with landscapes behind them, and the regions with all of those in train."""
-        made = [
-            _off_the_map(one)
-            for one in landscapes(make_unlabelled, None, self.synthetic_scenes, self.scene_px, self.seed)
-        ]
+        make = partial(without_labels, LANDSCAPES[self.landscape].make_classes)
+        drawn = landscapes(make, None, self.synthetic_scenes, self.scene_px, self.seed)
+        made = [_off_the_map(one) for one in drawn]
         every: list[Scene] = [*scenes, *made]
         beside = whole_scenes(every, range(len(scenes), len(every)))
         return every, {split: [*regions[split], *(beside if split == "train" else [])] for split in SPLITS}
