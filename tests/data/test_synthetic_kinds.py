@@ -42,7 +42,7 @@ BATCHES = {
 }
 
 
-@pytest.fixture(scope="module", params=[kind for kind in KINDS if kind != "segmentation"])
+@pytest.fixture(scope="module", params=[kind for kind in KINDS if kind not in ("segmentation", "reconstruction")])
 def default(request):
     data = KINDS[request.param]()
     data.setup()
