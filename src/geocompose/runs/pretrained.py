@@ -47,8 +47,9 @@ def seen_in_run(checkpoint: str | Path) -> Pretraining | None:
     Raises:
         UserError: the run's record is damaged.
     """
-    folder = RunFolder(Path(checkpoint).expanduser().parent.parent)
-    if Path(checkpoint).parent != folder.checkpoints or not folder.record.is_file():
+    path = Path(checkpoint).expanduser()
+    folder = RunFolder(path.parent.parent)
+    if path.parent != folder.checkpoints or not folder.record.is_file():
         return None
     from geocompose.runs.record_schema import check_record  # pydantic
 
