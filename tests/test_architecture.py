@@ -29,6 +29,7 @@ ORDER = [
     ("planning", "peft"),
     ("wiring",),
     ("trial",),
+    ("autoencoding",),
     ("factory",),
     ("configuration",),
     ("experiment",),

@@ -14,6 +14,7 @@ from geocompose.decoders.linear import LinearDecoder
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.heads import HEADS
+from geocompose.imagery.samples import OF_CLASSES
 from geocompose.models import AuxiliaryHead
 from geocompose.necks import Neck
 from tests.kit import factory as kit
@@ -140,8 +141,9 @@ def test_all_arguments_of_build_model_are_wrong_once():
 
 @pytest.mark.parametrize("task", HEADS)
 def test_every_task_takes_auxiliary_decoders_with_arguments_of_their_own(task):
-    counts = {"num_classes": 3} if "regression" not in task else {"num_classes": None}
-    shape = {"segmentation": (2, 3, 64, 64), "regression": (2, 64, 64), "scalar_regression": (2,)}.get(task, (2, 3))
+    counts = {"num_classes": 3} if task in OF_CLASSES else {"num_classes": None}
+    of_numbers = {"regression": (2, 64, 64), "reconstruction": (2, 64, 64), "scalar_regression": (2,)}
+    shape = {"segmentation": (2, 3, 64, 64), **of_numbers}.get(task, (2, 3))
     model = build(
         task=task,
         **counts,

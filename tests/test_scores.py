@@ -212,7 +212,8 @@ def test_errors_of_several_variables_are_compared_in_training_deviations():
 
 @pytest.mark.parametrize("kind", get_args(Kind))
 def test_of_every_metric_it_is_known_which_values_are_better(kind):
-    number = {"multilabel": (2, 2, 2), "regression": (2, 6), "scalar_regression": (2, 6)}.get(kind, (2, 2))
+    of_numbers = dict.fromkeys(("regression", "scalar_regression", "reconstruction"), (2, 6))
+    number = {"multilabel": (2, 2, 2), **of_numbers}.get(kind, (2, 2))
     names = [*SCORES[kind](np.zeros(number), ("RMSE", "mIoU_x")), "loss", "ECE", "scene_mIoU", "nRMSE"]
     found = {name: better(f"test/{name}") for name in names}
     assert found.pop("classes_present", None) is None
@@ -225,7 +226,7 @@ def test_a_metric_of_ones_own_has_no_direction():
     assert better("val/my_score") is None
 
 
-@pytest.mark.parametrize("name", ["segmentation", "regression", "classification", "multilabel", "scalar_regression"])
+@pytest.mark.parametrize("name", get_args(Kind))
 def test_tasks_select_their_best_epoch_in_the_direction_of_their_metric(name):
     task = hydra.utils.get_class(yaml.safe_load((CONF / "task" / f"{name}.yaml").read_text())["_target_"])
     metric, mode = task.selection

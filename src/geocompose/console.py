@@ -66,7 +66,8 @@ def show_result(
     table.add_column("this model", justify="right")
     for baseline in baselines:
         table.add_column(str(baseline["name"]), justify="right")
-    order = sorted(named, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name == "loss"))
+    first = ("loss", "loss_of_mean", *_FIRST) if "loss_of_mean" in named else _FIRST  # what reconstructions go by
+    order = sorted(named, key=lambda name: (first.index(name) if name in first else len(first), name == "loss"))
     for name in order:
         others = [number(baseline["metrics"].get(name)) for baseline in baselines]
         table.add_row(name, number(named[name]), *others)

@@ -13,9 +13,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from geocompose import autoencoding
 from geocompose.backbones.temporal.options import split_temporal
 from geocompose.errors import UserError, choices, counted, shortened
 from geocompose.heads import HEADS
+from geocompose.imagery.samples import PIXEL_WISE
 from geocompose.models.auxiliary import AuxiliaryHead, auxiliary_heads
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.freezing import never_thaws
@@ -28,8 +30,7 @@ from geocompose.wiring import Branch, Composition, Outputs, Plan
 
 log = logging.getLogger("geocompose")
 
-PIXEL_WISE = ("segmentation", "regression")
-OF_VALUES = ("regression", "scalar_regression")
+OF_VALUES = ("regression", "scalar_regression", "reconstruction")
 
 
 class EncoderDecoderFactory:
@@ -79,7 +80,7 @@ class EncoderDecoderFactory:
         Its shapes are checked at the image size before it is given memory or weights.
 
         task: `segmentation`, `regression` (numbers per pixel), `classification`, `multilabel`, `scalar_regression`
-            (numbers per image).
+            (numbers per image), `reconstruction` (the image's own bands, per pixel).
         backbone, decoder: a registered name (with or without its source's prefix), a module, or a constructor (a Hydra
             partial) that the factory completes. head: likewise; the task's own where null.
         backbone_kwargs, decoder_kwargs, head_kwargs, and `kwargs` with the prefixes backbone_, decoder_ and head_:
@@ -119,13 +120,16 @@ class EncoderDecoderFactory:
             outputs=outputs,
             padding=padding,
         )
-        trial = attempt(composition, self.conditions)
+        autoencoding.check_task(composition.main.decoder, task)
+        masked = autoencoding.is_autoencoder(composition.main.decoder)
+        trial = (autoencoding.attempt if masked else attempt)(composition, self.conditions)
         self.plan = trial.plan
         on_meta = torch.get_default_device().type == "meta"
         if not on_meta:
             for warning in trial.plan.warnings:
                 log.warning(warning)
-        model = trial.model if on_meta else composition.assemble(trial.plan)
+        assemble = autoencoding.assemble if masked else Composition.assemble
+        model = trial.model if on_meta else assemble(composition, trial.plan)
         # What no output depends on must not wait for a gradient: distributed training would stop at its second step.
         unreached = [name for name in trial.plan.unreached if model.get_parameter(name).requires_grad]
         for name in unreached:

@@ -27,6 +27,8 @@ from geocompose.imagery.coordinates import left_off
 from geocompose.imagery.missing_frames import masks_frames
 from geocompose.imagery.samples import LABELS, Inputs, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.models.prithvi_mae.model import MaskedAutoencoderModel
+from geocompose.tasks.masking import Masking
 from geocompose.trial import Trial
 from geocompose.wiring import Plan
 
@@ -86,6 +88,7 @@ def build_model(config: Mapping[str, Any], *, inputs: Inputs, target: Target) ->
     model = factory.build_model(**arguments)
     if masked:
         _mask_frames(model)
+    _hide_as_configured(model, config, inputs)
     assert factory.plan is not None
     contract = contract_of(model.encoder)
     _check_channels(config, contract, inputs.bands)
@@ -101,6 +104,25 @@ def _mask_frames(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, TemporalBackbone):
             module.masks_frames = True
+
+
+def _hide_as_configured(model: EncoderDecoderModel, config: Mapping[str, Any], inputs: Inputs) -> None:
+    """Have a masked autoencoder hide what its task says.
+
+    Raises:
+        UserError: the task hides all patches of the data's images, or none; or images have several frames.
+    """
+    if "mask_ratio" not in config["task"]:
+        return
+    masking = Masking.of_task(config["task"])
+    masking.check(model, inputs.tile_px)
+    if inputs.num_frames > 1:
+        raise UserError(
+            f"task=reconstruction takes images of one frame so far; here they have {inputs.num_frames} "
+            "(data.num_frames). Write data.num_frames=1."
+        )
+    if isinstance(model, MaskedAutoencoderModel):
+        model.mask_ratio = masking.ratio
 
 
 def _tell_weights(contract: BackboneContract) -> None:
@@ -130,6 +152,7 @@ def trial_model(
     if keeping is not None:
         arguments["backbone"] = keeping(arguments["backbone"])
     trial = factory.trial(**arguments)
+    _hide_as_configured(trial.model, config, inputs)
     _check_channels(config, contract_of(trial.model.encoder), inputs.bands)
     return trial
 
@@ -172,8 +195,13 @@ def _composed(
         "aux_decoders": instantiate(config["auxiliary"]),
         "peft_config": instantiate(config["peft"]),
         "num_classes": target.num_outputs if target.of_classes else None,
-        "num_outputs": None if target.of_classes else target.num_outputs,
+        "num_outputs": _num_outputs(target, inputs),
     }
+
+
+def _num_outputs(target: Target, inputs: Inputs) -> int | None:
+    """Return how many numbers a model gives for a pixel or an image; None where it gives classes."""
+    return None if target.of_classes else target.of_bands(inputs.bands).num_outputs
 
 
 def _told_bands(backbone: Mapping[str, Any], bands: Sequence[str]) -> dict[str, Any]:

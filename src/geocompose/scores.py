@@ -173,6 +173,7 @@ SCORES: Mapping[Kind, Callable[[np.ndarray, Sequence[str]], dict[str, float]]] =
     "classification": image_scores_from_confusion,
     "multilabel": multilabel_scores,
     "scalar_regression": regression_scores,
+    "reconstruction": regression_scores,
 }
 
 

@@ -163,14 +163,7 @@ class Composition:
                     f"decoder_{key}={given!r}. Leave it out."
                 )
         if part.includes_head:
-            if branch.head.module is not None:
-                raise UserError(
-                    f"{part.name} includes its head, so {branch.head.name} would have no effect; leave it out."
-                )
-            for key in branch.head.changed():
-                raise UserError(
-                    f"{part.name} includes its head, so head_{key} (head.{key}) would have no effect; leave it out."
-                )
+            refuse_head(branch)
             with seeds.of(name):
                 return part.build(widths, **fill), None
         with seeds.of(name):
@@ -218,6 +211,22 @@ class Composition:
             widths = neck.process_channel_list(widths)
             necks.append(neck)
         return NeckSequence(necks), widths
+
+
+def refuse_head(branch: Branch) -> None:
+    """Refuse a head, or arguments of one, beside a decoder that includes its own.
+
+    Raises:
+        UserError: names what would have no effect.
+    """
+    if branch.head.module is not None:
+        raise UserError(
+            f"{branch.decoder.name} includes its head, so {branch.head.name} would have no effect; leave it out."
+        )
+    for key in branch.head.changed():
+        raise UserError(
+            f"{branch.decoder.name} includes its head, so head_{key} (head.{key}) would have no effect; leave it out."
+        )
 
 
 def _head(part: Part, decoder: nn.Module, width: int, count: int) -> nn.Module:

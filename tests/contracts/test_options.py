@@ -19,10 +19,10 @@ from tests.kit.places import CONF
 
 # At least so many options a group; a lower count means that the search for them is broken, or that an option got lost.
 LEAST = {
-    "action": 13, "auxiliary": 2, "backbone": 49, "data": 11, "decoder": 44, "head": 5, "hydra/help": 1, "launcher": 5,
+    "action": 13, "auxiliary": 2, "backbone": 49, "data": 13, "decoder": 45, "head": 6, "hydra/help": 1, "launcher": 5,
     "logger": 5,
     "neck": 3,
-    "optimizer": 5, "peft": 19, "scheduler": 7, "task": 5, "temporal": 6, "trainer": 1,
+    "optimizer": 5, "peft": 19, "scheduler": 7, "task": 6, "temporal": 6, "trainer": 1,
 }  # fmt: skip
 NOT_OPTIONS = {"config", "identity"}
 WITHOUT_TARGET = {"hydra/help/geocompose", "backbone/own", "decoder/own", "logger/own"}
@@ -44,6 +44,7 @@ REQUIRED = {
     "data/geotiff": ["data.root=.", "data.images=*_i.tif", "data.labels=*_l.tif", "data.class_names=[land,water]"],
     "data/geotiff_classification": ["data.root=."],
     "data/geotiff_multilabel": ["data.root=.", "data.table=t.csv"],
+    "data/geotiff_reconstruction": ["data.root=.", "data.images=*_i.tif"],
     "data/geotiff_regression": ["data.root=.", "data.images=*_i.tif", "data.labels=*_l.tif", "data.variables=[ndvi]"],
     "data/geotiff_scalar_regression": ["data.root=.", "data.table=t.csv", "data.variables=[share]"],
     "data/sen1floods11": ["data.root=."],
@@ -65,6 +66,8 @@ NOT_OFFERED = {
     "geocompose.decoders.linear.LinearDecoder": {"strides"},
     "geocompose.decoders.mmseg.decoder.MmsegDecoder": {"strides"},
     "geocompose.decoders.smp.decoder.SmpDecoder": {"strides"},
+    # They are the backbone's, and so is what it is not given by a name here.
+    "geocompose.models.prithvi_mae.decoder.MAEDecoder": {"coords_encoding", "coords_scale_learn"},
     # The session hands them over.
     "geocompose.training.trainer.build_trainer": {"callbacks"},
     # How torch computes, or what belongs to another method; none changes the experiment that the option is.

@@ -14,6 +14,7 @@ from geocompose.decoders.smp.architectures import ARCHITECTURES
 from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.heads import HEADS
+from geocompose.imagery.samples import OF_CLASSES
 from geocompose.parts import Part
 from geocompose.registry import (
     BACKBONE_REGISTRY,
@@ -231,6 +232,6 @@ def test_an_argument_that_a_neck_does_not_have_is_named(name):
 
 @pytest.mark.parametrize("task", HEADS)
 def test_an_argument_that_a_head_does_not_have_is_named(task):
-    count = {"num_outputs": 1} if "regression" in task else {}
+    count = {} if task in OF_CLASSES else {"num_outputs": 1}
     with pytest.raises(UserError, match=r"no argument head_no_such"):
         build(**{"task": task, "head_no_such": 1, "num_classes": None if count else 3, **count})

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from geocompose.data.baselines.rules import run_baselines
-from geocompose.data.synthetic.landscape import CLASS_NAMES, make_landscape
+from geocompose.data.synthetic.spectral import CLASS_NAMES, make_landscape
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 from tests.kit.data_modules import synthetic_segmentation

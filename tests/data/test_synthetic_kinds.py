@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from geocompose.data.baselines.rules import run_baselines
-from geocompose.data.synthetic.landscape import CLASS_NAMES, make_biomass, make_landscape
-from geocompose.data.synthetic.scenes import dominant_class, present_classes, water_share
+from geocompose.data.synthetic.scenes import class_share, dominant_class, present_classes
+from geocompose.data.synthetic.spectral import CLASS_NAMES, make_biomass, make_landscape
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
 from tests.kit.data_modules import (
     synthetic_classification,
     synthetic_multilabel,
+    synthetic_reconstruction,
     synthetic_regression,
     synthetic_scalar_regression,
     synthetic_segmentation,
@@ -28,6 +29,7 @@ KINDS = {
     "classification": synthetic_classification,
     "multilabel": synthetic_multilabel,
     "scalar_regression": synthetic_scalar_regression,
+    "reconstruction": synthetic_reconstruction,
 }
 # The form of a batch's label: key, shape behind the batch, type.
 BATCHES = {
@@ -36,10 +38,11 @@ BATCHES = {
     "classification": ("label", (), torch.int64),
     "multilabel": ("label", (4,), torch.int64),
     "scalar_regression": ("label", (), torch.float32),
+    "reconstruction": ("mask", (32, 32), torch.float32),
 }
 
 
-@pytest.fixture(scope="module", params=[kind for kind in KINDS if kind != "segmentation"])
+@pytest.fixture(scope="module", params=[kind for kind in KINDS if kind not in ("segmentation", "reconstruction")])
 def default(request):
     data = KINDS[request.param]()
     data.setup()
@@ -104,13 +107,13 @@ def test_biomass_belongs_to_the_same_landscape_and_grows_where_vegetation_is():
 def test_image_labels_are_those_of_the_tiles_pixels():
     classes = np.array([[0, 0, 1], [1, 1, -1]])
     assert dominant_class(classes) == 1
-    assert present_classes(classes, 0.5).tolist() == [0, 1, 0, 0]
-    assert present_classes(classes, 0.4).tolist() == [1, 1, 0, 0]
-    assert water_share(classes) == pytest.approx([0.4])
+    assert present_classes(classes, 4, 0.5).tolist() == [0, 1, 0, 0]
+    assert present_classes(classes, 4, 0.4).tolist() == [1, 1, 0, 0]
+    assert class_share(classes, 0) == pytest.approx([0.4])
     unknown = np.full((2, 2), -1)
     assert dominant_class(unknown) == -1
-    assert present_classes(unknown, 0.5).tolist() == [-1] * 4
-    assert np.isnan(water_share(unknown)).all()
+    assert present_classes(unknown, 4, 0.5).tolist() == [-1] * 4
+    assert np.isnan(class_share(unknown, 0)).all()
 
 
 def test_all_image_kinds_see_the_same_tiles_as_segmentation():
@@ -123,8 +126,8 @@ def test_all_image_kinds_see_the_same_tiles_as_segmentation():
         assert torch.equal(batch["image"], batches["segmentation"]["image"])
     for i, mask in enumerate(batches["segmentation"]["mask"].numpy()):
         assert batches["classification"]["label"][i] == int(dominant_class(mask))
-        assert batches["multilabel"]["label"][i].tolist() == present_classes(mask, 0.05).tolist()
-        assert batches["scalar_regression"]["label"][i] == pytest.approx(float(water_share(mask)[0]))
+        assert batches["multilabel"]["label"][i].tolist() == present_classes(mask, 4, 0.05).tolist()
+        assert batches["scalar_regression"]["label"][i] == pytest.approx(float(class_share(mask, 0)[0]))
 
 
 def test_a_share_decides_which_classes_a_tile_has():

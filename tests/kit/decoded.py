@@ -29,6 +29,7 @@ BUILT = {
     "classification": {"dim_list": [4, 4], "dropout": 0.2},
     "multilabel": {"dim_list": [4], "linear_after_pool": True},
     "scalar_regression": {"dim_list": [4], "dropout": 0.2},
+    "reconstruction": {"channel_list": [4], "dropout": 0.2},
 }
 
 

@@ -68,6 +68,8 @@ def composed(line: str, root: Path) -> tuple[dict[str, Any], dict[str, str]]:
     overrides = [text.replace("ROOT", str(root)) for text in line.split()]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = check(compose("config", overrides=overrides), groups(CONF))
+    if "landscape" in config["data"]:
+        config["data"]["landscape"] = "spectral"  # all there was then, and no key; today's default is another one
     inputs = {}
     if config["data"].get("root") is not None:
         inputs["data"] = "d" * 64

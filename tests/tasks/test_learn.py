@@ -35,14 +35,19 @@ CLEARLY = {
     "classification": {"F1_macro": 0.3},
     "multilabel": {"accuracy_micro": 0.1, "F1_macro": 0.02},
     "scalar_regression": {"RMSE": 0.5},
+    "reconstruction": {"RMSE": 0.9},
 }
-MORE = {"multilabel": ["trainer.max_epochs=10"]}
+MORE = {
+    "multilabel": ["trainer.max_epochs=10"],
+    "reconstruction": ["task.mask_px=4", "task.mask_ratio=0.5", "trainer.max_epochs=10"],
+}
 FIGURES = {
     "segmentation": {"curves.png", "confusion.png", "samples.png"},
     "regression": {"curves.png", "scatter.png", "samples.png"},
     "classification": {"curves.png", "confusion.png", "samples.png"},
     "multilabel": {"curves.png", "decisions.png", "samples.png"},
     "scalar_regression": {"curves.png", "scatter.png", "samples.png"},
+    "reconstruction": {"curves.png", "samples.png"},
 }
 
 

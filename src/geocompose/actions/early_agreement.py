@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from geocompose.backbones.prithvi.seen import bands_of_weights, seen_by_weights
 from geocompose.catalog.origin import is_ours
-from geocompose.catalog.prithvi import model_bands, pretraining_of, variant_named
+from geocompose.catalog.prithvi import model_bands, variant_named
 from geocompose.configuration.weights import loads_weights
 from geocompose.imagery.agreement import consents, mismatches
-from geocompose.imagery.pretraining import check_has_file, of_own_file
+from geocompose.imagery.pretraining import check_has_file
 from geocompose.imagery.units import Values
 
 PRITHVI = "geocompose.backbones.prithvi.builder.build_prithvi"
@@ -30,10 +31,10 @@ def check_early(config: Mapping[str, Any], bands: Sequence[str], values: Values)
         return []
     if backbone["_target_"] == PRITHVI:
         # Said within a second, since its table needs no torch.
-        row = variant_named(backbone["variant"])
-        seen = pretraining_of(row, model_bands(list(bands), backbone["pretrained_bands"], None)[1])
-        if backbone.get("ckpt_path") is not None:
-            seen = of_own_file(backbone.get("pretrained_on"), seen, backbone["variant"])
+        variant, file = backbone["variant"], backbone.get("ckpt_path")
+        stated = bands_of_weights(backbone["pretrained_bands"], file)
+        of_weights = model_bands(list(bands), stated, None)[1]
+        seen = seen_by_weights(variant, variant_named(variant), of_weights, file, backbone.get("pretrained_on"))
         return mismatches([(seen, list(bands))], values, allowed=consents(config))
     from geocompose.from_config import backbone_contract
 

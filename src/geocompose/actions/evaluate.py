@@ -12,7 +12,7 @@ from geocompose.console import console, show_result
 from geocompose.data.tile_table import tile_table
 from geocompose.errors import UserError, in_one_line
 from geocompose.imagery.missing_frames import masks_frames
-from geocompose.imagery.samples import Target
+from geocompose.imagery.samples import MAPPED, Target
 from geocompose.runs import RecordedRun, RunFolder, load_rules, open_run
 from geocompose.runs.arrays import write_arrays
 from geocompose.runs.atomic import explained, write_json, write_text
@@ -69,13 +69,15 @@ def _evaluate(
     chosen, source = data_to_score(experiment, config, record, data)
     from geocompose.inference.scoring import count_split
     from geocompose.inference.trained import load_trained
+    from geocompose.tasks.masking import Masking
 
     trained = load_trained(recorded_run)
     masks_frames({**config, "data": chosen})  # refuses what can't
     data_module = open_as_trained(chosen, source, trained.data, target, split)
-    counts = count_split(trained.model, data_module, split, target)
+    masking = Masking.of_task(config["task"]) if target.kind == "reconstruction" else None
+    counts = count_split(trained.model, data_module, split, target, masking)
     metrics = counts.scores()
-    scenes = _scene_scores(trained, data_module, split) if scene_scores and target.pixel_wise else None
+    scenes = _scene_scores(trained, data_module, split) if scene_scores and target.kind in MAPPED else None
     if scenes is not None:
         metrics |= scenes.metrics
     result: dict[str, Any] = {

@@ -18,6 +18,7 @@ from geocompose.configuration.weights import loads_weights
 from geocompose.configuration.yaml_words import check_words, word_hint
 from geocompose.contracts.needs import FROM_NEIGHBOURS
 from geocompose.errors import UserError, choices, first_line, nearest
+from geocompose.runs.pretrained import with_checkpoints
 
 # Groups of parts, which the factory completes.
 PARTS = ("backbone", "neck", "decoder", "head")
@@ -60,6 +61,8 @@ def as_written(config: DictConfig) -> dict[Any, Any]:
 def checked(config: DictConfig, written: Mapping[Any, Any], groups: Sequence[str]) -> Checked:
     """Return the configuration as plain, resolved, typed values: `lr: 1` of a float argument is 1.0.
 
+    A run's folder that a backbone is to start from has become the run's best checkpoint.
+
     written: the same `as_written`, which takes time. groups: the names of the config groups; beside them there are the
     root keys alone.
 
@@ -89,6 +92,8 @@ def checked(config: DictConfig, written: Mapping[Any, Any], groups: Sequence[str
         if name not in ROOT and name not in groups:
             raise UserError(f"There is no group or key {name!r}. {choices(name, [*groups, *ROOT])}")
         found[name] = check_node(name, value) if isinstance(value, dict) else _root(name, value)
+    if "backbone" in found:
+        found["backbone"] = with_checkpoints(found["backbone"])
     return Checked({name: found[name] for name in plain}, rate)
 
 

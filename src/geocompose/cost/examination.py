@@ -50,10 +50,11 @@ def examine(config: Mapping[str, Any], preview: Preview, keeping: Keeping | None
     """
     inputs = replace(preview.inputs, bands=tuple(chosen_bands(config, preview.inputs.bands)))
     check_rasters_read(config, inputs.bands, preview.values.more)
+    target = preview.target.of_bands(inputs.bands)
     with in_one_piece():
-        trial = trial_model(config, inputs=inputs, target=preview.target, keeping=keeping)
+        trial = trial_model(config, inputs=inputs, target=target, keeping=keeping)
         _stop_learning(trial, config["task"])
-        return _measured(trial, inputs, preview.target, config)
+        return _measured(trial, inputs, target, config)
 
 
 def _stop_learning(trial: Trial, task: Mapping[str, Any]) -> None:

@@ -122,6 +122,7 @@ class SceneData(lightning.LightningDataModule):
             )
         self._places = self.places(bands)
         self.bands = list(bands)
+        self.target = self.labels.target.of_bands(bands)
         self.read_as([None] * len(bands))
 
     def read_as(self, units: Sequence[str | None]) -> None:
@@ -170,8 +171,9 @@ class SceneData(lightning.LightningDataModule):
         check_pixels(self.scenes, self.regions, found.hashes, excuse=excuse)
         if not self._normalization.is_given:
             self.labels.check_training(found.labels["train"])
-        self.target = self.labels.scaled(found.labels["train"])
         self._statistics = found
+        scaled = self.labels.scaled(found.labels["train"])
+        self.target = self.labels.of_images(scaled, self.bands, self.mean, self.std, found.std)
         self._shuffle_seed = torch.initial_seed()
         say(self._collection.left_out, found.left_out, of_pixels=self.target.pixel_wise)
 

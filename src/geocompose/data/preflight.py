@@ -76,4 +76,4 @@ def preflight(source: DataSource, choose: Callable[[Sequence[str]], list[str]]) 
         opened.labels.check_training(found.labels["train"])
         with quiet():
             check_pixels(opened.scenes, opened.regions, found.hashes, excuse=excuse)
-    return Preview(opened.inputs(bands), opened.labels.target, source.known_values, source, found)
+    return Preview(opened.inputs(bands), opened.labels.target.of_bands(bands), source.known_values, source, found)

@@ -8,32 +8,38 @@ RGB = tuple[int, int, int]
 # Okabe and Ito's colours and five of Paul Tol's muted ones: told apart with every common kind of colour blindness.
 # The order keeps the first ones, which most legends end at, farthest apart.
 _BLUE, _GREEN, _SAND, _VERMILLION = (0, 114, 178), (0, 158, 115), (221, 204, 119), (213, 94, 0)
+_SKY, _OLIVE = (86, 180, 233), (153, 153, 51)
 _COLOURS: tuple[RGB, ...] = (
     _SAND,
     _BLUE,
     _GREEN,
     _VERMILLION,
     (204, 121, 167),
-    (86, 180, 233),
+    _SKY,
     (136, 34, 85),
     (240, 228, 66),
     (51, 34, 136),
     (230, 159, 0),
-    (153, 153, 51),
+    _OLIVE,
     (68, 170, 153),
 )
 # What maps show these classes in. A class of another name takes the first colour of the order that is left.
 _CUSTOMARY: dict[str, RGB] = {
     "water": _BLUE,
     "flood": _BLUE,
+    "lake": _BLUE,
+    "river": _SKY,
     "vegetation": _GREEN,
     "forest": _GREEN,
     "trees": _GREEN,
+    "plantation": _OLIVE,
     "bare": _SAND,
     "soil": _SAND,
+    "fields": _SAND,
     "not_water": _SAND,
     "built": _VERMILLION,
     "urban": _VERMILLION,
+    "village": _VERMILLION,
     "burned": _VERMILLION,
 }
 IGNORED: RGB = (226, 226, 226)

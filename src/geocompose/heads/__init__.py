@@ -17,6 +17,7 @@ HEADS: Mapping[str, type[nn.Module]] = {
     "classification": ClassificationHead,
     "multilabel": ClassificationHead,
     "scalar_regression": ScalarRegressionHead,
+    "reconstruction": RegressionHead,
 }
 
 __all__ = ["HEADS", "ClassificationHead", "RegressionHead", "ScalarRegressionHead", "SegmentationHead"]

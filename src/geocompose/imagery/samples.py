@@ -1,12 +1,12 @@
 """What data gives a model: which bands, how large, how many frames, and what travels beside the pixels."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from geocompose.errors import UserError
 
-Kind = Literal["segmentation", "regression", "classification", "multilabel", "scalar_regression"]
+Kind = Literal["segmentation", "regression", "classification", "multilabel", "scalar_regression", "reconstruction"]
 # What labels of each kind are, in words.
 LABELS: Mapping[str, str] = {
     "segmentation": "a class per pixel",
@@ -14,8 +14,10 @@ LABELS: Mapping[str, str] = {
     "classification": "one class per image",
     "multilabel": "any number of classes per image",
     "scalar_regression": "numbers per image",
+    "reconstruction": "images alone, whose own bands are to be predicted",
 }
-PIXEL_WISE = ("segmentation", "regression")
+PIXEL_WISE = ("segmentation", "regression", "reconstruction")
+MAPPED = ("segmentation", "regression")  # of which whole scenes have a map
 OF_CLASSES = ("segmentation", "classification", "multilabel")
 
 
@@ -53,8 +55,10 @@ class Target:
     """The labels of a data set.
 
     kind: one class per pixel (`segmentation`), numbers per pixel (`regression`), one class per image
-        (`classification`), any of the classes per image (`multilabel`), or numbers per image (`scalar_regression`).
-    names: the classes in the order of the labels' values, or the variables in the order of the labels' numbers.
+        (`classification`), any of the classes per image (`multilabel`), numbers per image (`scalar_regression`), or
+        none but the image itself (`reconstruction`).
+    names: the classes in the order of the labels' values, the variables in the order of the labels' numbers, or the
+        image's bands.
     ignore_index: the label of what has no label, where labels are classes; where they are numbers, it is NaN.
     mean, std: a number for each variable, in its physical unit: a model's output times `std` plus `mean` is the
         prediction. 0 and 1 where a model predicts in the unit itself; None where labels are classes.
@@ -83,6 +87,10 @@ class Target:
     def num_outputs(self) -> int:
         """How many numbers a model gives for a pixel or an image: one per class, or one per variable."""
         return len(self.names)
+
+    def of_bands(self, bands: Sequence[str]) -> "Target":
+        """Return the target where these bands are read: of a reconstruction they are what is predicted."""
+        return replace(self, names=tuple(bands)) if self.kind == "reconstruction" else self
 
     def as_record(self) -> dict[str, Any]:
         """Return what a record keeps of it, as JSON knows it."""

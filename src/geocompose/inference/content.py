@@ -14,6 +14,7 @@ CONTENTS: Mapping[Kind, tuple[Content, ...]] = {
     "classification": ("classes", "probabilities"),
     "multilabel": ("classes", "probabilities"),
     "scalar_regression": ("values",),
+    "reconstruction": (),
 }
 
 
@@ -21,9 +22,14 @@ def choose_content(kind: str | None, target: Target) -> Content:
     """Return the content that `action.kind` names, or the one that fits the task where it is None.
 
     Raises:
-        UserError: the task has no such content.
+        UserError: the task has no such content, or has none to write.
     """
     fitting = CONTENTS[target.kind]
+    if not fitting:
+        raise UserError(
+            f"A run of the task {target.kind} predicts what is hidden of an image, which is no map to write. Its "
+            "figures/samples.png shows that; its weights start other tasks: backbone.ckpt_path=RUN."
+        )
     for content in fitting:
         if kind in (None, content):
             return content

@@ -11,9 +11,11 @@ from geocompose.studies.cells import Cell
 from geocompose.studies.costs import Costs, shares_differ, size_in_words
 
 # What runs are selected by: the first of these among a run's metrics is its task's.
-SELECTED = ("mIoU", "F1_macro", "nRMSE", "RMSE")
+SELECTED = ("mIoU", "F1_macro", "nRMSE", "RMSE", "loss")
+# All runs have a loss. Reconstructions, which are selected by it, are told by another metric that they alone have.
+_OF_RECONSTRUCTION = "loss_of_mean"
 OTHER_CODE = "*"  # behind the status of a cell that other code has computed
-_OF_ERRORS = ("nRMSE", "RMSE")  # the lower the better
+_OF_ERRORS = ("loss", "nRMSE", "RMSE")  # the lower the better
 # What cells cost, where they train different shares of their models: in percent, seconds of a step, MB, file.
 COSTS = ("learns %", "s/step", "MB", "result")
 
@@ -109,7 +111,9 @@ def _short(keys: Sequence[str]) -> list[str]:
 
 def selected(metrics: Mapping[str, float]) -> str | None:
     """Return the metric by which runs of a task are selected, without its split; None where there is none."""
-    return next((name for name in SELECTED if f"val/{name}" in metrics), None)
+    if f"val/{_OF_RECONSTRUCTION}" in metrics:
+        return "loss"
+    return next((name for name in SELECTED if name != "loss" and f"val/{name}" in metrics), None)
 
 
 def ranked(numbered: Sequence[tuple[int, Cell]]) -> list[tuple[int, Cell]]:

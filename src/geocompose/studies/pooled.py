@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geocompose.errors import UserError, did_you_mean
-from geocompose.imagery.samples import Kind
+from geocompose.imagery.samples import OF_CLASSES, Kind
 from geocompose.scores import SCORES
 from geocompose.studies.crossed import Scale, ScoreOf
 
@@ -35,14 +35,14 @@ class Score:
     def shape(self) -> tuple[int, ...]:
         """The shape of one tile's counts."""
         number = len(self.names)
-        return {"multilabel": (number, 2, 2), "regression": (number, 6), "scalar_regression": (number, 6)}.get(
-            self.kind, (number, number)
-        )
+        if not self.of_classes:
+            return number, 6
+        return (number, 2, 2) if self.kind == "multilabel" else (number, number)
 
     @property
     def of_classes(self) -> bool:
         """Whether counts are of classes, rather than sums over numbers."""
-        return "regression" not in self.kind
+        return self.kind in OF_CLASSES
 
     @property
     def scale(self) -> Scale:

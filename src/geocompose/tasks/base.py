@@ -17,6 +17,7 @@ from geocompose.imagery.coordinates import coordinates_of
 from geocompose.imagery.samples import Kind, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.freezing import thaw_of
+from geocompose.models.output import ModelOutput
 from geocompose.tasks.counting import is_labelled, labels, predicted
 from geocompose.tasks.parameter_groups import parameter_groups
 from geocompose.tasks.schedule import MakeScheduler, lightning_schedule
@@ -128,9 +129,9 @@ class Task(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the batch's loss, auxiliary ones and what the backbone's schedule adds included."""
-        output = self.model(batch["image"], **coordinates_of(batch))
+        output, own = self._answer(batch, training=True)
         tiles = whole_tiles(batch["tile"])
-        truth = whole_batch(self._truth(batch), tiles)
+        truth = whole_batch(own, tiles)
         loss = self.criterion(whole_batch(output.output, tiles), truth)
         size = len(truth)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=size, prog_bar=True)
@@ -235,22 +236,29 @@ class Task(lightning.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
-    def _truth(self, batch: Batch) -> Tensor:
-        return batch["mask" if self.target.pixel_wise else "label"]
+    def _answer(self, batch: Batch, *, training: bool) -> tuple[ModelOutput, Tensor]:
+        """Return what the model says of a batch, and the labels that it is held to. training: whether it learns."""
+        output = self.model(batch["image"], **coordinates_of(batch))
+        return output, batch["mask" if self.target.pixel_wise else "label"]
 
     def _score(self, split: str, batch: Batch) -> Batch:
         """Score a batch; return the output, labels and tiles of the whole one, where several processes share it."""
-        output = self(batch["image"], **coordinates_of(batch))
+        returned, own_truth = self._answer(batch, training=False)
+        output = returned.output
         tiles = whole_tiles(batch["tile"])
         key = "mask" if self.target.pixel_wise else "label"
-        whole, truth = whole_batch(output, tiles), whole_batch(batch[key], tiles)
+        whole, truth = whole_batch(output, tiles), whole_batch(own_truth, tiles)
         labelled = int(is_labelled(truth, self.target).sum())
         if labelled:
-            loss = self.criterion(whole, truth)
-            self.log(f"{split}/loss", loss, on_step=False, on_epoch=True, batch_size=labelled, sync_dist=True)
+            self._log_losses(split, whole, truth, labelled)
         own = real(batch["tile"])
-        self._counts(split).update(output[own], labels(batch, self.target)[own], batch["tile"][own])
+        self._counts(split).update(output[own], labels({key: own_truth}, self.target)[own], batch["tile"][own])
         return {"output": whole, key: truth, "tile": tiles[real(tiles)]}
+
+    def _log_losses(self, split: str, output: Tensor, truth: Tensor, count: int) -> None:
+        """Log the loss of a batch with so many labels."""
+        loss = self.criterion(output, truth)
+        self.log(f"{split}/loss", loss, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
 
     def _counts(self, split: str) -> SplitCounts:
         return self.counts[f"{split}_counts"]  # type: ignore[return-value]

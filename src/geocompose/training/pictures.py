@@ -16,6 +16,7 @@ from geocompose.figures.confusion_matrix import confusion
 from geocompose.figures.display import display_image
 from geocompose.figures.learning_curves import learning_curves
 from geocompose.figures.predicted_against_true import predicted_against_true
+from geocompose.figures.reconstructions import ReconstructedSample, reconstructions
 from geocompose.figures.sample_images import ImageSample, sample_images
 from geocompose.figures.sample_numbers import NumberSample, sample_numbers
 from geocompose.figures.sample_predictions import Sample, sample_predictions
@@ -25,6 +26,8 @@ from geocompose.runs import RunFolder
 from geocompose.scores import SUMS, regression_scores
 from geocompose.tasks.base import Task
 from geocompose.tasks.counting import labels
+from geocompose.tasks.masking import in_units
+from geocompose.tasks.reconstruction import ReconstructionTask
 from geocompose.training.tile_names import file_name, tile_title
 
 NUM_TILES, NUM_IMAGES = 4, 12
@@ -158,12 +161,39 @@ def _scalar_regression(folder: Path, task: Task, data: SceneData, split: str, su
     _draw_images(folder, task, data, split, chosen, words, f"{split} split: from the worst to the best image")
 
 
+def _reconstruction(folder: Path, task: Task, data: SceneData, split: str, sums: np.ndarray) -> None:
+    assert isinstance(task, ReconstructionTask)
+    scored, squares = (sums[:, :, place].sum(axis=1) for place in (_N, _SUM_E2))
+    chosen = spread(-squares / np.maximum(scored, 1), scored, NUM_TILES)
+    batch = _batch(data, split, chosen)
+    there = {name: value.to(task.device) for name, value in batch.items()}
+    task.eval()
+    with torch.inference_mode():
+        returned, truth = task.reconstruction(there)
+        said = task.predicted(returned.output).cpu()
+    valid = ~batch["mask"].isnan()
+    patch_px = task.masking.patch_of(task.model)
+    images = in_units(batch["image"], valid, task.target, task.masking, patch_px)
+    hidden = ~labels({"mask": truth.cpu()}, task.target).isnan().all(dim=1)
+    pairs = torch.cat([images, torch.where(hidden.unsqueeze(1), said, images)], dim=3)  # of one stretch
+    samples: list[ReconstructedSample] = []
+    for place, pair in enumerate(pairs):
+        shown = display_image(pair.numpy(), data.bands, np.tile(valid[place].numpy(), 2))
+        image, reconstruction = np.split(shown, 2, axis=2)
+        title = tile_title(data, split, chosen[place])
+        samples.append(
+            {"image": image, "reconstruction": reconstruction, "hidden": hidden[place].numpy(), "title": title}
+        )
+    reconstructions(samples, folder / "samples.png")
+
+
 _DRAW: Mapping[Kind, Callable[[Path, Task, SceneData, str, np.ndarray], None]] = {
     "segmentation": _segmentation,
     "regression": _regression,
     "classification": _classification,
     "multilabel": _multilabel,
     "scalar_regression": _scalar_regression,
+    "reconstruction": _reconstruction,
 }
 
 
@@ -187,13 +217,18 @@ def _draw_images(
 
 def _run(task: Task, data: SceneData, split: str, chosen: Sequence[int]) -> tuple[dict[str, Tensor], Tensor]:
     """Return the chosen samples of a split as one batch, and what the model says of them."""
-    dataset = data.in_order(split).dataset
-    batch = default_collate([dataset[index] for index in chosen])
+    batch = _batch(data, split, chosen)
     task.eval()
     with torch.inference_mode():
         images = batch["image"].to(task.device, next(task.parameters()).dtype)  # trainer.precision=bf16-true
         beside = {name: value.to(task.device) for name, value in coordinates_of(batch).items()}
         return batch, task.predicted(task(images, **beside)).cpu()
+
+
+def _batch(data: SceneData, split: str, chosen: Sequence[int]) -> dict[str, Tensor]:
+    dataset = data.in_order(split).dataset
+    batch: dict[str, Tensor] = default_collate([dataset[index] for index in chosen])
+    return batch
 
 
 def _images(batch: Mapping[str, Tensor], data: SceneData) -> list[np.ndarray]:

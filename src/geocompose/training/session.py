@@ -25,6 +25,7 @@ from geocompose.data.shares import Share
 from geocompose.data.tile_table import tile_table
 from geocompose.errors import UserError, counted, in_one_line
 from geocompose.from_config import BuiltModel, build_data, build_model, opened_data
+from geocompose.imagery.samples import MAPPED
 from geocompose.inference.checkpoint import PUT_BACK, read_best
 from geocompose.inference.trained import with_plain_weights
 from geocompose.models.frozen_weights import BASE, put_back
@@ -107,7 +108,7 @@ def prepare(
     read_alike(data, built.model.encoder, config)
     data.setup()
     warn_of_odd_data(data)
-    if not data.target.of_classes:
+    if data.target.kind in ("regression", "scalar_regression"):
         check_output_range(built.model, data.target, data.statistics.labels["train"].describe()["variables"])
     make_optimizer, make_scheduler = instantiate(config["optimizer"]), instantiate(config["scheduler"])
     configured, weights = with_balance(config["task"], data)
@@ -269,10 +270,10 @@ def _finish(
     if test:
         with beside_the_run(folder.predictions.name, record):
             predictions.write(folder.predictions)
-    if test and scenes and task.target.pixel_wise:
+    if test and scenes and task.target.kind in MAPPED:
         with beside_the_run("The scores of whole scenes", record):
             score_whole_scenes(trainer, task, data, record)
-    if test:
+    if test and task.target.mean == data.target.mean:  # else the model's numbers have no unit to compare in
         score_baselines(data, folder, record)
     with beside_the_run("The figures", record):
         draw(folder, task, data, counts, read_metrics(folder.metrics), best_epoch=record.training["best_epoch"])

@@ -3,18 +3,17 @@
 from functools import partial
 
 from geocompose.backbones.foreign.band_choice import BandChoice
+from geocompose.backbones.prithvi.seen import bands_of_weights, seen_by_weights
 from geocompose.backbones.prithvi.vit import PrithviViT
 from geocompose.backbones.prithvi.weight_file import load_file, weight_file
 from geocompose.backbones.prithvi.weights import encoder_part
 from geocompose.catalog.prithvi import (
     VARIANTS,
     model_bands,
-    pretraining_of,
     published_pretraining,
     variant_named,
 )
 from geocompose.errors import UserError
-from geocompose.imagery.pretraining import of_own_file
 from geocompose.registry import BACKBONE_REGISTRY
 
 
@@ -53,7 +52,7 @@ def build_prithvi(
     allow_random_bands: consent to bands that the weights lack. pretrained_bands: the weights' bands, HLS where null.
     coords_encoding: any of `time`, `location`; the variant's where null. coords_scale_learn: likewise.
     pretrained_on: `unit` and `level` that the weights of `ckpt_path` have seen; the published weights' where it doesn't
-        say.
+        say. The checkpoint of a reconstruction (`geocompose.tasks.reconstruction`) in its run's folder says it itself.
     vpt, vpt_n_tokens, vpt_dropout: learned prompts in each block, as `PrithviViT` describes them.
     in_chans, encoder_only, vit_adapter: names that TerraTorch's users write; they may only confirm what is so anyway.
 
@@ -74,7 +73,7 @@ def build_prithvi(
             "backbone.encoder_only=false: a backbone is an encoder. The masked autoencoder is the full model "
             f"{variant}_mae."
         )
-    names, of_weights = model_bands(bands, pretrained_bands, in_chans)
+    names, of_weights = model_bands(bands, bands_of_weights(pretrained_bands, ckpt_path), in_chans)
     model = PrithviViT(
         bands=names,
         embed_dim=row.embed_dim if embed_dim is None else embed_dim,
@@ -96,9 +95,7 @@ def build_prithvi(
     if pretrained or ckpt_path is not None:
         if BandChoice(names, of_weights, allow_random=True).random:
             model.random_inputs = ["patch_embed.proj.weight"]
-        model.pretraining = pretraining_of(row, of_weights)
-    if ckpt_path is not None:
-        model.pretraining = of_own_file(pretrained_on, pretraining_of(row, of_weights), variant)
+        model.pretraining = seen_by_weights(variant, row, of_weights, ckpt_path, pretrained_on)
     model.weights = load_file(
         model,
         weight_file(variant, pretrained, ckpt_path),

@@ -181,18 +181,25 @@ class PrithviViT(nn.Module):
         return positions_for(self.pos_embed, self.grid, grid)
 
     def forward(
-        self, image: Tensor, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
+        self,
+        image: Tensor,
+        temporal_coords: Tensor | None = None,
+        location_coords: Tensor | None = None,
+        kept: Tensor | None = None,
     ) -> list[Tensor]:
         """Return the selected layers' tokens.
 
         image: (B, bands, H, W), or (B, bands, T, H, W) for several frames; H and W multiples of the patch.
         temporal_coords: (B, T, 2), year and day of year from 0, where `time` is encoded.
         location_coords: (B, 2), latitude and longitude in degrees, where `location` is encoded.
+        kept: (B, any number), the places of the patches that the blocks see, as a masked autoencoder's; all where null.
 
         Raises:
             UserError: sizes don't fit, or coordinates are given that this backbone does not encode.
         """
         first, patches = self.embed(image, temporal_coords, location_coords)
+        if kept is not None:
+            patches = patches.gather(1, kept.unsqueeze(-1).expand(-1, -1, patches.shape[2]))
         return self.run_blocks(torch.cat([first, patches], dim=1))
 
     def embed(

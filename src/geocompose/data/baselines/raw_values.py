@@ -32,9 +32,9 @@ def labelled_pixels(
     """Return the labelled pixels of a window: raw values and labels, as `pixel_blocks` yields them."""
     assert data.target.pixel_wise, data.target.kind
     scene = data.scenes[cell.scene]
-    image, valid = _read(scene, cell.window, data.selected_places(cell.scene))
+    image, valid = read_filled(scene, cell.window, data.selected_places(cell.scene))
     if bands is not None:
-        image, there = _read(scene, cell.window, data.places(bands)[cell.scene])
+        image, there = read_filled(scene, cell.window, data.places(bands)[cell.scene])
         finite = np.isfinite(image).reshape(-1, *there.shape).all(0)
         image = np.where(there & finite, image, np.float32(0))
     label = scene.read_label(cell.window)
@@ -81,7 +81,7 @@ def image_samples(data: LabelledSamples, split: str) -> tuple[np.ndarray, np.nda
     assert not data.target.pixel_wise, data.target.kind
     places, features, labels = [], [], []
     for place, tile in enumerate(data.tile_windows(split)):
-        image, valid = _read(data.scenes[tile.scene], tile.window, data.selected_places(tile.scene))
+        image, valid = read_filled(data.scenes[tile.scene], tile.window, data.selected_places(tile.scene))
         if valid.any():
             values = image[..., valid].astype(np.float64).reshape(-1, int(valid.sum()))
             features.append(np.concatenate([values.mean(1), values.std(1)]))
@@ -90,7 +90,7 @@ def image_samples(data: LabelledSamples, split: str) -> tuple[np.ndarray, np.nda
     return np.array(places), np.stack(features), np.stack(labels)
 
 
-def _read(scene: Scene, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def read_filled(scene: Scene, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Return the image and where it is valid, with the mean of the other frames in those that are passed over."""
     image, valid = scene.read_image(window, bands)
     masked = list(scene.masked_frames(bands))

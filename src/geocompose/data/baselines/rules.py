@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from geocompose.data.baselines import images, pixels
+from geocompose.data.baselines import images, pixels, reconstructions
 from geocompose.data.baselines.counted import Counted
 from geocompose.data.baselines.samples import LabelledSamples
 from geocompose.data.baselines.water import INDEX_BANDS, check_index, water_index
@@ -19,6 +19,7 @@ BASELINES: Mapping[Kind, tuple[str, ...]] = {
     "classification": ("constant", "logistic", "gradient_boosting"),
     "multilabel": ("constant", "logistic", "gradient_boosting"),
     "scalar_regression": ("constant", "linear", "gradient_boosting"),
+    "reconstruction": ("constant",),
 }
 MAX_PIXELS = 500_000
 
@@ -74,6 +75,8 @@ def count_baselines(data: LabelledSamples, names: Sequence[str], max_pixels: int
         "linear": rules.linear,
         "gradient_boosting": rules.gradient_boosting,
     }
+    if data.target.kind == "reconstruction":
+        fitted["constant"] = reconstructions.constant
     results = []
     for name in names:
         try:

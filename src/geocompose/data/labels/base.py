@@ -68,6 +68,20 @@ class Labels(ABC):
         """Return the target with what the tally says of the training labels."""
         return self.target
 
+    def of_images(
+        self,
+        target: Target,
+        bands: Sequence[str],
+        mean: Sequence[float],
+        std: Sequence[float],
+        deviation: Sequence[float],
+    ) -> Target:
+        """Return the target with what images say: of labels that are not the image itself, nothing.
+
+        bands: those that are read. mean, std: how each is normalised. deviation: of each in the training pixels.
+        """
+        return target
+
 
 class Numbers(Labels):
     """Labels that are numbers, NaN where there is none: what pixels and images have in common.

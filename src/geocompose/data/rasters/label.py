@@ -65,6 +65,26 @@ class ImageLabel:
         return self.label
 
 
+class NoLabel:
+    """No label: a plane of 0, float32 (1, height, width), for tasks that learn from images alone."""
+
+    def __init__(self) -> None:
+        self.keep_decoded = False
+        self.remarks: list[str] = []
+        self.path: RasterPath = ""  # it is in no file
+
+    def check_fits(self, image_path: RasterPath, image: Grid) -> None:
+        """Any image fits."""
+
+    def decoded_bytes(self) -> int:
+        """Return that it takes no memory."""
+        return 0
+
+    def read(self, window: Window) -> np.ndarray:
+        """Return the plane."""
+        return np.zeros((1, window.height, window.width), dtype=np.float32)
+
+
 class _LabelRaster(ReadsStored, ABC):
     """A raster with the label of each pixel.
 

@@ -7,14 +7,12 @@ import numpy as np
 from affine import Affine
 
 from geocompose.data.scene import ArrayScene
-from geocompose.data.synthetic.landscape import CLASS_NAMES, make_landscape
+from geocompose.data.synthetic.kinds import IGNORE_INDEX, Maker
 from geocompose.imagery.bands import HLS_BANDS
 
 PIXEL_M = 30.0
-IGNORE_INDEX = -1
 _CRS = "EPSG:32633"
 _WEST, _NORTH = 400_000.0, 5_300_000.0
-Maker = Callable[[int, int, int], tuple[np.ndarray, np.ndarray]]
 Summary = Callable[[np.ndarray], np.ndarray]
 
 
@@ -39,31 +37,30 @@ def landscapes(make: Maker, summary: Summary | None, num_scenes: int, scene_px: 
     ]
 
 
-def make_classes(seed: int, index: int, size_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return a landscape and the class of each of its pixels."""
-    return make_landscape(seed, index, size_px, IGNORE_INDEX)
+def without_labels(make: Maker, seed: int, index: int, size_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a landscape's image and the plane of 0 that stands for no label, float32 (1, size, size)."""
+    return make(seed, index, size_px)[0], np.zeros((1, size_px, size_px), dtype=np.float32)
 
 
 def dominant_class(classes: np.ndarray) -> np.ndarray:
     """Return the most frequent class of labelled pixels, int64 (), the first of equals; -1 without any."""
-    counts = _counts(classes)
-    return np.array(counts.argmax() if counts.any() else -1, dtype=np.int64)
+    known = _labelled(classes)
+    return np.array(np.bincount(known).argmax() if len(known) else -1, dtype=np.int64)
 
 
-def present_classes(classes: np.ndarray, min_share: float) -> np.ndarray:
-    """Return for each class whether it has `min_share` of the labelled pixels, int64 (4); -1 without any."""
-    counts = _counts(classes)
-    if not counts.any():
-        return np.full(len(CLASS_NAMES), -1, dtype=np.int64)
-    return (counts >= min_share * counts.sum()).astype(np.int64)
+def present_classes(classes: np.ndarray, num_classes: int, min_share: float) -> np.ndarray:
+    """Return for each class whether it has `min_share` of the labelled pixels, int64 (classes); -1 without any."""
+    known = _labelled(classes)
+    if not len(known):
+        return np.full(num_classes, -1, dtype=np.int64)
+    return (np.bincount(known, minlength=num_classes) >= min_share * len(known)).astype(np.int64)
 
 
-def water_share(classes: np.ndarray) -> np.ndarray:
-    """Return the share of the labelled pixels that is water, float32 (1); NaN without any."""
-    counts = _counts(classes)
-    share = counts[CLASS_NAMES.index("water")] / counts.sum() if counts.any() else np.nan
-    return np.array([share], dtype=np.float32)
+def class_share(classes: np.ndarray, of: int) -> np.ndarray:
+    """Return the share of the labelled pixels that is class `of`, float32 (1); NaN without any."""
+    known = _labelled(classes)
+    return np.array([(known == of).mean() if len(known) else np.nan], dtype=np.float32)
 
 
-def _counts(classes: np.ndarray) -> np.ndarray:
-    return np.bincount(classes[classes != IGNORE_INDEX], minlength=len(CLASS_NAMES))
+def _labelled(classes: np.ndarray) -> np.ndarray:
+    return classes[classes != IGNORE_INDEX]

@@ -9,22 +9,21 @@ from geocompose.data.declaration import DataSource
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.classification import ClassificationLabels
 from geocompose.data.labels.multilabel import MultilabelLabels
+from geocompose.data.labels.reconstruction import ReconstructionLabels
 from geocompose.data.labels.regression import RegressionLabels
 from geocompose.data.labels.scalar_regression import ScalarRegressionLabels
 from geocompose.data.labels.segmentation import SegmentationLabels
 from geocompose.data.loading import check_at_least
 from geocompose.data.opened import Collection
 from geocompose.data.split import split_by_fractions
-from geocompose.data.synthetic.landscape import CLASS_NAMES, make_biomass
+from geocompose.data.synthetic.kinds import IGNORE_INDEX, LANDSCAPES, LandscapeKind, Maker
 from geocompose.data.synthetic.scenes import (
-    IGNORE_INDEX,
-    Maker,
     Summary,
+    class_share,
     dominant_class,
     landscapes,
-    make_classes,
     present_classes,
-    water_share,
+    without_labels,
 )
 from geocompose.data.tiling import GridTiling
 from geocompose.errors import UserError
@@ -33,8 +32,11 @@ from geocompose.imagery.units import Values
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SyntheticSource(DataSource):
-    """Made-up landscapes: water, vegetation, bare and built in six HLS bands (reflectance x 10000), 30 m.
+    """Made-up landscapes in six HLS bands (reflectance x 10000), 30 m.
 
+    landscape: what tells their classes, and so which they have. `context`: texture, shape and arrangement tell lake
+        from river, forest from plantation and fields from village, which no pixel's spectrum does. `spectral`: a
+        pixel's spectrum tells water, vegetation, bare and built, as well as noise and mixed pixels let it.
     num_scenes, scene_px: how many, and their height and width. A scene is the same whatever their number.
     bands: of BLUE GREEN RED NIR_NARROW SWIR_1 SWIR_2.
     split: fractions of the scenes for train, val and test; None means [0.6, 0.2, 0.2]. A single scene is split by
@@ -45,6 +47,8 @@ class SyntheticSource(DataSource):
 
     kind: ClassVar[str]
 
+    # What a run has that was recorded before there was a choice. conf/data/ says `context`.
+    landscape: Literal["context", "spectral"] = "spectral"
     num_scenes: int = 8
     scene_px: int = 256
     split: list[float] | None = field(default_factory=lambda: [0.5, 0.25, 0.25])
@@ -73,8 +77,12 @@ class SyntheticSource(DataSource):
     def _labels(self) -> Labels: ...
 
     @property
+    def _landscape(self) -> LandscapeKind:
+        return LANDSCAPES[self.landscape]
+
+    @property
     def _make(self) -> Maker:
-        return make_classes
+        return self._landscape.make_classes
 
     @property
     def _summary(self) -> Summary | None:
@@ -93,7 +101,7 @@ class SyntheticSegmentation(SyntheticSource):
 
     @property
     def _labels(self) -> Labels:
-        return SegmentationLabels(CLASS_NAMES, IGNORE_INDEX)
+        return SegmentationLabels(self._landscape.class_names, IGNORE_INDEX)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,7 +124,7 @@ class SyntheticRegression(SyntheticSource):
 
     @property
     def _make(self) -> Maker:
-        return make_biomass
+        return self._landscape.make_biomass
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -130,7 +138,7 @@ class SyntheticClassification(SyntheticSource):
 
     @property
     def _labels(self) -> Labels:
-        return ClassificationLabels(CLASS_NAMES)
+        return ClassificationLabels(self._landscape.class_names)
 
     @property
     def _summary(self) -> Summary:
@@ -154,16 +162,16 @@ class SyntheticMultilabel(SyntheticSource):
     def _labels(self) -> Labels:
         if not 0 < self.min_share < 1:
             raise UserError(f"data.min_share={self.min_share} is a share of a tile's pixels, above 0 and below 1.")
-        return MultilabelLabels(CLASS_NAMES)
+        return MultilabelLabels(self._landscape.class_names)
 
     @property
     def _summary(self) -> Summary:
-        return partial(present_classes, min_share=self.min_share)
+        return partial(present_classes, num_classes=len(self._landscape.class_names), min_share=self.min_share)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SyntheticScalarRegression(SyntheticSource):
-    """Tiles of made-up landscapes with the share of their pixels that is water.
+    """Tiles of made-up landscapes with the share of their pixels that is forest, or water where `landscape=spectral`.
 
     normalize_target: see `SyntheticRegression`.
     """
@@ -176,8 +184,27 @@ class SyntheticScalarRegression(SyntheticSource):
 
     @property
     def _labels(self) -> Labels:
-        return ScalarRegressionLabels(["water_share"], self.normalize_target)
+        return ScalarRegressionLabels([f"{self._landscape.share_of}_share"], self.normalize_target)
 
     @property
     def _summary(self) -> Summary:
-        return water_share
+        kind = self._landscape
+        return partial(class_share, of=kind.class_names.index(kind.share_of))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SyntheticReconstruction(SyntheticSource):
+    """Made-up landscapes without labels."""
+
+    kind: ClassVar[str] = "synthetic_reconstruction"
+
+    tile_px: int = 64
+    baselines: list[str] = field(default_factory=lambda: ["constant"])
+
+    @property
+    def _labels(self) -> Labels:
+        return ReconstructionLabels()
+
+    @property
+    def _make(self) -> Maker:
+        return partial(without_labels, super()._make)

@@ -3,13 +3,13 @@
 Source: arXiv 2111.06377 (the method), Prithvi-EO-1.0 (arXiv 2310.18660) and Prithvi-EO-2.0 (arXiv 2412.02732).
 """
 
-import torch
 from torch import Tensor, nn
 
 from geocompose.backbones.prithvi.encodings import Grid
 from geocompose.backbones.prithvi.vit import PrithviViT
 from geocompose.errors import UserError
 from geocompose.models.prithvi_mae.decoder import MAEDecoder
+from geocompose.models.prithvi_mae.masking import image_of, patches_of, predict_patches
 
 
 class PrithviMAE(nn.Module):
@@ -29,7 +29,7 @@ class PrithviMAE(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.mask_ratio = _share(mask_ratio)
+        self.mask_ratio = share(mask_ratio)
         self.norm_pix_loss = norm_pix_loss
         self.weights: dict[str, str] | None = None
         self.pretraining, self.published = encoder.pretraining, encoder.published
@@ -55,20 +55,13 @@ class PrithviMAE(nn.Module):
         Raises:
             UserError: sizes don't fit, the ratio is not a share, or coordinates are given that are not encoded.
         """
-        ratio = self.mask_ratio if mask_ratio is None else _share(mask_ratio)
+        ratio = self.mask_ratio if mask_ratio is None else share(mask_ratio)
         frames = image if image.ndim == 5 else image.unsqueeze(2)
+        _, predicted, removed = predict_patches(
+            self.encoder, self.decoder, frames, ratio, noise, temporal_coords, location_coords
+        )
+        loss = self._loss(patches_of(frames, self.encoder.patch_size), predicted, removed)
         grid = self.encoder.grid_of(frames)
-        first, patches = self.encoder.embed(frames, temporal_coords, location_coords)
-        order, places = _shuffle(patches, noise)
-        count = patches.shape[1]
-        # 10 patches at a ratio of 0.9 leave one, although 10 * (1 - 0.9) is a little less in floating point.
-        kept = int(count * (1 - ratio) + 1e-6)
-        shown = patches.gather(1, order[:, :kept].unsqueeze(-1).expand(-1, -1, patches.shape[2]))
-        (latent,) = self.encoder.run_blocks(torch.cat([first, shown], dim=1))
-        predicted = self.decoder(latent, places, grid, temporal_coords, location_coords)
-
-        removed = (places >= kept).to(torch.float32)
-        loss = self._loss(self._patches_of(frames), predicted, removed)
         prediction = self._image_of(predicted, grid)
         mask = self._image_of(removed.unsqueeze(-1).expand_as(predicted), grid)[:, 0]
         if image.ndim == 4:
@@ -83,31 +76,16 @@ class PrithviMAE(nn.Module):
         by_patch = (predicted - target).square().mean(dim=-1)
         return (by_patch * removed).sum() / removed.sum().clamp(min=1)
 
-    def _patches_of(self, image: Tensor) -> Tensor:
-        """Return (B, patches, values) of an image (B, bands, T, H, W); a patch's values by frame, row, column, band."""
-        t, p, q = self.encoder.patch_size
-        split = image.unflatten(2, (-1, t)).unflatten(4, (-1, p)).unflatten(6, (-1, q))
-        return split.permute(0, 2, 4, 6, 3, 5, 7, 1).flatten(4).flatten(1, 3)
-
     def _image_of(self, patches: Tensor, grid: Grid) -> Tensor:
-        """Return the image (B, bands, T, H, W) whose patches these are."""
-        t, p, q = self.encoder.patch_size
-        split = patches.unflatten(1, grid).unflatten(-1, (t, p, q, self.encoder.in_chans))
-        return split.permute(0, 7, 1, 4, 2, 5, 3, 6).flatten(6, 7).flatten(4, 5).flatten(2, 3)
+        return image_of(patches, grid, self.encoder.patch_size, self.encoder.in_chans)
 
 
-def _shuffle(patches: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return the patches' order by noise, (B, patches), and the place of each patch in that order."""
-    batch, count, _ = patches.shape
-    if noise is None:
-        noise = torch.rand(batch, count, device=patches.device)
-    if noise.shape != (batch, count):
-        raise UserError(f"noise must be ({batch}, {count}), a number for each patch; got {tuple(noise.shape)}.")
-    order = noise.argsort(dim=1)
-    return order, order.argsort(dim=1)
+def share(mask_ratio: float) -> float:
+    """Return a share of patches to remove.
 
-
-def _share(mask_ratio: float) -> float:
+    Raises:
+        UserError: it is not one.
+    """
     if not 0 <= mask_ratio <= 1:
         raise UserError(f"mask_ratio must be the share of patches to remove, from 0 to 1; got {mask_ratio}.")
     return mask_ratio

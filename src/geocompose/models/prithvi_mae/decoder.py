@@ -24,6 +24,8 @@ class MAEDecoder(nn.Module):
     """
 
     decoder_pos_embed: Tensor
+    includes_head = True  # its last layer predicts the patches
+    reconstructs = True  # hidden patches, not what features say of the shown ones: a composition of its own
 
     def __init__(
         self,

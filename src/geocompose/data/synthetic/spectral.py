@@ -1,8 +1,10 @@
-"""A made-up landscape: rivers and lakes, vegetation, bare ground and towns as six HLS bands see them."""
+"""A landscape whose classes are told by their spectra: water, vegetation, bare ground and towns in six HLS bands."""
 
 from typing import NamedTuple
 
 import numpy as np
+
+from geocompose.data.synthetic.fields import random_field, smooth
 
 CLASS_NAMES = ("water", "vegetation", "bare", "built")
 _WATER, _VEGETATION, _BARE, _BUILT = range(4)
@@ -75,25 +77,26 @@ def compose_landscape(seed: int, index: int, size_px: int) -> Landscape:
     label = _classes(random, size_px)
 
     # A sensor sees some of the neighbourhood in each pixel: classes mix at their edges.
-    shares = np.stack([_smooth(label == i, 0.9) for i in range(len(CLASS_NAMES))])
-    textures = np.stack([_field(random, size_px, 6, roughness=0.5) for _ in CLASS_NAMES])
+    shares = np.stack([smooth(label == i, 0.9) for i in range(len(CLASS_NAMES))])
+    textures = np.stack([random_field(random, size_px, 6, roughness=0.5) for _ in CLASS_NAMES])
     # Towns are roofs beside streets and gardens; fields and bare ground change more slowly.
-    textures[_BUILT] = 0.75 * np.sign(_field(random, size_px, 3, roughness=0.2)) + 0.6 * textures[_BUILT]
+    textures[_BUILT] = 0.75 * np.sign(random_field(random, size_px, 3, roughness=0.2)) + 0.6 * textures[_BUILT]
     brightness = np.exp(_TEXTURE[:, None, None] * textures)
     # Gardens in towns, dry patches in vegetation, growth on bare ground: each class holds some of another's
     # spectrum.
-    blend = 1 / (1 + np.exp(-3.0 * (np.stack([_field(random, size_px, 5, roughness=0.6) for _ in range(3)]) - 1.3)))
+    patches = np.stack([random_field(random, size_px, 5, roughness=0.6) for _ in range(3)])
+    blend = 1 / (1 + np.exp(-3.0 * (patches - 1.3)))
     spectra = np.broadcast_to(_SPECTRA[:, :, None, None], (*_SPECTRA.shape, size_px, size_px)).astype(np.float64)
     for amount, (own, other) in zip(blend, [(_BUILT, _VEGETATION), (_VEGETATION, _BARE), (_BARE, _BUILT)], strict=True):
         spectra[own] += 0.7 * amount * (_SPECTRA[other] - _SPECTRA[own])[:, None, None]
     image = np.einsum("cyx,cyx,cbyx->byx", shares, brightness, spectra)
 
-    illumination = np.exp(0.10 * random.standard_normal() + 0.12 * _field(random, size_px, size_px / 2))
-    haze = np.exp(0.6 * _field(random, size_px, size_px / 2)) * random.uniform(0.3, 1.2)
+    illumination = np.exp(0.10 * random.standard_normal() + 0.12 * random_field(random, size_px, size_px / 2))
+    haze = np.exp(0.6 * random_field(random, size_px, size_px / 2)) * random.uniform(0.3, 1.2)
     noise = _NOISE[:, None, None] * random.standard_normal(image.shape)
     image = image * illumination + _HAZE[:, None, None] * haze + noise
 
-    unknown = _field(random, size_px, size_px / 24)
+    unknown = random_field(random, size_px, size_px / 24)
     return Landscape(
         np.clip(np.rint(image), 1, 12000).astype(np.uint16),
         label,
@@ -106,42 +109,18 @@ def compose_landscape(seed: int, index: int, size_px: int) -> Landscape:
 
 def _classes(random: np.random.Generator, size_px: int) -> np.ndarray:
     """Return the class of each pixel, int8 (size, size)."""
-    height = _field(random, size_px, size_px / 3, roughness=1.0)
-    soil = _field(random, size_px, size_px / 6, roughness=0.8)
-    settlement = _field(random, size_px, size_px / 8, roughness=0.6)
+    height = random_field(random, size_px, size_px / 3, roughness=1.0)
+    soil = random_field(random, size_px, size_px / 6, roughness=0.8)
+    settlement = random_field(random, size_px, size_px / 8, roughness=0.6)
     label = np.full((size_px, size_px), _VEGETATION, dtype=np.int8)
     label[soil > np.quantile(soil, 0.70)] = _BARE
     # People settle in the plains.
     towns = settlement - 0.4 * height
     label[towns > np.quantile(towns, 0.80)] = _BUILT
     # A river follows a level line of a smooth field, its width in pixels divided by the field's slope.
-    course = _field(random, size_px, size_px / 2.5, roughness=1.2)
+    course = random_field(random, size_px, size_px / 2.5, roughness=1.2)
     slope = np.hypot(*np.gradient(course)) + 1e-6
     river = np.abs(course) / slope < random.uniform(2.0, 4.5)
     lakes = height < np.quantile(height, 0.12)
     label[river | lakes] = _WATER
     return label
-
-
-def _field(random: np.random.Generator, size_px: int, scale_px: float, roughness: float = 3.0) -> np.ndarray:
-    """Return a random field (size, size) of mean 0 and deviation 1 whose shapes are about `scale_px` wide.
-
-    roughness: how fast detail below that scale fades; smaller numbers leave more detail.
-    """
-    frequency = np.hypot(np.fft.fftfreq(2 * size_px)[:, None], np.fft.rfftfreq(2 * size_px)[None])
-    amplitude = (1 + (frequency * scale_px * 2) ** 2) ** -(0.5 + roughness)
-    # Made twice as large and cropped, because a Fourier series repeats itself at the opposite edge.
-    spectrum = np.fft.rfft2(random.standard_normal((2 * size_px, 2 * size_px))) * amplitude
-    field = np.fft.irfft2(spectrum, s=(2 * size_px, 2 * size_px))[:size_px, :size_px]
-    return (field - field.mean()) / field.std()
-
-
-def _smooth(mask: np.ndarray, sigma_px: float) -> np.ndarray:
-    """Return `mask` as numbers, blurred by a Gaussian of `sigma_px`."""
-    reach = int(np.ceil(3 * sigma_px))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma_px) ** 2)
-    kernel /= kernel.sum()
-    padded = np.pad(mask.astype(np.float64), reach, mode="edge")
-    size = mask.shape[0]
-    rows = sum(weight * padded[i : i + size] for i, weight in enumerate(kernel))
-    return np.asarray(sum(weight * rows[:, i : i + size] for i, weight in enumerate(kernel)))
