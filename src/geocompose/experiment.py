@@ -8,11 +8,11 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from geocompose.catalog.checks import check_source_names
 from geocompose.catalog.learning_rates import Rate
-from geocompose.configuration.checking import check, default_learning_rate
+from geocompose.configuration.checking import as_written, checked
 from geocompose.configuration.diagnosis import groups
 from geocompose.configuration.overrides import repeated
 from geocompose.configuration.working_folder import search_working_folder, targets_in
@@ -83,11 +83,10 @@ def understood(
     Raises:
         UserError: a required value is missing, a key is not an argument of its target, or a value is not of its type.
     """
-    written = OmegaConf.to_container(composed, resolve=False)
+    written = as_written(composed)
     search_working_folder(targets_in(written))
     own: Any = HydraConfig.get() if hydra is None else hydra
-    config = check(composed, groups(conf_dir) if known is None else known)
-    given = dict(OmegaConf.to_container(composed, resolve=True))  # type: ignore[arg-type]
+    config, default_rate = checked(composed, written, groups(conf_dir) if known is None else known)
     arguments = dict(config["action"])
     action = Action(arguments.pop("_target_"), arguments)
     experiment = Experiment(
@@ -97,7 +96,7 @@ def understood(
         conf_dir,
         tuple(Path(source.path) for source in own.runtime.config_sources if source.schema == "file"),
         in_sweep=own.mode is RunMode.MULTIRUN,
-        default_rate=default_learning_rate(given),
+        default_rate=default_rate,
     )
     return experiment, action
 
