@@ -1,6 +1,6 @@
 """Draw made-up landscapes above their classes and their biomass.
 
-    python experiments/landscapes/draw.py OUT.png [--landscape spectral] [--seed 0]
+python experiments/landscapes/draw.py OUT.png [--landscape spectral] [--seed 0]
 """
 
 import argparse
