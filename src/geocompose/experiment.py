@@ -73,17 +73,21 @@ def told(overrides: Sequence[str]) -> list[str]:
 
 
 def understood(
-    composed: DictConfig, conf_dir: Path, known: Sequence[str] | None = None, hydra: DictConfig | None = None
+    composed: DictConfig,
+    conf_dir: Path,
+    known: Sequence[str] | None = None,
+    hydra: DictConfig | None = None,
+    written: Mapping[Any, Any] | None = None,
 ) -> tuple[Experiment, Action]:
     """Return what a composed configuration says, checked.
 
     known: the names of the config groups, where the caller has listed them. hydra: Hydra's own part of the
-    configuration; None takes what `HydraConfig` holds.
+    configuration; None takes what `HydraConfig` holds. written: what `as_written` returns, where the caller has it.
 
     Raises:
         UserError: a required value is missing, a key is not an argument of its target, or a value is not of its type.
     """
-    written = as_written(composed)
+    written = as_written(composed) if written is None else written
     search_working_folder(targets_in(written))
     own: Any = HydraConfig.get() if hydra is None else hydra
     config, default_rate = checked(composed, written, groups(conf_dir) if known is None else known)
