@@ -11,7 +11,9 @@ from tests.kit.command import SMALL, run
 from tests.kit.places import ROOT
 
 PAGE = ROOT / "docs" / "looking_at_runs.md"
-TINY = (*SMALL, "data.baselines=[]", "trainer.max_epochs=1", "logger=csv", "action.scene_scores=false")
+# The page names the score of a class water, which landscapes told by their spectrum have.
+DATA = ("data.landscape=spectral", "data.baselines=[]")
+TINY = (*SMALL, *DATA, "trainer.max_epochs=1", "logger=csv", "action.scene_scores=false")
 MOUNTED = "/mnt/b/outputs"
 STATES = ("done", "running", "waiting", "interrupted", "failed", "refused", "unreadable")
 

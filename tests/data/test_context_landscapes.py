@@ -41,12 +41,12 @@ def test_every_class_is_in_every_split_and_about_one_percent_is_unlabelled(defau
 def test_no_rule_for_single_pixels_tells_the_classes(monkeypatch):
     monkeypatch.setattr(boosting, "ITERATIONS", 15)
     monkeypatch.setattr(boosting, "MAX_PIXELS", 4000)
-    data = synthetic_segmentation(landscape="context", scene_px=128)
+    data = synthetic_segmentation(landscape="context", num_scenes=6, scene_px=128)
     data.setup()
     for result in run_baselines(data, ["logistic", "gradient_boosting"]):
         assert 0.2 < result["metrics"]["mIoU"] < 0.36, result["name"]
         # Which of the three spectra it is, a pixel does tell.
-        assert result["metrics"]["IoU_lake"] > 0.4
+        assert result["metrics"]["IoU_lake"] > 0.3
 
 
 @pytest.mark.parametrize(("one", "other"), PAIRS)

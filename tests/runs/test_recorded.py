@@ -63,6 +63,16 @@ def test_what_was_recorded_first_has_its_identity_still(identity, tmp_path):
     assert run_id(config, inputs, replace(load_rules(CONF), numerics=1)) == identity
 
 
+@pytest.mark.parametrize("task", ["segmentation", "regression", "classification", "multilabel", "scalar_regression"])
+def test_landscapes_that_pixels_do_not_tell_are_other_data(task, tmp_path):
+    config, inputs = composed(f"task={task}", tmp_path)
+    before = run_id(config, inputs, load_rules(CONF))
+    assert config["data"].pop("landscape") == "spectral"
+    assert run_id(config, inputs, load_rules(CONF)) == before
+    config["data"]["landscape"] = "context"
+    assert run_id(config, inputs, load_rules(CONF)) != before
+
+
 def composed(line: str, root: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """Return what a command line composes, and the hashes of its inputs."""
     overrides = [text.replace("ROOT", str(root)) for text in line.split()]

@@ -54,7 +54,7 @@ def assert_alike(one: str, two: str) -> None:
         [],
         pytest.param(["task.loss={ce: 0.5, dice: 0.5}"], marks=pytest.mark.slow),
         pytest.param(["task.loss=lovasz", "task.class_weights=null"], marks=pytest.mark.slow),
-        pytest.param(["task.loss=focal", "task.class_weights=[1,2,3,4]"], marks=pytest.mark.slow),
+        pytest.param(["task.loss=focal", "task.class_weights=[1,2,3,4,5,6]"], marks=pytest.mark.slow),
         pytest.param([LINEAR_BESIDE, "task.aux_loss={aux: 0.4}"], marks=pytest.mark.slow),
         pytest.param(["task=classification"], marks=pytest.mark.slow),
         pytest.param(["task=multilabel"], marks=pytest.mark.slow),
