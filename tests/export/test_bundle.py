@@ -55,7 +55,12 @@ def lora(made, tmp_path):
     return run, shutil.copytree(bundle, tmp_path / "sent")
 
 
-@pytest.mark.parametrize("method", METHODS)
+PLAIN = ("none", "frozen", "lora", "with dora", "bias", "trained beside")
+
+
+@pytest.mark.parametrize(
+    "method", [pytest.param(name, marks=[] if name in PLAIN else pytest.mark.slow) for name in METHODS]
+)
 def test_a_bundle_gives_the_runs_model_back(method, made):
     run, bundle = made(method, *METHODS[method])
     first, second = trained(run), trained(bundle)
