@@ -8,11 +8,11 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from geocompose.catalog.checks import check_source_names
 from geocompose.catalog.learning_rates import Rate
-from geocompose.configuration.checking import check, default_learning_rate
+from geocompose.configuration.checking import as_written, checked
 from geocompose.configuration.diagnosis import groups
 from geocompose.configuration.overrides import repeated
 from geocompose.configuration.working_folder import search_working_folder, targets_in
@@ -73,21 +73,24 @@ def told(overrides: Sequence[str]) -> list[str]:
 
 
 def understood(
-    composed: DictConfig, conf_dir: Path, known: Sequence[str] | None = None, hydra: DictConfig | None = None
+    composed: DictConfig,
+    conf_dir: Path,
+    known: Sequence[str] | None = None,
+    hydra: DictConfig | None = None,
+    written: Mapping[Any, Any] | None = None,
 ) -> tuple[Experiment, Action]:
     """Return what a composed configuration says, checked.
 
     known: the names of the config groups, where the caller has listed them. hydra: Hydra's own part of the
-    configuration; None takes what `HydraConfig` holds.
+    configuration; None takes what `HydraConfig` holds. written: what `as_written` returns, where the caller has it.
 
     Raises:
         UserError: a required value is missing, a key is not an argument of its target, or a value is not of its type.
     """
-    written = OmegaConf.to_container(composed, resolve=False)
+    written = as_written(composed) if written is None else written
     search_working_folder(targets_in(written))
     own: Any = HydraConfig.get() if hydra is None else hydra
-    config = check(composed, groups(conf_dir) if known is None else known)
-    given = dict(OmegaConf.to_container(composed, resolve=True))  # type: ignore[arg-type]
+    config, default_rate = checked(composed, written, groups(conf_dir) if known is None else known)
     arguments = dict(config["action"])
     action = Action(arguments.pop("_target_"), arguments)
     experiment = Experiment(
@@ -97,7 +100,7 @@ def understood(
         conf_dir,
         tuple(Path(source.path) for source in own.runtime.config_sources if source.schema == "file"),
         in_sweep=own.mode is RunMode.MULTIRUN,
-        default_rate=default_learning_rate(given),
+        default_rate=default_rate,
     )
     return experiment, action
 

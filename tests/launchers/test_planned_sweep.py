@@ -169,13 +169,13 @@ def test_a_damaged_plan_is_refused_with_what_to_do(sweep: Sweep):
     assert len(planned()) == 2
 
 
-def test_a_damaged_record_fails_its_cell_alone(sweep: Sweep):
+def test_a_damaged_record_is_told_of_its_cell_alone(sweep: Sweep):
     sweep("-m", "seed=0,1")
     record = next(iter(Path("outputs/default").glob("a-*/record.json")))
     record.write_text(record.read_text()[:100])
     code, printed, _ = sweep("-m", "seed=0,1")
     assert code == 1
-    assert "2 cells: 1 finished already, 1 failed" in printed
+    assert "2 cells: 1 finished already, 1 unreadable" in printed
     assert "record.json is damaged" in printed
 
 

@@ -129,7 +129,7 @@ def test_a_record_that_was_cut_short_is_one_cells_failure_and_says_what_to_do(sw
     assert f"{damaged.record} is damaged" in printed + errors
     assert "Delete this file and run the same command again" in printed + errors
     assert whole.record.read_bytes() == other
-    assert sorted(row["state"] for row in table()) == ["done", "done", "failed"]
+    assert sorted(row["state"] for row in table()) == ["done", "done", "unreadable"]
     damaged.record.unlink()
     code, printed, _ = sweep(*TWO, "seed=0,1,2")
     assert code == 0

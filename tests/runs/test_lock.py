@@ -1,5 +1,7 @@
 """Who computes a run holds its lock; its state can be read beside them."""
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -104,3 +106,24 @@ def test_a_copied_folder_has_the_same_state(run, tmp_path):
     complete(run)
     shutil.copytree(run.path, tmp_path / "copy")
     assert find_run(tmp_path / "copy").read() == run.read()
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(errno.ENOTSUP, "does not know what was asked of it, such as locks"), (errno.ENOLCK, "has no locks to give")],
+)
+def test_a_file_system_that_refuses_locks_is_named_before_anything_is_computed(run, monkeypatch, number, told):
+    with run.lock():
+        begin(run)
+
+    def refuse(handle: int, how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(UserError, match=f"Can't write .*lock: .*{told}.*Choose another folder"), run.lock():
+        pass
+    if number == errno.ENOTSUP:  # nobody can hold it
+        assert run.status() == "interrupted"
+    else:
+        with pytest.raises(UserError, match=f"Can't look at .*lock: .*{told}"):
+            run.status()

@@ -102,6 +102,14 @@ def test_what_data_and_model_are_like_follows_from_configurations_that_differ(tm
     assert [each.field for each in environment_differences(one, other, derived=False)] == ["data.fingerprint"]
 
 
+def test_another_number_of_threads_is_named_where_both_records_know_theirs(tmp_path):
+    hardware = {"cpu": "A", "cores": 2}
+    one, other = runs(tmp_path, {"hardware": hardware | {"threads": 1}}, {"hardware": hardware | {"threads": 2}})
+    assert environment_differences(one, other) == [Difference("hardware.threads", "1", "2")]
+    one[1].hardware.pop("threads")
+    assert environment_differences(one, other) == []
+
+
 def test_texts_of_own_code_and_uncommitted_changes_are_compared(tmp_path):
     one, other = runs(tmp_path, {}, {})
     (one[0].code_diff).write_text("+ a")

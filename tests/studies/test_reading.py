@@ -41,16 +41,16 @@ def test_a_cell_that_is_possible_after_all_is_waiting(tmp_path):
     assert read_studies([tmp_path]).states() == {"waiting": 1}
 
 
-def test_the_end_of_a_process_counts_only_where_no_record_is_newer(tmp_path):
+def test_the_end_of_a_process_in_the_plan_counts_only_where_there_is_no_record_whatever_the_clock_says(tmp_path):
     for status, at in (("interrupted", "2026-05-04T12:00:00Z"), ("interrupted", "2999-01-01T00:00:00Z")):
         made_run(tmp_path, at[:4] * 2, status=status, finished=at)
-    planned(tmp_path, "20262026", "29992999")
-    add_events(
-        tmp_path, [PlanEvent("failed", each, "segmentation fault", "x.log") for each in ("20262026", "29992999")]
-    )
+    names = ("20262026", "29992999", "nothing")
+    planned(tmp_path, *names)
+    add_events(tmp_path, [PlanEvent("failed", each, "segmentation fault", "x.log") for each in names])
     found = read_studies([tmp_path])
-    assert [found.runs[each].state for each in ("20262026", "29992999")] == ["failed", "interrupted"]
-    assert (found.runs["20262026"].reason, str(found.runs["20262026"].log)) == ("segmentation fault", "x.log")
+    assert [found.runs[each].state for each in names[:2]] == ["interrupted", "interrupted"]
+    assert (found.cells["nothing"].state, found.cells["nothing"].reason) == ("failed", "segmentation fault")
+    assert str(found.cells["nothing"].log) == "x.log"
 
 
 def test_a_run_in_two_studies_counts_once_as_the_one_that_got_furthest(tmp_path):

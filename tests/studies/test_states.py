@@ -63,7 +63,7 @@ def test_a_damaged_record_hides_no_other_cell(tmp_path: Path):
     made(tmp_path, "a", "done").record.write_text('{"schema": 1')
     made(tmp_path, "b", "done")
     (first, second) = [state for _, state in states(tmp_path)]
-    assert (first.state, second.state) == ("failed", "done")
+    assert (first.state, second.state) == ("unreadable", "done")
     assert "record.json is damaged" in first.reason
 
 

@@ -8,6 +8,7 @@ import platform
 import re
 
 import pytest
+import torch
 
 from geocompose.runs import RunFolder
 from geocompose.tasks.segmentation import SegmentationTask
@@ -64,6 +65,7 @@ def test_each_epoch_has_its_seconds_and_images_per_second(three_epochs):
         assert 0 < seconds < recorded["seconds"]
         assert speed >= 0.99 * train / seconds  # training is a part of the epoch
     assert recorded["peak_memory_mb"] > 100
+    assert recorded["hardware"]["threads"] == torch.get_num_threads()
 
 
 def test_each_epoch_has_a_line_in_the_log_and_on_a_console_that_is_no_terminal(three_epochs):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from geocompose.actions.run_inputs import data_hash, weights_hash
-from geocompose.configuration.own_code import OwnCode, own_code
+from geocompose.configuration.own_code import OwnCode, code_of, foreign_targets
 from geocompose.data.declaration import DataSource
 from geocompose.data.preflight import data_source
 from geocompose.errors import at_least
@@ -33,6 +33,7 @@ class Identifier:
 
     def __init__(self, conf_dir: Path) -> None:
         self._rules = load_rules(conf_dir)
+        self._own: dict[frozenset[str], OwnCode | None] = {}
         self._data: dict[str, str | None] = {}
         self._weights: dict[str, str | None] = {}
         self._folders: dict[Path, dict[str, Path]] = {}
@@ -49,12 +50,17 @@ class Identifier:
         """
         config = experiment.config
         check_run_names(config)
-        own = own_code(config, self._rules.volatile)
+        own = self._own_code(foreign_targets(config, self._rules.volatile))
         inputs = {} if own is None else {"code": own.sha256}
         data, weights = self._data_hash(config["data"], source), self._weights_hash(config["backbone"])
         inputs |= {} if data is None else {"data": data}
         inputs |= {} if weights is None else {"weights": weights}
         return Identity(self._folder(experiment, run_id(config, inputs, self._rules)), inputs, own)
+
+    def _own_code(self, targets: frozenset[str]) -> OwnCode | None:
+        if targets not in self._own:
+            self._own[targets] = code_of(targets)
+        return self._own[targets]
 
     def _data_hash(self, data: Mapping[str, Any], source: DataSource | None) -> str | None:
         key = json.dumps(data, sort_keys=True, default=str)

@@ -4,7 +4,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
@@ -39,19 +39,37 @@ ROOT: Mapping[str, Argument] = {
 }
 
 
+class Checked(NamedTuple):
+    """A configuration as plain, resolved, typed values, and what `optimizer.lr: null` meant in it, if it was null."""
+
+    config: dict[str, Any]
+    default_rate: Rate | None
+
+
 def check(config: DictConfig, groups: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration as plain, resolved, typed values; see `checked`."""
+    return checked(config, as_written(config), groups).config
+
+
+def as_written(config: DictConfig) -> dict[Any, Any]:
+    """Return a configuration as plain values in which nothing is resolved."""
+    written = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(written, dict)
+    return written
+
+
+def checked(config: DictConfig, written: Mapping[Any, Any], groups: Sequence[str]) -> Checked:
     """Return the configuration as plain, resolved, typed values: `lr: 1` of a float argument is 1.0.
 
     A run's folder that a backbone is to start from has become the run's best checkpoint.
 
-    groups: the names of the config groups; beside them there are the root keys alone.
+    written: the same `as_written`, which takes time. groups: the names of the config groups; beside them there are the
+    root keys alone.
 
     Raises:
         UserError: a required value is missing, a key is not an argument of its target, or a value is not of its type.
     """
     _check_root_folder(config)
-    written = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(written, dict)
     missing = list(_missing(written, ""))
     if missing:
         are = "is" if len(missing) == 1 else "are"
@@ -66,20 +84,20 @@ def check(config: DictConfig, groups: Sequence[str]) -> dict[str, Any]:
         raise UserError(f"{error.full_key!s}: {first_line(error)}") from error
     assert isinstance(container, dict)
     plain = {str(key): value for key, value in container.items()}
-    if (rate := default_learning_rate(plain)) is not None:
+    if (rate := _default_learning_rate(plain)) is not None:
         plain["optimizer"]["lr"] = rate.rate
-    checked: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     # What takes a value from elsewhere comes last, so that a wrong value is told where it was written.
     for name, value in sorted(plain.items(), key=lambda item: _has_interpolation(written[item[0]])):
         if name not in ROOT and name not in groups:
             raise UserError(f"There is no group or key {name!r}. {choices(name, [*groups, *ROOT])}")
-        checked[name] = check_node(name, value) if isinstance(value, dict) else _root(name, value)
-    if "backbone" in checked:
-        checked["backbone"] = with_checkpoints(checked["backbone"])
-    return {name: checked[name] for name in plain}
+        found[name] = check_node(name, value) if isinstance(value, dict) else _root(name, value)
+    if "backbone" in found:
+        found["backbone"] = with_checkpoints(found["backbone"])
+    return Checked({name: found[name] for name in plain}, rate)
 
 
-def default_learning_rate(plain: Mapping[str, Any]) -> Rate | None:
+def _default_learning_rate(plain: Mapping[str, Any]) -> Rate | None:
     """Return what `optimizer.lr: null` means in a composed configuration; None where a rate is given.
 
     Raises:

@@ -85,9 +85,14 @@ def own_code(config: Mapping[str, Any], volatile: Iterable[str] = ()) -> OwnCode
     Raises:
         UserError: a source file can't be read.
     """
+    return code_of(foreign_targets(config, volatile))
+
+
+def code_of(targets: Iterable[str]) -> OwnCode | None:
+    """Return the user's own code behind `foreign_targets`; see `own_code`."""
     files: dict[str, bytes] = {}
     versions: dict[str, str] = {}
-    waiting = sorted(_targets(config, tuple(volatile)))
+    waiting = sorted(targets)
     named = set(waiting)
     seen: set[str] = set()
     while waiting:
@@ -109,17 +114,19 @@ def own_code(config: Mapping[str, Any], volatile: Iterable[str] = ()) -> OwnCode
     return OwnCode(files, versions) if files or versions else None
 
 
-def _targets(config: Mapping[str, Any], volatile: tuple[str, ...]) -> set[str]:
+def foreign_targets(config: Mapping[str, Any], volatile: Iterable[str] = ()) -> frozenset[str]:
+    """Return the targets that a configuration names outside of geocompose. volatile: see `own_code`."""
+    patterns = tuple(volatile)
     found: set[str] = set()
     for key, value in walk(config):
         if isinstance(value, str) and (kind := _kind_named(key)) is not None:
             found.update(place for place in places(kind, value) if not is_ours(place))
         if not isinstance(value, str) or not key or not (key[-1] == "_target_" or key[-1].endswith(IMPORTED)):
             continue
-        counts = not any(is_any(volatile, key[:length]) for length in range(1, len(key) + 1))
+        counts = not any(is_any(patterns, key[:length]) for length in range(1, len(key) + 1))
         if counts and "." in value and not is_ours(value):
             found.add(value)
-    return found
+    return frozenset(found)
 
 
 def _kind_named(key: tuple[str, ...]) -> str | None:

@@ -82,8 +82,8 @@ class Results:
             found.status = "waiting" if end is None else "interrupted"
         elif now.state == "running":
             found.status = "running" if self.course.before.get(cell.run_id) == "missing" else "computed elsewhere"
-        elif now.state == "interrupted":
-            found.status = "interrupted"
+        elif now.state in ("interrupted", "unreadable"):
+            found.status = now.state
         return found
 
     def _done(self, found: Cell, cell: PlannedCell, end: Ended | None, now: CellState) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -128,10 +129,8 @@ class PlannedSweep:
     def _missing(self, plans: dict[Path, Plan]) -> list[PlannedCell]:
         """Return the cells that have still to be computed, and remember how each stands now."""
         for identity, cell in self.able.items():
-            try:
+            with suppress(UserError):  # a damaged record: the results tell it
                 self.course.before[identity] = cell.standing(plans[cell.study])
-            except UserError as error:  # a damaged record
-                cell.error = error
         return [cell for identity, cell in self.able.items() if self.course.before.get(identity) == "missing"]
 
     def _try(self, missing: Sequence[PlannedCell], plans: dict[Path, Plan]) -> None:

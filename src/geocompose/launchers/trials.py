@@ -1,5 +1,6 @@
 """Compositions tried before anything is computed, in a process of their own: the sweeping one never loads torch."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -15,7 +16,12 @@ from geocompose.launchers.parent_death import die_with
 from geocompose.launchers.planning import PlannedCell
 from geocompose.launchers.runs import runs_of
 
+log = logging.getLogger("geocompose")
+
 Try = Callable[[Mapping[str, Any]], None]
+
+# A trial takes seconds; one of a user's own part may hang. Loading the libraries of a slow network drive counts in.
+LIMIT_S = 600.0
 
 
 def refusals(cells: Sequence[PlannedCell]) -> dict[str, str]:
@@ -45,8 +51,8 @@ def _by_trial(cells: Mapping[str, PlannedCell]) -> dict[Try, dict[str, PlannedCe
 def tried(configs: Sequence[Mapping[str, Any]], try_out: Try) -> Iterator[str | None]:
     """Yield for each configuration why it is impossible; None where it is possible, or where the trial can't tell.
 
-    A trial that ends in another error than a UserError, or whose process dies, says nothing: the run itself tells what
-    is wrong, with its log.
+    A trial that ends in another error than a UserError, takes longer than LIMIT_S, or whose process dies, says nothing:
+    the run itself tells what is wrong, with its log.
     """
     context = fork_server.context()
     done = 0
@@ -58,6 +64,11 @@ def tried(configs: Sequence[Mapping[str, Any]], try_out: Try) -> Iterator[str | 
         try:
             with suppress(EOFError, OSError):
                 while done < len(configs):
+                    if not ours.poll(LIMIT_S):
+                        log.warning(
+                            "The trial of a composition was ended after %.0f minutes; its run will tell.", LIMIT_S / 60
+                        )
+                        break
                     reason = ours.recv()
                     done += 1
                     yield reason

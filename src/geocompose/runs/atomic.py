@@ -25,6 +25,8 @@ _ADVICE = {
     errno.EFBIG: "the file would be larger than the file system or your limit (ulimit -f) allows. Raise the limit",
     errno.EMFILE: "too many files are open. Raise your limit (ulimit -n), or lower data.num_workers",
     errno.ESTALE: "the network drive has lost it. Connect it again, then run the same command again",
+    errno.ENOTSUP: "the file system does not know what was asked of it, such as locks. Choose another folder",
+    errno.ENOLCK: "the file system has no locks to give, such as NFS without its lock service. Choose another folder",
     errno.EIO: "the disk reports an input/output error. Check the disk, then run the same command again",
 }
 

@@ -107,15 +107,27 @@ class RunFolder:
         Raises:
             UserError: record.json is damaged or foreign.
         """
-        state = self._recorded()
-        if state != "running":
-            return state
+        return self.look()[0]
+
+    def look(self) -> tuple[State, Record | None]:
+        """Return the run's state, as `status` does, and the record that says so; None where it is absent.
+
+        Raises:
+            UserError: see `status`.
+        """
+        record = self._recorded()
+        if record is None:
+            return "absent", None
+        if record.status != "running":
+            return record.status, record
         # Under our own lock a record that says running is our own once we began, and a dead process's before.
         if self._began_s is not None if self._holds_lock else lock.is_held(self.path):
-            return "running"
+            return "running", record
         # Without a holder: died, or finished between our look at the record and our look at the lock.
-        state = self._recorded()
-        return "interrupted" if state == "running" else state
+        record = self._recorded()
+        if record is None:
+            return "absent", None
+        return "interrupted" if record.status == "running" else record.status, record
 
     def read(self) -> Record:
         """Return what record.json holds.
@@ -234,18 +246,18 @@ class RunFolder:
         record.error = None if reason is None else unwrapped(reason)
         self._write(record, "interrupted")
 
-    def _recorded(self) -> State:
-        """Return what the record says, or absent."""
+    def _recorded(self) -> Record | None:
+        """Return what the record says; None where there is none."""
         with explained(self.record, "read"):
             if not self.record.exists():
-                return "absent"
+                return None
         try:
-            return self.read().status
+            return self.read()
         except UserError:
             # Another process may have begun to clear the folder a moment after we saw the record.
             if self.record.exists():
                 raise
-            return "absent"
+            return None
 
     def _write(self, record: Record, status: Status) -> None:
         assert self._holds_lock, f"{self.path} is written without its lock"

@@ -56,11 +56,24 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Return whether a living process, this one included, holds the lock; needs no permission to write."""
+    """Return whether a living process, this one included, holds the lock; needs no permission to write.
+
+    Raises:
+        UserError: the system can't tell, such as NFS whose lock service is gone.
+    """
+    path = folder / LOCK_NAME
     try:
-        handle = os.open(folder / LOCK_NAME, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
+    try:
+        with explained(path, "look at"):
+            return _is_held(handle)
+    finally:
+        os.close(handle)
+
+
+def _is_held(handle: int) -> bool:
     try:
         # Shared, so that two who look at once don't take each other for the holder; closing the handle lets go.
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -68,9 +81,10 @@ def is_held(folder: Path) -> bool:
         # ENOSYS: a file system without locks, where filelock makes do with a file that exists while the lock is held.
         if error.errno in (errno.EAGAIN, errno.EACCES, errno.ENOSYS):
             return True
+        # ENOTSUP: a file system that refuses locks; nobody holds one there.
+        if error.errno == errno.ENOTSUP:
+            return False
         raise
-    finally:
-        os.close(handle)
     return False
 
 

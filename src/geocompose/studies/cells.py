@@ -9,8 +9,17 @@ from geocompose.runs import Record, RunFolder
 from geocompose.runs.other_code import CodeHere, other_code
 
 # Of a sweep's cells. interrupted: begun, and stopped from outside. waiting: not begun. refused: parts that don't fit.
+# unreadable: its record is damaged or foreign.
 CellStatus = Literal[
-    "interrupted", "done", "finished already", "computed elsewhere", "failed", "refused", "running", "waiting"
+    "interrupted",
+    "done",
+    "finished already",
+    "computed elsewhere",
+    "failed",
+    "refused",
+    "running",
+    "waiting",
+    "unreadable",
 ]
 
 

@@ -32,7 +32,7 @@ def show_closing(
         line = other_code(cells)
         if line:
             out.print(line)
-    for status in ("refused", "failed", "interrupted"):
+    for status in ("refused", "failed", "unreadable", "interrupted"):
         for line in causes(numbered, status, varied):
             out.print(line)
     out.print(counts(cells, total))
@@ -82,11 +82,11 @@ def _advice(cells: Sequence[Cell], missing: str) -> Iterator[str]:
 
 
 def is_failed(cells: Sequence[Cell], *, strict: bool) -> bool:
-    """Return whether a sweep has failed: a cell did, or was killed, or none of them could be computed.
+    """Return whether a sweep has failed: a cell did, was killed or can't be read, or none of them could be computed.
 
     strict: a refused cell fails it too.
     """
-    states = [cell.status for cell in cells]
-    if "failed" in states or "interrupted" in states:
+    states = {cell.status for cell in cells}
+    if states & {"failed", "unreadable", "interrupted"}:
         return True
-    return "refused" in states and (strict or all(state == "refused" for state in states))
+    return "refused" in states and (strict or states == {"refused"})

@@ -105,8 +105,8 @@ def counts(cells: Sequence[Cell], total: int) -> str:
     """Return how many of a sweep's `total` cells are in which state."""
     states = [cell.status for cell in cells] + ["not run"] * (total - len(cells))
     order = (
-        "done", "finished already", "computed elsewhere", "failed", "refused", "running", "interrupted",
-        "waiting", "not run",
+        "done", "finished already", "computed elsewhere", "failed", "unreadable", "refused", "running",
+        "interrupted", "waiting", "not run",
     )  # fmt: skip
     found = [f"{states.count(state)} {state}" for state in order if state in states]
     return f"{total} cell{'s' if total != 1 else ''}: {', '.join(found)}"

@@ -115,9 +115,11 @@ def environment_differences(
 
 
 def _is_shown(key: str, one: Mapping[str, str], other: Mapping[str, str], *, derived: bool) -> bool:
+    if key == "hardware.threads" and not (key in one and key in other):
+        return False  # an older record only says less
     if not key.startswith(_DERIVED) or key.startswith("data.fingerprint"):
         return True
-    return derived and key in one and key in other  # an older record only says less of it
+    return derived and key in one and key in other
 
 
 def _told_apart(first: bytes, second: bytes) -> tuple[str, str]:

@@ -11,8 +11,9 @@ from geocompose.runs.lock import HOLDER_NAME, holder
 from geocompose.scores import better
 from geocompose.studies.closing_table import selected as selected_by
 from geocompose.studies.estimate import duration
-from geocompose.studies.reading import CellState, LoneCell, Run, StudyFiles
+from geocompose.studies.reading import LoneCell, Run, StudyFiles
 from geocompose.studies.settings import distinguishing
+from geocompose.studies.states import State
 from geocompose.studies.time_left import seconds_left
 
 
@@ -120,7 +121,7 @@ def best_first(runs: Sequence[Run], metric: str) -> list[Run]:
 
 def _reasons(study: StudyFiles) -> Iterator[str]:
     """Yield why cells failed or were refused, those of one cause together, and what to do."""
-    ends: tuple[CellState, ...] = ("failed", "refused")
+    ends: tuple[State, ...] = ("failed", "refused")
     for state in ends:
         groups: dict[str, list[Run | LoneCell]] = {}
         for cell in study.of_state(state):

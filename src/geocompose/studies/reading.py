@@ -7,18 +7,16 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from geocompose.errors import UserError, counted, shortened, unwrapped
 from geocompose.runs import Record, RunFolder
-from geocompose.studies.plan import Plan, PlanCell, read_plan
+from geocompose.studies.plan import PlanCell, read_plan
 from geocompose.studies.states import State, state_of, state_of_run
 
 _LOG = logging.getLogger("geocompose")
 
-CellState = State | Literal["unreadable"]
-STATES: tuple[CellState, ...] = ("done", "running", "waiting", "interrupted", "failed", "refused", "unreadable")
-_FURTHEST: Sequence[CellState] = ("done", "running", "interrupted", "failed")
+STATES: tuple[State, ...] = ("done", "running", "waiting", "interrupted", "failed", "refused", "unreadable")
+_FURTHEST: Sequence[State] = ("done", "running", "interrupted", "failed")
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Run:
 
     folder: RunFolder
     record: Record
-    state: CellState
+    state: State
     reason: str = ""
     log: Path | None = None
 
@@ -42,7 +40,7 @@ class LoneCell:
     """A cell of a plan that has no run: waiting, refused, or failed before it had a folder."""
 
     cell: PlanCell
-    state: CellState
+    state: State
     reason: str = ""
     log: Path | None = None
 
@@ -65,13 +63,13 @@ class StudyFiles:
         """What to call it: the folders' paths."""
         return ", ".join(map(str, self.folders))
 
-    def states(self) -> dict[CellState, int]:
+    def states(self) -> dict[State, int]:
         """Return how many cells are in which state; states without a cell are left out."""
         found = [run.state for run in self.runs.values()] + [cell.state for cell in self.cells.values()]
         found += ["unreadable"] * len(self.damaged)
         return {state: found.count(state) for state in STATES if state in found}
 
-    def of_state(self, *states: CellState) -> list[Run | LoneCell]:
+    def of_state(self, *states: State) -> list[Run | LoneCell]:
         """Return the runs and cells in some states."""
         every: list[Run | LoneCell] = [*self.runs.values(), *self.cells.values()]
         return [each for each in every if each.state in states]
@@ -95,7 +93,7 @@ def read_studies(folders: Sequence[Path]) -> StudyFiles:
     for folder, plan in plans:
         if plan.cut:
             _LOG.warning("The last line of the plan in %s is cut short; it is left out.", folder)
-        for run in _runs(folder, plan, damaged):
+        for run in _runs(folder, damaged):
             found.runs[run.id] = _furthest(found.runs.get(run.id), run)
     # A readable copy of a run, in another folder, stands for it.
     found.damaged = {path: reason for identity, (path, reason) in damaged.items() if identity not in found.runs}
@@ -111,23 +109,19 @@ def read_studies(folders: Sequence[Path]) -> StudyFiles:
     return found
 
 
-def _runs(folder: Path, plan: Plan, damaged: dict[str, tuple[Path, str]]) -> Iterator[Run]:
+def _runs(folder: Path, damaged: dict[str, tuple[Path, str]]) -> Iterator[Run]:
     for path in sorted(folder.glob("*/record.json")):
         run = RunFolder(path.parent)
         try:
             if path.exists() and not path.is_file():
                 raise UserError(f"{path} is not a file.")
-            record = run.read()
-            # A living process is asked for only where the record does not tell.
-            state = run.status() if record.status == "running" else record.status
-            if state != record.status:
-                record = run.read()  # it has ended meanwhile
+            state, record = run.look()
         except (UserError, OSError) as error:
             if path.exists():  # else it was begun anew a moment ago
                 damaged[run.path.name.rpartition("-")[2]] = path, unwrapped(error)
             continue
-        if state != "absent":
-            found = state_of_run(run, record, state, plan)
+        if state != "absent" and record is not None:
+            found = state_of_run(run, record, state)
             yield Run(run, record, found.state, found.reason, found.log)
 
 

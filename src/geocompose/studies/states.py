@@ -11,15 +11,16 @@ from geocompose.runs.record import Record, Status
 from geocompose.studies.plan import Plan, PlanCell, PlanEvent, read_plan
 
 # waiting: not begun. interrupted: begun and stopped from outside; it resumes. refused: its parts don't fit together.
-State = Literal["waiting", "running", "done", "failed", "refused", "interrupted"]
+# unreadable: its record is damaged or foreign.
+State = Literal["waiting", "running", "done", "failed", "refused", "interrupted", "unreadable"]
 
 
 @dataclass(frozen=True)
 class CellState:
     """What is known of one cell.
 
-    reason: why it failed, is refused or was interrupted, or who computes it; "" where there is nothing to say. folder,
-    record: of its run, where it has one. log: of its process, where there is one.
+    reason: why it failed, is refused, was interrupted or can't be read, or who computes it; "" where nothing is to be
+    said. folder, record: of its run, where it has one. log: of its process, where there is one.
     """
 
     id: str
@@ -61,28 +62,21 @@ def log_of(study: Path, identity: str) -> Path:
 def state_of(study: Path, identity: str, folder: RunFolder | None, plan: Plan) -> CellState:
     """Return the state of one cell. folder: of its run, where it may have one.
 
-    A damaged record makes a failed cell: it is told, and hides no other.
+    A damaged record is told, and hides no other cell.
     """
     try:
-        state = "absent" if folder is None else folder.status()
-        if folder is None or state == "absent":
+        state, record = ("absent", None) if folder is None else folder.look()
+        if folder is None or state == "absent" or record is None:
             return _without_run(study, identity, plan)
-        return state_of_run(folder, folder.read(), state, plan)
+        return state_of_run(folder, record, state)
     except UserError as error:
-        return CellState(identity, "failed", str(error), folder, log=_log(study, identity))
+        return CellState(identity, "unreadable", str(error), folder, log=_log(study, identity))
 
 
-def state_of_run(folder: RunFolder, record: Record, status: Status, plan: Plan) -> CellState:
-    """Return the state of a cell that has a record, whose status is known.
-
-    The plan knows of an end that the run's process could not record.
-    """
+def state_of_run(folder: RunFolder, record: Record, status: Status) -> CellState:
+    """Return the state of a cell that has a record, whose status is known; what its plan says is older."""
     study, identity = folder.path.parent, record.run_id
     log = _log(study, identity) or (folder.log if folder.log.is_file() else None)
-    event = plan.failed(identity)
-    newer = event is not None and event.at > (record.finished or record.started or "")
-    if event is not None and newer and status in ("interrupted", "failed"):
-        return CellState(identity, "failed", event.reason, folder, record, _log(study, identity, event) or log)
     if status == "completed":
         return CellState(identity, "done", "", folder, record, log)
     reason = f"by {holder(folder.path)}" if status == "running" else record.error or ""

@@ -64,7 +64,7 @@ class Pace(Callback):
         self.record.epochs["seconds"].append(round(time.monotonic() - self._began_s, 3))
         self.record.epochs["images_per_s"].append(round(images / self._trained_s, 2) if self._trained_s > 0 else None)
         self.record.training |= {"epochs": trainer.current_epoch + 1, "max_epochs": trainer.max_epochs}
-        note_accelerator(self.record)
+        note_devices(self.record)
         self._write(trainer)
 
     def _give_sign(self, trainer: lightning.Trainer) -> None:
@@ -77,8 +77,12 @@ class Pace(Callback):
             self._save()
 
 
-def note_accelerator(record: Record) -> None:
-    """Record which accelerator this process has, if any, and the most memory (MiB) that tensors took on it."""
+def note_devices(record: Record) -> None:
+    """Record the threads of one operation, on whose number sums depend in their last digits, and the accelerator.
+
+    Of an accelerator, where this process has one, the most memory (MiB) too that tensors took on it.
+    """
+    record.hardware["threads"] = torch.get_num_threads()
     if torch.cuda.is_available():
         peak = round(torch.cuda.max_memory_allocated() / 2**20, 1)
         record.hardware["accelerator"] = torch.cuda.get_device_name()

@@ -42,7 +42,7 @@ from geocompose.training.metrics_csv import MetricsCsv, read_metrics
 from geocompose.training.odd_data import tell_training_tiles, warn_of_odd_data
 from geocompose.training.open_defaults import decided
 from geocompose.training.output_range import check_output_range
-from geocompose.training.pace import Pace, note_accelerator
+from geocompose.training.pace import Pace, note_devices
 from geocompose.training.pictures import draw
 from geocompose.training.predictions import Predictions
 from geocompose.training.processes import ONE, Processes
@@ -256,7 +256,7 @@ def _finish(
 ) -> None:
     """Do what needs no other process once a run is scored: predictions, whole scenes, baselines and figures."""
     data, task, trainer = session.data, session.task, session.trainer
-    note_accelerator(record)
+    note_devices(record)
     if test:
         with beside_the_run(folder.predictions.name, record):
             predictions.write(folder.predictions)
