@@ -37,19 +37,19 @@ _BIOMASS_OF_AGE = 240.0
 class Parcels(NamedTuple):
     """A land register: square parcels in a grid that is turned as a whole.
 
-    across, along: each pixel's place in the grid, in pixels (size, size). number: its parcel (size, size), of `count`.
+    across, along: each pixel's place in the grid, in pixels (size, size). number: its parcel (size, size), of `total`.
     """
 
     across: np.ndarray
     along: np.ndarray
     number: np.ndarray
-    count: int
+    total: int
 
     def mean(self, field: np.ndarray) -> np.ndarray:
         """Return at each pixel the mean of a field over the pixel's parcel (size, size)."""
         number = self.number.ravel()
-        sums = np.bincount(number, weights=field.ravel(), minlength=self.count)
-        return np.asarray((sums / np.maximum(np.bincount(number, minlength=self.count), 1))[self.number])
+        sums = np.bincount(number, weights=field.ravel(), minlength=self.total)
+        return np.asarray((sums / np.maximum(np.bincount(number, minlength=self.total), 1))[self.number])
 
 
 class Landscape(NamedTuple):
@@ -171,9 +171,9 @@ def _patterns(random: np.random.Generator, size_px: int, parcels: Parcels, age: 
     ways, strips_px, starts = (
         draw[parcels.number]
         for draw in (
-            random.random(parcels.count) < 0.5,
-            random.choice(_STRIPS_PX, parcels.count),
-            random.random(parcels.count),
+            random.random(parcels.total) < 0.5,
+            random.choice(_STRIPS_PX, parcels.total),
+            random.random(parcels.total),
         )
     )
     strips = stripes(np.where(ways, parcels.across, parcels.along) / strips_px + starts)
