@@ -36,7 +36,7 @@ def test_a_bundle_of_prithvi_300_is_megabytes_and_predicts_the_same_raster(tmp_p
         assert np.array_equal(first.read(), second.read())
     seed_weights(0)
     with PartSeeds.drawn().of("backbone"):
-        backbone = BACKBONE_REGISTRY.build("prithvi_eo_v2_300", img_size=32).eval()
+        backbone = BACKBONE_REGISTRY.build("prithvi_eo_v2_300", img_size=224).eval()
     split_qkv(backbone, "qkv")
     adapted = peft.PeftModel.from_pretrained(backbone, tmp_path / "sent" / "adapter").eval()
     images = torch.randn(1, 6, 32, 32)
