@@ -24,18 +24,13 @@ from geocompose.wiring import Composition, Plan, refuse_head
 KIND = "reconstruction"
 
 
-def is_autoencoder(decoder: Part) -> bool:
-    """Return whether a decoder predicts hidden patches, so that the composition is a masked autoencoder."""
-    return bool(getattr(decoder.target, "reconstructs", False))
-
-
 def check_task(decoder: Part, task: str) -> None:
     """Refuse a masked autoencoder for another task than its own.
 
     Raises:
         UserError: says both ways out.
     """
-    if is_autoencoder(decoder) and task != KIND:
+    if task != KIND:
         with building("decoder", decoder.name):
             raise UserError(
                 f"{decoder.name} predicts hidden patches of an image, for task={KIND}; the task is {task}. Write "

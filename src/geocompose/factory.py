@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from geocompose import autoencoding
 from geocompose.backbones.temporal.options import split_temporal
 from geocompose.errors import UserError, choices, counted, shortened
 from geocompose.heads import HEADS
@@ -120,16 +119,20 @@ class EncoderDecoderFactory:
             outputs=outputs,
             padding=padding,
         )
-        autoencoding.check_task(composition.main.decoder, task)
-        masked = autoencoding.is_autoencoder(composition.main.decoder)
-        trial = (autoencoding.attempt if masked else attempt)(composition, self.conditions)
+        how_to_try: Callable[[Composition, Conditions], Trial] = attempt
+        how_to_assemble: Callable[[Composition, Plan], EncoderDecoderModel] = Composition.assemble
+        if composition.main.decoder.reconstructs:
+            from geocompose import autoencoding  # loads timm, which other compositions may not need
+
+            autoencoding.check_task(composition.main.decoder, task)
+            how_to_try, how_to_assemble = autoencoding.attempt, autoencoding.assemble
+        trial = how_to_try(composition, self.conditions)
         self.plan = trial.plan
         on_meta = torch.get_default_device().type == "meta"
         if not on_meta:
             for warning in trial.plan.warnings:
                 log.warning(warning)
-        assemble = autoencoding.assemble if masked else Composition.assemble
-        model = trial.model if on_meta else assemble(composition, trial.plan)
+        model = trial.model if on_meta else how_to_assemble(composition, trial.plan)
         # What no output depends on must not wait for a gradient: distributed training would stop at its second step.
         unreached = [name for name in trial.plan.unreached if model.get_parameter(name).requires_grad]
         for name in unreached:

@@ -44,6 +44,11 @@ class Part:
             target = target.func
         return target
 
+    @property
+    def reconstructs(self) -> bool:
+        """Whether a decoder predicts hidden patches, so that its composition is a masked autoencoder."""
+        return bool(getattr(self.target, "reconstructs", False))
+
     def __post_init__(self) -> None:
         """Gather what a foreign constructor knows into the mapping that its adapter hands on and checks."""
         if self.constructor is None:

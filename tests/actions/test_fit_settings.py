@@ -20,11 +20,12 @@ def test_a_study_is_a_folders_name(study, tmp_path, monkeypatch):
 
 def test_options_of_trainer_scheduler_and_loss_train(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run(*SMALL, "study=plateau", "scheduler=plateau", "task.loss={ce: 0.5, dice: 0.5}", "logger=csv")
-    run(*SMALL, "study=ema", "trainer.ema_decay=0.5", "scheduler=none", "task.loss=dice")
-    run(*SMALL, "study=early", "trainer.early_stopping_patience=1", "optimizer.lr=1e-30", "trainer.max_epochs=6")
-    run(*SMALL, "study=bf16", "trainer.precision=bf16-mixed", "task.class_weights=[1, 2, 1, 1, 1, 1]")
-    run(*SMALL, "study=frozen", "task.freeze_backbone=true", "data.random_crop=true", "data.rotation_deg=10")
+    small = (*SMALL, "data.landscape=spectral")
+    run(*small, "study=plateau", "scheduler=plateau", "task.loss={ce: 0.5, dice: 0.5}", "logger=csv")
+    run(*small, "study=ema", "trainer.ema_decay=0.5", "scheduler=none", "task.loss=dice")
+    run(*small, "study=early", "trainer.early_stopping_patience=1", "optimizer.lr=1e-30", "trainer.max_epochs=6")
+    run(*small, "study=bf16", "trainer.precision=bf16-mixed", "task.class_weights=[1, 2, 1, 1]")
+    run(*small, "study=frozen", "task.freeze_backbone=true", "data.random_crop=true", "data.rotation_deg=10")
     assert not (only_run("plateau") / "tensorboard").exists()
     assert record_of(only_run("early"))["training"]["epochs"] < 6
     for study in ("plateau", "ema", "early", "bf16", "frozen"):

@@ -24,7 +24,7 @@ def hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     (tmp_path / "weights.ckpt").write_bytes(b"weights")
     (tmp_path / "others.ckpt").write_bytes(b"others")
     found: list[str] = []
-    for name in ("fingerprint", "hash_file"):
+    for name in ("fingerprint", "hash_weights"):
         original = getattr(run_inputs, name)
         monkeypatch.setattr(run_inputs, name, lambda *given, name=name, do=original: found.append(name) or do(*given))
     return found
@@ -38,7 +38,7 @@ def test_what_many_cells_read_is_hashed_once(hashed: list[str]):
         for weights in ("weights", "others")
     ]
     folders = [many.folder(cell).path for cell in cells]
-    assert hashed == ["hash_file"] * 2
+    assert hashed == ["hash_weights"] * 2
     assert len(set(folders)) == 8
     assert [Identifier(CONF).folder(cell).path for cell in cells] == folders
 

@@ -53,7 +53,7 @@ def test_a_folder_of_groups_and_none_at_all_are_right(added):
     ("overrides", "message"),
     [
         (["experiment=mine", "decoder=unett"], "decoder has no option 'unett'. Did you mean 'unet'?"),
-        (["experiment=mien"], "experiment has no option 'mien'. Did you mean 'mine'? Allowed: mine, "),
+        (["experiment=mien"], "experiment has no option 'mien'. Did you mean 'mine'? Allowed: "),
         (["optimizer=lion", "optimizer.bta=2"], "optimizer has no key 'bta'. Did you mean 'beta'? Allowed: beta."),
         (["optimizer.beta=2"], "optimizer has no key 'beta'. It is a key of optimizer=lion."),
     ],

@@ -111,11 +111,12 @@ def _rarely(option: str, family: str) -> list[pytest.MarkDecorator]:
 
 
 SOME = [pytest.param(*case, marks=_rarely(*case)) for case in BUILT if case[0] != "none"]
-# Of torch.export, which takes seconds, tokens and maps with LoRA and one that multiplies what enters a layer.
+# Of torch.export, which takes seconds, tokens and maps with LoRA and one that multiplies what enters a layer. PEFT's
+# HRA is left out: torch.export (2.14.1) can't trace it; action=export merges what was learned first.
 EXPORTED = [
-    pytest.param(*case, marks=_marks(*case) if case[0] in ("lora", "hra") and case[1] in TOKENS_AND_MAPS else
+    pytest.param(*case, marks=_marks(*case) if case[0] in ("lora", "ia3") and case[1] in TOKENS_AND_MAPS else
                  [*_marks(*case), pytest.mark.slow])
-    for case in BUILT if case[0] != "none"
+    for case in BUILT if case[0] not in ("none", "hra")
 ]  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from tests.kit.places import CONF, ROOT
 
 STEPS, EPOCHS, LR = 50, 9, 1e-3
 SHARED = (
+    "data.landscape=spectral",
     "data.num_scenes=5", "data.scene_px=64", "data.tile_px=32", "data.split=[0.6,0.2,0.2]", "data.batch_size=2",
     "data.random_crop=true", "data.baselines=[]", f"trainer.max_epochs={EPOCHS}", f"optimizer.lr={LR}",
     "trainer.accelerator=cpu", "trainer.progress_bar=false", "logger=csv",

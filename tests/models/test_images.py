@@ -101,7 +101,8 @@ def test_an_image_of_the_same_numbers_elsewhere_in_memory_gives_the_same_output(
     model = compose("prithvi").eval()
     picture = noise(2, 64, 64, 3).permute(0, 3, 1, 2)
     with torch.no_grad():
-        assert torch.equal(model(picture).output, model(picture.contiguous()).output)
+        # Other kernels, which round the last digits in their own way.
+        torch.testing.assert_close(model(picture).output, model(picture.contiguous()).output, rtol=1e-5, atol=1e-5)
 
 
 # Without padding

@@ -16,6 +16,7 @@ from geocompose.backbones.prithvi.builder import VARIANTS, build_prithvi
 from geocompose.errors import UserError
 from geocompose.imagery.bands import HLS_BANDS
 from geocompose.models.prithvi_mae.autoencoder import PrithviMAE
+from geocompose.models.prithvi_mae.masking import image_of, patches_of
 from geocompose.models.prithvi_mae.variants import build_prithvi_mae
 from geocompose.registry import FULL_MODEL_REGISTRY
 
@@ -62,14 +63,13 @@ def test_the_300m_model_has_the_published_number_of_tensors():
 
 @pytest.mark.parametrize("shape", [(6, 4, 64, 64), (6, 2, 32, 80), (3, 2, 48, 16)])
 def test_a_patch_is_ordered_by_frame_row_column_and_band_and_patches_make_the_image_again(shape):
-    model = small(bands=["BLUE", "GREEN", "RED"] if shape[0] == 3 else None, patch_size=[2, 16, 16], num_frames=2)
     picture = image(shape[0], *shape[1:])
-    patches = model._patches_of(picture)
+    patches = patches_of(picture, (2, 16, 16))
     rows, columns = shape[2] // 16, shape[3] // 16
     frames = picture[:, :, :2]
     expected = torch.cat([by_hand(frames[:, :, t : t + 1], 0, rows - 1, 0) for t in range(2)])
     assert torch.equal(patches[0, (rows - 1) * columns], expected)
-    assert torch.equal(model._image_of(patches, (shape[1] // 2, rows, columns)), picture)
+    assert torch.equal(image_of(patches, (shape[1] // 2, rows, columns), (2, 16, 16), shape[0]), picture)
 
 
 @pytest.mark.parametrize("norm_pix_loss", [False, True])

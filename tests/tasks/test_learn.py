@@ -17,6 +17,7 @@ QUICK = (
     "decoder.channels=[32, 32, 16, 16, 16]",
     "optimizer.lr=2e-3",
     "scheduler=one_cycle",
+    "data.landscape=spectral",  # learned in seconds
     "data.num_scenes=8",
     "data.scene_px=96",
     "data.tile_px=16",

@@ -74,7 +74,13 @@ def test_each_variable_is_looked_at_and_named():
 
 def test_a_run_with_a_relu_trains_in_the_labels_unit_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    relu = (*SMALL, "task=regression", "head.final_act=torch.nn.ReLU", "trainer.max_epochs=1")
+    relu = (
+        *SMALL,
+        "data.landscape=spectral",
+        "task=regression",
+        "head.final_act=torch.nn.ReLU",
+        "trainer.max_epochs=1",
+    )
     with pytest.raises(UserError, match=r"data\.normalize_target=none"):
         run(*relu)
     assert not list(tmp_path.iterdir())

@@ -61,7 +61,7 @@ def test_each_epoch_has_its_seconds_and_images_per_second(three_epochs):
     recorded = record_of(three_epochs[0])
     assert len(recorded["epochs"]["seconds"]) == len(recorded["epochs"]["images_per_s"]) == 3
     train = recorded["data"]["splits"]["train"]["tiles"]
-    for seconds, speed in zip(*recorded["epochs"].values(), strict=True):
+    for seconds, speed in zip(recorded["epochs"]["seconds"], recorded["epochs"]["images_per_s"], strict=True):
         assert 0 < seconds < recorded["seconds"]
         assert speed >= 0.99 * train / seconds  # training is a part of the epoch
     assert recorded["peak_memory_mb"] > 100
