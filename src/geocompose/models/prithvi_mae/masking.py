@@ -4,21 +4,24 @@ Source: arXiv 2111.06377, and the published code of Prithvi-EO, whose order of a
 """
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from geocompose.backbones.prithvi.encodings import Grid
-from geocompose.backbones.prithvi.vit import PrithviViT
 from geocompose.errors import UserError
-from geocompose.models.prithvi_mae.decoder import MAEDecoder
+
+if TYPE_CHECKING:  # they load timm
+    from geocompose.backbones.prithvi.vit import PrithviViT
+    from geocompose.models.prithvi_mae.decoder import MAEDecoder
 
 Patch = tuple[int, int, int]  # frames, rows, columns
 
 
 def predict_patches(
-    encoder: PrithviViT,
-    decoder: MAEDecoder,
+    encoder: "PrithviViT",
+    decoder: "MAEDecoder",
     frames: Tensor,
     ratio: float,
     noise: Tensor | None,

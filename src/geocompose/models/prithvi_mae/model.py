@@ -1,20 +1,23 @@
 """The masked autoencoder as a model of the factory: encoder and decoder as parts, for images of any size."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from geocompose.backbones.prithvi.vit import PrithviViT
 from geocompose.contracts.images import Image
 from geocompose.errors import UserError
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.image_checks import check_image
 from geocompose.models.output import ModelOutput
 from geocompose.models.padding import crop_centre, pad_to_multiple
-from geocompose.models.prithvi_mae.decoder import MAEDecoder
 from geocompose.models.prithvi_mae.masking import image_of, predict_patches
 from geocompose.necks.base import NeckSequence
+
+if TYPE_CHECKING:  # they load timm
+    from geocompose.backbones.prithvi.vit import PrithviViT
+    from geocompose.models.prithvi_mae.decoder import MAEDecoder
 
 
 @dataclass
@@ -33,11 +36,11 @@ class MaskedAutoencoderModel(EncoderDecoderModel):
     mask_ratio: share of the patches that are hidden.
     """
 
-    encoder: PrithviViT
-    decoder: MAEDecoder
+    encoder: "PrithviViT"
+    decoder: "MAEDecoder"
 
     def __init__(
-        self, encoder: PrithviViT, decoder: MAEDecoder, *, pad_multiple: int, mask_ratio: float = 0.75
+        self, encoder: "PrithviViT", decoder: "MAEDecoder", *, pad_multiple: int, mask_ratio: float = 0.75
     ) -> None:
         """Take the parts: an encoder that returns its last layer, and a decoder for its tokens."""
         single = encoder.in_chans == 1
