@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geocompose.data.synthetic.fields import evened, random_field, smooth, stripes
+from geocompose.data.synthetic.measured import measured
 
 # Water in a basin or in a course; trees grown wild or planted; green and clay-coloured ground in strips or strewn.
 CLASS_NAMES = ("lake", "river", "forest", "plantation", "fields", "village")
@@ -84,10 +85,7 @@ def make_biomass(seed: int, index: int, size_px: int) -> tuple[np.ndarray, np.nd
     """
     land = compose_landscape(seed, index, size_px)
     biomass = np.tensordot(_BIOMASS, land.shares, 1) + _BIOMASS_OF_AGE * land.age * land.shares[FOREST]
-    noise = np.random.default_rng([seed, index, 1]).standard_normal(biomass.shape)
-    biomass = (biomass * np.exp(0.1 * noise)).astype(np.float32)
-    biomass[land.unknown] = np.nan
-    return land.image, biomass[None]
+    return land.image, measured(biomass, land.unknown, seed, index)
 
 
 def compose_landscape(seed: int, index: int, size_px: int) -> Landscape:

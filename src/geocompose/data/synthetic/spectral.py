@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geocompose.data.synthetic.fields import random_field, smooth
+from geocompose.data.synthetic.measured import measured
 
 CLASS_NAMES = ("water", "vegetation", "bare", "built")
 _WATER, _VEGETATION, _BARE, _BUILT = range(4)
@@ -61,10 +62,7 @@ def make_biomass(seed: int, index: int, size_px: int) -> tuple[np.ndarray, np.nd
     land = compose_landscape(seed, index, size_px)
     density = np.exp(-0.45 * land.textures[_VEGETATION]) * (1 - 0.6 * land.dryness)
     biomass = 140 * land.shares[_VEGETATION] * density + 20 * land.shares[_BUILT]
-    noise = np.random.default_rng([seed, index, 1]).standard_normal(biomass.shape)
-    biomass = (biomass * np.exp(0.1 * noise)).astype(np.float32)
-    biomass[land.unknown] = np.nan
-    return land.image, biomass[None]
+    return land.image, measured(biomass, land.unknown, seed, index)
 
 
 def compose_landscape(seed: int, index: int, size_px: int) -> Landscape:
