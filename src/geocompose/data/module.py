@@ -6,11 +6,12 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler, SequentialSampler
+from torch.utils.data import DataLoader
 
 from geocompose.data import tiles
 from geocompose.data.baselines import raw_values
 from geocompose.data.baselines import rules as baseline_rules
+from geocompose.data.batches import in_batches
 from geocompose.data.census import Census, Sampling, census
 from geocompose.data.conversion import convert
 from geocompose.data.coordinates.coordinates import Coordinates
@@ -20,7 +21,7 @@ from geocompose.data.known_values import tell
 from geocompose.data.left_out import check_frames, say
 from geocompose.data.normalization_rule import NormalizationRule
 from geocompose.data.overlap import MEANT, SCORED, check_ground, check_pixels
-from geocompose.data.shares import Share, SharedBatches
+from geocompose.data.shares import Share
 from geocompose.data.split import SPLITS
 from geocompose.data.statistics import Statistics, scan
 from geocompose.data.tiling import ImageTiling
@@ -261,15 +262,11 @@ class SceneData(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader[tiles.Sample]:
         """Return shuffled, augmented batches of the training samples."""
         dataset = self._tiles("train", training=True)
-        last = len(dataset) % self.batch_size
-        # Batch norm has no variance over one tile where the features are 1 x 1. A lone last tile is left out of its
-        # epoch, a different one each time; where it is the only batch, the user wanted it.
-        drop_last = last == 1 and len(dataset) > 1 and self.batch_size > 1
         weights = self._draw.weights(self.num_tiles("train"))
         sampler = tiles.ShuffledTiles(len(dataset), self._shuffle_seed, weights)
         # Workers fetch the first batches before Lightning tells a sampler its epoch.
         sampler.set_epoch(self._first_epoch)
-        return self._loader(dataset, sampler, drop_last=drop_last)
+        return self._in_batches(dataset, sampler)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the data: with which epoch a resumed run goes on."""
@@ -290,23 +287,12 @@ class SceneData(lightning.LightningDataModule):
 
     def in_order(self, split: str) -> DataLoader[tiles.Sample]:
         """Return batches of the samples of any split in the order of their numbers, neither cropped nor augmented."""
-        return self._loader(self._tiles(split, training=False))
+        return self._in_batches(self._tiles(split, training=False))
 
-    def _loader(
-        self, dataset: tiles.TileDataset, sampler: tiles.ShuffledTiles | None = None, *, drop_last: bool = False
+    def _in_batches(
+        self, dataset: tiles.TileDataset, shuffled: tiles.ShuffledTiles | None = None
     ) -> DataLoader[tiles.Sample]:
-        batches: dict[str, Any] = {"batch_size": self.batch_size, "sampler": sampler, "drop_last": drop_last}
-        if self._share.size > 1:
-            order: Sampler[Any] = SequentialSampler(dataset) if sampler is None else sampler
-            shared = SharedBatches(order, self.batch_size, self._share, drop_last=drop_last)
-            batches = {"batch_sampler": shared}
-        return DataLoader(
-            dataset,
-            **batches,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
+        return in_batches(dataset, self.batch_size, num_workers=self.num_workers, share=self._share, shuffled=shuffled)
 
     def pixels(
         self, split: str, max_pixels: int | None = None, seed: int = 0, bands: Sequence[str] | None = None
