@@ -78,23 +78,35 @@ def checked(config: DictConfig, written: Mapping[Any, Any], groups: Sequence[str
             f"{', '.join(missing)} {are} required: write {' '.join(f'{key}=VALUE' for key in missing)}. What a VALUE "
             f"may be stands beside the key in the option's file in {' or '.join(folders)}."
         )
-    try:
-        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except (InterpolationKeyError, MissingMandatoryValue) as error:
-        raise UserError(f"{error.full_key!s}: {first_line(error)}") from error
-    assert isinstance(container, dict)
-    plain = {str(key): value for key, value in container.items()}
+    # What is taken from nowhere else stands resolved as it was written.
+    taken = {str(name) for name, value in written.items() if _is_open(value)}
+    plain = {str(name): _resolved(config, name) if name in taken else value for name, value in written.items()}
     if (rate := _default_learning_rate(plain)) is not None:
-        plain["optimizer"]["lr"] = rate.rate
+        plain["optimizer"] = {**plain["optimizer"], "lr": rate.rate}
     found: dict[str, Any] = {}
     # What takes a value from elsewhere comes last, so that a wrong value is told where it was written.
-    for name, value in sorted(plain.items(), key=lambda item: _has_interpolation(written[item[0]])):
+    for name, value in sorted(plain.items(), key=lambda item: item[0] in taken):
         if name not in ROOT and name not in groups:
             raise UserError(f"There is no group or key {name!r}. {choices(name, [*groups, *ROOT])}")
         found[name] = check_node(name, value) if isinstance(value, dict) else _root(name, value)
     if "backbone" in found:
         found["backbone"] = with_checkpoints(found["backbone"])
     return Checked({name: found[name] for name in plain}, rate)
+
+
+def _resolved(config: DictConfig, name: str) -> Any:
+    """Return a root key's value as plain, resolved values.
+
+    Raises:
+        UserError: what it is taken from is not there.
+    """
+    try:
+        value = config[name]
+        if OmegaConf.is_config(value):
+            return OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+        return value
+    except (InterpolationKeyError, MissingMandatoryValue) as error:
+        raise UserError(f"{error.full_key!s}: {first_line(error)}") from error
 
 
 def _default_learning_rate(plain: Mapping[str, Any]) -> Rate | None:
@@ -110,11 +122,11 @@ def _default_learning_rate(plain: Mapping[str, Any]) -> Rate | None:
     return default_rate(plain, pretrained=loads_weights(plain["backbone"]))
 
 
-def _has_interpolation(written: object) -> bool:
-    """Return whether a value, as it was written, or one in it is taken from elsewhere."""
-    if isinstance(written, dict):
-        return any(_has_interpolation(value) for value in written.values())
-    return isinstance(written, str) and "${" in written
+def _is_open(written: object) -> bool:
+    """Return whether a value, as it was written, or one in it is taken from elsewhere, or still missing."""
+    if isinstance(written, (dict, list)):
+        return any(map(_is_open, written.values() if isinstance(written, dict) else written))
+    return isinstance(written, str) and ("${" in written or written == "???")
 
 
 def _check_root_folder(config: DictConfig) -> None:

@@ -19,6 +19,7 @@ from geocompose.configuration.overrides import key_and_value, swept_keys
 from geocompose.console import console
 from geocompose.errors import in_one_line
 from geocompose.experiment import Action, understood
+from geocompose.launchers import fork_server
 from geocompose.launchers.planning import PlannedCell, Planner
 from geocompose.launchers.runs import runs_of
 from geocompose.launchers.sweep import PlannedSweep
@@ -49,6 +50,7 @@ class Jobs:
     command: list[str] = field(default_factory=list)
     planner: Planner = field(default_factory=Planner)
     sweep: PlannedSweep | None = None
+    loading: bool = False  # the process that tries compositions has been started
 
     def __call__(self, composed: DictConfig) -> None:
         """Run one configuration."""
@@ -98,7 +100,12 @@ class Jobs:
             HydraConfig.instance().set_config(composed)
             with open_dict(composed):
                 del composed["hydra"]
-        return self.planner.cell(lambda: understood(composed, conf_dir, self._groups, own, written), overrides)
+        cell = self.planner.cell(lambda: understood(composed, conf_dir, self._groups, own, written), overrides)
+        if not self.loading and cell.folder is not None and not cell.folder.record.exists():
+            # Its composition will be tried: the libraries load beside the composing of the cells that follow.
+            self.loading = True
+            fork_server.context()
+        return cell
 
     @cached_property
     def _groups(self) -> list[str]:
