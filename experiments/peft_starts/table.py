@@ -24,6 +24,9 @@ from geocompose.studies.reading import Run, read_studies
 HERE = Path(__file__).resolve().parent
 CLASSES = ("lake", "river", "forest", "plantation", "fields", "village")
 MIOU = Score("mIoU", CLASSES)
+HEAD = (
+    "method", "val mIoU", "test mIoU", "95 %", "on these tiles", "learns %", "s per step", "MB", "best.ckpt MB", "rate",
+)  # fmt: skip
 STARTS = ("csmask", "tiny_mae")
 Cells = dict[tuple[str, bool, str], list[Run]]  # by backbone, whether its start is pretrained, and method: its seeds
 
@@ -74,6 +77,11 @@ def write_cells(cells: Cells) -> None:
                 ])  # fmt: skip
 
 
+def val_of(runs: Sequence[Run]) -> float:
+    """Return a cell's mean val/mIoU, by which methods are ranked."""
+    return fmean(run.record.metrics["val/mIoU"] for run in runs)
+
+
 def row(method: str, runs: Sequence[Run]) -> str:
     """Return a method's row of the table."""
     one = estimate(counts_of(runs), scenes_of(runs[0]), MIOU)
@@ -81,7 +89,7 @@ def row(method: str, runs: Sequence[Run]) -> str:
     rate = runs[0].record.training["lr"]
     untuned = " (untuned)" if "untuned" in str(rate.get("source")) else ""
     return (
-        f"| `{method}` | {fmean(run.record.metrics['val/mIoU'] for run in runs):.3f} | {one.mean:.3f} | {one.interval} "
+        f"| `{method}` | {val_of(runs):.3f} | {one.mean:.3f} | {one.interval} "
         f"| {one.on_these_tiles} | {100 * fmean(cost.trainable_share for cost in costs):.1f} "
         f"| {fmean(cost.step_s for cost in costs):.2f} | {fmean(cost.memory_mb for cost in costs):.0f} "
         f"| {fmean(cost.result_bytes for cost in costs) / 1e6:.1f} | {rate['rate']:.2g}{untuned} |"
