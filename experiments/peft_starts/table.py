@@ -109,15 +109,10 @@ def main(study: str) -> None:
         if interval.low is None or interval.low <= 0:
             print("Frozen features of this start are not shown to beat random ones: no table of methods.")
             continue
-        print(
-            "| method | val mIoU | test mIoU | 95 % | on these tiles | learns % | s per step | MB | best.ckpt MB | rate |"
-        )
-        print("|---|---|---|---|---|---|---|---|---|---|")
-        methods = [
-            (method, runs) for (backbone, there, method), runs in cells.items() if (backbone, there) == (start, True)
-        ]
-        for method, runs in sorted(methods, key=lambda item: -fmean(run.record.metrics["val/mIoU"] for run in item[1])):
-            print(row(method, runs))
+        print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}")
+        methods = {method: runs for (backbone, there, method), runs in cells.items() if there and backbone == start}
+        for method in sorted(methods, key=lambda name: -val_of(methods[name])):
+            print(row(method, methods[method]))
 
 
 if __name__ == "__main__":
