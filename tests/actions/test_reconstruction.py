@@ -147,7 +147,7 @@ def test_data_that_the_runs_weights_have_not_seen_is_refused(trained):
     with pytest.raises(UserError, match=r"the run of .* has recorded it: leave it out"):
         check_early(stated, HLS_BANDS, Values("reflectance_1e4", "TOA"))
     other = composed_config(*loads, "backbone.pretrained_bands=[RED]")
-    with pytest.raises(UserError, match=r"pretrained_bands=\['RED'\], but the run of .* recorded"):
+    with pytest.raises(UserError, match=r"pretrained_bands=\['RED'\], but the run of .* has recorded"):
         check_early(other, HLS_BANDS, Values("reflectance_1e4", "BOA"))
 
 

@@ -54,3 +54,12 @@ def learning(module: nn.Module) -> set[str]:
 
 def image() -> Tensor:
     return torch.randn(2, 6, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def with_noise(model: nn.Module) -> nn.Module:
+    """Let everything differ from what it starts with, so that an adapter does something."""
+    draw = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for value in model.parameters():
+            value += 0.03 * torch.randn(value.shape, generator=draw)
+    return model.eval()

@@ -10,7 +10,7 @@ from torch import nn
 from geocompose.errors import UserError
 from geocompose.peft.merging import join_qkv, merge
 from geocompose.peft.qkv import SplitQkv, split_qkv
-from tests.kit.adapted import build, image, lora
+from tests.kit.adapted import build, image, lora, with_noise
 
 METHODS = {
     "LORA": {},
@@ -20,15 +20,6 @@ METHODS = {
     "IA3": {"feedforward_modules": ["mlp.fc2"]},
     "OFT": {"oft_block_size": 4},
 }
-
-
-def with_noise(model):
-    """Let everything differ from what it starts with, so that an adapter does something."""
-    draw = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for value in model.parameters():
-            value += 0.03 * torch.randn(value.shape, generator=draw)
-    return model.eval()
 
 
 @pytest.mark.parametrize("name", METHODS)

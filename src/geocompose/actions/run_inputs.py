@@ -10,6 +10,7 @@ from geocompose.configuration.weights import existing_weight_files
 from geocompose.data.declaration import DataSource
 from geocompose.runs.bundle import hash_weights
 from geocompose.runs.fingerprint import fingerprint
+from geocompose.runs.pretrained import described
 
 log = logging.getLogger("geocompose")
 
@@ -35,9 +36,12 @@ def weights_hash(backbone: Mapping[str, Any]) -> str | None:
     Raises:
         UserError: a file is missing or can't be read.
     """
-    weights = {key: hash_weights(path) for key, path in existing_weight_files(backbone).items()}
+    files = existing_weight_files(backbone)
+    weights = {key: hash_weights(path) for key, path in files.items()}
     if not weights:
         return None
+    # What a description beside a file says decides which of its filters are taken, and which values are read.
+    weights |= {f"{key} seen": repr(seen) for key, path in files.items() if (seen := described(path)) is not None}
     # Those of several backbones side by side, each in its place, count as one input.
     one, *others = weights.values()
     return hashlib.sha256(repr(weights).encode()).hexdigest() if others else one

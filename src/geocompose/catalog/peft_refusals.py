@@ -16,6 +16,9 @@ Layer = Literal[
     "convolution",
     "convolution in groups",
     "depthwise convolution",
+    "padding convolution",
+    "statically padding convolution",
+    "standardising convolution",
     "3D convolution",
     "norm",
     "multi-head attention",
@@ -24,7 +27,10 @@ Layer = Literal[
 """Kinds of layers.
 
 A convolution is one of two dimensions with a kernel above 1x1, unless the kind says otherwise. A linear layer over maps
-gets (B, H, W, C), as in ConvNeXt and torchvision's Swin, which is seen when it is called.
+gets (B, H, W, C), as in ConvNeXt and torchvision's Swin, which is seen when it is called. Some libraries' convolutions
+compute otherwise than torch's: padding ones pad the image themselves to its size (timm's Conv2dSame), statically
+padding ones by numbers of their own (smp's EfficientNet), and standardising ones compute with other weights than those
+that they hold (timm's StdConv2d and ScaledStdConv2d: BiT, NFNet), as any other forward of a library's own may.
 """
 
 _LINEAR: Layer = "linear layer"
@@ -33,10 +39,16 @@ _POINTWISE: Layer = "1x1 convolution"
 _CONVOLUTION: Layer = "convolution"
 _GROUPS: Layer = "convolution in groups"
 _DEPTHWISE: Layer = "depthwise convolution"
+_PADDING: Layer = "padding convolution"
+_STATIC: Layer = "statically padding convolution"
+_STANDARDISING: Layer = "standardising convolution"
 _3D: Layer = "3D convolution"
 _NORM: Layer = "norm"
 _ATTENTION: Layer = "multi-head attention"
-CONVOLUTIONS: tuple[Layer, ...] = (_POINTWISE, _CONVOLUTION, _GROUPS, _DEPTHWISE, _3D)
+OF_LIBRARIES: tuple[Layer, ...] = (_PADDING, _STATIC, _STANDARDISING)
+CONVOLUTIONS: tuple[Layer, ...] = (_POINTWISE, _CONVOLUTION, _GROUPS, _DEPTHWISE, *OF_LIBRARIES, _3D)
+# Convolutions that are not adapted unless they are named.
+PASSED_OVER: tuple[Layer, ...] = (_DEPTHWISE, _STATIC)
 
 # Methods that PEFT has for linear layers alone.
 LINEAR_ONLY = (
@@ -54,6 +66,8 @@ _RANK_GROUPS = (
     "matrices would be larger than the layer"
 )
 _OFT_KERNEL = "PEFT's OFT doesn't start as the layer where the kernel is above 1x1: it rotates pixels of other places"
+_OWN_PADDING = "what PEFT computes beside it, or in its place, is not padded as it pads its image"
+_OWN_WEIGHTS = "PEFT would compute with the weights that it holds, which are not those that it computes with"
 _NOT_A_LAYER = "PEFT has this method for linear layers and convolutions, not for norms"
 
 REFUSALS: Mapping[tuple[str, Layer], str] = {
@@ -61,6 +75,9 @@ REFUSALS: Mapping[tuple[str, Layer], str] = {
     **{(method, _NORM): _NOT_A_LAYER for method in (*LINEAR_ONLY, *WITH_CONVOLUTIONS)},
     **{(method, _3D): _NO_3D for method in ("ADALORA", "HRA", "LOHA", "LOKR", "OFT")},
     **{(method, kind): _NO_GROUPS for method in ("ADALORA", "HIRA", "HRA") for kind in (_GROUPS, _DEPTHWISE)},
+    **{(method, _PADDING): _OWN_PADDING for method in ("ADALORA", "HIRA", "HRA", "LOHA", "LOKR", "OFT")},
+    **{(method, _STATIC): _OWN_PADDING for method in WITH_CONVOLUTIONS if method != "IA3"},
+    **{(method, _STANDARDISING): _OWN_WEIGHTS for method in ("HRA", "OFT")},
     ("OFT", OVER_MAPS): "PEFT's OFT takes what a linear layer gets in four dimensions for an image of another layout",
     ("LORA", _DEPTHWISE): _RANK_GROUPS,
     ("DORA", _DEPTHWISE): _RANK_GROUPS,
@@ -76,8 +93,15 @@ NOT_MERGED: Mapping[tuple[str, Layer], str] = {
     ("LORA", _GROUPS): "PEFT doesn't merge LoRA into convolutions in groups",
     ("DORA", _GROUPS): "PEFT doesn't merge DoRA into convolutions in groups",
     ("LILY", _LINEAR): "PEFT doesn't merge Lily",
+    **{
+        (
+            method,
+            _STANDARDISING,
+        ): "what was learned is added to other weights than those that it holds"
+        for method in ("ADALORA", "HIRA", "IA3", "LOHA", "LOKR", "LORA", "DORA")
+    },
 }
-"""What is adapted and can't be merged into its layer afterwards."""
+"""What is adapted and can't be merged into its layer afterwards: PEFT says so, or would return another layer."""
 
 _WITHOUT_MEMORY = "PEFT can't build it on the meta device, where every composition is tried before it is computed"
 UNUSABLE: Mapping[str, str] = {

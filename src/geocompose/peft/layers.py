@@ -8,6 +8,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from geocompose.catalog.peft_refusals import OVER_MAPS, REFUSALS, Layer, why_not
 from geocompose.errors import UserError, shortened
 
+_OF_LIBRARIES: Mapping[str, Layer] = {
+    "Conv2dSame": "padding convolution",
+    "Conv2dStaticSamePadding": "statically padding convolution",
+}
 _NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.InstanceNorm2d)
 
 
@@ -27,6 +31,8 @@ def kind_of(module: nn.Module) -> Layer:
     if isinstance(module, nn.Conv2d):
         if module.groups == module.in_channels > 1:
             return "depthwise convolution"
+        if type(module).forward is not nn.Conv2d.forward:
+            return _OF_LIBRARIES.get(type(module).__name__, "standardising convolution")
         if module.groups > 1:
             return "convolution in groups"
         return "1x1 convolution" if module.kernel_size == (1, 1) else "convolution"

@@ -147,8 +147,9 @@ def adapted(backbone: nn.Module, method: str, kwargs: Mapping[str, Any]) -> nn.M
     with warnings.catch_warnings(record=True) as advice:
         try:
             model: nn.Module = function(backbone, configuration(**kwargs))
-        except (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError) as error:
-            raise UserError(f"PEFT's {name} can't adapt {type(backbone).__name__}: {error}") from error
+        except (ValueError, TypeError, NotImplementedError, AttributeError, RuntimeError, AssertionError) as error:
+            reason = str(error) or type(error).__name__
+            raise UserError(f"PEFT's {name} can't adapt {type(backbone).__name__}: {reason}") from error
     for text in dict.fromkeys(str(each.message) for each in advice):  # such as a block's size that PEFT adjusts
         log.info("PEFT %s: %s", name, " ".join(text.split()))
     for parameter in free:  # PEFT freezes all that it has not added itself

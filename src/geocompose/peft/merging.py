@@ -5,7 +5,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from geocompose.catalog.peft_refusals import why_not_merged
 from geocompose.errors import FOREIGN_ERRORS, UserError, first_line, shortened
+from geocompose.peft.layers import kind_of
 from geocompose.peft.qkv import SplitQkv
 
 
@@ -20,6 +22,7 @@ def merge(backbone: nn.Module) -> nn.Module:
     """
     adapted: Any = backbone
     if hasattr(backbone, "peft_config"):
+        _refuse_other_weights(backbone)
         methods = ", ".join(sorted(str(config.peft_type.value) for config in adapted.peft_config.values()))
         try:
             with torch.no_grad():
@@ -37,6 +40,27 @@ def merge(backbone: nn.Module) -> nn.Module:
         )
     join_qkv(backbone)
     return backbone
+
+
+def _refuse_other_weights(adapted: Any) -> None:
+    """Refuse layers into which PEFT would merge what is then another layer.
+
+    Raises:
+        UserError: names the layer and the reason.
+    """
+    methods = {
+        "DORA" if getattr(config, "use_dora", False) else str(config.peft_type.value)
+        for config in adapted.peft_config.values()
+    }
+    for name, part in adapted.named_modules():
+        kinds = [kind_of(part.base_layer)] if isinstance(getattr(part, "base_layer", None), nn.Module) else []
+        for method in sorted(methods):
+            found = why_not_merged(method, kinds)
+            if found is not None:
+                raise UserError(
+                    f"The adapters of {method} can't be merged: {name} is a {found[0]}, and {found[1]}. The run's "
+                    "model can be exported as it is, by action.format=bundle, pt2 or onnx."
+                )
 
 
 def join_qkv(backbone: nn.Module) -> list[str]:

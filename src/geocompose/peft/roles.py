@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from torch import nn
 
 from geocompose.catalog.peft_methods import ROLES
+from geocompose.catalog.peft_refusals import PASSED_OVER
 from geocompose.errors import UserError, choices
 from geocompose.peft.layers import is_norm, kind_of
 from geocompose.peft.qkv import FUSED, fused_layers, split_qkv
@@ -96,7 +97,7 @@ def _layers(backbone: nn.Module, role: str) -> list[str]:
         return [
             name
             for name, module in backbone.named_modules()
-            if isinstance(module, nn.Conv2d | nn.Conv3d) and kind_of(module) != "depthwise convolution"
+            if isinstance(module, nn.Conv2d | nn.Conv3d) and kind_of(module) not in PASSED_OVER
         ]
     if role == "norm":
         return [name for name, module in backbone.named_modules() if is_norm(module)]

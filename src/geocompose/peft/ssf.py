@@ -14,7 +14,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from geocompose.catalog.peft_refusals import refusal
 from geocompose.errors import UserError, counted
 from geocompose.peft.blocks import recorded_calls, single_backbones
-from geocompose.peft.layers import is_norm
+from geocompose.peft.layers import is_norm, kind_of
 from geocompose.peft.library import refuse_adapted
 from geocompose.peft.share import say_share
 
@@ -27,8 +27,9 @@ class Ssf:
 
     A layer without a bias gets the factor alone, so that it is the same layer when both are merged into its weights; in
     convolutional networks its norm has the summand. Layers whose weights the backbone multiplies by itself, past their
-    forward (Swin V2's queries, keys and values), are left out, and so are norms that end in an activation. Statistics
-    of batch norms stand still.
+    forward (Swin V2's queries, keys and values), are left out, and so are convolutions that compute with other
+    weights than those they hold (BiT's, NFNet's) and norms that end in an activation. Statistics of batch norms stand
+    still.
     """
 
     freezes = True
@@ -102,7 +103,7 @@ def _channel_axis(module: nn.Module, returned: tuple[int, ...] | None) -> int | 
     if isinstance(module, nn.Linear):
         return -1
     if isinstance(module, _ConvNd):
-        return 1
+        return None if kind_of(module) == "standardising convolution" else 1
     # A norm with its activation (timm's) or with more inside can't take up what comes after.
     ends_in_activation = any(not isinstance(child, nn.Identity) for child in module.children())
     if not is_norm(module) or weight.ndim != 1 or ends_in_activation or not isinstance(_bias(module), nn.Parameter):

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from geocompose.backbones.fusion.backbone import FusionBackbone
+from geocompose.catalog.peft_refusals import PASSED_OVER
 from geocompose.errors import UserError, nearest
 from geocompose.peft.layers import kind_of
 from geocompose.peft.qkv import fused_layers, split_qkv
@@ -24,8 +25,8 @@ def family_targets(backbone: nn.Module) -> list[str]:
     """Return the full names of the modules that are adapted in this backbone; fused queries, keys, values are split.
 
     Transformers (ViT, Swin, ...): queries, values and both layers of the feed-forward part. Convolutional networks:
-    every convolution that is not depthwise, and the feed-forward layers beside them (ConvNeXt's pointwise
-    convolutions). Of backbones side by side, each has its own.
+    every convolution but those in `PASSED_OVER` (depthwise ones), and the feed-forward layers beside them (ConvNeXt's
+    pointwise convolutions). Of backbones side by side, each has its own.
 
     Raises:
         UserError: there is neither.
@@ -60,7 +61,7 @@ def _convolutions(backbone: nn.Module) -> list[str]:
     return [
         name
         for name, module in backbone.named_modules()
-        if isinstance(module, nn.Conv2d) and kind_of(module) != "depthwise convolution"
+        if isinstance(module, nn.Conv2d) and kind_of(module) not in PASSED_OVER
     ]
 
 

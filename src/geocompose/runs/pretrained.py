@@ -1,9 +1,10 @@
-"""A run as a start for others: the checkpoint that its folder stands for, and what a reconstruction's weights saw."""
+"""A run or a file as a start for others: the checkpoint that a run's folder stands for, and what weights have seen."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from geocompose.errors import UserError
 from geocompose.imagery.pretraining import Pretraining
 from geocompose.runs.find import find_run
 from geocompose.runs.folder import RunFolder
@@ -36,6 +37,41 @@ def with_checkpoints(backbone: Mapping[str, Any]) -> dict[str, Any]:
         else value
         for name, value in backbone.items()
     }
+
+
+def seen_by_file(checkpoint: str | Path, stated: Mapping[str, object] | None = None) -> Pretraining | None:
+    """Return what the weights in a file were trained on: as its run recorded it, else as a description beside it says.
+
+    stated: `backbone.pretrained_on`.
+
+    Raises:
+        UserError: it is stated, too; or see `seen_in_run` and `described`.
+    """
+    seen = seen_in_run(checkpoint)
+    seen = described(checkpoint) if seen is None else seen
+    if seen is not None and stated is not None:
+        raise UserError(
+            f"backbone.pretrained_on says what weights of backbone.ckpt_path have seen, and the run of {checkpoint}, "
+            "or the description beside that file, has recorded it: leave it out."
+        )
+    return seen
+
+
+def described(weights: str | Path) -> Pretraining | None:
+    """Return what FILE.json says that the weights in FILE.safetensors beside it have seen.
+
+    None where there is none; see `geocompose.runs.description.read_description`.
+
+    Raises:
+        UserError: see there.
+    """
+    path = Path(weights).expanduser()
+    file = path.with_suffix(".json")
+    if not (path.is_file() and file.is_file()):
+        return None
+    from geocompose.runs.description import read_description  # pydantic
+
+    return read_description(file)
 
 
 def seen_in_run(checkpoint: str | Path) -> Pretraining | None:

@@ -86,18 +86,32 @@ def fill(
     choice.announce()
 
 
-def load_file(module: nn.Module, path: str, name: str, more: str = "") -> dict[str, str]:
+def load_file(
+    module: nn.Module,
+    path: str,
+    name: str,
+    more: str = "",
+    *,
+    first_layers: set[str] | None = None,
+    choice: BandChoice | None = None,
+) -> dict[str, str]:
     """Fill a module from a weight file under its names, behind any prefix; return the file's path and sha256.
 
-    more: the end of the message.
+    more: the end of the message. choice: of the filters in `first_layers` (see `input_layers`), those of the module's
+        bands are taken; null: the file's are the module's.
 
     Raises:
         UserError: names are missing or unexpected, or shapes differ; lists them. See also `of_model`.
     """
     own = module.state_dict()
     state = of_model(read_state_dict(path), own, str, path)
+    if choice is not None:
+        for key in (first_layers or set()) & state.keys() & own.keys():
+            state[key] = choice.of_input(state[key], own[key])
     advice = f"Give weights of this very model, for as many bands. {more}".rstrip()
     load(module, state, what=f"backbone.ckpt_path={path} doesn't fit {name}", advice=advice)
+    if choice is not None:
+        choice.announce()
     return origin(path)
 
 

@@ -6,24 +6,24 @@ from geocompose.catalog.prithvi import Variant, pretraining_of
 from geocompose.errors import UserError
 from geocompose.imagery.bands import HLS_BANDS, canonical
 from geocompose.imagery.pretraining import Pretraining, of_own_file
-from geocompose.runs.pretrained import seen_in_run
+from geocompose.runs.pretrained import seen_by_file
 
 
 def bands_of_weights(pretrained_bands: list[str] | None, ckpt_path: str | None) -> list[str] | None:
-    """Return the input bands of the weights: those that a reconstruction's run recorded, else those that are stated.
+    """Return the input bands of the weights: those that their run or a description recorded, else the stated ones.
 
     Raises:
-        UserError: other bands are stated than the run recorded.
+        UserError: other bands are stated than were recorded.
     """
-    seen = None if ckpt_path is None else seen_in_run(ckpt_path)
+    seen = None if ckpt_path is None else seen_by_file(ckpt_path)
     if seen is None:
         return pretrained_bands
     recorded = seen.names
     stated = None if pretrained_bands is None else list(map(canonical, pretrained_bands))
     if stated is not None and stated not in (list(HLS_BANDS), list(map(canonical, recorded))):
         raise UserError(
-            f"backbone.pretrained_bands={pretrained_bands}, but the run of backbone.ckpt_path={ckpt_path} recorded "
-            f"{recorded}. Leave backbone.pretrained_bands out."
+            f"backbone.pretrained_bands={pretrained_bands}, but the run of backbone.ckpt_path={ckpt_path}, or the "
+            f"description beside that file, has recorded {recorded}. Leave backbone.pretrained_bands out."
         )
     return recorded
 
@@ -38,17 +38,10 @@ def seen_by_weights(
     """Return what the weights have seen. of_weights: their bands. stated: `backbone.pretrained_on`.
 
     Raises:
-        UserError: a statement that can't be, or beside a run that has recorded what it saw.
+        UserError: a statement that can't be, or of weights of which it is recorded.
     """
     published = pretraining_of(row, of_weights)
     if ckpt_path is None:
         return published
-    seen = seen_in_run(ckpt_path)
-    if seen is None:
-        return of_own_file(stated, published, variant)
-    if stated is not None:
-        raise UserError(
-            f"backbone.pretrained_on says what weights of backbone.ckpt_path have seen, and the run of {ckpt_path} has "
-            "recorded it: leave it out."
-        )
-    return seen
+    seen = seen_by_file(ckpt_path, stated)
+    return of_own_file(stated, published, variant) if seen is None else seen

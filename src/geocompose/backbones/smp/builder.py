@@ -4,6 +4,7 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,7 +27,9 @@ from geocompose.backbones.foreign.probe import (
 from geocompose.backbones.foreign.weights import RGB, fill, input_bands, input_layers, load_file, of_photographs
 from geocompose.catalog.smp import check_name
 from geocompose.errors import FOREIGN_ERRORS, UserError, choices
-from geocompose.imagery.pretraining import Pretraining
+from geocompose.imagery.bands import band_names
+from geocompose.imagery.pretraining import Pretraining, of_own_file
+from geocompose.runs.pretrained import seen_by_file
 
 log = logging.getLogger("geocompose")
 
@@ -69,6 +72,8 @@ def build_smp_encoder(
     depth: int = 5,
     output_stride: int = 32,
     allow_random_bands: bool = False,
+    pretrained_bands: list[str] | None = None,
+    pretrained_on: dict[str, str | None] | None = None,
 ) -> nn.Module:
     """Return an encoder of smp: images (B, C, H, W) in, a list of feature maps out, finest first.
 
@@ -86,6 +91,10 @@ def build_smp_encoder(
     depth: number of times the resolution is halved, 3 to 5.
     output_stride: 32, or 16 or 8: later stages are dilated instead of halved, where the encoder can.
     allow_random_bands: consent to bands that the weights lack.
+    pretrained_bands: bands of the weights of `ckpt_path`, in their order; null: those of the description beside the
+        file (`geocompose.runs.description`), and without one those of the model.
+    pretrained_on: `unit` and `level` that these weights have seen, where no description says it; null is unknown, and
+        nothing is asked of data.
 
     Raises:
         UserError: a name, band, level, depth or weights that don't fit; says what does.
@@ -107,6 +116,9 @@ def build_smp_encoder(
     if weights is not None:
         choice = BandChoice(*input_bands(names, channels, None, len(RGB), name), allow_random_bands)
         pretraining = Pretraining(RGB, "uint8")
+    elif ckpt_path and (pretraining := _seen(ckpt_path, names, pretrained_bands, pretrained_on, name)) is not None:
+        of_weights = pretraining.names
+        choice = BandChoice(*input_bands(names, channels, of_weights, len(of_weights), name), allow_random_bands)
     if torch.get_default_device().type == "meta":
         encoder = encoder if encoder is not None else shell(partial(create, channels))
     else:
@@ -115,7 +127,7 @@ def build_smp_encoder(
             source = _load_pretrained(encoder, create, name, weights, choice)
             pretraining = _pretraining(name, weights)
         if ckpt_path:
-            source = load_file(encoder, ckpt_path, name)
+            source = _load_own(encoder, create, name, ckpt_path, channels, choice)
         if source is None:
             log.info("Backbone %s starts from random weights (backbone.weights=null).", name)
     random: set[str] = set()
@@ -159,7 +171,29 @@ def _create(name: str, channels: int, depth: int, output_stride: int) -> nn.Modu
     with warnings.catch_warnings():
         # Names that begin with timm- are deprecated there, but have no successor of the same parameter names.
         warnings.simplefilter("ignore", DeprecationWarning)
-        return get_encoder(name, in_channels=channels, depth=depth, weights=None, output_stride=output_stride)
+        encoder = get_encoder(name, in_channels=channels, depth=depth, weights=None, output_stride=output_stride)
+    return _with_plain_convolutions(encoder)
+
+
+def _with_plain_convolutions(encoder: nn.Module) -> nn.Module:
+    """Return an encoder whose own convolutions that pad nothing are torch's, with the same weights under their names.
+
+    smp's EfficientNets have each convolution in a class of their own that pads by numbers it holds. Most of them, all
+    of 1x1, hold none, compute what torch's does, and can be adapted as torch's.
+    """
+    found = [(name, module) for name, module in encoder.named_modules() if isinstance(module, nn.Conv2d)]
+    for name, module in found:
+        if isinstance(getattr(module, "static_padding", None), nn.Identity):
+            own: Any = module
+            with torch.device("meta"):
+                plain = nn.Conv2d(
+                    own.in_channels, own.out_channels, own.kernel_size, own.stride, own.padding, own.dilation,
+                    own.groups, own.bias is not None,
+                )  # fmt: skip
+            plain.weight, plain.bias = own.weight, own.bias
+            parent, _, last = name.rpartition(".")
+            setattr(encoder.get_submodule(parent), last, plain)
+    return encoder
 
 
 def _look(
@@ -183,6 +217,55 @@ def _pretraining(name: str, weights: str) -> Pretraining:
     assert said.get("input_space", "RGB") == "RGB", said
     per_unit = 255 / max(said.get("input_range", [0, 1]))
     return of_photographs(said["mean"], said["std"], per_unit)
+
+
+def _seen(
+    ckpt_path: str,
+    names: list[str] | None,
+    pretrained_bands: list[str] | None,
+    stated: dict[str, str | None] | None,
+    name: str,
+) -> Pretraining | None:
+    """Return what the weights of an own file have seen; None where nothing is known of it.
+
+    names: of the model's bands.
+    """
+    found = seen_by_file(ckpt_path, stated)
+    given = None if pretrained_bands is None else tuple(band_names("backbone.pretrained_bands", pretrained_bands))
+    if found is not None:
+        if given is not None and len(given) != len(found.bands):
+            raise UserError(
+                f"backbone.pretrained_bands names {len(given)} bands, but the description beside {ckpt_path} has "
+                f"{len(found.bands)}: {', '.join(found.names)}. Name each of them, in their order."
+            )
+        return found if given is None else replace(found, bands=given)
+    if given is None and stated is None:
+        return None
+    of_weights = given or (None if names is None else tuple(names))
+    if of_weights is None:
+        raise UserError("backbone.pretrained_on needs the names of the weights' bands: give backbone.pretrained_bands.")
+    return of_own_file(stated or {}, Pretraining(of_weights), name)
+
+
+def _load_own(
+    encoder: nn.Module,
+    create: partial[nn.Module],
+    name: str,
+    path: str,
+    channels: int,
+    choice: BandChoice | None,
+) -> dict[str, str]:
+    """Fill an encoder from an own file, whose filters follow the bands where it is known which they are."""
+    if choice is None:
+        log.info(
+            "What the weights of backbone.ckpt_path=%s have seen is not known: their bands are taken for the model's, "
+            "and nothing is asked of the data. backbone.pretrained_bands and backbone.pretrained_on state it, or a "
+            "description beside the file (docs/inputs.md).",
+            path,
+        )
+        return load_file(encoder, path, name)
+    first_layers = input_layers(encoder.state_dict(), shell(partial(create, channels + 1)))
+    return load_file(encoder, path, name, first_layers=first_layers, choice=choice)
 
 
 def _load_pretrained(

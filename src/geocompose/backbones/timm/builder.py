@@ -1,6 +1,7 @@
 """Every model of timm that returns feature maps, as timm itself builds it, with what other parts need to know of it."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import timm
@@ -24,7 +25,9 @@ from geocompose.backbones.timm.architecture import Architecture, Arguments, arch
 from geocompose.backbones.timm.probe import TimmProbe, probed
 from geocompose.backbones.timm.weights import load_checkpoint, load_pretrained, pretraining_of
 from geocompose.errors import UserError, choices, did_you_mean
+from geocompose.imagery.bands import canonical
 from geocompose.imagery.pretraining import Pretraining, of_own_file
+from geocompose.runs.pretrained import seen_by_file
 
 log = logging.getLogger("geocompose")
 
@@ -83,8 +86,8 @@ def build_timm(
     drop_path_rate: stochastic depth from 0 to below 1; null is timm's default.
     kwargs: further arguments of the model's class in timm.
     allow_random_bands: consent to bands that the weights lack; their filters start randomly.
-    pretrained_on: `unit` and `level` that the weights of `ckpt_path` have seen; null is unknown, and nothing is asked
-        of data.
+    pretrained_on: `unit` and `level` that the weights of `ckpt_path` have seen, where no description beside the file
+        says it (`geocompose.runs.description`); null is unknown, and nothing is asked of data.
 
     Raises:
         UserError: a name, tag, band, argument, size, level or weight file that doesn't fit; says what does.
@@ -110,9 +113,7 @@ def build_timm(
 
     found, module = looked_at([build_timm, name, arguments, size], look)
     pretraining = pretraining_of(name) if pretrained else None
-    stated = None
-    if ckpt_path and pretrained_on is not None:
-        stated = of_own_file(pretrained_on, Pretraining(tuple(bands) if bands else (None,) * channels), name)
+    stated = _seen(ckpt_path, bands, channels, pretrained_on, name) if ckpt_path else None
     choice = BandChoice(bands, pretraining.names, allow_random_bands) if pretraining and bands else None
     weights = None
     on_meta = torch.get_default_device().type == "meta"
@@ -148,6 +149,32 @@ def build_timm(
         pretraining=pretraining or stated,
         random_inputs=random,
     )
+
+
+def _seen(
+    ckpt_path: str,
+    bands: Sequence[str] | None,
+    channels: int,
+    stated: Mapping[str, str | None] | None,
+    name: str,
+) -> Pretraining | None:
+    """Return what the weights of an own file have seen; None where nothing is known of it.
+
+    Raises:
+        UserError: its filters are of other bands than the model's, or in another order.
+    """
+    found = seen_by_file(ckpt_path, stated)
+    if found is None:
+        if stated is None:
+            return None
+        return of_own_file(stated, Pretraining(tuple(bands) if bands else (None,) * channels), name)
+    if bands is not None and list(map(canonical, bands)) != list(map(canonical, found.names)):
+        raise UserError(
+            f"The weights of backbone.ckpt_path={ckpt_path} have the bands {', '.join(found.names)}, and the model has "
+            f"{', '.join(bands)}. Filters of a timm model's own file stay where they are: give the bands in that "
+            f"order, 'data.bands=[{','.join(found.names)}]'."
+        )
+    return found
 
 
 def _check_name(name: str, pretrained: bool) -> None:
