@@ -69,6 +69,11 @@ APART = [
     pytest.param(form, id=form, marks=[*marks(form.partition(" ")[0]), *([pytest.mark.slow] if _repeats(form) else [])])
     for form in FORMS
 ]
+# What a family's backbone owes beside its features, its model owes in test_pairs.py: here that is slow.
+OWED = [
+    pytest.param(*case.values, id=case.id, marks=[*case.marks, *([pytest.mark.slow] if case.id in FAMILIES else [])])
+    for case in APART
+]
 WITH_LAYERS = [name for name in BACKBONES if "out_indices" in content("backbone", name)]
 
 
@@ -132,13 +137,13 @@ def test_gradients_reach_every_parameter_of_a_backbone_that_learns(form):
     check_gradients(FORMS[form](), run_square)
 
 
-@pytest.mark.parametrize("form", APART)
+@pytest.mark.parametrize("form", OWED)
 def test_a_backbone_is_copied_pickled_and_stored(form):
     check_copies(FORMS[form](), run_square)
     check_state(FORMS[form](), FORMS[form](), run_square)
 
 
-@pytest.mark.parametrize("form", APART)
+@pytest.mark.parametrize("form", OWED)
 def test_a_backbone_is_exported(form):
     encoder = FORMS[form]()
     frames, size = frames_of(encoder), 2 * unit(encoder)
@@ -147,7 +152,13 @@ def test_a_backbone_is_exported(form):
     )
 
 
-@pytest.mark.parametrize("name", [marked("backbone", name) for name in WITH_LAYERS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, id=name, marks=[*marks(name), *([pytest.mark.slow] if _repeats(name) else [])])
+        for name in WITH_LAYERS
+    ],
+)
 def test_a_chosen_layer_is_the_same_whatever_is_chosen_beside_it_and_only_what_it_needs_learns(name):
     two, one = backbone(name, out_indices=[1, -1]).eval(), backbone(name, out_indices=[-1]).eval()
     missing = one.load_state_dict(two.state_dict(), strict=False).missing_keys

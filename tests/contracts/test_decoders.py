@@ -1,6 +1,7 @@
 """Every option of conf/decoder over a pyramid, maps of one scale and tokens, for every kind of task."""
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -62,9 +63,24 @@ def test_the_options_of_decoders_are_found_and_every_registered_decoder_is_one()
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_the_output_is_as_wide_as_the_decoder_says_and_fits_every_task(name):
-    for features in STAND_INS:
-        for task in HEADS if features == "pyramid" else ("segmentation", "classification"):
+def test_the_output_is_as_wide_as_the_decoder_says_and_fits_maps_and_images(name):
+    check_outputs(name, ("segmentation", "classification"), STAND_INS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_output_fits_every_task(name):
+    check_outputs(name, HEADS, ["pyramid"])
+
+
+@pytest.mark.parametrize("name", ["fcn", "linear", "upernet", "smp_unet", "mmseg_fcn"])
+def test_the_output_of_a_decoder_of_each_kind_fits_every_task(name):
+    check_outputs(name, HEADS, ["pyramid"])
+
+
+def check_outputs(name: str, tasks: Iterable[str], kinds: Iterable[str]) -> None:
+    for features in kinds:
+        for task in tasks:
             for outputs in (1, 2) if task == "regression" else (CLASSES,):
                 if outputs < LEAST_OUTPUTS.get(name, 1):
                     with pytest.raises(

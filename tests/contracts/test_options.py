@@ -144,8 +144,21 @@ def test_a_file_begins_with_a_comment_that_says_what_it_is(option):
     assert len(first.split()) > 2
 
 
-@pytest.mark.parametrize("option", WITH_TARGET)
-def test_every_key_is_an_argument_of_the_target(option):
+@pytest.mark.parametrize("option", [name for name in OPTIONS if name not in (*EXPERIMENTS, *NOT_COMPOSED)])
+def test_an_option_fits_its_target_and_composes_with_the_others(option):
+    """One test for each option, so that it is composed once."""
+    checked = check(composed(option), groups(CONF))
+    assert checked["study"] == "default"
+    assert isinstance(checked[group_of(option)], dict)
+    if option in WITH_TARGET:
+        every_key_is_an_argument_of_the_target(option)
+        every_argument_with_a_default_is_offered(option)
+        an_option_that_lacks_a_required_argument_is_partial(option)
+        the_signature_read_from_source_is_the_real_one(option)
+        the_values_of_an_option_are_of_the_type_that_they_stay(option)
+
+
+def every_key_is_an_argument_of_the_target(option: str) -> None:
     _, target = target_of(option)
     signature = inspect.signature(target)
     assert all(parameter.kind is not parameter.VAR_KEYWORD for parameter in signature.parameters.values())
@@ -153,8 +166,7 @@ def test_every_key_is_an_argument_of_the_target(option):
     assert keys - set(signature.parameters) == set()
 
 
-@pytest.mark.parametrize("option", WITH_TARGET)
-def test_every_argument_with_a_default_is_offered(option):
+def every_argument_with_a_default_is_offered(option: str) -> None:
     name, target = target_of(option)
     parameters = inspect.signature(target).parameters.values()
     optional = {parameter.name for parameter in parameters if parameter.default is not parameter.empty}
@@ -165,8 +177,7 @@ def test_every_argument_with_a_default_is_offered(option):
     assert excepted & keys == set(), "NOT_OFFERED names what the option offers"
 
 
-@pytest.mark.parametrize("option", WITH_TARGET)
-def test_an_option_that_lacks_a_required_argument_is_partial(option):
+def an_option_that_lacks_a_required_argument_is_partial(option: str) -> None:
     _, target = target_of(option)
     node = composed(option)[group_of(option)]
     parameters = inspect.signature(target).parameters.values()
@@ -178,8 +189,7 @@ def test_an_option_that_lacks_a_required_argument_is_partial(option):
         assert not lacking or node.get("_partial_") is True, f"nobody can give {lacking}"
 
 
-@pytest.mark.parametrize("option", WITH_TARGET)
-def test_the_signature_read_from_source_is_the_real_one(option):
+def the_signature_read_from_source_is_the_real_one(option: str) -> None:
     name, target = target_of(option)
     read = arguments(name)
     real = inspect.signature(target).parameters
@@ -190,15 +200,7 @@ def test_the_signature_read_from_source_is_the_real_one(option):
     }
 
 
-@pytest.mark.parametrize("option", [name for name in OPTIONS if name not in (*EXPERIMENTS, *NOT_COMPOSED)])
-def test_an_option_composes_with_the_others(option):
-    checked = check(composed(option), groups(CONF))
-    assert checked["study"] == "default"
-    assert isinstance(checked[group_of(option)], dict)
-
-
-@pytest.mark.parametrize("option", WITH_TARGET)
-def test_the_values_of_an_option_are_of_the_type_that_they_stay(option):
+def the_values_of_an_option_are_of_the_type_that_they_stay(option: str) -> None:
     """What is written is what the target gets: nothing is turned into another type by the check but 1 into 1.0."""
     node = composed(option)
     written = OmegaConf.to_container(node[group_of(option)], resolve=False)

@@ -32,9 +32,10 @@ REFUSED: Mapping[tuple[str, str], str] = {}
 AVAILABLE = [name for name in BACKBONES if not any(mark.name == "skip" for mark in marks(name))]
 # Tokens of our own, five levels, channels last, tokens of timm as maps, four levels.
 KINDS = ["prithvi", "resnet50", "swin", "vit", "convnext"]
-# Once in order, channels last are the maps of convnext, and tokens of timm as maps are those of prithvi: each decoder
-# is tried with these, and the two with decoders of one map, of four and of all levels. The other pairs are slow.
-ALIKE, SHORT = ("swin", "vit"), ("fcn", "upernet", "unet")
+# Once in order, channels last are the maps of convnext, tokens of timm as maps are those of prithvi, and four levels
+# are five less one: each decoder is tried with prithvi and resnet50, and the others with decoders of one map, of four
+# and of all levels. The other pairs are slow.
+ALIKE, SHORT = ("swin", "vit", "convnext"), ("fcn", "upernet", "unet")
 
 
 def _pair(one: str, other: str) -> ParameterSet:
