@@ -73,7 +73,9 @@ def test_the_output_fits_every_task(name):
     check_outputs(name, HEADS, ["pyramid"])
 
 
-@pytest.mark.parametrize("name", ["fcn", "linear", "upernet", "smp_unet", "mmseg_fcn"])
+@pytest.mark.parametrize(
+    "name", [marked("decoder", name) for name in ("fcn", "linear", "upernet", "smp_unet", "mmseg_fcn")]
+)
 def test_the_output_of_a_decoder_of_each_kind_fits_every_task(name):
     check_outputs(name, HEADS, ["pyramid"])
 

@@ -66,12 +66,11 @@ def described(weights: str | Path) -> Pretraining | None:
         UserError: see there.
     """
     path = Path(weights).expanduser()
-    file = path.with_suffix(".json")
-    if not (path.is_file() and file.is_file()):
+    if not path.is_file() or not path.with_suffix(".json").is_file():
         return None
     from geocompose.runs.description import read_description  # pydantic
 
-    return read_description(file)
+    return read_description(path.with_suffix(".json"))
 
 
 def seen_in_run(checkpoint: str | Path) -> Pretraining | None:
