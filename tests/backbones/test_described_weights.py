@@ -39,10 +39,12 @@ def of_smp(tmp_path):
     return tmp_path / "own.safetensors"
 
 
-def test_filters_follow_the_described_bands(of_smp):
+def test_filters_follow_the_described_bands(of_smp, caplog):
+    caplog.set_level("INFO", "geocompose")
     describe(of_smp, SAID)
     found = build_smp_encoder("resnet18", bands=["RED", "BLUE"], ckpt_path=str(of_smp))
     assert found.pretraining == SEEN
+    assert "have seen BLUE, GREEN, RED, NIR_NARROW; unit reflectance, level BOA." in caplog.text
     first = found.state_dict()["encoder.conv1.weight"]
     assert first[:, 0].eq(2).all()
     assert first[:, 1].eq(0).all()

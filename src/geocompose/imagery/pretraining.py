@@ -42,6 +42,11 @@ class Pretraining:
         """The bands that have a name."""
         return [name for name in self.bands if name is not None]
 
+    def in_words(self) -> str:
+        """Return in a line what is known: bands, unit and level."""
+        named = ", ".join(name or "a band without a name" for name in self.bands)
+        return f"{named}; unit {self.unit or 'not known'}, level {self.level or 'not known'}"
+
     def lacking(self, bands: Sequence[str]) -> list[str]:
         """Return which of `bands` the weights never saw."""
         there = {canonical(name) for name in self.names}

@@ -128,6 +128,8 @@ def build_smp_encoder(
             pretraining = _pretraining(name, weights)
         if ckpt_path:
             source = _load_own(encoder, create, name, ckpt_path, channels, choice)
+            if pretraining is not None:
+                log.info("The weights of backbone.ckpt_path=%s have seen %s.", ckpt_path, pretraining.in_words())
         if source is None:
             log.info("Backbone %s starts from random weights (backbone.weights=null).", name)
     random: set[str] = set()

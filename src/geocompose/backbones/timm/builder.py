@@ -132,6 +132,8 @@ def build_timm(
                 "data; backbone.pretrained_on={unit: ..., level: ...} states it.",
                 ckpt_path,
             )
+        else:
+            log.info("The weights of backbone.ckpt_path=%s have seen %s.", ckpt_path, stated.in_words())
     if weights is None and not on_meta:
         log.info("Backbone %s starts from random weights (backbone.pretrained=false).", name)
     random: set[str] = set()
