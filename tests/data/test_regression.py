@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from geocompose.data.augmentation import augmentation
 from geocompose.data.labels.regression import RegressionLabels
 from geocompose.data.scene import ArrayScene
-from geocompose.data.tiles import TileDataset, augmentation
+from geocompose.data.tiles import TileDataset
 from geocompose.data.window import Region, Window
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target

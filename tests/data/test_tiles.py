@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from geocompose.data.augmentation import augmentation
 from geocompose.data.labels.segmentation import SegmentationLabels
 from geocompose.data.scene import ArrayScene
-from geocompose.data.tiles import ShuffledTiles, TileDataset, augmentation
+from geocompose.data.tiles import ShuffledTiles, TileDataset
 from geocompose.data.window import Region, Window, grid
 
 

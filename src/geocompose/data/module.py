@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from geocompose.data import tiles
+from geocompose.data.augmentation import augmentation
 from geocompose.data.baselines import raw_values
 from geocompose.data.baselines import rules as baseline_rules
 from geocompose.data.batches import in_batches
@@ -329,7 +330,7 @@ class SceneData(lightning.LightningDataModule):
         windows = [(region, tile) for region in self.regions[split] for tile in self.tiling.tiles(region)]
         if training:
             windows = [windows[number] for number in self.training_tiles]
-        augment = tiles.augmentation(
+        augment = augmentation(
             dihedral=self.dihedral,
             rotation_deg=self.rotation_deg,
             no_label=self.target.ignore_index if self.target.of_classes else float("nan"),

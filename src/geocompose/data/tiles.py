@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
-from torchvision import tv_tensors
-from torchvision.transforms import v2
 
+from geocompose.data.augmentation import Augmentation
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.fitting import fitted_image
 from geocompose.data.labels.base import Labels
@@ -46,7 +45,7 @@ class TileDataset(Dataset[Sample]):
         std: Sequence[float],
         labels: Labels,
         regions: Sequence[Region] | None = None,
-        augment: v2.Transform | None = None,
+        augment: Augmentation | None = None,
         coordinates: Coordinates | None = None,
     ) -> None:
         assert regions is None or len(regions) == len(tiles)
@@ -91,14 +90,7 @@ class TileDataset(Dataset[Sample]):
         image = torch.from_numpy(fitted_image(normalized, self.tile_px))
         target = torch.as_tensor(self.labels.as_sample(label))
         if self.augment is not None:
-            changed = self.augment(
-                {"image": tv_tensors.Image(image), "mask": tv_tensors.Mask(target)}
-                if self.labels.key == "mask"
-                else {"image": tv_tensors.Image(image)}
-            )
-            image = changed["image"].as_subclass(torch.Tensor).contiguous()
-            if self.labels.key == "mask":
-                target = changed["mask"].as_subclass(torch.Tensor).contiguous()
+            image, target = self._augmented(image, target, self.augment)
         beside = self.coordinates.of(self.tiles[index].scene, window)
         return {
             "image": image,
@@ -107,6 +99,17 @@ class TileDataset(Dataset[Sample]):
             **{name: torch.from_numpy(value) for name, value in beside.items()},
         }
 
+    def _augmented(
+        self, image: torch.Tensor, target: torch.Tensor, augment: Augmentation
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        view = augment.draw_view()
+        image = view.of(image)
+        if self.labels.key != "mask":
+            return augment.turn(image, None)[0], target
+        image, mask = augment.turn(image, view.of(target))
+        assert mask is not None
+        return image, mask
+
     def _crop(self, region: Window) -> Window:
         """Return a window of a tile's size, uniformly drawn inside a region (the whole of it where it is smaller)."""
         # The crop comes before reading, not as a transform after it: a whole region may not fit into memory.
@@ -114,24 +117,6 @@ class TileDataset(Dataset[Sample]):
         row = int(torch.randint(region.height - height + 1, ()))
         column = int(torch.randint(region.width - width + 1, ()))
         return Window(region.row + row, region.column + column, height, width)
-
-
-def augmentation(*, dihedral: bool, rotation_deg: float, no_label: float) -> v2.Transform | None:
-    """Return the random change of an image, and of its mask where it has one, or None for none.
-
-    dihedral: one of the eight combinations of flips and quarter turns, all equally likely.
-    rotation_deg: then a turn by an angle between minus and plus this. The image is interpolated, the mask takes the
-        nearest pixel's label; corners that come in are 0, the mean, and `no_label`.
-    """
-    steps: list[torch.nn.Module] = []
-    if dihedral:
-        quarter_turn = v2.RandomRotation((90, 90))
-        steps += [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(), v2.RandomApply([quarter_turn], p=0.5)]
-    if rotation_deg:
-        # Images are normalised by now, so that 0 is the mean.
-        fill = {tv_tensors.Image: 0, tv_tensors.Mask: no_label}
-        steps.append(v2.RandomRotation(rotation_deg, interpolation=v2.InterpolationMode.BILINEAR, fill=fill))
-    return v2.Compose(steps) if steps else None
 
 
 class ShuffledTiles(Sampler[tuple[int, int]]):

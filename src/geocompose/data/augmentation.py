@@ -1,0 +1,80 @@
+"""How a training sample is changed at random: flips and quarter turns, which move pixels, and turns by any angle."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+
+@dataclass(frozen=True)
+class View:
+    """One of the eight ways to lay a square on itself: mirrored, turned upside down, then turned by a quarter.
+
+    mirrored: left and right change places. flipped: top and bottom do. turned: then a quarter turn counterclockwise.
+    """
+
+    mirrored: bool = False
+    flipped: bool = False
+    turned: bool = False
+
+    @property
+    def number(self) -> int:
+        """Its number from 0, the image as it is, to 7."""
+        return self.mirrored + 2 * self.flipped + 4 * self.turned
+
+    @classmethod
+    def numbered(cls, number: int) -> "View":
+        """Return the view of a number from 0 to 7."""
+        return cls(bool(number & 1), bool(number & 2), bool(number & 4))
+
+    def of(self, pixels: Tensor) -> Tensor:
+        """Return pixels (..., side, side) in this view, contiguous; the tensor itself for the image as it is."""
+        # A quarter turn mirrors and then transposes, so that one flip serves for all three.
+        flips = [dim for dim, wanted in ((-1, self.mirrored != self.turned), (-2, self.flipped)) if wanted]
+        changed = pixels.flip(flips) if flips else pixels
+        return changed.transpose(-2, -1).contiguous() if self.turned else changed
+
+
+AS_IT_IS = View()
+VIEWS = tuple(View.numbered(number) for number in range(8))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The random change of a square sample, drawn from torch's global generator.
+
+    dihedral: one of the eight views, all equally likely. rotation_deg: then a turn by an angle between minus and plus
+    this. The image is interpolated, the mask takes the nearest pixel's label; corners that come in are 0, the mean, and
+    `no_label`.
+    """
+
+    dihedral: bool
+    rotation_deg: float
+    no_label: float
+
+    def draw_view(self) -> View:
+        """Draw the flips and quarter turns; `turn` draws the rest after it."""
+        if not self.dihedral:
+            return AS_IT_IS
+        mirrored, flipped, turned = (bool(torch.rand(1) < 0.5) for _ in range(3))
+        if turned and self.rotation_deg:
+            torch.rand(1)  # recorded runs drew the quarter's angle here, and `turn` draws after it
+        return View(mirrored, flipped, turned)
+
+    def turn(self, image: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return an image, and its mask where it has one, turned by a random angle within `rotation_deg`."""
+        if not self.rotation_deg:
+            return image, mask
+        fill = {tv_tensors.Image: 0, tv_tensors.Mask: self.no_label}  # images are normalised: 0 is the mean
+        turn = v2.RandomRotation(self.rotation_deg, interpolation=v2.InterpolationMode.BILINEAR, fill=fill)
+        if mask is None:
+            return turn(tv_tensors.Image(image)).as_subclass(Tensor).contiguous(), None
+        image, mask = turn(tv_tensors.Image(image), tv_tensors.Mask(mask))
+        return image.as_subclass(Tensor).contiguous(), mask.as_subclass(Tensor).contiguous()
+
+
+def augmentation(*, dihedral: bool, rotation_deg: float, no_label: float) -> Augmentation | None:
+    """Return the random change of training samples, or None for none: see `Augmentation`."""
+    return Augmentation(dihedral, rotation_deg, no_label) if dihedral or rotation_deg else None
