@@ -23,7 +23,7 @@ def test_the_views_are_the_eight_of_a_square():
         assert view.of(IMAGE).is_contiguous()
 
 
-@pytest.mark.parametrize("dihedral, rotation_deg", [(True, 0.0), (False, 30.0), (True, 30.0)])
+@pytest.mark.parametrize(("dihedral", "rotation_deg"), [(True, 0.0), (False, 30.0), (True, 30.0)])
 def test_the_draws_are_those_of_torchvisions_transforms(dihedral, rotation_deg):
     """Recorded runs were augmented by these transforms: the same seed has to give the same samples."""
     steps = []
