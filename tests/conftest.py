@@ -1,13 +1,20 @@
 """Settings that must stand before torch is imported, and what every test leaves as it found it."""
 
+import atexit
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 import pytest
 
 # Workers of the test run share the cores; more threads than cores make every test many times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What is kept for later runs (hashes, features) is the tests' own, and goes with them.
+if "GEOCOMPOSE_CACHE" not in os.environ:
+    os.environ["GEOCOMPOSE_CACHE"] = tempfile.mkdtemp(prefix="geocompose-tests-")
+    atexit.register(shutil.rmtree, os.environ["GEOCOMPOSE_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

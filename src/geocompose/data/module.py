@@ -1,6 +1,6 @@
 """Scenes as training, validation and test batches: what every data set has in common."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import lightning
@@ -18,6 +18,7 @@ from geocompose.data.conversion import convert
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.declaration import DataSource
 from geocompose.data.description import describe_splits
+from geocompose.data.drawn import Drawn, KeptFeatures
 from geocompose.data.known_values import tell
 from geocompose.data.left_out import check_frames, say
 from geocompose.data.normalization_rule import NormalizationRule
@@ -42,8 +43,9 @@ class SceneData(lightning.LightningDataModule):
     Attributes: name, baselines and those of `Loading`; `band_names` (all there are), `bands` (those read); `target`,
     what the labels ask a model for (its mean and deviation are known after `setup`); `scenes`, their `groups` (None
     where they have none), `regions`; `tile_px`, height and width of a sample; `values`; `units` of the selected bands
-    as they are read (None where unknown); `mismatches`, what differs from a model's pretraining and is intended; and
-    `only_scored`, to be set where nothing is trained on the data.
+    as they are read (None where unknown); `mismatches`, what differs from a model's pretraining and is intended; to be
+    set: `only_scored`, where nothing is trained on the data, and `crops`, how many random crops each tile has (None:
+    they are drawn anywhere).
 
     Raises:
         UserError: a band or baseline is not there, or the data can't be opened.
@@ -75,6 +77,7 @@ class SceneData(lightning.LightningDataModule):
         self.values = source.known_values
         self.mismatches: list[str] = []
         self.only_scored = False
+        self.crops: int | None = None
         self._source = source
         self._collection = collection
         self._statistics: Statistics | None = None
@@ -83,6 +86,7 @@ class SceneData(lightning.LightningDataModule):
         self._first_epoch = 0
         self._draw = TrainingDraw(loading.min_valid, self._look)
         self._share = Share()
+        self._kept: KeptFeatures | None = None
         baseline_rules.check(self.baselines, self.target, self.band_names, collection.num_frames)
         chosen = source.bands if bands is None else bands
         self.use_bands(list(self.band_names if chosen is None else chosen))
@@ -262,12 +266,25 @@ class SceneData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[tiles.Sample]:
         """Return shuffled, augmented batches of the training samples."""
-        dataset = self._tiles("train", training=True)
-        weights = self._draw.weights(self.num_tiles("train"))
-        sampler = tiles.ShuffledTiles(len(dataset), self._shuffle_seed, weights)
+        dataset = self.tiles_of("train", training=True)
+        sampler = self._order(dataset)
         # Workers fetch the first batches before Lightning tells a sampler its epoch.
         sampler.set_epoch(self._first_epoch)
         return self._in_batches(dataset, sampler)
+
+    def _order(self, dataset: tiles.TileDataset) -> tiles.ShuffledTiles:
+        return tiles.ShuffledTiles(len(dataset), self._shuffle_seed, self._draw.weights(self.num_tiles("train")))
+
+    def drawn(self, num_epochs: int) -> Iterator[Drawn]:
+        """Yield what the training samples of so many epochs are drawn as."""
+        dataset = self.tiles_of("train", training=True)
+        order = self._order(dataset)
+        for _ in range(num_epochs):
+            yield from map(dataset.drawn, order)
+
+    def keep(self, features: KeptFeatures | None) -> None:
+        """Give samples a frozen backbone's features in place of their images from now on; None gives images again."""
+        self._kept = features
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the data: with which epoch a resumed run goes on."""
@@ -288,7 +305,7 @@ class SceneData(lightning.LightningDataModule):
 
     def in_order(self, split: str) -> DataLoader[tiles.Sample]:
         """Return batches of the samples of any split in the order of their numbers, neither cropped nor augmented."""
-        return self._in_batches(self._tiles(split, training=False))
+        return self._in_batches(self.tiles_of(split, training=False))
 
     def _in_batches(
         self, dataset: tiles.TileDataset, shuffled: tiles.ShuffledTiles | None = None
@@ -325,7 +342,8 @@ class SceneData(lightning.LightningDataModule):
             "left_out": {one.kind: one.as_record() for one in self._collection.left_out},
         }
 
-    def _tiles(self, split: str, *, training: bool) -> tiles.TileDataset:
+    def tiles_of(self, split: str, *, training: bool) -> tiles.TileDataset:
+        """Return the samples of a split; training: as they are drawn for training."""
         assert self._statistics is not None, "setup() comes first"
         windows = [(region, tile) for region in self.regions[split] for tile in self.tiling.tiles(region)]
         if training:
@@ -335,7 +353,7 @@ class SceneData(lightning.LightningDataModule):
             rotation_deg=self.rotation_deg,
             no_label=self.target.ignore_index if self.target.of_classes else float("nan"),
         )
-        return tiles.TileDataset(
+        dataset = tiles.TileDataset(
             self.scenes,
             self._places,
             [tile for _, tile in windows],
@@ -347,3 +365,5 @@ class SceneData(lightning.LightningDataModule):
             augment=augment if training else None,
             coordinates=self._collection.coordinates,
         )
+        dataset.kept, dataset.crops = self._kept, self.crops
+        return dataset

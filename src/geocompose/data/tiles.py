@@ -1,21 +1,24 @@
 """Tiles of fixed size, normalised and augmented: what a data loader iterates over."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from geocompose.data.augmentation import Augmentation
+from geocompose.data.augmentation import AS_IT_IS, Augmentation, View
 from geocompose.data.coordinates.coordinates import Coordinates
+from geocompose.data.drawn import FEATURES, Drawn, KeptFeatures
 from geocompose.data.fitting import fitted_image
 from geocompose.data.labels.base import Labels
 from geocompose.data.normalization import Normalization, without_frames
 from geocompose.data.scene import Scene
 from geocompose.data.window import Region, Window
 
-Sample = dict[str, torch.Tensor | int]
+Sample = dict[str, torch.Tensor | int | list[torch.Tensor]]
 
+KEPT_LABEL_BYTES = 2**28  # labels of kept features stay in memory up to this size, so that no image is read for them
 BLANK = -1  # in place of a tile: a sample that only fills a batch up, and doesn't count
 
 
@@ -33,6 +36,9 @@ class TileDataset(Dataset[Sample]):
     labels: the kind of label that the scenes have.
     regions: for each tile the region that a random crop may be taken from; None for the tiles as they are.
     coordinates: when and where the scenes were taken; None where that is not given.
+
+    Attributes: `kept`, a frozen backbone's features of the samples; with them a sample has `features`, a list of
+    tensors, in place of its image and coordinates. `crops`: how many random crops a tile has; None: any.
     """
 
     def __init__(
@@ -57,7 +63,10 @@ class TileDataset(Dataset[Sample]):
         self.regions = regions
         self.augment = augment
         self.coordinates = coordinates or Coordinates()
+        self.kept: KeptFeatures | None = None
+        self.crops: int | None = None
         self._normalized = Normalization(mean, std)
+        self._labels: dict[Region, torch.Tensor] = {}
 
     def __len__(self) -> int:
         return len(self.tiles)
@@ -68,55 +77,120 @@ class TileDataset(Dataset[Sample]):
         `BLANK` is the first tile's again, with `BLANK` as its tile.
         """
         if item == BLANK:
-            return {**self._sample(0), "tile": BLANK}
+            return {**self._sample(0, self.drawn(0)), "tile": BLANK}
         if isinstance(item, int):
-            return self._sample(item)
+            return self._sample(item, self.drawn(item))
         index, seed = item
-        with torch.random.fork_rng(devices=[]):
-            # Not torch.manual_seed, which would also reseed every accelerator.
-            torch.default_generator.manual_seed(seed)
-            return self._sample(index)
+        with _seeded(seed):
+            return self._sample(index, self._draw(index))
 
-    def _sample(self, index: int) -> Sample:
-        scene = self.scenes[self.tiles[index].scene]
-        window = self.tiles[index].window if self.regions is None else self._crop(self.regions[index].window)
-        bands = self.bands[self.tiles[index].scene]
+    def drawn(self, item: int | tuple[int, int]) -> Drawn:
+        """Return what `__getitem__` reads for an item that is not `BLANK`."""
+        if isinstance(item, int):
+            return self._draw(item)
+        index, seed = item
+        with _seeded(seed):
+            return self._draw(index)
+
+    def _draw(self, index: int) -> Drawn:
+        region = self.tiles[index]
+        if self.regions is not None:
+            region = Region(region.scene, self._crop(self.regions[index].window, region))
+        return Drawn(region, AS_IT_IS if self.augment is None else self.augment.draw_view())
+
+    def _sample(self, index: int, drawn: Drawn) -> Sample:
+        region, view = drawn
+        if self.kept is not None:
+            target = view.of(self._label(region)) if self.labels.key == "mask" else self._label(region)
+            return {FEATURES: self.kept.of(drawn), self.labels.key: target, "tile": index}
+        image, target = self._read(region)
+        image = view.of(image)
+        if self.labels.key == "mask":
+            target = view.of(target)
+        if self.augment is not None:
+            image, target = self._turned(image, target, self.augment)
+        return {"image": image, self.labels.key: target, "tile": index, **self._beside(region)}
+
+    def image(self, drawn: Drawn) -> Sample:
+        """Return what a model is given of a sample: `image`, and coordinates where they are known."""
+        return {"image": drawn.view.of(self._read(drawn.region)[0]), **self._beside(drawn.region)}
+
+    def _read(self, region: Region) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the image and the label of a window as they stand."""
+        scene, window = self.scenes[region.scene], region.window
+        bands = self.bands[region.scene]
         raw, valid = scene.read_image(window, bands)
+        normalized = without_frames(self._normalized(raw, valid), scene.masked_frames(bands))
+        return torch.from_numpy(fitted_image(normalized, self.tile_px)), self._labelled(scene, window, valid)
+
+    def _label(self, region: Region) -> torch.Tensor:
+        """Return the label of a window alone; where its image has no data, there is none."""
+        label = self._labels.get(region)
+        if label is None:
+            scene, window = self.scenes[region.scene], region.window
+            valid = scene.read_image(window, self.bands[region.scene])[1]
+            label = self._labelled(scene, window, valid)
+            if (len(self._labels) + 1) * label.nbytes <= KEPT_LABEL_BYTES:
+                self._labels[region] = label
+        return label
+
+    def _labelled(self, scene: Scene, window: Window, valid: np.ndarray) -> torch.Tensor:
         label = self.labels.without(scene.read_label(window), valid)
         below, right = max(0, self.tile_px - window.height), max(0, self.tile_px - window.width)
         if below or right:
             label = self.labels.padded(label, below, right)
-        normalized = without_frames(self._normalized(raw, valid), scene.masked_frames(bands))
-        image = torch.from_numpy(fitted_image(normalized, self.tile_px))
-        target = torch.as_tensor(self.labels.as_sample(label))
-        if self.augment is not None:
-            image, target = self._augmented(image, target, self.augment)
-        beside = self.coordinates.of(self.tiles[index].scene, window)
-        return {
-            "image": image,
-            self.labels.key: target,
-            "tile": index,
-            **{name: torch.from_numpy(value) for name, value in beside.items()},
-        }
+        return torch.as_tensor(self.labels.as_sample(label))
 
-    def _augmented(
+    def _beside(self, region: Region) -> dict[str, torch.Tensor]:
+        beside = self.coordinates.of(region.scene, region.window)
+        return {name: torch.from_numpy(value) for name, value in beside.items()}
+
+    def _turned(
         self, image: torch.Tensor, target: torch.Tensor, augment: Augmentation
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        view = augment.draw_view()
-        image = view.of(image)
         if self.labels.key != "mask":
             return augment.turn(image, None)[0], target
-        image, mask = augment.turn(image, view.of(target))
+        image, mask = augment.turn(image, target)
         assert mask is not None
         return image, mask
 
-    def _crop(self, region: Window) -> Window:
+    def _crop(self, of: Window, tile: Region) -> Window:
         """Return a window of a tile's size, uniformly drawn inside a region (the whole of it where it is smaller)."""
         # The crop comes before reading, not as a transform after it: a whole region may not fit into memory.
-        height, width = min(self.tile_px, region.height), min(self.tile_px, region.width)
-        row = int(torch.randint(region.height - height + 1, ()))
-        column = int(torch.randint(region.width - width + 1, ()))
-        return Window(region.row + row, region.column + column, height, width)
+        if self.crops is not None:
+            return self._numbered_crop(of, tile, int(torch.randint(self.crops, ())))
+        height, width = min(self.tile_px, of.height), min(self.tile_px, of.width)
+        row = int(torch.randint(of.height - height + 1, ()))
+        column = int(torch.randint(of.width - width + 1, ()))
+        return Window(of.row + row, of.column + column, height, width)
+
+    def _numbered_crop(self, of: Window, tile: Region, number: int) -> Window:
+        """Return one of a tile's crops, which are the same in every run."""
+        height, width = min(self.tile_px, of.height), min(self.tile_px, of.width)
+        drawn = np.random.default_rng([tile.scene, *tile.window, number])
+        row, column = drawn.integers((of.height - height + 1, of.width - width + 1)).tolist()
+        return Window(of.row + row, of.column + column, height, width)
+
+    def all_drawn(self, views: Sequence[View]) -> list[Drawn]:
+        """Return all that training samples can be drawn as, in these views; crops have to be numbered."""
+        if self.regions is None:
+            regions = list(self.tiles)
+        else:
+            assert self.crops is not None, "crops anywhere can't be listed"
+            regions = [
+                Region(tile.scene, self._numbered_crop(within.window, tile, number))
+                for tile, within in zip(self.tiles, self.regions, strict=True)
+                for number in range(self.crops)
+            ]
+        return [Drawn(region, view) for region in dict.fromkeys(regions) for view in views]
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed, which would also reseed every accelerator.
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 class ShuffledTiles(Sampler[tuple[int, int]]):

@@ -69,17 +69,43 @@ class EncoderDecoderModel(nn.Module):
             UserError: the image has other bands, modalities or dimensions than the encoder takes, or a size that it
                 can't take as it is, with padding None.
         """
+        taken, image_size, padded_size = self._taken(image)
+        features = self._features(taken, padded_size, _given(temporal_coords, location_coords))
+        return self._answered(features, padded_size, image_size)
+
+    def encoded(
+        self, image: Image, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
+    ) -> list[Tensor]:
+        """Return the encoder's features of an image, before the necks: what `from_features` goes on with.
+
+        Raises:
+            UserError: see `forward`; or the encoder returns something else than tensors.
+        """
+        taken, _, _ = self._taken(image)
+        features = self.encoder(taken, **_given(temporal_coords, location_coords))
+        if not isinstance(features, list | tuple) or not all(isinstance(one, Tensor) for one in features):
+            raise UserError(f"The backbone {self._contract.name} returns something else than a list of tensors.")
+        return list(features)
+
+    def from_features(self, features: list[Tensor], image_size: tuple[int, int]) -> ModelOutput:
+        """Return the outputs for images of this size, given what `encoded` has returned for them."""
+        multiple = 1 if self.padding is None else self.pad_multiple
+        rows, columns = (side + -side % multiple for side in image_size)
+        return self._answered(self.neck(features, (rows, columns)), (rows, columns), image_size)
+
+    def _taken(self, image: Image) -> tuple[Image, tuple[int, int], tuple[int, int]]:
+        """Return an image as the encoder takes it, its size, and its size once it is padded."""
         check_image(image, self._contract, self._places)
-        given = {"temporal_coords": temporal_coords, "location_coords": location_coords}
-        coordinates = {name: value for name, value in given.items() if value is not None}
         if isinstance(image, Tensor):
-            image_size, padded = _size(image), self._pad(image)
-            padded_size = _size(padded)
-            taken: Image = padded if self._places is None else split(padded, self._places)
-        else:
-            image_size, taken = _size(next(iter(image.values()))), {name: self._pad(one) for name, one in image.items()}
-            padded_size = _size(next(iter(taken.values())))
-        features = self._features(taken, padded_size, coordinates)
+            padded = self._pad(image)
+            return padded if self._places is None else split(padded, self._places), _size(image), _size(padded)
+        taken = {name: self._pad(one) for name, one in image.items()}
+        return taken, _size(next(iter(image.values()))), _size(next(iter(taken.values())))
+
+    def _answered(
+        self, features: list[Tensor], padded_size: tuple[int, int], image_size: tuple[int, int]
+    ) -> ModelOutput:
+        """Return the outputs, given the features after the necks."""
         auxiliary = {
             name: self._finish(head(features[self._aux_passes_over.get(name, 0) :]), padded_size, image_size)
             for name, head in self.aux_heads.items()
@@ -186,6 +212,11 @@ class EncoderDecoderModel(nn.Module):
         for part in self._frozen:
             keep_still(getattr(self, part))
         return self
+
+
+def _given(temporal_coords: Tensor | None, location_coords: Tensor | None) -> dict[str, Tensor]:
+    given = {"temporal_coords": temporal_coords, "location_coords": location_coords}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _size(image: Tensor) -> tuple[int, int]:

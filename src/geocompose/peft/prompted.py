@@ -43,14 +43,26 @@ class Prompted:
         key = None if args else next(iter(kwargs))
         tokens: Tensor = args[0] if key is None else kwargs[key]
         given = torch.cat([self._prompts(tokens), tokens], dim=1)
+        count = tokens.shape[1]
         if key is None:
-            args = (given, *args[1:])
+            args = (given, *(self._seen(value, count) for value in args[1:]))
+            kwargs = {name: self._seen(value, count) for name, value in kwargs.items()}
         else:
-            kwargs = {**kwargs, key: given}
+            kwargs = {name: given if name == key else self._seen(value, count) for name, value in kwargs.items()}
         returned = type(self.block).forward(self.block, *args, **kwargs)
         if isinstance(returned, tuple):
             return (self._without(returned[0]), *returned[1:])
         return self._without(returned)
+
+    def _seen(self, value: Any, count: int) -> Any:
+        """Return an argument beside `count` tokens: a mask of attention (..., N, N) lets all see the prompts too.
+
+        transformers gives its blocks one where a model is traced, though nothing is hidden.
+        """
+        if not isinstance(value, Tensor) or value.ndim < 2 or value.shape[-2:] != (count, count):
+            return value
+        added = (self.num_prompts, 0)  # before the tokens, in rows and columns
+        return nn.functional.pad(value, added * 2, value=True if value.dtype == torch.bool else 0.0)
 
     def _prompts(self, tokens: Tensor) -> Tensor:
         if self.carried is not None and self.number:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from geocompose.arguments import plain
 from geocompose.contracts.schedule import schedule_of
 from geocompose.data.census import Sampling
+from geocompose.data.drawn import FEATURES
 from geocompose.errors import UserError, choices, shortened
 from geocompose.imagery.coordinates import coordinates_of
 from geocompose.imagery.samples import Kind, Target
@@ -26,7 +27,7 @@ from geocompose.tasks.whole_batch import real, whole_batch, whole_tiles
 
 log = logging.getLogger("geocompose")
 
-Batch = dict[str, Tensor]
+Batch = dict[str, Any]  # tensors, and lists of them
 MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
 
 
@@ -49,7 +50,8 @@ class Task(lightning.LightningModule):
 
     Batches hold image (B, C, H, W), or (B, C, T, H, W) of several frames, tile (B), the sample's number in its split,
     and mask (of pixels) or label (of images); where they are known, temporal_coords (B, T, 2) and location_coords (B,
-    2).
+    2). Where features of a frozen backbone are kept, `features` come in place of images and coordinates, and
+    `kept_size` says of which rows and columns the images were.
 
     kind: that of the targets. selection: the metric by which the best epoch is chosen, and `max` or `min`.
     sampler: how training tiles are drawn; None draws each once per epoch.
@@ -58,6 +60,8 @@ class Task(lightning.LightningModule):
     kind: ClassVar[Kind]
     selection: tuple[str, str]
     sampler: Sampling | None = None
+    takes_features: ClassVar[bool] = True  # whether it needs nothing of an image but what the backbone makes of it
+    kept_size: tuple[int, int] | None = None
 
     def __init__(
         self,
@@ -238,8 +242,11 @@ class Task(lightning.LightningModule):
 
     def _answer(self, batch: Batch, *, training: bool) -> tuple[ModelOutput, Tensor]:
         """Return what the model says of a batch, and the labels that it is held to. training: whether it learns."""
-        output = self.model(batch["image"], **coordinates_of(batch))
-        return output, batch["mask" if self.target.pixel_wise else "label"]
+        truth = batch["mask" if self.target.pixel_wise else "label"]
+        if FEATURES in batch:
+            assert self.kept_size is not None, "who keeps features says of which images"
+            return self.model.from_features(batch[FEATURES], self.kept_size), truth
+        return self.model(batch["image"], **coordinates_of(batch)), truth
 
     def _score(self, split: str, batch: Batch) -> Batch:
         """Score a batch; return the output, labels and tiles of the whole one, where several processes share it."""

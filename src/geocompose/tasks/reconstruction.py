@@ -28,6 +28,7 @@ class ReconstructionTask(Task):
 
     kind: ClassVar[Kind] = "reconstruction"
     selection: tuple[str, str] = ("val/loss", "min")
+    takes_features: ClassVar[bool] = False  # it hides patches of the image
 
     def __init__(
         self,

@@ -42,7 +42,7 @@ class Pace(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count the batch's images."""
-        self._images += len(batch["image"])
+        self._images += len(batch["tile"])
         self._batches += 1
         if trainer.is_last_batch and pl_module.device.type == "cuda":
             torch.cuda.synchronize(pl_module.device)  # batches are only queued until then

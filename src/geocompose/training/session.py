@@ -4,7 +4,7 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,7 @@ from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_s
 from geocompose.training.backbone_schedule import backbone_schedule
 from geocompose.training.class_balance import with_balance
 from geocompose.training.epoch_lines import EpochLines
+from geocompose.training.kept_features import check_keepable, kept_features, settings_of
 from geocompose.training.loggers import LoggedRun, MakeLogger, logger_maker
 from geocompose.training.logging_beside import Logs, hyperparameters
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
@@ -120,6 +121,7 @@ def prepare(
         num_tiles={split: data.num_tiles(split) for split in ("val", "test")},
     )
     data.share(Share(processes.rank, processes.size))
+    data.crops = settings_of(config).crops
     data.draw_by(task.sampler)
     tell_training_tiles(data)
     metrics = MetricsCsv(folder.metrics)
@@ -152,6 +154,7 @@ def prepare(
         num_epochs=trainer.max_epochs,
         validation_every=trainer.check_val_every_n_epoch,
     )
+    check_keepable(config, data, task, trainer)
     layer_rates = tell_rates(parameter_groups)
     _tell_averaging(trainer, batches * trainer.max_epochs)
     if min(processes.share(data.batch_size), len(data.training_tiles)) == 1:
@@ -235,23 +238,26 @@ def _train_and_score(
     pace = Pace(record, lambda: folder.save(record))
     # Lightning calls checkpoint callbacks last, wherever they stand.
     trainer.callbacks += [logs, pace, EpochLines(session.metrics, pace, task.selection)]  # type: ignore[attr-defined]
-    if train:
-        trainer.fit(task, datamodule=data, ckpt_path=folder.resumable if resume else None)
-        record.training |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "finished": True}
-        folder.save(record)
-    else:
-        with beside_the_run("The logger", record):
-            logs.open(trainer, int(record.training.get("steps") or 0))
-    best = _take_best(session, folder, None if train else record.training.get("best_sha256"), trained=not train)
-    if BASE in best:
-        record.weights["base"] = best[BASE]
-    record.training["best_epoch"] = best["epoch"]
-    _tell_convergence(record, trainer)
-    record.training["best_sha256"] = hash_file(folder.best)
-    record.training["best_bytes"] = folder.best.stat().st_size
-    predictions = Predictions(task.target, data.num_tiles("test"), predictions_mb)
-    trainer.callbacks.append(predictions)  # type: ignore[attr-defined]
-    return score_splits(trainer, task, data, SPLITS_OF[test], folder, record), predictions
+    # What is only scored needs each sample's features once.
+    kept = kept_features(session.config, data, task, trainer, record, SPLITS_OF[test]) if train else nullcontext()
+    with kept:
+        if train:
+            trainer.fit(task, datamodule=data, ckpt_path=folder.resumable if resume else None)
+            record.training |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "finished": True}
+            folder.save(record)
+        else:
+            with beside_the_run("The logger", record):
+                logs.open(trainer, int(record.training.get("steps") or 0))
+        best = _take_best(session, folder, None if train else record.training.get("best_sha256"), trained=not train)
+        if BASE in best:
+            record.weights["base"] = best[BASE]
+        record.training["best_epoch"] = best["epoch"]
+        _tell_convergence(record, trainer)
+        record.training["best_sha256"] = hash_file(folder.best)
+        record.training["best_bytes"] = folder.best.stat().st_size
+        predictions = Predictions(task.target, data.num_tiles("test"), predictions_mb)
+        trainer.callbacks.append(predictions)  # type: ignore[attr-defined]
+        return score_splits(trainer, task, data, SPLITS_OF[test], folder, record), predictions
 
 
 def _finish(
