@@ -39,7 +39,7 @@ def cell(decoder: str, given: argparse.Namespace) -> list[str]:
     return [
         f"backbone={given.backbone}", *DECODERS[decoder], "peft=frozen", "data.scene_px=448", "data.tile_px=224",
         f"data.num_scenes={given.scenes}", "data.split=[0.6,0.2,0.2]", f"trainer.max_epochs={given.epochs}",
-        "trainer.progress_bar=false", "action.scene_scores=false", "data.baselines=[]", "logger=none",
+        "trainer.progress_bar=false", "action.scene_scores=false", "data.baselines=[]", "logger=csv",
     ]  # fmt: skip
 
 

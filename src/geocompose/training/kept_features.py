@@ -1,6 +1,7 @@
 """A run that reads its frozen backbone's features from disk in place of images, where they can and should be kept."""
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from geocompose.models.freezing import ever_learns
 from geocompose.runs import Record
 from geocompose.runs.run_log import COURSE
 from geocompose.tasks.base import Task
+from geocompose.training.epoch_lines import duration
 
 log = logging.getLogger("geocompose")
 
@@ -87,7 +89,8 @@ class _Plan:
     """What a run needs of its backbone.
 
     items: the samples of each split, each once, in the order in which they are computed. times: how often features
-    would be computed without a cache. first, seen: a sample, and its features as the backbone returns them now.
+    would be computed without a cache. first, seen: a sample, and its features as the backbone returns them now, which
+    took `seen_s` seconds and `gflop`. dtype: fp32 or fp16, as they are kept.
     """
 
     encoder: Encoder
@@ -96,6 +99,7 @@ class _Plan:
     times: int
     first: Drawn
     seen: list[Tensor]
+    seen_s: float
     gflop: float
     dtype: str
 
@@ -136,9 +140,11 @@ def _plan(data: SceneData, task: Task, trainer: lightning.Trainer, splits: Seque
     encoder.model.encoder.to(encoder.device)
     task.model.train()
     samples, first = data.tiles_of("train", training=True), items["train"][0]
+    began_s = time.monotonic()
     with FlopCounterMode(display=False) as flops:
         seen = encoder.of_one(samples, first)
-    return _Plan(encoder, samples, items, times, first, seen, flops.get_total_flops() / 1e9, dtype)
+    gflop = flops.get_total_flops() / 1e9
+    return _Plan(encoder, samples, items, times, first, seen, time.monotonic() - began_s, gflop, dtype)
 
 
 def _training_items(data: SceneData, num_epochs: int) -> list[Drawn]:
@@ -245,10 +251,10 @@ def _complete(store: FeatureStore, plan: _Plan, data: SceneData, settings: Featu
         missing = plan.within(store)
         lacking = sum(map(len, missing.values()))
         COURSE.info(
-            "The frozen backbone's features are kept in %s: %s, %s each, %s in all; %s to compute now. Without, %s "
+            "The frozen backbone's features are kept in %s: %s, %s each, %s in all; %s to compute now%s. Without, %s "
             "would be computed.",
             store.folder, counted(plan.count, "sample"), size(plan.item_bytes), size(plan.count * plan.item_bytes),
-            f"{lacking:,}", f"{plan.times:,}",
+            f"{lacking:,}", f" (at most {duration(lacking * plan.seen_s)})" if lacking else "", f"{plan.times:,}",
         )  # fmt: skip
         if not lacking:
             return 0
