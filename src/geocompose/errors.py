@@ -103,6 +103,14 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def size_in_words(number: float) -> str:
+    """Return a number of bytes in words, such as `1.2 GB`, of 1,000,000,000 bytes."""
+    for unit, step in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= step:
+            return f"{number / step:.1f} {unit}"
+    return counted(round(number), "byte")
+
+
 def shortened(names: Iterable[object], most: int, *, between: str = ", ") -> str:
     """Return names, and, where there are more than `most`, how many there are in all.
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from geocompose.runs.folder import ACCELERATOR_PEAK
 from geocompose.studies.cells import Cell, Outcome
 from geocompose.studies.closing_table import closing_table
-from geocompose.studies.costs import Costs, costs_of, size_in_words
+from geocompose.studies.costs import Costs, costs_of
 from geocompose.studies.reading import read_studies
 from geocompose.studies.run_table import run_table, runs_as_csv
 from tests.kit.made_studies import made_record, made_run
@@ -28,10 +28,6 @@ def test_costs_are_read_from_a_record():
     on_gpu = costs_of(made_record("c", **MEASURED, hardware={ACCELERATOR_PEAK: 12_000.0}))
     assert on_gpu.memory_mb == 12_000.0
     assert costs_of(made_record("d", epochs={"step_s": [0.5]})).step_s == 0.5
-
-
-def test_sizes_are_in_words():
-    assert [size_in_words(size) for size in (3_140_000, 99_000)] == ["3.1 MB", "99.0 kB"]
 
 
 def shown(*costs):

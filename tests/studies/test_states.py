@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from geocompose.errors import size_in_words
 from geocompose.runs import Record, RunFolder
 from geocompose.studies.cells_csv import write_cells_csv
-from geocompose.studies.estimate import duration, estimate, size_in_words
+from geocompose.studies.estimate import duration, estimate
 from geocompose.studies.plan import PlanCell, PlanEvent, add_cells, add_events
 from geocompose.studies.states import states
 
@@ -114,4 +115,6 @@ def test_durations_are_said_in_words(seconds: float, words: str):
 
 
 def test_sizes_are_said_in_words():
-    assert [size_in_words(size) for size in (10, 2.5e6, 1.2e9, 3e12)] == ["1 kB", "2.5 MB", "1.2 GB", "3.0 TB"]
+    sizes = (1, 10, 99_000, 2.5e6, 1.2e9, 3e12)
+    words = ["1 byte", "10 bytes", "99.0 kB", "2.5 MB", "1.2 GB", "3.0 TB"]
+    assert [size_in_words(size) for size in sizes] == words

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from geocompose.errors import UserError
+from geocompose.errors import UserError, size_in_words
 from geocompose.runs.atomic import explained, write_json
 from geocompose.runs.run_log import COURSE
 
@@ -19,6 +19,7 @@ MANIFEST = "manifest.json"
 _READ = ".read"  # locked by those that read; its time stamp says when that was last
 _COMPUTED = ".computed"  # locked by the one that computes
 _GRACE_S = 0.25
+_OF_FREE = 0.9  # the share of a disk's free space that features may take
 
 
 @contextmanager
@@ -83,20 +84,20 @@ def make_room(place: Path, wanted: int, most: int, keep: Path) -> None:
         if sum(held.values()) + wanted <= most:
             break
         if _removed(folder):
-            log.info(
-                "Kept features in %s (%s) were removed to make room (cache.max_gb).", folder, size(held.pop(folder))
-            )
+            freed = size_in_words(held.pop(folder))
+            log.info("Kept features in %s (%s) were removed to make room (cache.max_gb).", folder, freed)
+    needs = f"Features of {size_in_words(wanted)} don't fit"
     if sum(held.values()) + wanted > most:
+        used = size_in_words(sum(held.values()))
         raise UserError(
-            f"Features of {size(wanted)} don't fit into {place}, which may hold {size(most)} and holds "
-            f"{size(sum(held.values()))} that are in use. Raise cache.max_gb, write cache.dtype=fp16 (half of it) or "
-            "data.dihedral=false (an eighth), or cache=none."
+            f"{needs} into {place}, which may hold {size_in_words(most)} and holds {used} that are in use. Raise "
+            "cache.max_gb, write cache.dtype=fp16 (half of it) or data.dihedral=false (an eighth), or cache=none."
         )
     free = shutil.disk_usage(place).free
-    if wanted > 0.9 * free:
+    if wanted > _OF_FREE * free:
         raise UserError(
-            f"Features of {size(wanted)} don't fit on the disk of {place}, which has {size(free)} left. Choose another "
-            "one with cache.folder, write cache.dtype=fp16 (half of the size), or cache=none."
+            f"{needs} on the disk of {place}, which has {size_in_words(free)} left. Choose another one with "
+            "cache.folder, write cache.dtype=fp16 (half of it), or cache=none."
         )
 
 
@@ -120,8 +121,3 @@ def _bytes(folder: Path) -> int:
         except FileNotFoundError:  # removed by another process in between
             continue
     return found
-
-
-def size(number: float) -> str:
-    """Return a number of bytes in words."""
-    return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"

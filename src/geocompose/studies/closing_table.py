@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from geocompose.configuration.overrides import key_and_value
-from geocompose.errors import counted
+from geocompose.errors import counted, size_in_words
 from geocompose.studies.cells import Cell
-from geocompose.studies.costs import Costs, shares_differ, size_in_words
+from geocompose.studies.costs import Costs, shares_differ
 
 # What runs are selected by: the first of these among a run's metrics is its task's.
 SELECTED = ("mIoU", "F1_macro", "nRMSE", "RMSE", "loss")

@@ -38,11 +38,6 @@ def costs_of(record: Record) -> Costs:
     )
 
 
-def size_in_words(number: int) -> str:
-    """Return a number of bytes as it is read: `3.1 MB`, of 1,000,000 bytes."""
-    return f"{number / 1e6:.1f} MB" if number >= 100_000 else f"{number / 1e3:.1f} kB"
-
-
 def shares_differ(costs: Sequence[Costs | None]) -> bool:
     """Return whether runs train different shares of their models, so that their costs are worth columns."""
     return len({each.trainable_share for each in costs if each is not None} - {None}) > 1

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from geocompose.errors import UserError, counted
+from geocompose.errors import UserError, counted, size_in_words
 from geocompose.runs import RunFolder
 
 _ASKED = 5  # recorded runs of the same parts: more would cost time and say the same
@@ -45,14 +45,6 @@ def duration(seconds: float) -> str:
     if minutes < 48 * 60:
         return f"{minutes // 60} h {minutes % 60} min"
     return f"{round(minutes / 60 / 24, 1):g} days"
-
-
-def size_in_words(size: float) -> str:
-    """Return a number of bytes in words, such as `1.2 GB`."""
-    for unit, step in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if size >= step:
-            return f"{size / step:.1f} {unit}"
-    return f"{max(1, round(size / 1e3))} kB"
 
 
 def _parts(folder: Path) -> str:

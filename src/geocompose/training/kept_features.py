@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from geocompose.cache.fill import Encoder, fill
-from geocompose.cache.folder import computing, make_room, opened, size
+from geocompose.cache.folder import computing, make_room, opened
 from geocompose.cache.key import description, key_of, state_sha256
 from geocompose.cache.pays import why_it_does_not_pay
 from geocompose.cache.same import differing
@@ -26,7 +26,7 @@ from geocompose.data.augmentation import VIEWS
 from geocompose.data.drawn import Drawn
 from geocompose.data.module import SceneData
 from geocompose.data.tiles import TileDataset
-from geocompose.errors import UserError, counted
+from geocompose.errors import UserError, counted, size_in_words
 from geocompose.models.freezing import ever_learns
 from geocompose.runs import Record
 from geocompose.runs.run_log import COURSE
@@ -250,11 +250,12 @@ def _complete(store: FeatureStore, plan: _Plan, data: SceneData, settings: Featu
     with computing(store.folder):
         missing = plan.within(store)
         lacking = sum(map(len, missing.values()))
+        one, every = size_in_words(plan.item_bytes), size_in_words(plan.count * plan.item_bytes)
+        takes = f" (at most {duration(lacking * plan.seen_s)})" if lacking else ""
         COURSE.info(
             "The frozen backbone's features are kept in %s: %s, %s each, %s in all; %s to compute now%s. Without, %s "
             "would be computed.",
-            store.folder, counted(plan.count, "sample"), size(plan.item_bytes), size(plan.count * plan.item_bytes),
-            f"{lacking:,}", f" (at most {duration(lacking * plan.seen_s)})" if lacking else "", f"{plan.times:,}",
+            store.folder, counted(plan.count, "sample"), one, every, f"{lacking:,}", takes, f"{plan.times:,}",
         )  # fmt: skip
         if not lacking:
             return 0
