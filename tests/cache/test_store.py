@@ -92,6 +92,17 @@ def test_what_is_damaged_is_computed_again_and_then_read(tmp_path, damage, caplo
         assert all(same(reader.of(drawn), [layer[place] for layer in written]) for place, drawn in enumerate(ITEMS))
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    written = features()
+    store(tmp_path).write(ITEMS, written)
+    for name in (".abc.npy.draft", "abc.npy"):
+        (tmp_path / "layer_2" / name).write_bytes(bytes(100))
+    read = store(tmp_path)
+    read.remove_drafts()
+    assert sorted(path.name.count("abc") for path in (tmp_path / "layer_2").iterdir()) == [0, 0]
+    assert read.missing(ITEMS) == []
+
+
 def test_fp16_takes_half_and_refuses_what_it_cannot_hold(tmp_path):
     written = features()
     for dtype in ("fp32", "fp16"):

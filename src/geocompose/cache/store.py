@@ -24,6 +24,7 @@ from geocompose.runs.atomic import explained
 log = logging.getLogger("geocompose")
 
 ITEMS = ".items.npy"
+_DRAFT = ".draft"
 _MOST_FP16 = float(np.finfo(np.float16).max)
 NUMPY: dict[str, np.dtype[Any]] = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16)}
 
@@ -93,6 +94,14 @@ class Layer:
         found: np.ndarray = self._mapped[number][row]
         return found
 
+    def remove_drafts(self) -> None:
+        """Remove files that were not finished, and features whose list was not written."""
+        for draft in self.folder.glob(f".*{_DRAFT}"):
+            draft.unlink(missing_ok=True)
+        for part in self.folder.glob("*.npy"):
+            if not part.name.endswith(ITEMS) and not part.with_name(f"{part.stem}{ITEMS}").exists():
+                part.unlink(missing_ok=True)
+
     def write(self, keys: Sequence[Key], features: Tensor) -> None:
         """Add the features (samples, ...) of samples that are not here.
 
@@ -113,7 +122,7 @@ class Layer:
 
 
 def _save(path: Path, array: np.ndarray) -> None:
-    draft = path.with_name(f".{path.name}.draft")
+    draft = path.with_name(f".{path.name}{_DRAFT}")
     with explained(path):
         try:
             with open(draft, "wb") as file:
@@ -151,6 +160,11 @@ class FeatureStore:
                 self.folder,
             )
         return found
+
+    def remove_drafts(self) -> None:
+        """Remove what a process that was killed has left half written; nobody else may be computing."""
+        for layer in self._layers:
+            layer.remove_drafts()
 
     def of(self, drawn: Drawn) -> list[Tensor]:
         """Return a sample's features, one tensor per layer."""

@@ -26,7 +26,7 @@ from geocompose.data.augmentation import VIEWS
 from geocompose.data.drawn import Drawn
 from geocompose.data.module import SceneData
 from geocompose.data.tiles import TileDataset
-from geocompose.errors import UserError, counted, size_in_words
+from geocompose.errors import UserError, counted, shortened, size_in_words
 from geocompose.models.freezing import ever_learns
 from geocompose.runs import Record
 from geocompose.runs.run_log import COURSE
@@ -66,6 +66,11 @@ def why_not(
         return f"task={task.kind} changes the images themselves."
     if not isinstance(data, SceneData):
         return "its data is a module of your own."
+    if task.model.learning_inputs:
+        return (
+            f"bands that its weights lack start randomly, and learn in {shortened(task.model.learning_inputs, 2)}. Leave "
+            "these bands out (data.bands)."
+        )
     if ever_learns(encoder):
         return "its backbone learns. Write peft=frozen."
     if not any(True for _ in encoder.parameters()):
@@ -259,6 +264,7 @@ def _complete(store: FeatureStore, plan: _Plan, data: SceneData, settings: Featu
         )  # fmt: skip
         if not lacking:
             return 0
+        store.remove_drafts()
         make_room(Path(settings.place), lacking * plan.item_bytes, int(settings.max_gb * 1e9), store.folder)
         for items in filter(None, missing.values()):
             fill(store, plan.encoder, plan.samples, items, batch_size=data.batch_size, num_workers=data.num_workers)
