@@ -67,10 +67,8 @@ def why_not(
     if not isinstance(data, SceneData):
         return "its data is a module of your own."
     if task.model.learning_inputs:
-        return (
-            f"bands that its weights lack start randomly, and learn in {shortened(task.model.learning_inputs, 2)}. Leave "
-            "these bands out (data.bands)."
-        )
+        where = shortened(task.model.learning_inputs, 2)
+        return f"bands that its weights lack start randomly, and learn in {where}. Leave these bands out (data.bands)."
     if ever_learns(encoder):
         return "its backbone learns. Write peft=frozen."
     if not any(True for _ in encoder.parameters()):
