@@ -20,7 +20,7 @@ from geocompose.configuration.diagnosis import check_config_dir, diagnose, group
 from geocompose.configuration.hydra_plugins import check_hydra_plugins
 from geocompose.configuration.overrides import check_hydra_keys, check_no_sweep, own_overrides
 from geocompose.configuration.own_parts import open_own_parts
-from geocompose.errors import UserError, visible
+from geocompose.errors import UserError, raised_in, visible
 from geocompose.experiment import Experiment, perform, told, understood
 from geocompose.launchers.computing import show_messages
 from geocompose.launchers.in_turn import Jobs
@@ -156,6 +156,6 @@ def _report(error: BaseException, *, debug: bool) -> None:
         place = notes[-1] if isinstance(error, UserError) and error.part and notes else ""
         print(visible(f"error: {str(error).strip()}{place}"), file=sys.stderr)
     else:
-        what = f"{type(error).__name__}: {error}".strip()
+        what = f"{type(error).__name__}: {str(error).strip() or raised_in(error)}"
         message = f"error: {what}{''.join(notes)}\n  (unexpected: add debug=true for the traceback)"
         print(visible(message), file=sys.stderr)

@@ -5,6 +5,7 @@ import logging
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import PurePath
 
 # What other people's constructors and forwards raise where an argument or a size doesn't suit them.
 FOREIGN_ERRORS = (TypeError, ValueError, RuntimeError, AssertionError, LookupError, AttributeError)
@@ -90,7 +91,18 @@ def in_one_line(error: BaseException) -> str:
     said = next(iter(str(error).strip().splitlines()), "")
     if isinstance(error, ValueError) and said:
         return said
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return f"{type(error).__name__}: {said or raised_in(error)}".rstrip(": ")
+
+
+def raised_in(error: BaseException) -> str:
+    """Return where an error without words was raised, such as `raised in forward (own.py, line 7)`; "" if unknown."""
+    place = error.__traceback__
+    if place is None:
+        return ""
+    while place.tb_next is not None:
+        place = place.tb_next
+    code = place.tb_frame.f_code
+    return f"raised in {code.co_name} ({PurePath(code.co_filename).name}, line {place.tb_lineno})"
 
 
 def unwrapped(text: object) -> str:

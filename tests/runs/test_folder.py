@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from geocompose.errors import UserError
+from geocompose.errors import UserError, in_one_line
 from geocompose.runs import Record, RunFolder, find_run
 from geocompose.runs import folder as module
 from tests.kit.run_folders import ID, begin, complete
@@ -62,6 +63,18 @@ def test_a_failed_run_keeps_its_cause_in_one_line(run):
     with run.lock():
         run.fail(begin(run), UserError("A band is missing."))
     assert run.read().error == "A band is missing."
+
+
+def test_an_error_without_words_is_told_by_its_place(run):
+    def wordless() -> None:
+        raise AssertionError
+
+    with pytest.raises(AssertionError) as raised:
+        wordless()
+    with run.lock():
+        run.fail(begin(run), raised.value)
+    assert re.fullmatch(r"AssertionError: raised in wordless \(test_folder\.py, line \d+\)", run.read().error)
+    assert in_one_line(raised.value) == run.read().error
 
 
 def test_a_run_stopped_from_outside_is_interrupted(run):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from geocompose.errors import UserError, unwrapped
+from geocompose.errors import UserError, raised_in, unwrapped
 from geocompose.runs import lock
 from geocompose.runs.atomic import explained, sync_folder, sync_tree, write_text, write_through
 from geocompose.runs.environment import peak_memory_mb, process, reset_peak_memory, utc_now
@@ -230,7 +230,7 @@ class RunFolder:
         """Record that the run failed, and why in one line."""
         if isinstance(error, BaseException):
             name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-            error = f"{name}{error}"
+            error = f"{name}{str(error).strip() or raised_in(error)}"
         record.error = unwrapped(error)
         self._write(record, "failed")
 
