@@ -28,13 +28,19 @@ def check_output(output: Tensor, images: Tensor, target: Target) -> None:
     )
 
 
+def finite_images(output: Tensor) -> Tensor:
+    """Return which of a batch hold neither NaN nor infinity: bool (B,), on the output's device."""
+    # A sum is finite where all of it is, and read once; one that isn't may have been too large for float32. On an
+    # accelerator, to look at it is to wait for it.
+    if output.device.type == "cpu" and output.sum(dtype=torch.float32).isfinite():
+        return torch.ones(len(output), dtype=torch.bool)
+    return output.isfinite().reshape(len(output), -1).all(dim=1)
+
+
 def first_not_finite(output: Tensor) -> int | None:
     """Return which of the batch is the first that holds NaN or infinity, or None."""
-    # A sum is finite where all of it is, and read once; one that isn't may have been too large for float32.
-    if output.sum(dtype=torch.float32).isfinite():
-        return None
-    wrong = ~output.isfinite().reshape(len(output), -1).all(dim=1)
-    return int(wrong.nonzero()[0]) if wrong.any() else None
+    finite = finite_images(output)
+    return None if finite.all() else int((~finite).nonzero()[0])
 
 
 def answers(output: Tensor, target: Target, content: Content) -> Tensor:

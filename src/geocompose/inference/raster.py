@@ -1,6 +1,6 @@
 """A model over a raster of any size: read, predicted and written window by window."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,20 +12,24 @@ from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.files.band_files import shown
 from geocompose.data.rasters.file import opened
 from geocompose.data.rasters.remarks import say_remarks
+from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
+from geocompose.inference.cells import CellReader, Pixels, cell_shape, lane_px
 from geocompose.inference.content import Content
 from geocompose.inference.coordinates import CoordinateReader
 from geocompose.inference.destination import GEOTIFF, check_destination, replacing
 from geocompose.inference.geotiff import PredictionWriter, check_written
 from geocompose.inference.map_codes import MapCodes
-from geocompose.inference.read_windows import ReadWindow, predict_windows
-from geocompose.inference.reading import FurtherRaster, Reading
+from geocompose.inference.read_windows import ReadWindow, Said, batched, gathered, said_of
+from geocompose.inference.reading import FurtherRaster, ModelInput, Reading
+from geocompose.inference.stages import overlapped
 from geocompose.inference.tally import Spread, Tally
-from geocompose.inference.windows import plan_windows
+from geocompose.inference.watch import Watch
+from geocompose.inference.windows import WindowPlan, plan_windows
 
 # GDAL's own default is a share of the machine's memory: several GB on a large one.
-BLOCK_CACHE_BYTES = 256 * 2**20
+BLOCK_CACHE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -100,15 +104,13 @@ def predict_raster(
         check_destination(destination, GEOTIFF, [raster.path for raster in seen.image.rasters])
         with replacing(destination) as partial:
             writer = PredictionWriter(partial, opened(first), content=content, target=target, codes=codes)
+            write = _Writing(writer, tally, len(plan), progress)
             try:
-                for start in range(0, len(plan), batch_size):
-                    tiles = [
-                        ReadWindow(window, *seen.read(window.read, watch), taken.of(0, window.read))
-                        for window in plan[start : start + batch_size]
-                    ]
-                    _write_batch(tiles, predict_windows(model, tiles, target, content), writer, tally)
-                    if progress is not None:
-                        progress(start + len(tiles), len(plan))
+                overlapped(
+                    map(gathered, batched(_windows(seen, watch, plan, tile_px, taken), batch_size)),
+                    lambda batch: said_of(model, batch, target, content),
+                    write,
+                )
             finally:
                 writer.close()
             check_written(partial, writer.checksum)
@@ -123,13 +125,40 @@ def predict_raster(
     )
 
 
-def _write_batch(
-    tiles: Sequence[ReadWindow], predictions: Sequence[np.ndarray | None], writer: PredictionWriter, tally: Tally
-) -> None:
-    for tile, values in zip(tiles, predictions, strict=True):
-        valid = tile.valid[tile.window.kept]
-        if values is None:
-            values = np.full((writer.bands, *valid.shape), writer.nodata)
-        else:
-            tally.add(values[:, valid])
-        writer.write(tile.window.write, values, valid)
+def _windows(
+    seen: ModelInput, watch: Watch, plan: WindowPlan, tile_px: int, taken: Coordinates
+) -> Iterator[ReadWindow]:
+    """Yield the windows of a plan as the model sees them, lane by lane."""
+    height, width = seen.image.height, seen.image.width
+    shape = cell_shape(height, width, opened(seen.image.path).block_shapes[0])
+    in_pixel = 4 * len(seen.places) * seen.image.num_frames + 1  # float32, and whether it is valid
+    lanes = plan.lanes(lane_px(width, tile_px, shape, in_pixel))
+
+    def read(window: Window) -> Pixels:
+        with rasterio.Env():  # rasterio tells GDAL of itself thread by thread
+            return seen.read(window, watch)
+
+    for window, (pixels, valid) in CellReader(read, (height, width), shape).windows(plan, lanes):
+        yield ReadWindow(window, pixels, valid, taken.of(0, window.read))
+
+
+class _Writing:
+    """Writes what was said of windows, and counts it."""
+
+    def __init__(
+        self, writer: PredictionWriter, tally: Tally, total: int, progress: Callable[[int, int], None] | None
+    ) -> None:
+        self._writer, self._tally, self._total, self._progress = writer, tally, total, progress
+        self._done = 0
+
+    def __call__(self, said: Said) -> None:
+        for window, all_valid, values in zip(said.batch.windows, said.batch.valid, said.arrays(), strict=True):
+            valid = all_valid[window.kept]
+            if values is None:
+                values = np.full((self._writer.bands, *valid.shape), self._writer.nodata)
+            else:
+                self._tally.add(values.reshape(len(values), -1) if valid.all() else values[:, valid])
+            self._writer.write(window.write, values, valid)
+        self._done += len(said.batch.windows)
+        if self._progress is not None:
+            self._progress(self._done, self._total)

@@ -14,7 +14,7 @@ from geocompose.data.statistics import check_image
 from geocompose.data.window import Region, Window
 from geocompose.imagery.samples import Target
 from geocompose.inference.content import CONTENTS
-from geocompose.inference.read_windows import ReadWindow, predict_windows
+from geocompose.inference.read_windows import ReadWindow, gathered, said_of
 from geocompose.inference.windows import plan_windows
 from geocompose.scores import scores_of
 
@@ -52,7 +52,7 @@ def score_scenes(
     windows = 0
     for batch in _batches(data, split, overlap):
         windows += len(batch)
-        said = predict_windows(model, [read for read, _ in batch], target, content)
+        said = said_of(model, gathered([read for read, _ in batch]), target, content).arrays()
         for (read, region), values in zip(batch, said, strict=True):
             if values is not None:
                 total = total + _counted(data, read, region, values)
