@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+import torch
 from torch import Tensor
 
 from geocompose.data.coordinates.coordinates import Coordinates
@@ -15,9 +16,10 @@ from geocompose.data.rasters.remarks import say_remarks
 from geocompose.data.window import Window
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
+from geocompose.inference.batch_choice import Batch, choose_batch
 from geocompose.inference.cells import CellReader, Pixels, cell_shape, lane_px
 from geocompose.inference.content import Content
-from geocompose.inference.coordinates import CoordinateReader
+from geocompose.inference.coordinates import CoordinateReader, stacked
 from geocompose.inference.destination import GEOTIFF, check_destination, replacing
 from geocompose.inference.geotiff import PredictionWriter, check_written
 from geocompose.inference.map_codes import MapCodes
@@ -36,6 +38,7 @@ BLOCK_CACHE_BYTES = 64 * 2**20
 class MapSummary:
     """What was predicted.
 
+    batch: how many windows at a time.
     class_pixels: for each class, by name, the pixels in which it is the most probable; empty for numbers.
     variables: for each variable, by name, what its values are like; empty for classes.
     """
@@ -43,6 +46,7 @@ class MapSummary:
     height: int
     width: int
     windows: int
+    batch: Batch
     nodata_pixels: int
     class_pixels: dict[str, int]
     variables: dict[str, Spread]
@@ -59,16 +63,23 @@ def predict_raster(
     further: Sequence[FurtherRaster] = (),
     tile_px: int,
     overlap_px: int,
-    batch_size: int,
+    batch_size: int | None,
     coordinates: CoordinateReader | None = None,
     codes: MapCodes | None = None,
     progress: Callable[[int, int], None] | None = None,
+    chosen: Callable[[Batch], None] | None = None,
 ) -> MapSummary:
     """Predict the raster at `source`, write it to `destination`, and return what was done.
 
-    One batch of windows is in memory at a time, and up to 256 MB of GDAL's blocks, whatever the raster's size.
-    `destination` appears when it is complete, and replaces a file of that name; until then a hidden file stands beside
-    it.
+    Reading, the model and writing are at work at the same time (`overlapped`). In memory are a few batches of windows,
+    what later windows need of what was read (`geocompose.inference.cells`), and up to 64 MB of GDAL's blocks, whatever
+    the raster's size. `destination` appears when it is complete, and replaces a file of that name; until then a hidden
+    file stands beside it.
+
+    Windows don't touch each other: a map is the same for every batch size, but for the rounding of kernels that add in
+    another order, which can turn a pixel of which two classes are equally probable. Where the model's receptive field
+    reaches no farther than half the overlap, and windows begin at multiples of its stride, the map is that of the whole
+    raster at once.
 
     model: takes normalised pixels, float32 (B, bands, [frames,] h, w) on the CPU, and returns what a model of
         `target.kind` does (segmentation: logits (B, classes, h, w); regression: (B, h, w), or (B, variables, h, w) for
@@ -81,14 +92,15 @@ def predict_raster(
     coordinates: finds when and where each window was taken, which the model is then given by name; None for a model
         that is given neither.
     codes: which number stands for a class in `classes`; None means its index.
-    progress: called with the number of windows done and the number of all after each batch.
+    batch_size: windows at a time; None is as many as fit into memory (`choose_batch`), which `chosen` is told.
+    progress: called with the number of windows written and the number of all after each batch, in another thread.
 
     Raises:
         UserError: an argument, a file or the model's output is not as described above; nothing is written.
     """
     assert target.pixel_wise, target.kind
     source, destination = str(source), Path(destination)
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise UserError(f"action.batch_size={batch_size}: write how many windows to predict at a time, 1 or more.")
     tally = Tally(target)
     with rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES):
@@ -103,11 +115,14 @@ def predict_raster(
         plan = plan_windows(height, width, tile_px, overlap_px)
         check_destination(destination, GEOTIFF, [raster.path for raster in seen.image.rasters])
         with replacing(destination) as partial:
+            batch = Batch(batch_size) if batch_size is not None else _chosen(model, seen, plan[0].read, taken)
+            if chosen is not None:
+                chosen(batch)
             writer = PredictionWriter(partial, opened(first), content=content, target=target, codes=codes)
             write = _Writing(writer, tally, len(plan), progress)
             try:
                 overlapped(
-                    map(gathered, batched(_windows(seen, watch, plan, tile_px, taken), batch_size)),
+                    map(gathered, batched(_windows(seen, watch, plan, tile_px, taken), batch.size)),
                     lambda batch: said_of(model, batch, target, content),
                     write,
                 )
@@ -119,10 +134,18 @@ def predict_raster(
         height=height,
         width=width,
         windows=len(plan),
+        batch=batch,
         nodata_pixels=height * width - tally.count,
         class_pixels=tally.classes,
         variables=tally.variables,
     )
+
+
+def _chosen(model: Callable[..., Tensor], seen: ModelInput, window: Window, taken: Coordinates) -> Batch:
+    """Return how many windows of this size fit into memory."""
+    frames = (seen.image.num_frames,) if seen.image.num_frames > 1 else ()
+    image = torch.zeros(1, len(seen.places), *frames, window.height, window.width)
+    return choose_batch(model, image, stacked([taken.of(0, window)]))
 
 
 def _windows(

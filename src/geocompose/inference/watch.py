@@ -62,7 +62,8 @@ class Watch:
             UserError: see `geocompose.data.plausibility.Plausibility.check`.
         """
         assert self._counts is not None, "begin() comes first"
-        self._counts.add(len(self._images) - 1, pixels[..., valid].reshape(len(pixels), -1))
+        values = pixels if valid.all() else pixels[..., valid]  # to choose is to copy
+        self._counts.add(len(self._images) - 1, values.reshape(len(pixels), -1))
         self._counts.check()
 
     def say_tags(self) -> None:
