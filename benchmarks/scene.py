@@ -1,12 +1,14 @@
 """Map a scene from disk to disk, beside the model's own throughput and TerraTorch's tiled inference in memory.
 
-    python benchmarks/scene.py [side px] [--rounds 5] [--sizes 2500 10000]
+    python benchmarks/scene.py [side px] [--rounds 10] [--sizes 2500 10000] [--light]
 
-The scene is made: 6 bands of uint16, blocks of 256 px, deflate. The model is a tiny Prithvi with an FCN of 64 channels, not
-trained; windows of 224 px, a stride of 192, 16 at a time. In each round the sides take their turns; ratios are formed
-within a round, and medians and ranges are over rounds. "What the overlap leaves" is the model's own throughput times the
-share of its pixels that are written. `--sizes` maps scenes of other sides, each in a process of its own, and prints the peak
-of its memory. Where TerraTorch is not installed, its row is left out.
+The scene is made: 6 bands of uint16, blocks of 256 px, deflate. The model is a tiny Prithvi with an FCN of 64 channels,
+not trained; windows of 224 px, a stride of 192, 16 at a time. In each round the sides take their turns; ratios are
+formed within a round, and medians and ranges are over rounds. "What the overlap leaves" is the model's own throughput
+times the share of its pixels that are written. `--sizes` maps scenes of other sides, each in a process of its own, and
+prints the peak of its memory; `--light` does so with a small convolutional model, whose own memory hides less. Where
+TerraTorch is not installed, its rows are left out. On a machine with other work, the processor's time tells more than
+the clock.
 """
 
 import argparse
@@ -36,7 +38,7 @@ from geocompose.imagery.bands import HLS_BANDS  # noqa: E402
 from geocompose.inference.raster import predict_raster  # noqa: E402
 from geocompose.inference.reading import Reading  # noqa: E402
 from geocompose.inference.windows import plan_windows  # noqa: E402
-from tests.kit.made_runs import TARGETS, make_run, trained  # noqa: E402
+from tests.kit.made_runs import TARGETS, TINY, make_run, trained  # noqa: E402
 
 TILE_PX, STRIDE_PX, BATCH = 224, 192, 16
 TARGET = TARGETS["segmentation"]
@@ -145,42 +147,39 @@ def compare(side: int, rounds: int, folder: Path) -> None:
         own.append(spent(raw))  # before and after, so that a slow minute of the machine is in both
         if theirs is not None and image is not None:
             tiled.append(spent(lambda: terratorch_map(theirs, image)))
-        print(f"round {number + 1} of {rounds}", *(f"{one[-1].wall:.1f} s" for one in (own, disk, tiled) if one), file=sys.stderr)
+        seconds = (f"{one[-1].wall:.1f} s" for one in (own, disk, tiled) if one)
+        print(f"round {number + 1} of {rounds}", *seconds, file=sys.stderr)
+    print(
+        f"{side} x {side} px, {windows} windows of {TILE_PX} px, stride {STRIDE_PX}, batch {BATCH}; torch "
+        f"{torch.__version__}, {torch.get_num_threads()} threads, float32 products at "
+        f"{torch.get_float32_matmul_precision()}, {peak_gflops():.0f} GFLOP/s in a product of 2048² matrices"
+    )
     pixels = side**2 / 1e6
-    raw_pixels = batches * BATCH * TILE_PX**2 / 1e6
-
-    def shares(field: int) -> list[float]:
-        both = [(own[2 * place][field] + own[2 * place + 1][field]) / 2 for place in range(rounds)]
-        return [one[field] and (pixels / one[field]) / (raw_pixels / other * left) for one, other in zip(disk, both, strict=True)]
-
-    print(f"{side} x {side} px, {windows} windows of {TILE_PX} px, stride {STRIDE_PX}, batch {BATCH}; torch {torch.__version__}, "
-          f"{torch.get_num_threads()} threads, float32 products at {torch.get_float32_matmul_precision()}, "
-          f"{peak_gflops():.0f} GFLOP/s in a product of 2048² matrices")  # fmt: skip
-    print(f"{'ratio':<28} {'what':<62} {'Mpx/s':>14}")
-    _row("of what the overlap leaves", "disk to disk / the model's own, by the clock", shares(0),
-         statistics.median(pixels / one.wall for one in disk), statistics.median(raw_pixels / one.wall for one in own) * left)  # fmt: skip
-    _row("of what the overlap leaves", "the same, by the processor's time", shares(1),
-         statistics.median(pixels / one.computed for one in disk), statistics.median(raw_pixels / one.computed for one in own) * left)  # fmt: skip
-    if tiled:
-        for field, by in enumerate(("by the clock", "by the processor's time")):
-            ratios = [other[field] / one[field] for one, other in zip(disk, tiled, strict=True)]
-            _row("of TerraTorch", f"disk to disk / its tiled inference in memory, {by}", ratios,
-                 statistics.median(pixels / one[field] for one in disk), statistics.median(pixels / one[field] for one in tiled))  # fmt: skip
-    else:
+    leaves = left * batches * BATCH * TILE_PX**2 / 1e6  # what would be written of the batches
+    for field, by in enumerate(("by the clock", "by the processor's time")):
+        both = [statistics.mean((own[2 * place][field], own[2 * place + 1][field])) for place in range(rounds)]
+        rates = [[pixels / one[field] for one in disk], [leaves / seconds for seconds in both]]
+        _row(f"disk to disk, of what the overlap leaves of the model's own, {by}", *rates)
+        if tiled:
+            _row(f"disk to disk, of TerraTorch's tiled inference in memory, {by}", rates[0],
+                 [pixels / one[field] for one in tiled])  # fmt: skip
+    if not tiled:
         print("TerraTorch is not installed: no comparison")
 
 
-def _row(title: str, what: str, ratios: list[float], one: float, other: float) -> None:
-    ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) {title}"
-    print(f"{ratio:<46} {what:<66} {one:.3f} / {other:.3f}")
+def _row(what: str, ours: list[float], others: list[float]) -> None:
+    """Print a ratio of rates in Mpx/s, round by round: its median and range, and the medians of both."""
+    ratios = [one / other for one, other in zip(ours, others, strict=True)]
+    ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    print(f"{ratio:<22} {what:<82} {statistics.median(ours):.3f} / {statistics.median(others):.3f} Mpx/s")
 
 
-def memory(sides: list[int], folder: Path) -> None:
+def memory(sides: list[int], folder: Path, *, light: bool) -> None:
     """Print the peak memory of a map of each size, each in its own process."""
     first = None
     for side in sides:
         scene = made_scene(folder / f"scene_{side}.tif", side)
-        command = [sys.executable, __file__, "--alone", str(scene)]
+        command = [sys.executable, __file__, "--alone", str(scene), *(["--light"] if light else [])]
         said = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ).stdout.split()
         megabytes, seconds = map(float, said)
         first = first or megabytes
@@ -189,10 +188,10 @@ def memory(sides: list[int], folder: Path) -> None:
         scene.unlink()
 
 
-def alone(scene: Path) -> None:
+def alone(scene: Path, *, light: bool) -> None:
     """Map one scene; print the peak memory in MB and the seconds."""
     with tempfile.TemporaryDirectory() as name:
-        run = make_run(Path(name) / "run", TARGET, tile_px=TILE_PX, composition=PRITHVI)
+        run = make_run(Path(name) / "run", TARGET, tile_px=TILE_PX, composition=TINY if light else PRITHVI)
         model = trained(run).on_best_device()
         took = spent(lambda: mapped(model, scene, Path(name) / "map.tif"))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, took.wall)
@@ -202,18 +201,19 @@ def main() -> None:
     """Compare, then measure memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("side", nargs="?", type=int, default=2048)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=10, help="0: memory alone")
     parser.add_argument("--sizes", nargs="*", type=int, default=[])
+    parser.add_argument("--light", action="store_true")
     parser.add_argument("--alone", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     if arguments.alone is not None:
-        alone(arguments.alone)
+        alone(arguments.alone, light=arguments.light)
         return
     with tempfile.TemporaryDirectory() as name:
         if arguments.rounds:
             compare(arguments.side, arguments.rounds, Path(name))
-        memory(arguments.sizes, Path(name))
+        memory(arguments.sizes, Path(name), light=arguments.light)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from geocompose.inference import batch_choice
+from geocompose.inference import batch_choice, raster
 from geocompose.inference.batch_choice import choose_batch
 from tests.kit.inference_rasters import predict, read, write
 
@@ -79,6 +79,13 @@ def test_a_map_is_the_same_for_every_batch_size(scene, tmp_path, batch_size):
     assert (classes[~known] == 255).all()
     clear = known & (first - second > 1e-5)  # of the others, two classes are equally probable
     np.testing.assert_array_equal(classes[clear], one.argmax(axis=0)[clear])
+
+
+def test_a_map_is_the_same_for_every_number_of_reading_threads(scene, tmp_path, monkeypatch):
+    predict(Net(), scene, tmp_path / "one.tif", names=NAMES)
+    monkeypatch.setattr(raster, "reading_threads", lambda: 4)
+    predict(Net(), scene, tmp_path / "four.tif", names=NAMES)
+    np.testing.assert_array_equal(read(tmp_path / "four.tif"), read(tmp_path / "one.tif"))
 
 
 def test_a_receptive_field_within_the_overlap_gives_the_map_of_the_whole_raster(tmp_path):

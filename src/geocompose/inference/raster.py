@@ -1,5 +1,6 @@
 """A model over a raster of any size: read, predicted and written window by window."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from geocompose.inference.cells import CellReader, Pixels, cell_shape, lane_px
 from geocompose.inference.content import Content
 from geocompose.inference.coordinates import CoordinateReader, stacked
 from geocompose.inference.destination import GEOTIFF, check_destination, replacing
+from geocompose.inference.device import best_device
 from geocompose.inference.geotiff import PredictionWriter, check_written
 from geocompose.inference.map_codes import MapCodes
 from geocompose.inference.read_windows import ReadWindow, Said, batched, gathered, said_of
@@ -161,8 +163,14 @@ def _windows(
         with rasterio.Env():  # rasterio tells GDAL of itself thread by thread
             return seen.read(window, watch)
 
-    for window, (pixels, valid) in CellReader(read, (height, width), shape).windows(plan, lanes):
+    cells = CellReader(read, (height, width), shape, reading_threads())
+    for window, (pixels, valid) in cells.windows(plan, lanes):
         yield ReadWindow(window, pixels, valid, taken.of(0, window.read))
+
+
+def reading_threads() -> int:
+    """Return how many threads decode at a time: one beside a model that keeps the processor busy, else up to eight."""
+    return 1 if best_device().type == "cpu" else max(1, min(8, (os.cpu_count() or 2) - 2))
 
 
 class _Writing:

@@ -68,11 +68,14 @@ def batched(windows: Iterable[ReadWindow], batch_size: int) -> Iterator[list[Rea
 def gathered(windows: Sequence[ReadWindow]) -> WindowBatch:
     """Return windows of one size as a batch."""
     seen = [place for place, one in enumerate(windows) if one.is_seen]
+    images = torch.from_numpy(np.stack([windows[place].pixels for place in seen])) if seen else None
+    if images is not None and torch.cuda.is_available():
+        images = images.pin_memory()  # from there it is copied to the device while that computes
     return WindowBatch(
         windows=[one.window for one in windows],
         valid=[one.valid for one in windows],
         seen=seen,
-        images=torch.from_numpy(np.stack([windows[place].pixels for place in seen])) if seen else None,
+        images=images,
         coordinates=stacked([windows[place].coordinates for place in seen]) if seen else {},
     )
 
