@@ -16,6 +16,7 @@ from geocompose.data.tiles import TileDataset
 from geocompose.data.window import Region, Window
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
+from geocompose.inference.batch_choice import Batch
 from geocompose.inference.images import TableSummary, predict_images
 from geocompose.inference.listing import ImageFile, list_images
 from tests.kit.inference_rasters import reading, write
@@ -60,7 +61,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_class_an_image_is_written_by_name(folder, tmp_path):
     summary = table(band_means, folder, tmp_path / "out" / "t.csv")
     assert rows(tmp_path / "out" / "t.csv") == [["file", "class"], ["a.tif", "wet"], ["b/c.TIF", "dry"], ["d.tiff", ""]]
-    assert summary == TableSummary(images=3, without_data=1, classes={"dry": 1, "wet": 1}, variables={})
+    assert summary == TableSummary(images=3, batch=Batch(2), without_data=1, classes={"dry": 1, "wet": 1}, variables={})
 
 
 def test_probabilities_stand_beside_the_class(folder, tmp_path):

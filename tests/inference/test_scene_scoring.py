@@ -8,6 +8,7 @@ import rasterio
 
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
+from geocompose.inference import scene_scoring
 from geocompose.scores import confusion_matrix, regression_sums, scores_of
 from geocompose.training import scored
 from tests.kit.command import SMALL, only_run, record_of, run
@@ -136,3 +137,14 @@ def test_what_cannot_be_scored_costs_the_run_nothing_but_a_line(tmp_path, monkey
     assert record["status"] == "completed"
     assert record["training"]["left_out"] == ["The scores of whole scenes: The model takes tiles of one size."]
     assert record["metrics"]["test/mIoU"] >= 0
+
+
+def test_a_long_scoring_says_how_far_it_is(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(scene_scoring, "TELLS_S", -1.0)
+    one_raster(tmp_path, "classes")
+    run(*BASE, *CLASSES, "study=a", f"data.root={tmp_path}/data", "data.batch_size=2")
+    windows = record_of(only_run("a"))["training"]["scene_scores"]["windows"]
+    lines = [text for text in caplog.messages if text.startswith("Scores of the whole scenes: ")]
+    assert len(lines) == -(-windows // 2) - 1  # not when it is done
+    assert lines[0].startswith(f"Scores of the whole scenes: 2 of {windows} windows after ")

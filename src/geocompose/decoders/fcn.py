@@ -18,8 +18,12 @@ class Norm2d(nn.Module):
         self.ln = nn.LayerNorm(channels, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the normalised map (B, C, H, W)."""
-        return self.ln(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous()
+        """Return the normalised map (B, C, H, W), channels-last in memory.
+
+        That is the layout in which the norm is computed; the convolutions after it take it as it is, and a copy to the
+        other one costs as much as a third of a forward on processors.
+        """
+        return self.ln(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 @DECODER_REGISTRY.register

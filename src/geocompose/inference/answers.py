@@ -1,5 +1,6 @@
 """From a model's output to what is written of it."""
 
+import torch
 from torch import Tensor
 
 from geocompose.errors import UserError
@@ -27,10 +28,19 @@ def check_output(output: Tensor, images: Tensor, target: Target) -> None:
     )
 
 
+def finite_images(output: Tensor) -> Tensor:
+    """Return which of a batch hold neither NaN nor infinity: bool (B,), on the output's device."""
+    # A sum is finite where all of it is, and read once; one that isn't may have been too large for float32. On an
+    # accelerator, to look at it is to wait for it.
+    if output.device.type == "cpu" and output.sum(dtype=torch.float32).isfinite():
+        return torch.ones(len(output), dtype=torch.bool)
+    return output.isfinite().reshape(len(output), -1).all(dim=1)
+
+
 def first_not_finite(output: Tensor) -> int | None:
     """Return which of the batch is the first that holds NaN or infinity, or None."""
-    wrong = ~output.isfinite().reshape(len(output), -1).all(dim=1)
-    return int(wrong.nonzero()[0]) if wrong.any() else None
+    finite = finite_images(output)
+    return None if finite.all() else int((~finite).nonzero()[0])
 
 
 def answers(output: Tensor, target: Target, content: Content) -> Tensor:
@@ -44,10 +54,11 @@ def answers(output: Tensor, target: Target, content: Content) -> Tensor:
     """
     if content == "probabilities":
         return output.float().sigmoid() if target.kind == "multilabel" else output.float().softmax(dim=1)
+    if target.of_classes and target.kind != "multilabel":
+        # The first of the greatest, as argmax gives it, in a tenth of its time on processors.
+        return output.max(dim=1).indices.unsqueeze(1)
     said = predicted(output, target)
-    if content == "values":
-        return said
-    return said.long() if target.kind == "multilabel" else said.unsqueeze(1)
+    return said if content == "values" else said.long()
 
 
 def _shape(sizes: tuple[int, ...]) -> str:

@@ -100,7 +100,8 @@ class PredictionWriter:
         """
         if self._numbers is not None:
             values = self._numbers[values.astype(np.int64)]
-        values = np.where(valid, values, self.nodata).astype(self.dataset.dtypes[0])
+        values = values.astype(self.dataset.dtypes[0])  # a copy, which nodata may be written into
+        values[:, ~valid] = self.nodata
         self.checksum += _bits(values)
         place = RasterioWindow(window.column, window.row, window.width, window.height)
         with _explained("written"):

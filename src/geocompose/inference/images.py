@@ -2,8 +2,9 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +18,13 @@ from geocompose.data.rasters.remarks import say_remarks
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
 from geocompose.inference.answers import answers, check_output, first_not_finite
+from geocompose.inference.batch_choice import Batch, choose_batch
 from geocompose.inference.content import Content, check_names
 from geocompose.inference.coordinates import CoordinateReader, stacked
 from geocompose.inference.destination import TABLE, check_destination
 from geocompose.inference.listing import ImageFile
 from geocompose.inference.reading import Reading
+from geocompose.inference.stages import overlapped
 from geocompose.inference.tally import Spread, Tally
 from geocompose.inference.watch import Watch
 from geocompose.runs.atomic import write_text
@@ -31,11 +34,13 @@ from geocompose.runs.atomic import write_text
 class TableSummary:
     """What was predicted.
 
-    without_data: images without any valid pixel, which have no prediction. classes: how many images were given each
-    class, by name; empty for numbers. variables: what each variable's values are like; empty for classes.
+    batch: how many images at a time. without_data: images without any valid pixel, which have no prediction. classes:
+    how many images were given each class, by name; empty for numbers. variables: what each variable's values are like;
+    empty for classes.
     """
 
     images: int
+    batch: Batch
     without_data: int
     classes: dict[str, int]
     variables: dict[str, Spread]
@@ -62,9 +67,10 @@ def predict_images(
     reading: Reading,
     tile_px: int,
     fit: Fit,
-    batch_size: int,
+    batch_size: int | None,
     coordinates: CoordinateReader | None = None,
     progress: Callable[[int, int], None] | None = None,
+    chosen: Callable[[Batch], None] | None = None,
 ) -> TableSummary:
     """Predict `images`, write the table `destination` whole or not at all, and return what was done.
 
@@ -81,6 +87,7 @@ def predict_images(
         `resize` scales it, `refuse` stops. A smaller one is padded with the mean below and at the right.
     coordinates: finds when and where each image was taken, which the model is then given by name; None for a model that
         is given neither.
+    batch_size: images at a time; None is as many as fit into memory (`choose_batch`), which `chosen` is told.
     progress: called with the number of images done and the number of all after each batch.
 
     Raises:
@@ -88,33 +95,74 @@ def predict_images(
     """
     assert not target.pixel_wise, target.kind
     destination = Path(destination)
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise UserError(f"action.batch_size={batch_size}: write how many images to predict at a time, 1 or more.")
     check_names(target)
     check_destination(destination, TABLE, [])
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["file", *_columns(target, content)])
-    tally = Tally(target)
     known: set[str] = set()
     watch = reading.watch()
-    for start in range(0, len(images), batch_size):
-        batch = images[start : start + batch_size]
-        samples = [_read(image, tile_px, fit, reading, coordinates, known, watch) for image in batch]
-        for sample, values in zip(samples, _predict(model, samples, target, content), strict=True):
-            table.writerow([sample.name, *_cells(values, target, content)])
-            if values is not None:
-                tally.add(values[:, None])
+    samples = (_read(image, tile_px, fit, reading, coordinates, known, watch) for image in images)
+    first = next(samples)
+    batch = Batch(batch_size) if batch_size is not None else _chosen(model, first, reading, tile_px)
+    if chosen is not None:
+        chosen(batch)
+    table = _Table(target, content)
+
+    def predicted(group: list[_Sample]) -> list[tuple[_Sample, np.ndarray | None]]:
+        return list(zip(group, _predict(model, group, target, content), strict=True))
+
+    def write(said: list[tuple[_Sample, np.ndarray | None]]) -> None:
+        for sample, values in said:
+            table.add(sample.name, values)
         if progress is not None:
-            progress(start + len(samples), len(images))
+            progress(table.rows, len(images))
+
+    overlapped(_groups(chain([first], samples), batch.size), predicted, write)
     watch.say()
-    write_text(destination, text.getvalue())
+    write_text(destination, table.text)
     return TableSummary(
         images=len(images),
-        without_data=len(images) - tally.count,
-        classes=tally.classes,
-        variables=tally.variables,
+        batch=batch,
+        without_data=len(images) - table.tally.count,
+        classes=table.tally.classes,
+        variables=table.tally.variables,
     )
+
+
+class _Table:
+    """The rows of a table so far, and what they come to."""
+
+    def __init__(self, target: Target, content: Content) -> None:
+        self.tally, self.rows = Tally(target), 0
+        self._target, self._content = target, content
+        self._text = io.StringIO()
+        self._csv = csv.writer(self._text, lineterminator="\n")
+        self._csv.writerow(["file", *_columns(target, content)])
+
+    def add(self, name: str, values: np.ndarray | None) -> None:
+        """Write what was predicted of an image (bands,); None where it has no data."""
+        self._csv.writerow([name, *_cells(values, self._target, self._content)])
+        self.rows += 1
+        if values is not None:
+            self.tally.add(values[:, None])
+
+    @property
+    def text(self) -> str:
+        """The table."""
+        return self._text.getvalue()
+
+
+def _groups(samples: Iterable[_Sample], size: int) -> Iterator[list[_Sample]]:
+    waiting = iter(samples)
+    while group := list(islice(waiting, size)):
+        yield group
+
+
+def _chosen(model: Callable[..., Tensor], sample: _Sample, reading: Reading, tile_px: int) -> Batch:
+    """Return how many images like this one fit into memory."""
+    frames = (reading.num_frames,) if reading.num_frames > 1 else ()
+    image = torch.zeros(1, len(reading.bands), *frames, tile_px, tile_px)
+    return choose_batch(model, image, stacked([sample.coordinates]))
 
 
 def _predict(

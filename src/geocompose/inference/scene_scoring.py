@@ -1,5 +1,6 @@
 """Scoring a model on whole scenes: by overlapping windows, as `predict` makes a map, over the pixels of a split."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +15,14 @@ from geocompose.data.statistics import check_image
 from geocompose.data.window import Region, Window
 from geocompose.imagery.samples import Target
 from geocompose.inference.content import CONTENTS
-from geocompose.inference.read_windows import ReadWindow, predict_windows
-from geocompose.inference.windows import plan_windows
+from geocompose.inference.read_windows import ReadWindow, Said, gathered, said_of
+from geocompose.inference.stages import overlapped
+from geocompose.inference.windows import PredictionWindow, plan_windows
+from geocompose.runs.run_log import COURSE
 from geocompose.scores import scores_of
 
 PREFIX = "scene_"
+TELLS_S = 30.0  # after so many seconds it is said how far the scores are
 
 
 @dataclass(frozen=True)
@@ -48,37 +52,68 @@ def score_scenes(
     assert target.pixel_wise, target.kind
     overlap = data.tile_px // 4 if overlap_px is None else overlap_px
     content = CONTENTS[target.kind][0]
-    total: np.ndarray | int = 0
-    windows = 0
-    for batch in _batches(data, split, overlap):
-        windows += len(batch)
-        said = predict_windows(model, [read for read, _ in batch], target, content)
-        for (read, region), values in zip(batch, said, strict=True):
+    counting = _Counting(data, sum(1 for _ in _windows(data, split, overlap)))
+    overlapped(
+        ((gathered([read for read, _ in batch]), batch) for batch in _batches(data, split, overlap)),
+        lambda given: (said_of(model, given[0], target, content), given[1]),
+        counting,
+    )
+    assert not isinstance(counting.total, int), "setup has found a label in every split"
+    metrics = {f"{PREFIX}{name}": value for name, value in scores_of(counting.total, target).items()}
+    return SceneScores(metrics, {"tile_px": data.tile_px, "overlap_px": overlap, "windows": counting.windows})
+
+
+class _Counting:
+    """Counts what is said of windows, and says now and then how far it is.
+
+    Attributes: `total`, the counts or sums so far; `windows`, how many there were.
+    """
+
+    def __init__(self, data: SceneData, expected: int) -> None:
+        self.total: np.ndarray | int = 0
+        self.windows = 0
+        self._data, self._expected = data, expected
+        self._began = self._told = time.monotonic()
+
+    def __call__(self, done: tuple[Said, list[tuple[ReadWindow, Region]]]) -> None:
+        said, batch = done
+        for (read, region), values in zip(batch, said.arrays(), strict=True):
             if values is not None:
-                total = total + _counted(data, read, region, values)
-    assert not isinstance(total, int), "setup has found a label in every split"
-    metrics = {f"{PREFIX}{name}": value for name, value in scores_of(total, target).items()}
-    return SceneScores(metrics, {"tile_px": data.tile_px, "overlap_px": overlap, "windows": windows})
+                self.total = self.total + _counted(self._data, read, region, values)
+        self.windows += len(batch)
+        now = time.monotonic()
+        if now - self._told > TELLS_S and self.windows < self._expected:
+            self._told = now
+            COURSE.info(
+                "Scores of the whole scenes: %s of %s windows after %.0f s.",
+                *(f"{self.windows:,}", f"{self._expected:,}", now - self._began),
+            )
+
+
+def _windows(data: SceneData, split: str, overlap_px: int) -> Iterator[tuple[Region, PredictionWindow]]:
+    """Yield the windows that write into a region of the split, each with that region."""
+    for region in data.regions[split]:
+        scene = data.scenes[region.scene]
+        for window in plan_windows(scene.height, scene.width, data.tile_px, overlap_px):
+            if _common(window.write, region.window) is not None:
+                yield region, window
 
 
 def _batches(data: SceneData, split: str, overlap_px: int) -> Iterator[list[tuple[ReadWindow, Region]]]:
-    """Yield windows of one size that write into a region of the split, each with that region."""
+    """Yield windows of one size as they were read, each with its region."""
     normalized = Normalization(data.mean, data.std)
     batch: list[tuple[ReadWindow, Region]] = []
-    for region in data.regions[split]:
+    for region, window in _windows(data, split, overlap_px):
         scene, bands = data.scenes[region.scene], data.selected_places(region.scene)
-        for window in plan_windows(scene.height, scene.width, data.tile_px, overlap_px):
-            if _common(window.write, region.window) is None:
-                continue
-            image, valid = scene.read_image(window.read, bands)
-            masked = scene.masked_frames(bands)
-            check_image(np.delete(image, masked, axis=1) if masked else image, valid, scene, bands, window.read)
-            pixels = without_frames(normalized(image, valid), masked)
-            read = ReadWindow(window, pixels, valid, data.coordinates.of(region.scene, window.read))
-            if batch and (len(batch) == data.batch_size or batch[0][0].pixels.shape != read.pixels.shape):
-                yield batch
-                batch = []
-            batch.append((read, region))
+        image, valid = scene.read_image(window.read, bands)
+        masked = scene.masked_frames(bands)
+        check_image(np.delete(image, masked, axis=1) if masked else image, valid, scene, bands, window.read)
+        pixels = without_frames(normalized(image, valid), masked)
+        read = ReadWindow(window, pixels, valid, data.coordinates.of(region.scene, window.read))
+        if batch and (len(batch) == data.batch_size or batch[0][0].pixels.shape != read.pixels.shape):
+            yield batch
+            batch = []
+        batch.append((read, region))
     if batch:
         yield batch
 

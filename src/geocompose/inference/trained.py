@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -24,6 +24,8 @@ from geocompose.runs import RecordedRun
 
 log = logging.getLogger("geocompose")
 
+Precision = Literal["fp32", "bf16"]
+
 
 @dataclass(frozen=True)
 class TrainedModel:
@@ -39,15 +41,18 @@ class TrainedModel:
     target: Target
     frozen: FrozenWeights
 
-    def on_best_device(self) -> Callable[..., Tensor]:
-        """Return the model as a function on the best device there is: images (and coordinates) to its output."""
+    def on_best_device(self, precision: Precision = "fp32") -> Callable[..., Tensor]:
+        """Return the model as a function on the best device there is: images (and coordinates) to its output.
+
+        precision: `bf16` computes products and convolutions in bfloat16 (torch.autocast), `fp32` all in float32.
+        """
         device = best_device()
         model = self.model.to(device)
 
         def output(images: Tensor, **coordinates: Tensor) -> Tensor:
-            with torch.inference_mode():
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                 beside = {name: value.to(device) for name, value in coordinates.items()}
-                return model(images.to(device), **beside).output
+                return model(images.to(device, non_blocking=True), **beside).output
 
         return output
 

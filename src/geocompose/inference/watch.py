@@ -1,6 +1,7 @@
 """What is odd of images that are predicted: their tags, their values, and how far they are from the training data."""
 
 from collections.abc import Sequence
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -46,6 +47,7 @@ class Watch:
         self._images: list[_Image] = []
         self._places: list[list[int]] = []
         self._counts: Plausibility | None = None
+        self._turn = Lock()
 
     def begin(self, seen: _Input) -> None:
         """Take in an image, of which the windows follow."""
@@ -58,12 +60,16 @@ class Watch:
     def add(self, pixels: np.ndarray, valid: np.ndarray) -> None:
         """Take in the values of a window (bands, [frames,] h, w), in the unit that the model reads.
 
+        Several threads may do so: they wait for each other.
+
         Raises:
             UserError: see `geocompose.data.plausibility.Plausibility.check`.
         """
         assert self._counts is not None, "begin() comes first"
-        self._counts.add(len(self._images) - 1, pixels[..., valid].reshape(len(pixels), -1))
-        self._counts.check()
+        values = pixels if valid.all() else pixels[..., valid]  # to choose is to copy
+        with self._turn:
+            self._counts.add(len(self._images) - 1, values.reshape(len(pixels), -1))
+            self._counts.check()
 
     def say_tags(self) -> None:
         """Say what the tags of the images that have begun do, once."""

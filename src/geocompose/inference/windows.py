@@ -42,12 +42,39 @@ class WindowPlan(Sequence[PredictionWindow]):
         """Return a window by its place in the plan, or those of a slice."""
         if isinstance(place, slice):
             return [self[number] for number in range(*place.indices(len(self)))]
-        row, column = divmod(range(len(self))[place], len(self._columns))
+        return self.at(*divmod(range(len(self))[place], len(self._columns)))
+
+    @property
+    def num_rows(self) -> int:
+        """How many windows lie one below the other."""
+        return len(self._rows)
+
+    @property
+    def num_columns(self) -> int:
+        """How many windows lie side by side."""
+        return len(self._columns)
+
+    def at(self, row: int, column: int) -> PredictionWindow:
+        """Return the window in a row and a column of windows, both counted from 0."""
         down, across = self._rows[row], self._columns[column]
         return PredictionWindow(
             read=Window(down.read, across.read, down.read_px, across.read_px),
             write=Window(down.write, across.write, down.write_px, across.write_px),
         )
+
+    def last_before(self, row: int, column: int) -> tuple[int, int]:
+        """Return the last row and the last column of windows that read pixels above `row` and left of `column`."""
+        return self._rows.last_before(row), self._columns.last_before(column)
+
+    def lanes(self, width_px: int) -> list[range]:
+        """Return the columns of windows in groups side by side, which read at most `width_px` pixels across each.
+
+        A group has one window at least. What is held in memory of a group does not depend on the raster's width.
+        """
+        number = max(1, self._columns.fitting(width_px))
+        groups = -(-self.num_columns // number)
+        size = -(-self.num_columns // groups)  # about equal ones: a narrow last one would read its edges twice
+        return [range(first, min(first + size, self.num_columns)) for first in range(0, self.num_columns, size)]
 
 
 def plan_windows(height: int, width: int, tile_px: int, overlap_px: int) -> WindowPlan:
@@ -99,6 +126,17 @@ class _Spans:
         begin = self._seam(place) if place else 0
         end = self._seam(place + 1) if place + 1 < len(self) else self._length
         return _Span(self._start(place), min(self._tile_px, self._length), begin, end - begin)
+
+    def last_before(self, end: int) -> int:
+        """Return the last window that begins before a pixel, of which there is one."""
+        assert end > 0, end
+        return len(self) - 1 if self._last < end else -(-end // self._step) - 1
+
+    def fitting(self, length: int) -> int:
+        """Return how many windows, one after the other, read at most so many pixels."""
+        if length >= self._length:  # the last one is moved back
+            return len(self)
+        return max(0, length - self._tile_px) // self._step + 1
 
     def _start(self, place: int) -> int:
         return min(place * self._step, self._last)

@@ -1,8 +1,9 @@
-"""Raster files: opened once per process, and windows of them read in the type that they are stored in."""
+"""Raster files: opened once per thread, and windows of them read in the type that they are stored in."""
 
 import os
 import re
 import stat
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,8 +38,15 @@ class _Open(NamedTuple):
     version: Version
 
 
-# By process too: after a fork, the child must not read through the parent's file.
-_open_files: OrderedDict[tuple[int, str], _Open] = OrderedDict()
+class _OpenFiles(threading.local):
+    """The files that a thread has open: GDAL's can't be read by two threads at a time."""
+
+    def __init__(self) -> None:
+        # By process too: after a fork, the child must not read through the parent's file.
+        self.by_key: OrderedDict[tuple[int, str], _Open] = OrderedDict()
+
+
+_open_files = _OpenFiles()
 
 
 def is_local(path: RasterPath) -> bool:
@@ -53,7 +61,7 @@ def is_local(path: RasterPath) -> bool:
 
 
 def opened(path: RasterPath) -> DatasetReader:
-    """Return a raster opened for reading. It stays open for later calls in this process: do not close it.
+    """Return a raster opened for reading. It stays open for later calls in this thread: do not close it.
 
     A raster of which a file has changed is opened anew.
 
@@ -69,7 +77,7 @@ def reopened(path: RasterPath) -> DatasetReader:
     Raises:
         UserError: see `opened`.
     """
-    _open_files.pop(_key(path), None)
+    _open_files.by_key.pop(_key(path), None)
     return opened(path)
 
 
@@ -82,7 +90,7 @@ def version_of(path: RasterPath, *, anew: bool = False) -> Version:
         UserError: see `opened`.
     """
     if anew and not is_local(path):
-        _open_files.pop(_key(path), None)
+        _open_files.by_key.pop(_key(path), None)
     return _current(path).version
 
 
@@ -93,14 +101,14 @@ def _key(path: RasterPath) -> tuple[int, str]:
 
 def _current(path: RasterPath) -> _Open:
     key = _key(path)
-    known = _open_files.get(key)
+    known = _open_files.by_key.get(key)
     if known is None or _states(name for name, _, _ in known.version) != known.version:
         dataset = _open(path)
         files = filter(None, map(file_on_disk, dataset.files[:_MOST_WATCHED]))
-        known = _open_files[key] = _Open(dataset, _states(files))
-        if len(_open_files) > _MOST_OPEN:
-            _open_files.popitem(last=False)
-    _open_files.move_to_end(key)
+        known = _open_files.by_key[key] = _Open(dataset, _states(files))
+        if len(_open_files.by_key) > _MOST_OPEN:
+            _open_files.by_key.popitem(last=False)
+    _open_files.by_key.move_to_end(key)
     return known
 
 
