@@ -235,6 +235,10 @@ class Task(lightning.LightningModule):
             ValueError: the optimizer or the schedule can't be; a UserError where we know why.
         """
         optimizer = self._optimizer(self.parameter_groups())
+        # A fused optimizer would undo the scaling of 16-bit gradients within its step, after their norm was clipped:
+        # without this flag Lightning and torch undo it before, as for any other.
+        if getattr(optimizer, "_step_supports_amp_scaling", False):
+            optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
         schedule = lightning_schedule(
             self._scheduler, optimizer, self.selection, num_steps=num_steps, validation_every=validation_every or 1
         )

@@ -352,4 +352,3 @@ def _quieten() -> None:
     ):
         warnings.filterwarnings("ignore", message=advice)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    torch.set_float32_matmul_precision("high")

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import FSDPStrategy
 
 from geocompose.errors import UserError
+from geocompose.inference.products import MatmulPrecision
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs.folder import check_kept
 from geocompose.training.averaging import WarmedAverage
@@ -87,6 +88,7 @@ def build_trainer(
     callbacks: Sequence[Callback] = (),
     max_epochs: int = 10,
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"] = "32-true",
+    matmul_precision: MatmulPrecision = "high",
     accelerator: str = "auto",
     devices: int | list[int] | Literal["auto"] = 1,
     strategy: Literal["ddp", "fsdp"] | None = None,
@@ -104,7 +106,8 @@ def build_trainer(
     """Return a trainer that keeps the best and the last checkpoint in `folder`.
 
     selection: the metric and `max` or `min`, by which the best epoch is chosen. model: see `WholeCheckpoints`. keep: of
-    `KEPT`, what a finished run keeps; base: frozen weights are in the checkpoints. The others are Lightning's;
+    `KEPT`, what a finished run keeps; base: frozen weights are in the checkpoints. matmul_precision: torch's setting of
+    that name, which is this process's from here on (see `products_of`). The others are Lightning's;
     early_stopping_patience counts epochs without a better selection metric, null never stops; ema_decay averages the
     weights (see `WarmedAverage`), which are then the ones that are validated, tested and kept.
 
@@ -166,6 +169,7 @@ def build_trainer(
     progress_bar = progress_bar and processes.first and sys.stdout.isatty()
     if progress_bar:
         own.append(ProgressBar(leave=False))
+    torch.set_float32_matmul_precision(matmul_precision)
     # Filling uninitialised memory helps to find bugs of torch's own operators, and costs a fifth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     half = precision in ("16-true", "bf16-true")
