@@ -17,7 +17,7 @@ SEN1FLOODS11 = ("data=sen1floods11", "data.root=.")
 SPECTRAL = ("data.landscape=spectral",)  # all that there was when they were recorded
 
 
-AS_THEN = ("optimizer.fused=null",)  # as runs were computed before there was a choice
+AS_THEN = ("optimizer.fused=null", "decoder.joining=enlarged")  # as runs were computed before there was a choice
 
 
 def configured(*overrides):

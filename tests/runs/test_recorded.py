@@ -94,6 +94,8 @@ def composed(line: str, root: Path) -> tuple[dict[str, Any], dict[str, str]]:
         config["data"]["landscape"] = "spectral"  # all there was then, and no key; today's default is another one
     if "fused" in config["optimizer"]:
         config["optimizer"]["fused"] = None  # as well
+    if "joining" in config["decoder"]:
+        config["decoder"]["joining"] = "enlarged"
     inputs = {}
     if config["data"].get("root") is not None:
         inputs["data"] = "d" * 64
