@@ -23,6 +23,7 @@ from geocompose.tasks.counting import is_labelled, labels, predicted
 from geocompose.tasks.parameter_groups import parameter_groups
 from geocompose.tasks.schedule import MakeScheduler, lightning_schedule
 from geocompose.tasks.split_counts import SplitCounts
+from geocompose.tasks.split_losses import SplitLosses
 from geocompose.tasks.whole_batch import real, whole_batch, whole_tiles
 
 log = logging.getLogger("geocompose")
@@ -117,6 +118,7 @@ class Task(lightning.LightningModule):
             raise UserError("Nothing is left to learn: task.freeze_* freeze every part that has parameters.")
         self._optimizer, self._scheduler, self._lr_by_part = optimizer, scheduler, plain(lr_by_part)
         self._layer_decay = layer_decay
+        self._split_losses = SplitLosses()
         self.counts = nn.ModuleDict(
             {f"{split}_counts": SplitCounts(target, num_tiles[split]) for split in ("val", "test")}
         )
@@ -170,17 +172,21 @@ class Task(lightning.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch's counts."""
         self._counts("val").reset()
+        self._split_losses.reset()
 
     def on_test_epoch_start(self) -> None:
         """Forget earlier counts."""
         self._counts("test").reset()
+        self._split_losses.reset()
 
     def on_validation_epoch_end(self) -> None:
-        """Log the scores of the validation split."""
+        """Log the losses and scores of the validation split."""
+        self.log_dict(self._split_losses.means())
         self._log_scores("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log the scores of the test split."""
+        """Log the losses and scores of the test split."""
+        self.log_dict(self._split_losses.means())
         self._log_scores("test")
 
     def tile_counts(self, split: str) -> Tensor:
@@ -259,17 +265,16 @@ class Task(lightning.LightningModule):
         tiles = whole_tiles(batch["tile"])
         key = "mask" if self.target.pixel_wise else "label"
         whole, truth = whole_batch(output, tiles), whole_batch(own_truth, tiles)
-        labelled = int(is_labelled(truth, self.target).sum())
-        if labelled:
-            self._log_losses(split, whole, truth, labelled)
+        labelled = is_labelled(truth, self.target).sum()
+        for name, loss in self._losses(whole, truth).items():
+            self._split_losses.add(f"{split}/{name}", loss, labelled)
         own = real(batch["tile"])
         self._counts(split).update(output[own], labels({key: own_truth}, self.target)[own], batch["tile"][own])
         return {"output": whole, key: truth, "tile": tiles[real(tiles)]}
 
-    def _log_losses(self, split: str, output: Tensor, truth: Tensor, count: int) -> None:
-        """Log the loss of a batch with so many labels."""
-        loss = self.criterion(output, truth)
-        self.log(f"{split}/loss", loss, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
+    def _losses(self, output: Tensor, truth: Tensor) -> dict[str, Tensor]:
+        """Return by name what is logged of a batch that is scored."""
+        return {"loss": self.criterion(output, truth)}
 
     def _counts(self, split: str) -> SplitCounts:
         return self.counts[f"{split}_counts"]  # type: ignore[return-value]
