@@ -20,6 +20,7 @@ from geocompose.runs.folder import check_kept
 from geocompose.training.averaging import WarmedAverage
 from geocompose.training.checkpoint_files import WholeCheckpoints
 from geocompose.training.checkpoints import MovableCheckpoint
+from geocompose.training.compiling import check_compiler
 from geocompose.training.precision import HalfPrecisionModel
 from geocompose.training.processes import Processes
 
@@ -89,6 +90,7 @@ def build_trainer(
     max_epochs: int = 10,
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"] = "32-true",
     matmul_precision: MatmulPrecision = "high",
+    compile: bool = False,
     accelerator: str = "auto",
     devices: int | list[int] | Literal["auto"] = 1,
     strategy: Literal["ddp", "fsdp"] | None = None,
@@ -107,7 +109,8 @@ def build_trainer(
 
     selection: the metric and `max` or `min`, by which the best epoch is chosen. model: see `WholeCheckpoints`. keep: of
     `KEPT`, what a finished run keeps; base: frozen weights are in the checkpoints. matmul_precision: torch's setting of
-    that name, which is this process's from here on (see `products_of`). The others are Lightning's;
+    that name, which is this process's from here on (see `products_of`). compile: that there is a
+    compiler; see `compile_parts`. The others are Lightning's;
     early_stopping_patience counts epochs without a better selection metric, null never stops; ema_decay averages the
     weights (see `WarmedAverage`), which are then the ones that are validated, tested and kept.
 
@@ -170,6 +173,8 @@ def build_trainer(
     if progress_bar:
         own.append(ProgressBar(leave=False))
     torch.set_float32_matmul_precision(matmul_precision)
+    if compile:
+        check_compiler()
     # Filling uninitialised memory helps to find bugs of torch's own operators, and costs a fifth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     half = precision in ("16-true", "bf16-true")
