@@ -31,8 +31,10 @@ def convolved_at_first(conv: nn.Conv2d, maps: list[Tensor], *, align_corners: bo
     output = F.conv2d(torch.cat(alike, dim=1), weight, conv.bias, padding=conv.padding)
     if not small:
         return output
-    rows = [_taps(maps[place].shape[2], size[0], conv, align_corners).to(output) for place in small]
-    columns = [_taps(maps[place].shape[3], size[1], conv, align_corners).to(output) for place in small]
+    pairs = {(cells, wanted) for place in small for cells, wanted in zip(maps[place].shape[2:], size, strict=True)}
+    taps = {pair: _taps(*pair, conv, align_corners).to(output) for pair in pairs}
+    rows = [taps[maps[place].shape[2], size[0]] for place in small]
+    columns = [taps[maps[place].shape[3], size[1]] for place in small]
     wide = [
         _widened(maps[place], weights[place], operator) for place, operator in zip(small, columns, strict=True)
     ]  # (B, h_i * k, W, O) each
