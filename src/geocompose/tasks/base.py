@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
-import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.freezing import thaw_of
 from geocompose.models.output import ModelOutput
 from geocompose.tasks.counting import is_labelled, labels, predicted
+from geocompose.tasks.micro_batches import EmptiedBefore, learn_in_parts
 from geocompose.tasks.parameter_groups import parameter_groups
 from geocompose.tasks.schedule import MakeScheduler, lightning_schedule
 from geocompose.tasks.split_counts import SplitCounts
@@ -46,7 +47,7 @@ def check_kind(kind: str, target: Target) -> None:
         )
 
 
-class Task(lightning.LightningModule):
+class Task(EmptiedBefore):
     """Trains a model on labelled tiles or images and scores it by pooled counts of a split.
 
     Batches hold image (B, C, H, W), or (B, C, T, H, W) of several frames, tile (B), the sample's number in its split,
@@ -134,13 +135,20 @@ class Task(lightning.LightningModule):
         return predicted(output, self.target)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the batch's loss, auxiliary ones and what the backbone's schedule adds included."""
+        """Return the batch's loss, of its last part where it learns in parts (see `learn_in_parts`)."""
+        if self.micro_batch is None:
+            return self.loss_of(batch, logged=True)
+        return learn_in_parts(self, batch, batch_idx, self.micro_batch, self.target, partial(self.loss_of, logged=True))
+
+    def loss_of(self, batch: Batch, *, logged: bool = False) -> Tensor:
+        """Return a batch's loss, auxiliary ones and what the backbone's schedule adds included; log it where asked."""
         output, own = self._answer(batch, training=True)
         tiles = whole_tiles(batch["tile"])
         truth = whole_batch(own, tiles)
         loss = self.criterion(whole_batch(output.output, tiles), truth)
         size = len(truth)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=size, prog_bar=True)
+        if logged:
+            self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=size, prog_bar=True)
         # `train/loss` stays comparable with `val/loss`, which has no auxiliary losses or penalties in it.
         schedule = schedule_of(self.model.encoder)
         penalty = 0.0 if schedule is None else schedule.penalty(self.model.encoder)
@@ -148,7 +156,8 @@ class Task(lightning.LightningModule):
             return loss + penalty
         for name, weight in self.aux_loss.items():
             loss = loss + weight * self.criterion(whole_batch(output.auxiliary_heads[name], tiles), truth)
-        self.log("train/loss_with_auxiliary", loss, on_step=False, on_epoch=True, batch_size=size)
+        if logged:
+            self.log("train/loss_with_auxiliary", loss, on_step=False, on_epoch=True, batch_size=size)
         return loss + penalty
 
     def on_train_epoch_end(self) -> None:

@@ -44,6 +44,7 @@ from geocompose.training.kept_features import check_keepable, kept_features, set
 from geocompose.training.loggers import LoggedRun, MakeLogger, logger_maker
 from geocompose.training.logging_beside import Logs, hyperparameters
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
+from geocompose.training.micro_batch import MicroBatch
 from geocompose.training.odd_data import tell_training_tiles, warn_of_odd_data
 from geocompose.training.open_defaults import decided
 from geocompose.training.output_range import check_output_range
@@ -238,6 +239,10 @@ def _train_and_score(
 
     if session.config["trainer"].get("compile"):
         compile_parts(session.built.model)
+    micro_batch = session.config["trainer"].get("micro_batch")
+    if micro_batch is not None:
+        # Before StepSeed, whose random numbers are the step's.
+        trainer.callbacks.insert(0, MicroBatch(micro_batch, record.training))  # type: ignore[attr-defined]
     pace = Pace(record, lambda: folder.save(record))
     # Lightning calls checkpoint callbacks last, wherever they stand.
     trainer.callbacks += [logs, pace, EpochLines(session.metrics, pace, task.selection)]  # type: ignore[attr-defined]

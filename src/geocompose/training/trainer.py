@@ -21,6 +21,7 @@ from geocompose.training.averaging import WarmedAverage
 from geocompose.training.checkpoint_files import WholeCheckpoints
 from geocompose.training.checkpoints import MovableCheckpoint
 from geocompose.training.compiling import check_compiler
+from geocompose.training.micro_batch import MicroBatch
 from geocompose.training.precision import HalfPrecisionModel
 from geocompose.training.processes import Processes
 
@@ -91,6 +92,7 @@ def build_trainer(
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"] = "32-true",
     matmul_precision: MatmulPrecision = "high",
     compile: bool = False,
+    micro_batch: int | Literal["auto"] | None = None,
     accelerator: str = "auto",
     devices: int | list[int] | Literal["auto"] = 1,
     strategy: Literal["ddp", "fsdp"] | None = None,
@@ -110,7 +112,8 @@ def build_trainer(
     selection: the metric and `max` or `min`, by which the best epoch is chosen. model: see `WholeCheckpoints`. keep: of
     `KEPT`, what a finished run keeps; base: frozen weights are in the checkpoints. matmul_precision: torch's setting of
     that name, which is this process's from here on (see `products_of`). compile: that there is a
-    compiler; see `compile_parts`. The others are Lightning's;
+    compiler; see `compile_parts`. micro_batch: see
+    `MicroBatch`. The others are Lightning's;
     early_stopping_patience counts epochs without a better selection metric, null never stops; ema_decay averages the
     weights (see `WarmedAverage`), which are then the ones that are validated, tested and kept.
 
@@ -134,6 +137,10 @@ def build_trainer(
             f"trainer.early_stopping_patience must be a number of epochs, 1 or more, or null; got "
             f"{early_stopping_patience}."
         )
+    if micro_batch is not None:
+        MicroBatch(micro_batch, {})  # refuses what can't be
+        if processes.size > 1:
+            raise UserError("trainer.micro_batch is for one process: several share a batch already. Leave it null.")
     if strategy is None and (
         num_nodes != 1 or (devices != 1 and not (isinstance(devices, list) and len(devices) == 1))
     ):
