@@ -36,6 +36,13 @@ def test_parts_make_the_steps_of_whole_batches(kind, accumulated):
         assert torch.allclose(parts[name], whole[name], atol=1e-5), name
 
 
+def test_kept_features_of_several_layers_are_cut_as_images_are():
+    batch = {"tile": torch.arange(5), "features": [torch.arange(5), torch.arange(10).view(5, 2)]}
+    cut = list(micro_batch.parts(batch, 2))
+    assert [part["tile"].tolist() for part in cut] == [[0, 1], [2, 3], [4]]
+    assert [part["features"][1][:, 0].tolist() for part in cut] == [[0, 2], [4, 6], [8]]
+
+
 @pytest.mark.parametrize("message", ["DefaultCPUAllocator: can't allocate memory: you tried to allocate", None])
 def test_auto_halves_until_it_fits_and_changes_nothing_else(message, monkeypatch):
     expected, _ = trained("segmentation", 3)

@@ -10,13 +10,18 @@ from torch import Tensor
 from geocompose.imagery.samples import Target
 from geocompose.tasks.counting import is_labelled
 
-Batch = dict[str, Tensor]
+Batch = dict[str, Any]
 
 
 def parts(batch: Batch, size: int) -> Iterator[Batch]:
     """Yield a batch in micro-batches of `size` samples; the last has what is left."""
     for start in range(0, len(batch["tile"]), size):
-        yield {name: value[start : start + size] for name, value in batch.items()}
+        yield {name: _cut(value, start, start + size) for name, value in batch.items()}
+
+
+def _cut(value: Any, start: int, stop: int) -> Any:
+    """Return samples of a tensor, or of each tensor in a list, such as the features of several layers."""
+    return [_cut(one, start, stop) for one in value] if isinstance(value, list | tuple) else value[start:stop]
 
 
 def share_of(part: Batch, batch: Batch, target: Target) -> Tensor:
