@@ -73,6 +73,18 @@ def test_landscapes_that_pixels_do_not_tell_are_other_data(task, tmp_path):
     assert run_id(config, inputs, load_rules(CONF)) != before
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+def test_a_fused_optimizer_and_another_precision_of_products_are_other_runs(optimizer, tmp_path):
+    config, inputs = composed(f"optimizer={optimizer}", tmp_path)
+    identities = {run_id(config, inputs, load_rules(CONF))}
+    config["optimizer"]["fused"] = True
+    identities.add(run_id(config, inputs, load_rules(CONF)))
+    for precision in ("highest", "medium"):
+        config["trainer"]["matmul_precision"] = precision
+        identities.add(run_id(config, inputs, load_rules(CONF)))
+    assert len(identities) == 4
+
+
 def composed(line: str, root: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """Return what a command line composes, and the hashes of its inputs."""
     overrides = [text.replace("ROOT", str(root)) for text in line.split()]
@@ -80,6 +92,10 @@ def composed(line: str, root: Path) -> tuple[dict[str, Any], dict[str, str]]:
         config = check(compose("config", overrides=overrides), groups(CONF))
     if "landscape" in config["data"]:
         config["data"]["landscape"] = "spectral"  # all there was then, and no key; today's default is another one
+    if "fused" in config["optimizer"]:
+        config["optimizer"]["fused"] = None  # as well
+    if "joining" in config["decoder"]:
+        config["decoder"]["joining"] = "enlarged"
     inputs = {}
     if config["data"].get("root") is not None:
         inputs["data"] = "d" * 64

@@ -67,6 +67,7 @@ def _evaluate(
     target = Target.from_record(record.data.get("target"))
     results = _own_folder(recorded_run.folder.path / "evaluations")
     chosen, source = data_to_score(experiment, config, record, data)
+    from geocompose.inference.products import products_of
     from geocompose.inference.scoring import count_split
     from geocompose.inference.trained import load_trained
     from geocompose.tasks.masking import Masking
@@ -75,7 +76,8 @@ def _evaluate(
     masks_frames({**config, "data": chosen})  # refuses what can't
     data_module = open_as_trained(chosen, source, trained.data, target, split)
     masking = Masking.of_task(config["task"]) if target.kind == "reconstruction" else None
-    counts = count_split(trained.model, data_module, split, target, masking)
+    with products_of(config):
+        counts = count_split(trained.model, data_module, split, target, masking)
     metrics = counts.scores()
     scenes = _scene_scores(trained, data_module, split) if scene_scores and target.kind in MAPPED else None
     if scenes is not None:

@@ -4,13 +4,14 @@ Source: arXiv 1807.10221.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
 from geocompose.arguments import whole_number, whole_numbers
 from geocompose.contracts.needs import Needs
 from geocompose.decoders.layers import ConvNormRelu, joined_at_first, resized
+from geocompose.decoders.small_maps import convolved_at_first
 from geocompose.errors import UserError
 from geocompose.necks.pyramid import LearnedInterpolateToPyramidal
 from geocompose.registry import DECODER_REGISTRY
@@ -30,13 +31,15 @@ class UperNetDecoder(nn.Module):
         pool_scales: list[int] = [1, 2, 3, 6],  # noqa: B006 - read only
         align_corners: bool = True,
         scale_modules: bool = False,
+        joining: Literal["small", "enlarged"] = "enlarged",
     ) -> None:
         """Take the incoming widths, finest feature first.
 
         channels: width of every part and of the output. pool_scales: rows and columns of the pooled maps.
         align_corners: how the resizes sample. scale_modules: the features are four maps of one resolution, and the
         decoder makes the pyramid itself, where a LearnedInterpolateToPyramidal among the necks is the way now: for
-        weights that have it in the decoder.
+        weights that have it in the decoder. joining: whether the last convolution reads the coarser levels as they are
+        (`small`, see `geocompose.decoders.small_maps`) or after they were enlarged; the same but for rounding.
 
         Raises:
             UserError: there are fewer than two features, or a number is too small.
@@ -44,6 +47,9 @@ class UperNetDecoder(nn.Module):
         super().__init__()
         self.needs = self.needs_given({"scale_modules": scale_modules})
         self.scale_modules = scale_modules
+        if joining not in ("small", "enlarged"):
+            raise UserError(f"UperNetDecoder: joining must be small or enlarged; got {joining!r}.")
+        self.joining = joining
         if scale_modules:
             if len(channel_list) != 4:
                 raise UserError(
@@ -91,4 +97,7 @@ class UperNetDecoder(nn.Module):
             levels.append(side + resized(levels[-1], side, align_corners=self.align_corners))
         top, *below = levels
         maps = [conv(level) for conv, level in zip(self.fpn_convs, reversed(below), strict=True)] + [top]
-        return self.fpn_bottleneck(joined_at_first(maps, align_corners=self.align_corners))
+        if self.joining == "enlarged":
+            return self.fpn_bottleneck(joined_at_first(maps, align_corners=self.align_corners))
+        last = self.fpn_bottleneck
+        return last.act(last.norm(convolved_at_first(last.conv, maps, align_corners=self.align_corners)))

@@ -18,6 +18,7 @@ from geocompose.inference.bundle_weights import bundle_content
 from geocompose.inference.bundled_start import with_plain_files
 from geocompose.inference.checkpoint import read_best
 from geocompose.inference.device import best_device
+from geocompose.inference.products import products_of
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.frozen_weights import BASE, PREFIX, FrozenWeights, put_back
 from geocompose.runs import RecordedRun
@@ -50,7 +51,8 @@ class TrainedModel:
         model = self.model.to(device)
 
         def output(images: Tensor, **coordinates: Tensor) -> Tensor:
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            half = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+            with torch.inference_mode(), products_of(self.config), half:
                 beside = {name: value.to(device) for name, value in coordinates.items()}
                 return model(images.to(device, non_blocking=True), **beside).output
 

@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
-import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -20,9 +20,11 @@ from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.freezing import thaw_of
 from geocompose.models.output import ModelOutput
 from geocompose.tasks.counting import is_labelled, labels, predicted
+from geocompose.tasks.micro_batches import EmptiedBefore, learn_in_parts
 from geocompose.tasks.parameter_groups import parameter_groups
 from geocompose.tasks.schedule import MakeScheduler, lightning_schedule
 from geocompose.tasks.split_counts import SplitCounts
+from geocompose.tasks.split_losses import SplitLosses
 from geocompose.tasks.whole_batch import real, whole_batch, whole_tiles
 
 log = logging.getLogger("geocompose")
@@ -45,7 +47,7 @@ def check_kind(kind: str, target: Target) -> None:
         )
 
 
-class Task(lightning.LightningModule):
+class Task(EmptiedBefore):
     """Trains a model on labelled tiles or images and scores it by pooled counts of a split.
 
     Batches hold image (B, C, H, W), or (B, C, T, H, W) of several frames, tile (B), the sample's number in its split,
@@ -117,6 +119,7 @@ class Task(lightning.LightningModule):
             raise UserError("Nothing is left to learn: task.freeze_* freeze every part that has parameters.")
         self._optimizer, self._scheduler, self._lr_by_part = optimizer, scheduler, plain(lr_by_part)
         self._layer_decay = layer_decay
+        self._split_losses = SplitLosses()
         self.counts = nn.ModuleDict(
             {f"{split}_counts": SplitCounts(target, num_tiles[split]) for split in ("val", "test")}
         )
@@ -132,13 +135,20 @@ class Task(lightning.LightningModule):
         return predicted(output, self.target)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the batch's loss, auxiliary ones and what the backbone's schedule adds included."""
+        """Return the batch's loss, of its last part where it learns in parts (see `learn_in_parts`)."""
+        if self.micro_batch is None:
+            return self.loss_of(batch, logged=True)
+        return learn_in_parts(self, batch, batch_idx, self.micro_batch, self.target, partial(self.loss_of, logged=True))
+
+    def loss_of(self, batch: Batch, *, logged: bool = False) -> Tensor:
+        """Return a batch's loss, auxiliary ones and what the backbone's schedule adds included; log it where asked."""
         output, own = self._answer(batch, training=True)
         tiles = whole_tiles(batch["tile"])
         truth = whole_batch(own, tiles)
         loss = self.criterion(whole_batch(output.output, tiles), truth)
         size = len(truth)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=size, prog_bar=True)
+        if logged:
+            self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=size, prog_bar=True)
         # `train/loss` stays comparable with `val/loss`, which has no auxiliary losses or penalties in it.
         schedule = schedule_of(self.model.encoder)
         penalty = 0.0 if schedule is None else schedule.penalty(self.model.encoder)
@@ -146,7 +156,8 @@ class Task(lightning.LightningModule):
             return loss + penalty
         for name, weight in self.aux_loss.items():
             loss = loss + weight * self.criterion(whole_batch(output.auxiliary_heads[name], tiles), truth)
-        self.log("train/loss_with_auxiliary", loss, on_step=False, on_epoch=True, batch_size=size)
+        if logged:
+            self.log("train/loss_with_auxiliary", loss, on_step=False, on_epoch=True, batch_size=size)
         return loss + penalty
 
     def on_train_epoch_end(self) -> None:
@@ -170,17 +181,21 @@ class Task(lightning.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch's counts."""
         self._counts("val").reset()
+        self._split_losses.reset()
 
     def on_test_epoch_start(self) -> None:
         """Forget earlier counts."""
         self._counts("test").reset()
+        self._split_losses.reset()
 
     def on_validation_epoch_end(self) -> None:
-        """Log the scores of the validation split."""
+        """Log the losses and scores of the validation split."""
+        self.log_dict(self._split_losses.means())
         self._log_scores("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log the scores of the test split."""
+        """Log the losses and scores of the test split."""
+        self.log_dict(self._split_losses.means())
         self._log_scores("test")
 
     def tile_counts(self, split: str) -> Tensor:
@@ -235,6 +250,10 @@ class Task(lightning.LightningModule):
             ValueError: the optimizer or the schedule can't be; a UserError where we know why.
         """
         optimizer = self._optimizer(self.parameter_groups())
+        # A fused optimizer would undo the scaling of 16-bit gradients within its step, after their norm was clipped:
+        # without this flag Lightning and torch undo it before, as for any other.
+        if getattr(optimizer, "_step_supports_amp_scaling", False):
+            optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
         schedule = lightning_schedule(
             self._scheduler, optimizer, self.selection, num_steps=num_steps, validation_every=validation_every or 1
         )
@@ -255,17 +274,16 @@ class Task(lightning.LightningModule):
         tiles = whole_tiles(batch["tile"])
         key = "mask" if self.target.pixel_wise else "label"
         whole, truth = whole_batch(output, tiles), whole_batch(own_truth, tiles)
-        labelled = int(is_labelled(truth, self.target).sum())
-        if labelled:
-            self._log_losses(split, whole, truth, labelled)
+        labelled = is_labelled(truth, self.target).sum()
+        for name, loss in self._losses(whole, truth).items():
+            self._split_losses.add(f"{split}/{name}", loss, labelled)
         own = real(batch["tile"])
         self._counts(split).update(output[own], labels({key: own_truth}, self.target)[own], batch["tile"][own])
         return {"output": whole, key: truth, "tile": tiles[real(tiles)]}
 
-    def _log_losses(self, split: str, output: Tensor, truth: Tensor, count: int) -> None:
-        """Log the loss of a batch with so many labels."""
-        loss = self.criterion(output, truth)
-        self.log(f"{split}/loss", loss, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
+    def _losses(self, output: Tensor, truth: Tensor) -> dict[str, Tensor]:
+        """Return by name what is logged of a batch that is scored."""
+        return {"loss": self.criterion(output, truth)}
 
     def _counts(self, split: str) -> SplitCounts:
         return self.counts[f"{split}_counts"]  # type: ignore[return-value]

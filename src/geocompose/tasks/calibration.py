@@ -5,6 +5,7 @@ from torch import Tensor
 
 from geocompose.imagery.samples import Target
 from geocompose.scores import CALIBRATION, CALIBRATION_BINS
+from geocompose.tasks.confusion import occurrences
 from geocompose.tasks.sums import TileFloats
 
 
@@ -31,8 +32,8 @@ class TileCalibration(TileFloats):
         place = (confidence * CALIBRATION_BINS).ceil().long().sub(1).clamp(0, CALIBRATION_BINS - 1)
         rows = torch.arange(len(tiles), device=there).unsqueeze(1) * CALIBRATION_BINS + place
         size = len(tiles) * CALIBRATION_BINS
-        number = torch.bincount(rows[known], minlength=size)
-        hits = torch.bincount(rows[known & right], minlength=size)
+        number = occurrences(rows, known, size)
+        hits = occurrences(rows, known & right, size)
         # Not a bincount with weights, whose order of summing changes from call to call on a GPU.
         sums = [torch.where(known & (place == one), confidence, 0.0).sum(dim=1) for one in range(CALIBRATION_BINS)]
         counted = [number.view(len(tiles), -1).double(), torch.stack(sums, dim=1), hits.view(len(tiles), -1).double()]

@@ -233,6 +233,6 @@ def _as_floats(weights: list[float] | None) -> Tensor | None:
 
 def _weight_of(labels: Tensor, ignore_index: int, weight: Tensor | None) -> Tensor:
     """Return the sum of the classes' factors over labelled places, or their number, and never 0."""
-    labelled = labels[labels != ignore_index]
-    total = weight[labelled].sum() if weight is not None else torch.tensor(float(labelled.numel()))
+    labelled = labels != ignore_index
+    total = labelled.sum().float() if weight is None else weight[labels[labelled]].sum()
     return total.to(labels.device).clamp(min=1e-12)

@@ -5,6 +5,16 @@ from torch import Tensor
 from torchmetrics import Metric
 
 
+def occurrences(numbers: Tensor, where: Tensor, size: int) -> Tensor:
+    """Return how often each of 0 to size - 1 is among `numbers` (int64) where `where` is true: (size) int64.
+
+    Not `bincount` of the numbers chosen: an accelerator would be waited for, to learn how many there are.
+    """
+    chosen = torch.where(where, numbers, size).flatten()  # the rest is counted in a last place, and left out
+    counts = torch.zeros(size + 1, dtype=torch.int64, device=numbers.device)
+    return counts.scatter_add_(0, chosen, torch.ones_like(chosen))[:size]
+
+
 class TileConfusion(Metric):
     """One (classes, classes) matrix per tile, rows truth, columns prediction.
 
@@ -26,10 +36,10 @@ class TileConfusion(Metric):
         """Count predicted classes (B, H, W) or (B) against labels of that shape, of the tiles numbered `tiles` (B)."""
         classes = self.num_classes
         valid = labels != self.ignore_index
-        # All matrices of the batch by one bincount: a pixel's number is (place in the batch, truth, prediction).
+        # All matrices of the batch at once: a pixel's number is (place in the batch, truth, prediction).
         place = torch.arange(len(tiles), device=labels.device).view(-1, *[1] * (labels.ndim - 1)).expand_as(labels)
         cells = (place * classes + labels) * classes + predicted
-        counts = torch.bincount(cells[valid], minlength=len(tiles) * classes**2)
+        counts = occurrences(cells, valid, len(tiles) * classes**2)
         self.per_tile[tiles] = counts.view(-1, classes, classes)
 
     def compute(self) -> Tensor:

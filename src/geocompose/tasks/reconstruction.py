@@ -82,10 +82,9 @@ class ReconstructionTask(Task):
         noise = training_noise(self.masking, self.model, batch["image"])
         return reconstruct(self.model, batch, self.target, self.masking, noise)
 
-    def _log_losses(self, split: str, output: Tensor, truth: Tensor, count: int) -> None:
-        super()._log_losses(split, output, truth, count)
+    def _losses(self, output: Tensor, truth: Tensor) -> dict[str, Tensor]:
         of_mean = self.criterion(torch.zeros_like(output), truth)
-        self.log(f"{split}/loss_of_mean", of_mean, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
+        return {**super()._losses(output, truth), "loss_of_mean": of_mean}
 
     def _log_scores(self, split: str) -> None:
         self.log_dict({f"{split}/{name}": value for name, value in self.scores(split).items()})

@@ -38,11 +38,13 @@ from geocompose.tasks.layer_decay import tell_rates
 from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_start
 from geocompose.training.backbone_schedule import backbone_schedule
 from geocompose.training.class_balance import with_balance
+from geocompose.training.compiling import compile_parts
 from geocompose.training.epoch_lines import EpochLines
 from geocompose.training.kept_features import check_keepable, kept_features, settings_of
 from geocompose.training.loggers import LoggedRun, MakeLogger, logger_maker
 from geocompose.training.logging_beside import Logs, hyperparameters
 from geocompose.training.metrics_csv import MetricsCsv, read_metrics
+from geocompose.training.micro_batch import MicroBatch
 from geocompose.training.odd_data import tell_training_tiles, warn_of_odd_data
 from geocompose.training.open_defaults import decided
 from geocompose.training.output_range import check_output_range
@@ -235,6 +237,12 @@ def _train_and_score(
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
 
+    if session.config["trainer"].get("compile"):
+        compile_parts(session.built.model)
+    micro_batch = session.config["trainer"].get("micro_batch")
+    if micro_batch is not None:
+        # Before StepSeed, whose random numbers are the step's.
+        trainer.callbacks.insert(0, MicroBatch(micro_batch, record.training))  # type: ignore[attr-defined]
     pace = Pace(record, lambda: folder.save(record))
     # Lightning calls checkpoint callbacks last, wherever they stand.
     trainer.callbacks += [logs, pace, EpochLines(session.metrics, pace, task.selection)]  # type: ignore[attr-defined]
@@ -288,6 +296,8 @@ def _finish(
 def accompany(session: Session, folder: RunFolder, *, train: bool, resume: bool, test: bool) -> None:
     """Do another process's part of `compute`: nothing is written."""
     trainer = session.trainer
+    if session.config["trainer"].get("compile"):
+        compile_parts(session.built.model)
     if train:
         trainer.fit(session.task, datamodule=session.data, ckpt_path=folder.resumable if resume else None)
     _take_best(session, folder, None, trained=not train)
@@ -352,4 +362,3 @@ def _quieten() -> None:
     ):
         warnings.filterwarnings("ignore", message=advice)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    torch.set_float32_matmul_precision("high")

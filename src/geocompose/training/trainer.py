@@ -14,11 +14,14 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import FSDPStrategy
 
 from geocompose.errors import UserError
+from geocompose.inference.products import MatmulPrecision
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs.folder import check_kept
 from geocompose.training.averaging import WarmedAverage
 from geocompose.training.checkpoint_files import WholeCheckpoints
 from geocompose.training.checkpoints import MovableCheckpoint
+from geocompose.training.compiling import check_compiler
+from geocompose.training.micro_batch import MicroBatch
 from geocompose.training.precision import HalfPrecisionModel
 from geocompose.training.processes import Processes
 
@@ -87,6 +90,9 @@ def build_trainer(
     callbacks: Sequence[Callback] = (),
     max_epochs: int = 10,
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"] = "32-true",
+    matmul_precision: MatmulPrecision = "high",
+    compile: bool = False,
+    micro_batch: int | Literal["auto"] | None = None,
     accelerator: str = "auto",
     devices: int | list[int] | Literal["auto"] = 1,
     strategy: Literal["ddp", "fsdp"] | None = None,
@@ -104,7 +110,10 @@ def build_trainer(
     """Return a trainer that keeps the best and the last checkpoint in `folder`.
 
     selection: the metric and `max` or `min`, by which the best epoch is chosen. model: see `WholeCheckpoints`. keep: of
-    `KEPT`, what a finished run keeps; base: frozen weights are in the checkpoints. The others are Lightning's;
+    `KEPT`, what a finished run keeps; base: frozen weights are in the checkpoints. matmul_precision: torch's setting of
+    that name, which is this process's from here on (see `products_of`). compile: that there is a
+    compiler; see `compile_parts`. micro_batch: see
+    `MicroBatch`. The others are Lightning's;
     early_stopping_patience counts epochs without a better selection metric, null never stops; ema_decay averages the
     weights (see `WarmedAverage`), which are then the ones that are validated, tested and kept.
 
@@ -128,6 +137,10 @@ def build_trainer(
             f"trainer.early_stopping_patience must be a number of epochs, 1 or more, or null; got "
             f"{early_stopping_patience}."
         )
+    if micro_batch is not None:
+        MicroBatch(micro_batch, {})  # refuses what can't be
+        if processes.size > 1:
+            raise UserError("trainer.micro_batch is for one process: several share a batch already. Leave it null.")
     if strategy is None and (
         num_nodes != 1 or (devices != 1 and not (isinstance(devices, list) and len(devices) == 1))
     ):
@@ -166,6 +179,9 @@ def build_trainer(
     progress_bar = progress_bar and processes.first and sys.stdout.isatty()
     if progress_bar:
         own.append(ProgressBar(leave=False))
+    torch.set_float32_matmul_precision(matmul_precision)
+    if compile:
+        check_compiler()
     # Filling uninitialised memory helps to find bugs of torch's own operators, and costs a fifth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     half = precision in ("16-true", "bf16-true")
