@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -47,11 +48,19 @@ def test_few_files_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert opened(tmp_path / "first.tif") is first
     for number in range(70):
         opened(write(tmp_path / f"{number}.tif", ONES, TWO))
-    assert len(file._open_files) <= 64
+    assert len(file._open_files.by_key) <= 64
     assert opened(tmp_path / "first.tif") is not first
     last = opened(tmp_path / "69.tif")
     monkeypatch.setattr(os, "getpid", lambda: -1)  # after a fork
     assert opened(tmp_path / "69.tif") is not last
+
+
+def test_a_thread_never_reads_through_the_file_of_another(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", ONES, TWO)
+    with ThreadPoolExecutor(1) as pool:
+        theirs = pool.submit(opened, path).result()
+        assert pool.submit(opened, path).result() is theirs
+    assert opened(path) is not theirs
 
 
 def test_a_name_that_is_not_text_is_refused_in_words(tmp_path: Path) -> None:

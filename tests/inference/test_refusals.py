@@ -2,6 +2,8 @@
 
 import math
 import os
+import threading
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,10 @@ import pytest
 
 from geocompose.data.rasters.file import opened
 from geocompose.errors import UserError
+from geocompose.inference import raster
+from geocompose.inference.cells import CellShape
+from geocompose.inference.geotiff import PredictionWriter
+from geocompose.inference.reading import ModelInput
 from tests.kit.inference_rasters import above_zero, noise, predict, write
 
 
@@ -112,3 +118,26 @@ def test_logits_of_another_size_are_refused(scene, tmp_path):
 def test_logits_that_are_no_numbers_are_refused(scene, tmp_path):
     with pytest.raises(UserError, match="NaN or infinity for the 32 x 32 window at row 0, column 0"):
         predict(lambda x: above_zero(x) * math.nan, scene, tmp_path / "o.tif")
+
+
+@pytest.mark.parametrize("stage", ["reading", "model", "writing"])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failure_of_any_stage_is_raised_and_leaves_nothing(scene, tmp_path, monkeypatch, stage, error):
+    calls, threads = Counter(), threading.active_count()
+
+    def fails_late(name, original):
+        def call(*given, **more):
+            calls[name] += 1
+            if name == stage and calls[name] == 3:
+                raise error("on purpose")
+            return original(*given, **more)
+
+        return call
+
+    monkeypatch.setattr(ModelInput, "read", fails_late("reading", ModelInput.read))
+    monkeypatch.setattr(PredictionWriter, "write", fails_late("writing", PredictionWriter.write))
+    monkeypatch.setattr(raster, "cell_shape", lambda *size: CellShape(16, 16))
+    with pytest.raises(error, match="on purpose"):
+        predict(fails_late("model", above_zero), scene, tmp_path / "o.tif", batch_size=1)
+    assert os.listdir(tmp_path) == ["scene.tif"]
+    assert threading.active_count() == threads

@@ -8,7 +8,7 @@ lanes are read twice. So memory depends on the size of windows and blocks, not o
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -74,7 +74,9 @@ class CellReader:
         self._held_px = 0
         self.most_px = 0
 
-    def windows(self, plan: WindowPlan, lanes: Sequence[range]) -> Iterator[tuple[PredictionWindow, Pixels]]:
+    def windows(
+        self, plan: WindowPlan, lanes: Sequence[range]
+    ) -> Generator[tuple[PredictionWindow, Pixels], None, None]:
         """Yield each window of the plan with its pixels, lane by lane, in each row by row.
 
         Raises:

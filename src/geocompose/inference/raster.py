@@ -1,7 +1,8 @@
 """A model over a raster of any size: read, predicted and written window by window."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,11 +124,12 @@ def predict_raster(
             writer = PredictionWriter(partial, opened(first), content=content, target=target, codes=codes)
             write = _Writing(writer, tally, len(plan), progress)
             try:
-                overlapped(
-                    map(gathered, batched(_windows(seen, watch, plan, tile_px, taken), batch.size)),
-                    lambda batch: said_of(model, batch, target, content),
-                    write,
-                )
+                with closing(_windows(seen, watch, plan, tile_px, taken)) as windows:
+                    overlapped(
+                        map(gathered, batched(windows, batch.size)),
+                        lambda batch: said_of(model, batch, target, content),
+                        write,
+                    )
             finally:
                 writer.close()
             check_written(partial, writer.checksum)
@@ -152,7 +154,7 @@ def _chosen(model: Callable[..., Tensor], seen: ModelInput, window: Window, take
 
 def _windows(
     seen: ModelInput, watch: Watch, plan: WindowPlan, tile_px: int, taken: Coordinates
-) -> Iterator[ReadWindow]:
+) -> Generator[ReadWindow, None, None]:
     """Yield the windows of a plan as the model sees them, lane by lane."""
     height, width = seen.image.height, seen.image.width
     shape = cell_shape(height, width, opened(seen.image.path).block_shapes[0])
@@ -164,8 +166,9 @@ def _windows(
             return seen.read(window, watch)
 
     cells = CellReader(read, (height, width), shape, reading_threads())
-    for window, (pixels, valid) in cells.windows(plan, lanes):
-        yield ReadWindow(window, pixels, valid, taken.of(0, window.read))
+    with closing(cells.windows(plan, lanes)) as windows:  # its threads end with it
+        for window, (pixels, valid) in windows:
+            yield ReadWindow(window, pixels, valid, taken.of(0, window.read))
 
 
 def reading_threads() -> int:

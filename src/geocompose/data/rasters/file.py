@@ -23,7 +23,7 @@ from geocompose.errors import UserError, nearest, shortened
 
 RasterPath = str | Path  # a file, or text that GDAL resolves: an address, or a path into an archive
 
-_MOST_OPEN = 64  # files a process keeps open, well below the usual limit of 1024
+_MOST_OPEN = 64  # files a thread keeps open, well below a process's usual limit of 1024
 _MOST_WATCHED = 64  # files of one raster whose state is looked at before each read: a VRT may have thousands
 # GDAL's formats that only say where pixels are: other files, or addresses. Files of these say so by their names.
 _LEADS_ELSEWHERE = {"VRT": (".vrt",), "WMS": (".xml", ".wms"), "WMTS": (".xml",), "WCS": (".xml", ".wcs")}
