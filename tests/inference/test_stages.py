@@ -15,18 +15,18 @@ def test_every_item_goes_through_in_order():
 
 
 def test_the_three_stages_are_in_three_threads_and_the_model_in_the_caller_s():
-    places = {}
+    places = {}  # threads themselves: their numbers are given anew to later ones
 
     def read():
-        places["read"] = threading.get_ident()
+        places["read"] = threading.current_thread()
         yield 1
 
     def make(item):
-        places["make"] = threading.get_ident()
+        places["make"] = threading.current_thread()
         return item
 
-    overlapped(read(), make, lambda item: places.setdefault("write", threading.get_ident()))
-    assert places["make"] == threading.get_ident()
+    overlapped(read(), make, lambda item: places.setdefault("write", threading.current_thread()))
+    assert places["make"] is threading.current_thread()
     assert len(set(places.values())) == 3
 
 
