@@ -15,18 +15,18 @@ def test_every_item_goes_through_in_order():
 
 
 def test_the_three_stages_are_in_three_threads_and_the_model_in_the_caller_s():
-    places = {}
+    places = {}  # threads themselves: their numbers are given anew to later ones
 
     def read():
-        places["read"] = threading.get_ident()
+        places["read"] = threading.current_thread()
         yield 1
 
     def make(item):
-        places["make"] = threading.get_ident()
+        places["make"] = threading.current_thread()
         return item
 
-    overlapped(read(), make, lambda item: places.setdefault("write", threading.get_ident()))
-    assert places["make"] == threading.get_ident()
+    overlapped(read(), make, lambda item: places.setdefault("write", threading.current_thread()))
+    assert places["make"] is threading.current_thread()
     assert len(set(places.values())) == 3
 
 
@@ -37,17 +37,17 @@ def test_all_stages_work_at_the_same_time():
 
     def read():
         yield from range(2)
-        together.wait(10)  # while item 1 is made and item 0 is written
+        together.wait(60)  # while item 1 is made and item 0 is written
         yield 2
 
     def make(item):
         if item == 1:
-            together.wait(10)
+            together.wait(60)
         return item
 
     def write(item):
         if item == 0:
-            together.wait(10)
+            together.wait(60)
 
     overlapped(read(), make, write)
 
@@ -95,10 +95,8 @@ def test_the_first_failure_of_any_stage_is_raised_and_ends_all(failing, error):
         for item in range(1000):
             yield fail_at_3("read", item)
 
-    began = time.monotonic()
     with pytest.raises(error, match="here"):
         overlapped(read(), lambda item: fail_at_3("make", item), lambda item: written.append(fail_at_3("write", item)))
     assert written == list(range(len(written)))
     assert len(written) <= 3
     assert threading.active_count() == threads
-    assert time.monotonic() - began < 30  # nothing waits for a stage that has stopped
