@@ -1,8 +1,9 @@
-"""Raster files: opened once per process, and windows of them read in the type that they are stored in."""
+"""Raster files: opened once per thread, and windows of them read in the type that they are stored in."""
 
 import os
 import re
 import stat
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +23,7 @@ from geocompose.errors import UserError, nearest, shortened
 
 RasterPath = str | Path  # a file, or text that GDAL resolves: an address, or a path into an archive
 
-_MOST_OPEN = 64  # files a process keeps open, well below the usual limit of 1024
+_MOST_OPEN = 64  # files a thread keeps open: some threads of it stay below the usual limit of 1024
 _MOST_WATCHED = 64  # files of one raster whose state is looked at before each read: a VRT may have thousands
 # GDAL's formats that only say where pixels are: other files, or addresses. Files of these say so by their names.
 _LEADS_ELSEWHERE = {"VRT": (".vrt",), "WMS": (".xml", ".wms"), "WMTS": (".xml",), "WCS": (".xml", ".wcs")}
@@ -37,8 +38,18 @@ class _Open(NamedTuple):
     version: Version
 
 
-# By process too: after a fork, the child must not read through the parent's file.
-_open_files: OrderedDict[tuple[int, str], _Open] = OrderedDict()
+class _OpenFiles(threading.local):
+    """What this thread has opened: GDAL reads one opened file in one thread at a time.
+
+    By process too: after a fork, the child must not read through the parent's file.
+    """
+
+    def __init__(self) -> None:
+        self.known: OrderedDict[tuple[int, str], _Open] = OrderedDict()
+
+
+_open_files = _OpenFiles()
+_silence = threading.Lock()  # which warnings are heard is one setting of all threads
 
 
 def is_local(path: RasterPath) -> bool:
@@ -53,7 +64,7 @@ def is_local(path: RasterPath) -> bool:
 
 
 def opened(path: RasterPath) -> DatasetReader:
-    """Return a raster opened for reading. It stays open for later calls in this process: do not close it.
+    """Return a raster opened for reading. It stays open for later calls in this thread: do not close it.
 
     A raster of which a file has changed is opened anew.
 
@@ -69,7 +80,7 @@ def reopened(path: RasterPath) -> DatasetReader:
     Raises:
         UserError: see `opened`.
     """
-    _open_files.pop(_key(path), None)
+    _open_files.known.pop(_key(path), None)
     return opened(path)
 
 
@@ -82,7 +93,7 @@ def version_of(path: RasterPath, *, anew: bool = False) -> Version:
         UserError: see `opened`.
     """
     if anew and not is_local(path):
-        _open_files.pop(_key(path), None)
+        _open_files.known.pop(_key(path), None)
     return _current(path).version
 
 
@@ -92,15 +103,16 @@ def _key(path: RasterPath) -> tuple[int, str]:
 
 
 def _current(path: RasterPath) -> _Open:
+    files = _open_files.known
     key = _key(path)
-    known = _open_files.get(key)
+    known = files.get(key)
     if known is None or _states(name for name, _, _ in known.version) != known.version:
         dataset = _open(path)
-        files = filter(None, map(file_on_disk, dataset.files[:_MOST_WATCHED]))
-        known = _open_files[key] = _Open(dataset, _states(files))
-        if len(_open_files) > _MOST_OPEN:
-            _open_files.popitem(last=False)
-    _open_files.move_to_end(key)
+        watched = filter(None, map(file_on_disk, dataset.files[:_MOST_WATCHED]))
+        known = files[key] = _Open(dataset, _states(watched))
+        if len(files) > _MOST_OPEN:
+            files.popitem(last=False)
+    files.move_to_end(key)
     return known
 
 
@@ -159,7 +171,7 @@ def _open(path: RasterPath) -> DatasetReader:
     if within is None and is_local(path):
         _check_is_file(Path(path))
     try:
-        with warnings.catch_warnings():
+        with _silence, warnings.catch_warnings():
             # A raster without georeference is a legitimate input: a model needs only its pixels.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             # By its full path, a file's name is never an address or the name of one of GDAL's formats (`http:/x.tif`).
