@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 
-from geocompose.data.read_ahead import ReadAhead
+from geocompose.data.read_ahead import ReadAhead, TimedLoader
 from geocompose.data.readers import Readers
 from geocompose.data.shares import Share, SharedBatches
 from geocompose.data.tiles import Sample, ShuffledTiles, TileDataset
@@ -31,7 +31,7 @@ def in_batches(
         batches = {"batch_sampler": SharedBatches(order, batch_size, share, drop_last=drop_last)}
     if not readers.processes:
         return ReadAhead(dataset, num_threads=readers.threads, **batches)
-    return DataLoader(
+    return TimedLoader(
         dataset,
         **batches,
         num_workers=readers.processes,

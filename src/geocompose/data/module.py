@@ -325,6 +325,18 @@ class SceneData(lightning.LightningDataModule):
         in_memory = not self._collection.decodes_in_each_epoch
         return readers(self.num_workers, in_memory=in_memory, processes_here=self.processes_here)
 
+    @property
+    def loading_advice(self) -> str:
+        """What to set where a training waits for its data."""
+        if self._collection.decodes_in_each_epoch:
+            needed_mb = self._collection.decoded_bytes(len(self.bands)) // 2**20 + 1
+            return (
+                "Pixels are decoded anew for each sample; they would all be kept with "
+                f"data.cache_mb={needed_mb * self.processes_here}."
+            )
+        more = 2 * max(self.readers.processes, self.readers.threads)
+        return f"More processes may read faster: data.num_workers={more}."
+
     def pixels(
         self, split: str, max_pixels: int | None = None, seed: int = 0, bands: Sequence[str] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

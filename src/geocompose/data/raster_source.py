@@ -15,10 +15,10 @@ from geocompose.data.files.file_names import data_folder, list_file
 from geocompose.data.files.groups import group_table
 from geocompose.data.files.more_images import match_more, partners, read_more
 from geocompose.data.files.split_folders import fractions_of
+from geocompose.data.kept_pixels import memory_for_pixels
 from geocompose.data.known_values import known_values
 from geocompose.data.loading import check_number_or_auto
 from geocompose.data.offsets import by_date, in_table, is_by_image
-from geocompose.data.kept_pixels import memory_for_pixels
 from geocompose.data.rasters.beside import files_beside
 from geocompose.data.rasters.scene import RasterScene
 from geocompose.data.rasters.scenes import SceneRasters

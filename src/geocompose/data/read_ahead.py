@@ -1,5 +1,6 @@
-"""Batches whose samples threads of this process read while the batches before are computed with."""
+"""Batches that are read ahead, by threads of this process or by others, and for how long they were waited for."""
 
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +23,28 @@ class _Reading(NamedTuple):
     images: torch.Tensor | None
 
 
-class ReadAhead(DataLoader[Sample]):
+class TimedLoader(DataLoader[Sample]):
+    """Torch's loader, which knows for how many seconds its batches have been waited for (`waited_s`)."""
+
+    waited_s: float = 0.0
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Yield the batches of an epoch."""
+        return self._timed(super().__iter__())
+
+    def _timed(self, batches: Iterator[Any]) -> Iterator[Any]:
+        while True:
+            began_s = time.perf_counter()
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            finally:
+                self.waited_s += time.perf_counter() - began_s
+            yield batch
+
+
+class ReadAhead(TimedLoader):
     """A data set's batches, the same as those of torch's `DataLoader` without workers.
 
     Reading, decoding and arithmetic on large arrays let other threads go on, so that threads do here what processes do
@@ -43,7 +65,7 @@ class ReadAhead(DataLoader[Sample]):
         """Yield the batches of an epoch."""
         # torch's loader draws this number for its workers, and what recorded runs drew next came after it.
         torch.empty((), dtype=torch.int64).random_()
-        return self._read(iter(self.batch_sampler))  # type: ignore[arg-type]
+        return self._timed(self._read(iter(self.batch_sampler)))  # type: ignore[arg-type]
 
     def _read(self, order: Iterator[Sequence[Any]]) -> Iterator[Any]:
         ahead = deque(map(self._begun, islice(order, AHEAD)))
@@ -63,20 +85,23 @@ class ReadAhead(DataLoader[Sample]):
             self._threads = ThreadPoolExecutor(self.num_threads, thread_name_prefix="geocompose-data")
         shape = self._image_shape
         images = None if shape is None else self._memory.take((len(items), *shape))
-        places: Sequence[Any] = [None] * len(items) if images is None else images
-        return _Reading(list(map(self._threads.submit, [self._tiles.sample] * len(items), items, places)), images)
+        places: list[torch.Tensor | None] = [None] * len(items) if images is None else [*images]
+        threads, sample = self._threads, self._tiles.sample
+        return _Reading(
+            [threads.submit(sample, item, place) for item, place in zip(items, places, strict=True)], images
+        )
 
     def _finished(self, reading: _Reading) -> Any:
         samples = [sample.result() for sample in reading.samples]
-        if "image" in samples[0]:
-            self._image_shape = samples[0]["image"].shape
+        first = _image_of(samples[0])
+        self._image_shape = None if first is None else first.shape
         return _batch(samples, reading.images)
 
 
 def _batch(samples: Sequence[Sample], images: torch.Tensor | None) -> Any:
     """Return samples as one batch; `images`, where their images were to be written."""
     written = images is not None and all(
-        "image" in sample and sample["image"].data_ptr() == place.data_ptr()
+        (image := _image_of(sample)) is not None and image.data_ptr() == place.data_ptr()
         for sample, place in zip(samples, images, strict=True)
     )
     if not written:
@@ -85,6 +110,11 @@ def _batch(samples: Sequence[Sample], images: torch.Tensor | None) -> Any:
         rest = default_collate([{key: value for key, value in sample.items() if key != "image"} for sample in samples])
         batch = {"image": images, **rest}
     return _pinned(batch) if torch.cuda.is_available() else batch
+
+
+def _image_of(sample: Sample) -> torch.Tensor | None:
+    image = sample.get("image")  # a sample of kept features has none
+    return image if isinstance(image, torch.Tensor) else None
 
 
 def _pinned(batch: Any) -> Any:
