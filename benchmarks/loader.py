@@ -1,10 +1,11 @@
-"""Time the data loader on chips that it makes itself: against tensors in memory, against loaders written otherwise, alone.
+"""Time the data loader on chips that it makes: against tensors in memory, against other loaders, and alone.
 
-    python benchmarks/loader.py [--chips 200] [--rounds 10] [--threads 2] [--earlier FOLDER/src]
+    python benchmarks/loader.py [--chips 200] [--rounds 10] [--threads 2] [--layout TEXT] [--earlier FOLDER/src]
 
-Prints tables with the ratio first. All sides of a table take turns in one process (`--earlier`: a process beside it, which
-waits while others run), and a ratio is the median of the rounds' ratios with the interval from the second smallest to the
-second largest. Mpx are pixels of 13 bands. --earlier: the sources of another version of geocompose to compare with.
+Prints tables with the ratio first. The sides of a table take turns in one process (`--earlier`: in a process beside
+it, which waits while others run). A ratio is the median of the rounds' ratios, with the interval from the second
+smallest to the second largest. Mpx are pixels of 13 bands. --layout: only layouts of chips whose names hold this text.
+--earlier: the sources of another version of geocompose to compare with.
 """
 
 import argparse
@@ -131,9 +132,12 @@ def by_torchgeo(folder: Path) -> DataLoader[Any] | None:
 def in_memory(folder: Path) -> DataLoader[Any]:
     """Return torch's loader of the chips as tensors that are normalised already: nothing is decoded or augmented."""
     loader = ours(folder, 0, augment=False, num_threads=1)
-    samples = [loader.dataset[number] for number in range(len(loader.dataset))]  # type: ignore[arg-type]
-    stacked = [torch.stack([sample[key] for sample in samples]) for key in ("image", "mask")]
-    return DataLoader(TensorDataset(*stacked), BATCH, shuffle=True)
+    dataset = loader.dataset
+    count = len(dataset)  # type: ignore[arg-type]
+    images, masks = torch.empty(count, BANDS, SIDE, SIDE), torch.empty(count, SIDE, SIDE, dtype=torch.int64)
+    for number in range(count):
+        images[number], masks[number] = dataset[number]["image"], dataset[number]["mask"]
+    return DataLoader(TensorDataset(images, masks), BATCH, shuffle=True)
 
 
 def small_model() -> nn.Module:
@@ -204,10 +208,9 @@ def serve(folder: Path, num_threads: int) -> None:
     """Read an epoch for each line that comes, as this version is delivered: pixels kept while all fit into 1 GiB."""
     from geocompose.data.sources import GeoTiffSegmentation
 
-    given = GeoTiffSegmentation(
-        root=str(folder), images="*_image.tif", labels="*_label.tif", class_names=["a", "b"], name=""
-    )
-    loader = ours(folder, given.cache_bytes // 2**20, augment=True, num_threads=num_threads)
+    names = {"images": "*_image.tif", "labels": "*_label.tif", "class_names": ["low", "high"], "name": "chips"}
+    cache_mb = GeoTiffSegmentation(root=str(folder), **names).cache_bytes // 2**20
+    loader = ours(folder, cache_mb, augment=True, num_threads=num_threads)
     for _ in sys.stdin:
         print(json.dumps(epoch(loader, None)), flush=True)
 
@@ -223,8 +226,9 @@ def tables(folder: Path, layout: str, given: argparse.Namespace) -> Iterator[tup
         f"geocompose, pixels kept (data.cache_mb={cache_mb})": lambda: epoch(kept, None),
         "geocompose, decoded in each epoch": lambda: epoch(decoded, None),
         "geocompose, decoded in each epoch by 2 worker processes": lambda: epoch(two, None),
-        "rasterio by hand": lambda hand=DataLoader(ByHand(folder), BATCH, shuffle=True): epoch(hand, None),
+        "rasterio by hand": lambda: epoch(hand, None),
     }
+    hand = DataLoader(ByHand(folder), BATCH, shuffle=True)
     theirs = by_torchgeo(folder)
     if theirs is not None:
         sides["torchgeo (not augmented)"] = lambda: epoch(theirs, None)
@@ -253,6 +257,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     for name, default in (("--chips", 200), ("--rounds", 10), ("--threads", 2)):
         parser.add_argument(name, type=int, default=default)
+    parser.add_argument("--layout", default="")
     parser.add_argument("--earlier")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -264,7 +269,7 @@ def main() -> None:
         f"{given.chips} chips of {SIDE} px in {BANDS} bands, uint16; {given.threads} threads, {os.cpu_count()} cores; "
         f"torch {torch.__version__}, rasterio {rasterio.__version__}; medians of {given.rounds} rounds"
     )
-    for layout, profile in LAYOUTS.items():
+    for layout, profile in ((name, each) for name, each in LAYOUTS.items() if given.layout in name):
         with tempfile.TemporaryDirectory() as folder:
             write_chips(Path(folder) / "chips", given.chips, profile)
             for title, seconds, reference in tables(Path(folder) / "chips", layout, given):

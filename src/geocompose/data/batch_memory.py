@@ -1,4 +1,4 @@
-"""Memory of batches that is used again: the system clears new memory by the page, which takes longer than to fill it."""
+"""Memory of batches that is used again: the system clears new memory page by page, and that takes its time."""
 
 import weakref
 from collections import deque
