@@ -1,11 +1,14 @@
 """Time the data loader on chips that it makes: against tensors in memory, against other loaders, and alone.
 
-    python benchmarks/loader.py [--chips 200] [--rounds 10] [--threads 2] [--layout TEXT] [--earlier FOLDER/src]
+    python benchmarks/loader.py [--chips 200] [--rounds 10] [--threads 2] [--layout TEXT]
+                                [--earlier FOLDER/src] [--earlier-cache-mb N]
 
 Prints tables with the ratio first. The sides of a table take turns in one process (`--earlier`: in a process beside
 it, which waits while others run). A ratio is the median of the rounds' ratios, with the interval from the second
 smallest to the second largest. Mpx are pixels of 13 bands. --layout: only layouts of chips whose names hold this text.
---earlier: the sources of another version of geocompose to compare with.
+--earlier: the sources of another version of geocompose to compare with; --earlier-cache-mb: its data.cache_mb, with
+fewer chips 0 for what it does with so many that they don't fit. GDAL's own cache of blocks has 64 MB, unless the
+variable GDAL_CACHEMAX says otherwise: it would hold a few chips whole, but none of a data set that is worth the name.
 """
 
 import argparse
@@ -186,9 +189,11 @@ def show(title: str, seconds: dict[str, list[float]], reference: str, chips: int
 class Earlier:
     """An earlier version's loader in a process of its own, which reads an epoch when it is asked for."""
 
-    def __init__(self, sources: str, folder: Path, threads: int) -> None:
-        environment = os.environ | {"PYTHONPATH": sources}
-        command = [sys.executable, __file__, "--serve", str(folder), "--threads", str(threads)]
+    def __init__(self, given: argparse.Namespace, folder: Path) -> None:
+        environment = os.environ | {"PYTHONPATH": given.earlier}
+        command = [sys.executable, __file__, "--serve", str(folder), "--threads", str(given.threads)]
+        if given.earlier_cache_mb is not None:
+            command += ["--earlier-cache-mb", str(given.earlier_cache_mb)]
         self.process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -204,12 +209,13 @@ class Earlier:
         self.process.communicate()
 
 
-def serve(folder: Path, num_threads: int) -> None:
-    """Read an epoch for each line that comes, as this version is delivered: pixels kept while all fit into 1 GiB."""
+def serve(folder: Path, num_threads: int, cache_mb: int | None) -> None:
+    """Read an epoch for each line that comes. cache_mb: None is what this version is delivered with."""
     from geocompose.data.sources import GeoTiffSegmentation
 
     names = {"images": "*_image.tif", "labels": "*_label.tif", "class_names": ["low", "high"], "name": "chips"}
-    cache_mb = GeoTiffSegmentation(root=str(folder), **names).cache_bytes // 2**20
+    if cache_mb is None:
+        cache_mb = GeoTiffSegmentation(root=str(folder), **names).cache_bytes // 2**20
     loader = ours(folder, cache_mb, augment=True, num_threads=num_threads)
     for _ in sys.stdin:
         print(json.dumps(epoch(loader, None)), flush=True)
@@ -234,8 +240,9 @@ def tables(folder: Path, layout: str, given: argparse.Namespace) -> Iterator[tup
         sides["torchgeo (not augmented)"] = lambda: epoch(theirs, None)
     reference, earlier = next(iter(sides)), None
     if given.earlier:
-        earlier = Earlier(given.earlier, folder, given.threads)
-        sides["geocompose, the earlier version as delivered"] = earlier
+        earlier = Earlier(given, folder)
+        kept_by_it = "as delivered" if given.earlier_cache_mb is None else f"data.cache_mb={given.earlier_cache_mb}"
+        sides[f"geocompose, the earlier version, {kept_by_it}"] = earlier
     yield f"The loader alone: {layout}, batch {BATCH}", rounds_of(sides, given.rounds), reference
     if earlier is not None:
         earlier.end()
@@ -259,11 +266,13 @@ def main() -> None:
         parser.add_argument(name, type=int, default=default)
     parser.add_argument("--layout", default="")
     parser.add_argument("--earlier")
+    parser.add_argument("--earlier-cache-mb", type=int)
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    os.environ.setdefault("GDAL_CACHEMAX", "64")  # read when GDAL needs its first block
     if given.serve:
-        serve(given.serve, given.threads)
+        serve(given.serve, given.threads, given.earlier_cache_mb)
         return
     print(
         f"{given.chips} chips of {SIDE} px in {BANDS} bands, uint16; {given.threads} threads, {os.cpu_count()} cores; "
