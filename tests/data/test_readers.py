@@ -47,9 +47,9 @@ def test_what_auto_chose_is_said_and_recorded(tmp_path, caplog, monkeypatch):
         data = loaded(pair(tmp_path), num_workers="auto")
     line = "data.num_workers=auto: no worker processes, 3 threads of this one, because the pixels are in memory."
     assert line in caplog.messages
-    assert data.describe()["loading"] == {"num_workers": 0, "threads": 3, "why": "the pixels are in memory"}
+    assert data.readers.as_record() == {"num_workers": 0, "threads": 3, "why": "the pixels are in memory"}
     assert isinstance(data.train_dataloader(), ReadAhead)
-    assert loaded(tmp_path, num_workers=0).describe()["loading"] == {"num_workers": 0, "threads": 3}
+    assert loaded(tmp_path, num_workers=0).readers.as_record() == {"num_workers": 0, "threads": 3}
     assert synthetic_segmentation(num_workers="auto").readers.why == "the pixels are in memory"
 
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from geocompose.data.readers import Readers
 from geocompose.runs import Record
 from geocompose.training import waiting
 from geocompose.training.waiting import DataWait
@@ -19,6 +20,7 @@ class Clock:
 def train(callback, clock, epochs):
     """Train epochs of which each has these seconds of computing and of waiting."""
     loader = SimpleNamespace(waited_s=50.0)  # another training waited before
+    callback.on_train_start(None, None)
     for number, (computing_s, waiting_s) in enumerate(epochs):
         trainer = SimpleNamespace(train_dataloader=loader, is_global_zero=True, current_epoch=number)
         callback.on_train_epoch_start(trainer, None)
@@ -40,10 +42,11 @@ def train(callback, clock, epochs):
 )
 def test_waiting_is_recorded_and_said(epochs, record, last, advised, monkeypatch, caplog):
     found = Record(run_id="0" * 10)
-    callback = DataWait(found, SimpleNamespace(loading_advice="Set data.cache_mb=7."))
+    callback = DataWait(found, SimpleNamespace(loading_advice="Set data.cache_mb=7.", readers=Readers(3, 0)))
     with caplog.at_level(logging.INFO):
         train(callback, Clock(monkeypatch), epochs)
     assert (found.training["data_wait_seconds"], found.training["data_wait_share"]) == record
+    assert found.training["loading"] == {"num_workers": 3, "threads": 0}
     assert last in caplog.messages[-1]
     advice = [line for line in caplog.messages if "Set data.cache_mb=7." in line]
     assert len(advice) == advised

@@ -365,7 +365,6 @@ class SceneData(lightning.LightningDataModule):
             "statistics": {"mean": found.mean, "std": found.std, "least": found.plausibility.least},
             "splits": describe_splits(self.regions, num_tiles, found, self.groups, left_out),
             "left_out": {one.kind: one.as_record() for one in self._collection.left_out},
-            "loading": self.readers.as_record(),
         }
 
     def tiles_of(self, split: str, *, training: bool) -> tiles.TileDataset:

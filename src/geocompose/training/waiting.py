@@ -15,7 +15,7 @@ _NOTICEABLE_S = 2.0  # shorter waits are no reason to change anything
 
 
 class DataWait(Callback):
-    """Measures for how long training steps found no batch that was ready.
+    """Measures for how long training steps found no batch that was ready, and records who reads samples (`loading`).
 
     Records `data_wait_seconds` and `data_wait_share`, of the time of all training epochs without their validations. On
     a GPU it is at most that: steps are queued there, and it may still compute while the next batch is waited for.
@@ -27,6 +27,10 @@ class DataWait(Callback):
         self._began_s = self._trained_s = self._waited_s = 0.0
         self._waited_before_s = 0.0
         self._advised = False
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Record who reads."""
+        self.record.training["loading"] = self._data.readers.as_record()
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Start the clock."""
