@@ -48,7 +48,7 @@ def test_few_files_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert opened(tmp_path / "first.tif") is first
     for number in range(70):
         opened(write(tmp_path / f"{number}.tif", ONES, TWO))
-    assert len(file._open_files.by_key) <= 64
+    assert len(file._open_files.known) <= 64
     assert opened(tmp_path / "first.tif") is not first
     last = opened(tmp_path / "69.tif")
     monkeypatch.setattr(os, "getpid", lambda: -1)  # after a fork

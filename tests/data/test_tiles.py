@@ -20,9 +20,9 @@ def made():
 class HalfMissing(ArrayScene):
     """Without data in the columns from 20 on."""
 
-    def read_image(self, window, bands):
-        image, valid = super().read_image(window, bands)
-        return image, valid & (window.column + np.arange(window.width) < 20)
+    def read_planes(self, window, bands):
+        planes = super().read_planes(window, bands)
+        return planes._replace(valid=planes.valid & (window.column + np.arange(window.width) < 20))
 
 
 REGION = Window(4, 6, 36, 40)

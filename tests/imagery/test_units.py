@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from geocompose.data.planes import Planes
 from geocompose.errors import UserError
-from geocompose.imagery.units import UNITS, Conversion, Values, converted
+from geocompose.imagery.units import UNITS, Conversion, Values, conversions_of
 from tests.kit.data_modules import geotiff, synthetic_segmentation
 from tests.kit.data_rasters import BANDS as FIVE
 from tests.kit.data_rasters import arguments, image, label, pair, write
@@ -66,9 +67,10 @@ def test_a_conversion_of_digital_numbers_is_exact():
 
 def test_values_without_conversion_stay_bit_for_bit():
     raw = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
-    same = converted(raw, [2, 0, 1], [Conversion("reflectance")] * 3)
+    valid = np.ones((4, 5), dtype=bool)
+    same = Planes(raw, conversions_of([2, 0, 1], [Conversion("reflectance")] * 3), valid).image()
     assert np.array_equal(same, raw)
-    assert np.array_equal(converted(raw, [0, 1, 2], None), raw)
+    assert np.array_equal(Planes(raw, conversions_of([0, 1, 2], None), valid).image(), raw)
 
 
 @pytest.mark.parametrize(

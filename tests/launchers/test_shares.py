@@ -58,15 +58,6 @@ def test_each_job_sees_its_workers_gpus(monkeypatch, tmp_path):
     assert [kit.json.loads((tmp_path / name).read_text())["gpus"] for name in "ab"] == ["4", "7"]
 
 
-@pytest.mark.parametrize(("limit", "cores"), [("200000 100000", 2), ("max 100000", 8), ("50000 100000", 1), ("", 8)])
-def test_a_containers_limit_counts_as_cores(limit, cores, monkeypatch, tmp_path):
-    monkeypatch.setattr(shares.os, "sched_getaffinity", lambda pid: range(8))
-    monkeypatch.setattr(shares, "CPU_LIMIT", tmp_path / "cpu.max")
-    assert shares.num_cores() == 8
-    shares.CPU_LIMIT.write_text(limit)
-    assert shares.num_cores() == cores
-
-
 def test_cores_are_shared_fairly_unless_a_number_is_given(monkeypatch):
     monkeypatch.setattr(shares, "num_cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

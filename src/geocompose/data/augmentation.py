@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
@@ -36,6 +37,28 @@ class View:
         changed = pixels.flip(flips) if flips else pixels
         return changed.transpose(-2, -1).contiguous() if self.turned else changed
 
+    def of_plane(self, plane: np.ndarray) -> np.ndarray:
+        """Return an array (side, side) in this view: the same numbers seen otherwise, or a copy of them."""
+        if self.turned:
+            plane = _spread(plane)
+        if self.mirrored != self.turned:
+            plane = plane[:, ::-1]
+        if self.flipped:
+            plane = plane[::-1]
+        return plane.T if self.turned else plane
+
+
+def _spread(plane: np.ndarray) -> np.ndarray:
+    """Return a copy whose columns are quick to read.
+
+    Where the bytes of a row are a power of two, all pixels of a column fall into the same few places of the processor's
+    cache, and drive each other out; rows that are 64 bytes further apart don't.
+    """
+    rows, columns = plane.shape
+    spread = np.empty((rows, columns + 64 // plane.itemsize), plane.dtype)[:, :columns]
+    np.copyto(spread, plane)
+    return spread
+
 
 AS_IT_IS = View()
 VIEWS = tuple(View.numbered(number) for number in range(8))
@@ -43,7 +66,7 @@ VIEWS = tuple(View.numbered(number) for number in range(8))
 
 @dataclass(frozen=True)
 class Augmentation:
-    """The random change of a square sample, drawn from torch's global generator.
+    """The random change of a square sample.
 
     dihedral: one of the eight views, all equally likely. rotation_deg: then a turn by an angle between minus and plus
     this. The image is interpolated, the mask takes the nearest pixel's label; corners that come in are 0, the mean, and
@@ -54,25 +77,29 @@ class Augmentation:
     rotation_deg: float
     no_label: float
 
-    def draw_view(self) -> View:
-        """Draw the flips and quarter turns; `turn` draws the rest after it."""
+    def draw_view(self, generator: torch.Generator | None = None) -> View:
+        """Draw the flips and quarter turns; `turn` draws the rest after it. generator: None is torch's global one."""
         if not self.dihedral:
             return AS_IT_IS
-        mirrored, flipped, turned = (bool(torch.rand(1) < 0.5) for _ in range(3))
+        mirrored, flipped, turned = (bool(torch.rand(1, generator=generator) < 0.5) for _ in range(3))
         if turned and self.rotation_deg:
-            torch.rand(1)  # recorded runs drew the quarter's angle here, and `turn` draws after it
+            torch.rand(1, generator=generator)  # recorded runs drew the quarter's angle here, and `turn` draws after it
         return View(mirrored, flipped, turned)
 
-    def turn(self, image: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def turn(
+        self, image: Tensor, mask: Tensor | None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Return an image, and its mask where it has one, turned by a random angle within `rotation_deg`."""
         if not self.rotation_deg:
             return image, mask
         fill = {tv_tensors.Image: 0, tv_tensors.Mask: self.no_label}  # images are normalised: 0 is the mean
         turn = v2.RandomRotation(self.rotation_deg, interpolation=v2.InterpolationMode.BILINEAR, fill=fill)
+        # Drawn as torchvision does, which knows the global generator alone.
+        angle = {"angle": torch.empty(1).uniform_(*turn.degrees, generator=generator).item()}
+        image = turn.transform(tv_tensors.Image(image), angle).as_subclass(Tensor).contiguous()
         if mask is None:
-            return turn(tv_tensors.Image(image)).as_subclass(Tensor).contiguous(), None
-        image, mask = turn(tv_tensors.Image(image), tv_tensors.Mask(mask))
-        return image.as_subclass(Tensor).contiguous(), mask.as_subclass(Tensor).contiguous()
+            return image, None
+        return image, turn.transform(tv_tensors.Mask(mask), angle).as_subclass(Tensor).contiguous()
 
 
 def augmentation(*, dihedral: bool, rotation_deg: float, no_label: float) -> Augmentation | None:

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 
+from geocompose.data.read_ahead import ReadAhead, TimedLoader
+from geocompose.data.readers import Readers
 from geocompose.data.shares import Share, SharedBatches
 from geocompose.data.tiles import Sample, ShuffledTiles, TileDataset
 
@@ -13,25 +15,27 @@ def in_batches(
     dataset: TileDataset,
     batch_size: int,
     *,
-    num_workers: int,
+    readers: Readers,
     share: Share,
     shuffled: ShuffledTiles | None = None,
 ) -> DataLoader[Sample]:
     """Return the batches of a data set, or a process's part of each.
 
-    batch_size: samples of all processes together. num_workers: processes that read ahead; 0: none. shuffled: the order
-    of a training, which leaves a lone last sample out of its epoch; None is the order of the samples' numbers.
+    batch_size: samples of all processes together. readers: who reads them ahead. shuffled: the order of a training,
+    which leaves a lone last sample out of its epoch; None is the order of the samples' numbers.
     """
     drop_last = shuffled is not None and _leaves_out_last(len(dataset), batch_size)
     batches: dict[str, Any] = {"batch_size": batch_size, "sampler": shuffled, "drop_last": drop_last}
     if share.size > 1:
         order: Sampler[Any] = SequentialSampler(dataset) if shuffled is None else shuffled
         batches = {"batch_sampler": SharedBatches(order, batch_size, share, drop_last=drop_last)}
-    return DataLoader(
+    if not readers.processes:
+        return ReadAhead(dataset, num_threads=readers.threads, **batches)
+    return TimedLoader(
         dataset,
         **batches,
-        num_workers=num_workers,
-        persistent_workers=num_workers > 0,
+        num_workers=readers.processes,
+        persistent_workers=True,
         pin_memory=torch.cuda.is_available(),
     )
 

@@ -29,7 +29,7 @@ class DataSource(ABC):
     tile_px: int
     bands: list[str] | None = None
     batch_size: int = 8
-    num_workers: int = 0
+    num_workers: int | Literal["auto"] = 0
     normalize: Literal["dataset", "pretraining", "none"] = "dataset"
     random_crop: bool = False
     dihedral: bool = True

@@ -15,7 +15,8 @@ NORMALIZATIONS = ("dataset", "pretraining", "none")
 class Loading:
     """How samples become batches.
 
-    batch_size: samples per batch. num_workers: processes that load.
+    batch_size: samples per batch. num_workers: processes that load; 0: threads of the training's process; `auto`: see
+        `geocompose.data.readers`.
     normalize: `dataset` subtracts the training split's mean and divides by its standard deviation, band by band;
         `pretraining` does so with numbers that `SceneData.set_normalization` brings; `none` leaves values as they are.
     random_crop: draw training samples anywhere in their region instead of on the grid, the same number per epoch.
@@ -27,7 +28,7 @@ class Loading:
     """
 
     batch_size: int
-    num_workers: int
+    num_workers: int | Literal["auto"]
     normalize: Literal["dataset", "pretraining", "none"]
     random_crop: bool
     dihedral: bool
@@ -36,8 +37,9 @@ class Loading:
 
     def __post_init__(self) -> None:
         check_at_least("batch_size", self.batch_size, 1)
-        check_at_least("num_workers", self.num_workers, 0)
-        _check_at_most("num_workers", self.num_workers, MOST_WORKERS, "loading processes of one run")
+        check_number_or_auto("num_workers", self.num_workers)
+        if self.num_workers != "auto":
+            _check_at_most("num_workers", self.num_workers, MOST_WORKERS, "loading processes of one run")
         if self.normalize not in NORMALIZATIONS:
             raise UserError(f"data.normalize has no {self.normalize!r}. {choices(self.normalize, NORMALIZATIONS)}")
         if not 0 <= self.rotation_deg <= 180:
@@ -51,6 +53,18 @@ class Loading:
                 f"data.min_valid={self.min_valid} looks at the tiles of the grid, and data.random_crop=true draws "
                 "others. Set data.random_crop=false, or data.min_valid=0."
             )
+
+
+def check_number_or_auto(key: str, value: int | str) -> None:
+    """Refuse a value of `data.<key>` that is neither `auto` nor a number, 0 or more.
+
+    Raises:
+        UserError: names key and value.
+    """
+    if not isinstance(value, str):
+        check_at_least(key, value, 0)
+    elif value != "auto":
+        raise UserError(f"data.{key}={value} must be a number, 0 or more, or auto.")
 
 
 def check_tile(tile_px: int) -> None:

@@ -1,5 +1,6 @@
 """Scenes as training, validation and test batches: what every data set has in common."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from geocompose.data.known_values import tell
 from geocompose.data.left_out import check_frames, say
 from geocompose.data.normalization_rule import NormalizationRule
 from geocompose.data.overlap import MEANT, SCORED, check_ground, check_pixels
+from geocompose.data.readers import Readers, readers
 from geocompose.data.shares import Share
 from geocompose.data.split import SPLITS
 from geocompose.data.statistics import Statistics, scan
@@ -32,6 +34,8 @@ from geocompose.data.window import Region
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Inputs
 from geocompose.imagery.units import Conversion
+
+log = logging.getLogger("geocompose")
 
 
 class SceneData(lightning.LightningDataModule):
@@ -44,8 +48,8 @@ class SceneData(lightning.LightningDataModule):
     what the labels ask a model for (its mean and deviation are known after `setup`); `scenes`, their `groups` (None
     where they have none), `regions`; `tile_px`, height and width of a sample; `values`; `units` of the selected bands
     as they are read (None where unknown); `mismatches`, what differs from a model's pretraining and is intended; to be
-    set: `only_scored`, where nothing is trained on the data, and `crops`, how many random crops each tile has (None:
-    they are drawn anywhere).
+    set: `only_scored`, where nothing is trained on the data, `crops`, how many random crops each tile has (None: they
+    are drawn anywhere), and `processes_here`, how many processes of a run read it on this machine.
 
     Raises:
         UserError: a band or baseline is not there, or the data can't be opened.
@@ -78,6 +82,7 @@ class SceneData(lightning.LightningDataModule):
         self.mismatches: list[str] = []
         self.only_scored = False
         self.crops: int | None = None
+        self.processes_here = 1
         self._source = source
         self._collection = collection
         self._statistics: Statistics | None = None
@@ -182,13 +187,15 @@ class SceneData(lightning.LightningDataModule):
         self.target = self.labels.of_images(scaled, self.bands, self.mean, self.std, found.std)
         self._shuffle_seed = torch.initial_seed()
         say(self._collection.left_out, found.left_out, of_pixels=self.target.pixel_wise)
+        if self.readers.why:
+            log.info("%s", self.readers.in_words)
 
     def _scan(self) -> Statistics:
         """Return statistics of the selected bands as they are read, without reading again what was read already."""
         if self._scanned is not None and self._scanned[0] == (self.bands, self.conversions):
             return self._scanned[1]
         if self._source.cache_bytes:
-            self._collection.keep_decoded(len(self.bands), self._source.cache_bytes)
+            self._collection.keep_decoded(len(self.bands), self._source.cache_bytes // self.processes_here)
         if self._source.refuses_missing_frames:
             check_frames(self.scenes, self._places)
         return scan(self.scenes, self._places, self.regions, self.labels, self.tiling, self.values)
@@ -310,7 +317,25 @@ class SceneData(lightning.LightningDataModule):
     def _in_batches(
         self, dataset: tiles.TileDataset, shuffled: tiles.ShuffledTiles | None = None
     ) -> DataLoader[tiles.Sample]:
-        return in_batches(dataset, self.batch_size, num_workers=self.num_workers, share=self._share, shuffled=shuffled)
+        return in_batches(dataset, self.batch_size, readers=self.readers, share=self._share, shuffled=shuffled)
+
+    @property
+    def readers(self) -> Readers:
+        """Who reads samples, see `geocompose.data.readers`."""
+        in_memory = not self._collection.decodes_in_each_epoch
+        return readers(self.num_workers, in_memory=in_memory, processes_here=self.processes_here)
+
+    @property
+    def loading_advice(self) -> str:
+        """What to set where a training waits for its data."""
+        if self._collection.decodes_in_each_epoch:
+            needed_mb = self._collection.decoded_bytes(len(self.bands)) // 2**20 + 1
+            return (
+                "Pixels are decoded anew for each sample; they would all be kept with "
+                f"data.cache_mb={needed_mb * self.processes_here}."
+            )
+        more = 2 * max(self.readers.processes, self.readers.threads)
+        return f"More processes may read faster: data.num_workers={more}."
 
     def pixels(
         self, split: str, max_pixels: int | None = None, seed: int = 0, bands: Sequence[str] | None = None

@@ -1,8 +1,10 @@
 """Bands brought to mean 0 and standard deviation 1: by the same lines in training, evaluation and prediction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+
+from geocompose.data.planes import Planes
 
 
 class Normalization:
@@ -24,6 +26,26 @@ class Normalization:
             normalized *= self._scale.reshape(per_band)
         normalized[..., ~valid] = 0
         return normalized
+
+    def write(self, planes: Planes, image: np.ndarray, lay: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Write what `__call__` would return of the planes' image into `image`, without an array between.
+
+        image: float32 (bands, [frames,] side, side). lay: turns or mirrors a plane.
+
+        Raises:
+            UserError: values can't be read.
+        """
+        missing = None if planes.valid.all() else lay(~planes.valid)
+        of_planes = image.reshape(-1, *image.shape[-2:])
+        # One plane after the other: it stays in the processor's cache from the first of these steps to the last.
+        for place, values in enumerate(of_planes):
+            band = planes.band_of(place)
+            with np.errstate(over="ignore", invalid="ignore"):  # nodata may be any number
+                np.copyto(values, lay(planes.values(place)), casting="unsafe")
+                values -= self._mean[band]
+                values *= self._scale[band]
+            if missing is not None:
+                np.copyto(values, 0, where=missing)
 
 
 def without_frames(image: np.ndarray, masked: Sequence[int]) -> np.ndarray:

@@ -9,6 +9,7 @@ from geocompose.data.files.left_out import FilesLeftOut
 from geocompose.data.labels.base import Labels
 from geocompose.data.rasters.scene import RasterScene
 from geocompose.data.scene import Scene
+from geocompose.data.split import SPLITS
 from geocompose.data.tiling import Tiling
 from geocompose.data.window import Region
 from geocompose.errors import UserError, counted
@@ -84,11 +85,28 @@ class Collection:
         return sum(scene.decoded_bytes(num_bands) for scene in rasters)
 
     def keep_decoded(self, num_bands: int, most_bytes: int) -> None:
-        """Let rasters keep the pixels that are read, if `num_bands` bands and the labels fit into this memory."""
-        fits = self.decoded_bytes(num_bands) <= most_bytes
-        for scene in self.scenes:
+        """Let rasters keep the pixels that are read, as many as fit into this memory with `num_bands` and their labels.
+
+        Those that are read most often come first: of training, then of validation, which both are read in each epoch.
+        """
+        left = most_bytes
+        for number in self._in_order_of_use():
+            scene = self.scenes[number]
             if isinstance(scene, RasterScene):
-                scene.keep_decoded = fits
+                needed = scene.decoded_bytes(num_bands)
+                scene.keep_decoded = needed <= left
+                left -= needed if scene.keep_decoded else 0
+
+    def _in_order_of_use(self) -> list[int]:
+        used = [region.scene for split in SPLITS for region in self.regions[split]]
+        return list(dict.fromkeys([*used, *range(len(self.scenes))]))
+
+    @property
+    def decodes_in_each_epoch(self) -> bool:
+        """Whether a scene of training or validation is decoded anew whenever it is read."""
+        used = {region.scene for split in ("train", "val") for region in self.regions[split]}
+        scenes = [self.scenes[number] for number in used]
+        return any(isinstance(scene, RasterScene) and not scene.keep_decoded for scene in scenes)
 
 
 def _different_bands(scenes: Sequence[Scene], sets: Sequence[frozenset[str]]) -> str:

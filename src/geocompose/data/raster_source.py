@@ -15,8 +15,9 @@ from geocompose.data.files.file_names import data_folder, list_file
 from geocompose.data.files.groups import group_table
 from geocompose.data.files.more_images import match_more, partners, read_more
 from geocompose.data.files.split_folders import fractions_of
+from geocompose.data.kept_pixels import memory_for_pixels
 from geocompose.data.known_values import known_values
-from geocompose.data.loading import check_at_least
+from geocompose.data.loading import check_number_or_auto
 from geocompose.data.offsets import by_date, in_table, is_by_image
 from geocompose.data.rasters.beside import files_beside
 from geocompose.data.rasters.scene import RasterScene
@@ -41,7 +42,8 @@ class GeoTiffSource(DataSource):
     split: fractions for train, val and test, or `folders` where the images lie in folders called so; None means [0.6,
         0.2, 0.2]. split_files: lists of images for train, val
         and test, in place of fractions. split_rename: texts to replace in the names that they list.
-    cache_mb: decoded pixels are kept in memory if all of them fit into this; else they are read anew by windows.
+    cache_mb: so much memory decoded pixels may take, those of training images first; what does not fit is read anew by
+        windows. `auto` is a quarter of the memory that is free, shared with a sweep's other cells on this machine.
     num_frames: time steps in each image, one after the other: all bands of the first, then all of the second, ...;
         `band_names` are those of one. A pixel without data in one of them is without data.
     more_images: further rasters of each image on its grid, such as [{images: '*_S1Hand.tif', band_names: [VV, VH],
@@ -67,7 +69,7 @@ class GeoTiffSource(DataSource):
     split: list[float] | Literal["folders"] | None = None
     split_files: dict[str, str] | None = None
     split_rename: dict[str, str] | None = None
-    cache_mb: int = 1024
+    cache_mb: int | Literal["auto"] = "auto"
     num_frames: int = 1
     more_images: list[dict[str, Any]] | None = None
     dates: str | None = None
@@ -85,7 +87,7 @@ class GeoTiffSource(DataSource):
     def __post_init__(self) -> None:
         """Check what can be checked without looking at a file."""
         super().__post_init__()
-        check_at_least("cache_mb", self.cache_mb, 0)
+        check_number_or_auto("cache_mb", self.cache_mb)
         check_rule(self.missing_frames)
 
     @property
@@ -117,7 +119,7 @@ class GeoTiffSource(DataSource):
     @property
     def cache_bytes(self) -> int:
         """How much memory decoded pixels may take and still be kept."""
-        return self.cache_mb * 2**20
+        return memory_for_pixels() if self.cache_mb == "auto" else self.cache_mb * 2**20
 
     @property
     def folder(self) -> Path:

@@ -6,10 +6,11 @@ from typing import Any, Protocol
 import numpy as np
 from affine import Affine
 
+from geocompose.data.planes import Planes
 from geocompose.data.rasters.valid import Origin
 from geocompose.data.window import Window
 from geocompose.imagery.file_values import Stored
-from geocompose.imagery.units import Conversion, converted
+from geocompose.imagery.units import Conversion, conversions_of
 
 
 class Scene(Protocol):
@@ -50,6 +51,9 @@ class Scene(Protocol):
         A pixel is invalid where any of `bands` (places in `band_names`), in any frame, is declared nodata, which is a
         value of the file, before any conversion.
         """
+
+    def read_planes(self, window: Window, bands: Sequence[int]) -> Planes:
+        """Return the same pixels as they are stored, for who makes a sample of them without a copy between."""
 
     def read_label(self, window: Window) -> np.ndarray:
         """Return the label of a window, in the form that its kind has (`geocompose.data.labels`).
@@ -108,9 +112,14 @@ class ArrayScene:
 
     def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the image, float32 (bands, height, width), and all True (height, width)."""
-        rows, columns = window.slices
-        image = converted(self._arrays()[0][list(bands), rows, columns], bands, self.conversions)
-        return image, np.ones((window.height, window.width), dtype=bool)
+        planes = self.read_planes(window, bands)
+        return planes.image(), planes.valid
+
+    def read_planes(self, window: Window, bands: Sequence[int]) -> Planes:
+        """Return the image as it was made."""
+        image = self._arrays()[0]
+        valid = np.ones((window.height, window.width), dtype=bool)
+        return Planes([image[band][window.slices] for band in bands], conversions_of(bands, self.conversions), valid)
 
     def read_label(self, window: Window) -> np.ndarray:
         """Return the label of a window, see `Scene`."""

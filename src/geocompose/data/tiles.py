@@ -1,7 +1,6 @@
 """Tiles of fixed size, normalised and augmented: what a data loader iterates over."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from geocompose.data.drawn import FEATURES, Drawn, KeptFeatures
 from geocompose.data.fitting import fitted_image
 from geocompose.data.labels.base import Labels
 from geocompose.data.normalization import Normalization, without_frames
+from geocompose.data.planes import Planes
 from geocompose.data.scene import Scene
 from geocompose.data.window import Region, Window
 
@@ -76,59 +76,67 @@ class TileDataset(Dataset[Sample]):
 
         `BLANK` is the first tile's again, with `BLANK` as its tile.
         """
+        return self.sample(item)
+
+    def sample(self, item: int | tuple[int, int], into: torch.Tensor | None = None) -> Sample:
+        """Return what `__getitem__` does. into: where its image is written, if it can be made there."""
         if item == BLANK:
-            return {**self._sample(0, self.drawn(0)), "tile": BLANK}
-        if isinstance(item, int):
-            return self._sample(item, self.drawn(item))
-        index, seed = item
-        with _seeded(seed):
-            return self._sample(index, self._draw(index))
+            return {**self._sample(0, None, into), "tile": BLANK}
+        return self._sample(*_seeded(item), into)
 
     def drawn(self, item: int | tuple[int, int]) -> Drawn:
         """Return what `__getitem__` reads for an item that is not `BLANK`."""
-        if isinstance(item, int):
-            return self._draw(item)
-        index, seed = item
-        with _seeded(seed):
-            return self._draw(index)
+        return self._draw(*_seeded(item))
 
-    def _draw(self, index: int) -> Drawn:
+    def _draw(self, index: int, generator: torch.Generator | None) -> Drawn:
         region = self.tiles[index]
         if self.regions is not None:
-            region = Region(region.scene, self._crop(self.regions[index].window, region))
-        return Drawn(region, AS_IT_IS if self.augment is None else self.augment.draw_view())
+            region = Region(region.scene, self._crop(self.regions[index].window, region, generator))
+        return Drawn(region, AS_IT_IS if self.augment is None else self.augment.draw_view(generator))
 
-    def _sample(self, index: int, drawn: Drawn) -> Sample:
+    def _sample(self, index: int, generator: torch.Generator | None, into: torch.Tensor | None) -> Sample:
+        drawn = self._draw(index, generator)
         region, view = drawn
         if self.kept is not None:
             target = view.of(self._label(region)) if self.labels.key == "mask" else self._label(region)
             return {FEATURES: self.kept.of(drawn), self.labels.key: target, "tile": index}
-        image, target = self._read(region)
-        image = view.of(image)
+        image, valid = self._read(drawn, into)
+        target = self._labelled(self.scenes[region.scene], region.window, valid)
         if self.labels.key == "mask":
             target = view.of(target)
         if self.augment is not None:
-            image, target = self._turned(image, target, self.augment)
+            image, target = self._turned(image, target, self.augment, generator)
         return {"image": image, self.labels.key: target, "tile": index, **self._beside(region)}
 
     def image(self, drawn: Drawn) -> Sample:
         """Return what a model is given of a sample: `image`, and coordinates where they are known."""
-        return {"image": drawn.view.of(self._read(drawn.region)[0]), **self._beside(drawn.region)}
+        return {"image": self._read(drawn)[0], **self._beside(drawn.region)}
 
-    def _read(self, region: Region) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the image and the label of a window as they stand."""
-        scene, window = self.scenes[region.scene], region.window
-        bands = self.bands[region.scene]
-        raw, valid = scene.read_image(window, bands)
-        normalized = without_frames(self._normalized(raw, valid), scene.masked_frames(bands))
-        return torch.from_numpy(fitted_image(normalized, self.tile_px)), self._labelled(scene, window, valid)
+    def _read(self, drawn: Drawn, into: torch.Tensor | None = None) -> tuple[torch.Tensor, np.ndarray]:
+        """Return the image of a sample in its view, contiguous, and where its window is valid, bool (height, width)."""
+        scene, bands = self.scenes[drawn.region.scene], self.bands[drawn.region.scene]
+        planes = scene.read_planes(drawn.region.window, bands)
+        return self._image(planes, scene.masked_frames(bands), drawn.view, into), planes.valid
+
+    def _image(self, planes: Planes, masked: Sequence[int], view: View, into: torch.Tensor | None) -> torch.Tensor:
+        """Return the image that planes make, in a view. masked: frames passed over."""
+        if planes.valid.shape != (self.tile_px, self.tile_px):
+            normalized = without_frames(self._normalized(planes.image(), planes.valid), masked)
+            return view.of(torch.from_numpy(fitted_image(normalized, self.tile_px)))
+        frames = () if planes.num_frames is None else (planes.num_frames,)
+        shape = (len(planes.stored) // (planes.num_frames or 1), *frames, self.tile_px, self.tile_px)
+        image = torch.empty(shape) if into is None else into
+        assert image.shape == shape, (image.shape, shape)
+        self._normalized.write(planes, image.numpy(), view.of_plane)
+        without_frames(image.numpy(), masked)
+        return image
 
     def _label(self, region: Region) -> torch.Tensor:
         """Return the label of a window alone; where its image has no data, there is none."""
         label = self._labels.get(region)
         if label is None:
             scene, window = self.scenes[region.scene], region.window
-            valid = scene.read_image(window, self.bands[region.scene])[1]
+            valid = scene.read_planes(window, self.bands[region.scene]).valid
             label = self._labelled(scene, window, valid)
             if (len(self._labels) + 1) * label.nbytes <= KEPT_LABEL_BYTES:
                 self._labels[region] = label
@@ -146,22 +154,22 @@ class TileDataset(Dataset[Sample]):
         return {name: torch.from_numpy(value) for name, value in beside.items()}
 
     def _turned(
-        self, image: torch.Tensor, target: torch.Tensor, augment: Augmentation
+        self, image: torch.Tensor, target: torch.Tensor, augment: Augmentation, generator: torch.Generator | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         if self.labels.key != "mask":
-            return augment.turn(image, None)[0], target
-        image, mask = augment.turn(image, target)
+            return augment.turn(image, None, generator)[0], target
+        image, mask = augment.turn(image, target, generator)
         assert mask is not None
         return image, mask
 
-    def _crop(self, of: Window, tile: Region) -> Window:
+    def _crop(self, of: Window, tile: Region, generator: torch.Generator | None) -> Window:
         """Return a window of a tile's size, uniformly drawn inside a region (the whole of it where it is smaller)."""
         # The crop comes before reading, not as a transform after it: a whole region may not fit into memory.
         if self.crops is not None:
-            return self._numbered_crop(of, tile, int(torch.randint(self.crops, ())))
+            return self._numbered_crop(of, tile, int(torch.randint(self.crops, (), generator=generator)))
         height, width = min(self.tile_px, of.height), min(self.tile_px, of.width)
-        row = int(torch.randint(of.height - height + 1, ()))
-        column = int(torch.randint(of.width - width + 1, ()))
+        row = int(torch.randint(of.height - height + 1, (), generator=generator))
+        column = int(torch.randint(of.width - width + 1, (), generator=generator))
         return Window(of.row + row, of.column + column, height, width)
 
     def _numbered_crop(self, of: Window, tile: Region, number: int) -> Window:
@@ -185,12 +193,12 @@ class TileDataset(Dataset[Sample]):
         return [Drawn(region, view) for region in dict.fromkeys(regions) for view in views]
 
 
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        # Not torch.manual_seed, which would also reseed every accelerator.
-        torch.default_generator.manual_seed(seed)
-        yield
+def _seeded(item: int | tuple[int, int]) -> tuple[int, torch.Generator | None]:
+    """Return a tile, and what its crop and augmentation are drawn from; None is torch's global generator.
+
+    A generator of its own: from the global one the training draws while threads read samples.
+    """
+    return (item, None) if isinstance(item, int) else (item[0], torch.Generator().manual_seed(item[1]))
 
 
 class ShuffledTiles(Sampler[tuple[int, int]]):

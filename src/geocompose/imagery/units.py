@@ -50,6 +50,10 @@ class Conversion:
         assert all(one.unit == first.unit for one in frames), frames
         return first if all(one == first for one in frames) else cls(first.unit, frames=tuple(frames))
 
+    def of_frame(self, frame: int) -> "Conversion":
+        """Return the conversion of one frame, counted from 0."""
+        return self.frames[frame] if self.frames else self
+
     @property
     def changes(self) -> bool:
         """Whether any value becomes another one."""
@@ -236,12 +240,12 @@ def number_in_words(value: float | str | None) -> str:
     return "null" if value is None else value if isinstance(value, str) else f"{value:g}"
 
 
-def converted(raw: np.ndarray, bands: Sequence[int], conversions: Sequence[Conversion] | None) -> np.ndarray:
-    """Return raw values (bands, height, width) as float32 under the conversion of each band.
+def conversions_of(
+    bands: Sequence[int], conversions: Sequence[Conversion] | None, num_frames: int = 1
+) -> list[Conversion]:
+    """Return the conversion of each plane of some bands, the frames of the first band first.
 
-    bands: which conversion is for which plane of `raw`. conversions: one per band of the file; None changes nothing.
+    conversions: one per band of the file; None changes nothing.
     """
     chosen = [Conversion(None) if conversions is None else conversions[band] for band in bands]
-    if not any(conversion.changes for conversion in chosen):
-        return Conversion(None).apply(raw)
-    return np.stack([conversion.apply(plane) for conversion, plane in zip(chosen, raw, strict=True)])
+    return [conversion.of_frame(frame) for conversion in chosen for frame in range(num_frames)]

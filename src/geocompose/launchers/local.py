@@ -15,6 +15,7 @@ from geocompose.launchers.follow import Follower
 from geocompose.launchers.shares import VISIBLE, num_threads, shares_of_gpus
 from geocompose.launchers.stopping import Stopped, StopRequest, stop_requests
 from geocompose.launchers.watched import SAVING_S, Watched
+from geocompose.runs.machine import SHARED_BY
 
 log = logging.getLogger("geocompose")
 
@@ -106,7 +107,7 @@ class _Computation:
             )  # fmt: skip
 
     def _begin(self, worker: int, job: Job) -> None:
-        environment = dict(os.environ)
+        environment = dict(os.environ) | {SHARED_BY: str(self.engine.workers)}
         if (gpus := self.gpus[worker]) is not None:
             environment[VISIBLE] = gpus
         if self.engine.workers == 1:

@@ -3,23 +3,12 @@
 import os
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 from geocompose.errors import UserError
+from geocompose.runs.machine import num_cores
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # of this process's container; cgroup v2 in the kernel's documentation
-
-
-def num_cores() -> int:
-    """Return how many cores this process may use, by its affinity and, in a container, by the limit of its time."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = CPU_LIMIT.read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
 def num_threads(workers: int) -> int:

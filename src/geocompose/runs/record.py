@@ -40,7 +40,9 @@ class Record:
     model: parameters, trainable (at some time of the run), gflops (per image, forward pass, 2 per multiply-add).
     training: epochs, best_epoch (from 0), steps; converged, false where the best epoch was the last one that was
         validated; finished once only the scores are still to come; best_bytes, of the best checkpoint's file; lr, the
-        rate and where it is from; layer_rates, where the backbone's fall with depth, by how many times.
+        rate and where it is from; layer_rates, where the backbone's fall with depth, by how many times;
+        data_wait_seconds and data_wait_share, for how long training waited for data; loading, who
+        read samples.
     baselines: what needs no network, on the same split: name, detail and metrics each.
     said: what was left out, converted, assumed or allowed, a line each, as the log says it.
     error: the cause in one line, of a run that failed or that the system stopped.

@@ -58,6 +58,7 @@ from geocompose.training.scored import score_baselines, score_splits, score_whol
 from geocompose.training.shared_norms import tell_shares
 from geocompose.training.step_seed import StepSeed
 from geocompose.training.thawing import thawing
+from geocompose.training.waiting import DataWait
 
 log = logging.getLogger("geocompose")
 
@@ -109,6 +110,7 @@ def prepare(
     if built is None:
         built = build_model(with_plain_weights(config), inputs=data.inputs, target=data.target)
     read_alike(data, built.model.encoder, config)
+    data.processes_here = processes.local_size
     data.setup()
     warn_of_odd_data(data)
     if data.target.kind in ("regression", "scalar_regression"):
@@ -245,7 +247,8 @@ def _train_and_score(
         trainer.callbacks.insert(0, MicroBatch(micro_batch, record.training))  # type: ignore[attr-defined]
     pace = Pace(record, lambda: folder.save(record))
     # Lightning calls checkpoint callbacks last, wherever they stand.
-    trainer.callbacks += [logs, pace, EpochLines(session.metrics, pace, task.selection)]  # type: ignore[attr-defined]
+    lines = EpochLines(session.metrics, pace, task.selection)
+    trainer.callbacks += [logs, pace, DataWait(record, data), lines]  # type: ignore[attr-defined]
     # What is only scored needs each sample's features once.
     kept = kept_features(session.config, data, task, trainer, record, SPLITS_OF[test]) if train else nullcontext()
     with kept:

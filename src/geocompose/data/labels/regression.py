@@ -44,7 +44,7 @@ class RegressionLabels(Numbers):
 
     def without(self, label: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """Return the label with NaN where the image is not valid."""
-        return np.where(valid, label, np.float32(np.nan))
+        return label if valid.all() else np.where(valid, label, np.float32(np.nan))
 
     def padded(self, label: np.ndarray, below: int, right: int) -> np.ndarray:
         """Return the label with NaN in new rows and columns."""

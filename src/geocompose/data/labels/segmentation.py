@@ -50,7 +50,7 @@ class SegmentationLabels(Labels):
 
     def without(self, label: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """Return the label with `ignore_index` where the image is not valid."""
-        return np.where(valid, label, self.target.ignore_index)
+        return label if valid.all() else np.where(valid, label, self.target.ignore_index)
 
     def padded(self, label: np.ndarray, below: int, right: int) -> np.ndarray:
         """Return the label with `ignore_index` in new rows and columns."""

@@ -23,7 +23,7 @@ from geocompose.errors import UserError, nearest, shortened
 
 RasterPath = str | Path  # a file, or text that GDAL resolves: an address, or a path into an archive
 
-_MOST_OPEN = 64  # files a thread keeps open, well below a process's usual limit of 1024
+_MOST_OPEN = 64  # files a thread keeps open: some threads of it stay below the usual limit of 1024
 _MOST_WATCHED = 64  # files of one raster whose state is looked at before each read: a VRT may have thousands
 # GDAL's formats that only say where pixels are: other files, or addresses. Files of these say so by their names.
 _LEADS_ELSEWHERE = {"VRT": (".vrt",), "WMS": (".xml", ".wms"), "WMTS": (".xml",), "WCS": (".xml", ".wcs")}
@@ -39,14 +39,17 @@ class _Open(NamedTuple):
 
 
 class _OpenFiles(threading.local):
-    """The files that a thread has open: GDAL's can't be read by two threads at a time."""
+    """What this thread has opened: GDAL reads one opened file in one thread at a time.
+
+    By process too: after a fork, the child must not read through the parent's file.
+    """
 
     def __init__(self) -> None:
-        # By process too: after a fork, the child must not read through the parent's file.
-        self.by_key: OrderedDict[tuple[int, str], _Open] = OrderedDict()
+        self.known: OrderedDict[tuple[int, str], _Open] = OrderedDict()
 
 
 _open_files = _OpenFiles()
+_silence = threading.Lock()  # which warnings are heard is one setting of all threads
 
 
 def is_local(path: RasterPath) -> bool:
@@ -77,7 +80,7 @@ def reopened(path: RasterPath) -> DatasetReader:
     Raises:
         UserError: see `opened`.
     """
-    _open_files.by_key.pop(_key(path), None)
+    _open_files.known.pop(_key(path), None)
     return opened(path)
 
 
@@ -90,7 +93,7 @@ def version_of(path: RasterPath, *, anew: bool = False) -> Version:
         UserError: see `opened`.
     """
     if anew and not is_local(path):
-        _open_files.by_key.pop(_key(path), None)
+        _open_files.known.pop(_key(path), None)
     return _current(path).version
 
 
@@ -100,15 +103,16 @@ def _key(path: RasterPath) -> tuple[int, str]:
 
 
 def _current(path: RasterPath) -> _Open:
+    files = _open_files.known
     key = _key(path)
-    known = _open_files.by_key.get(key)
+    known = files.get(key)
     if known is None or _states(name for name, _, _ in known.version) != known.version:
         dataset = _open(path)
-        files = filter(None, map(file_on_disk, dataset.files[:_MOST_WATCHED]))
-        known = _open_files.by_key[key] = _Open(dataset, _states(files))
-        if len(_open_files.by_key) > _MOST_OPEN:
-            _open_files.by_key.popitem(last=False)
-    _open_files.by_key.move_to_end(key)
+        watched = filter(None, map(file_on_disk, dataset.files[:_MOST_WATCHED]))
+        known = files[key] = _Open(dataset, _states(watched))
+        if len(files) > _MOST_OPEN:
+            files.popitem(last=False)
+    files.move_to_end(key)
     return known
 
 
@@ -167,7 +171,7 @@ def _open(path: RasterPath) -> DatasetReader:
     if within is None and is_local(path):
         _check_is_file(Path(path))
     try:
-        with warnings.catch_warnings():
+        with _silence, warnings.catch_warnings():
             # A raster without georeference is a legitimate input: a model needs only its pixels.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             # By its full path, a file's name is never an address or the name of one of GDAL's formats (`http:/x.tif`).

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from affine import Affine
 
+from geocompose.data.planes import Planes
 from geocompose.data.rasters import nodata as missing_data
 from geocompose.data.rasters.bands import BandNaming, places_in_file
 from geocompose.data.rasters.file import RasterPath, version_of
@@ -14,7 +15,7 @@ from geocompose.data.rasters.stored import ReadsStored, StoredBands
 from geocompose.data.rasters.valid import check_real
 from geocompose.data.window import Region, Window, grid
 from geocompose.imagery.file_values import Stored
-from geocompose.imagery.units import Conversion, Values, converted
+from geocompose.imagery.units import Conversion, Values, conversions_of
 
 _CELL_PX = 1024
 
@@ -70,15 +71,30 @@ class SceneImage(ABC):
         Raises:
             UserError: a file can't be decoded, or a band of it holds complex numbers.
         """
-        pixels, there = self.read_frames(window, bands)
+        planes = self.read_planes(window, bands)
+        return planes.image(), planes.valid
+
+    def read_planes(self, window: Window, bands: Sequence[int]) -> Planes:
+        """Return the same as it is stored.
+
+        Raises:
+            UserError: see `read`; conversions are refused where their values are asked for.
+        """
+        stored, there = self.read_frames(window, bands)
         if len(there) == 1:
-            return pixels, there[0]
-        absent = self.absent_frames(bands) if self.masks_frames else ()
-        return pixels, np.asarray(np.delete(there, absent, 0).all(0))
+            valid = there[0]
+        else:
+            absent = self.absent_frames(bands) if self.masks_frames else ()
+            valid = np.asarray(np.delete(there, absent, 0).all(0))
+        conversions = conversions_of(bands, self.conversions, self.num_frames)
+        return Planes(stored, conversions, valid, self.num_frames if self.num_frames > 1 else None)
 
     @abstractmethod
-    def read_frames(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return pixels as `read` does, and where each frame has data, bool (frames, height, width)."""
+    def read_frames(self, window: Window, bands: Sequence[int]) -> tuple[Sequence[np.ndarray], np.ndarray]:
+        """Return planes as they are stored, the frames of the first band first, and where each frame has data.
+
+        That is bool (frames, height, width).
+        """
 
     def absent_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
         """Return which frames (from 0) have no data anywhere in the image; none where that is true of all of them.
@@ -167,19 +183,16 @@ class RasterImage(ReadsStored, SceneImage):
         """Refuse to read complex numbers, see `SceneImage`."""
         check_real(self.path, self._dtypes, self._planes(bands))
 
-    def read_frames(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return pixels and where each frame has data, see `SceneImage`."""
+    def read_frames(self, window: Window, bands: Sequence[int]) -> tuple[Sequence[np.ndarray], np.ndarray]:
+        """Return planes and where each frame has data, see `SceneImage`."""
         self.check_real(bands)
         stored, missing = self._stored.read(window, self._planes(bands))
-        raw = np.stack(stored)
-        there = np.ones((self.num_frames, *raw.shape[1:]), dtype=bool)
+        there = np.ones((self.num_frames, *stored[0].shape), dtype=bool)
         for frame in range(self.num_frames):
             invalid = missing_data.united(missing[frame :: self.num_frames])
             if invalid is not None:
-                there[frame] = ~invalid
-        if self.num_frames > 1:
-            raw = raw.reshape(len(bands), self.num_frames, *raw.shape[1:])
-        return converted(raw, bands, self.conversions), there
+                np.logical_not(invalid, out=there[frame])
+        return stored, there
 
     def decoded_bytes(self, num_bands: int) -> int:
         """Return the memory that `num_bands` of it take when they are kept decoded."""

@@ -205,6 +205,11 @@ class ClassRaster(_LabelRaster):
             UserError: the file can't be decoded, or a value is not a whole number, or not one of 64 bits.
         """
         (raw,), (unlabelled,) = self._stored.read(window, self._bands)
+        if raw.dtype.kind in "iu" and raw.dtype != np.uint64:  # all are whole numbers that int64 holds
+            label = raw.astype(np.int64)
+            if unlabelled is not None:
+                label[unlabelled] = self.ignore_index
+            return label
         fits = _is_int64(raw)
         wrong = np.argwhere(~fits if unlabelled is None else ~fits & ~unlabelled)
         if len(wrong):

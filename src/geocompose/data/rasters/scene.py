@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from geocompose.data.planes import Planes
 from geocompose.data.rasters.image import SceneImage
 from geocompose.data.rasters.label import SceneLabel
 from geocompose.data.rasters.valid import Origin
@@ -75,6 +76,14 @@ class RasterScene:
             UserError: a file can't be decoded, or a band of it holds complex numbers.
         """
         return self.image.read(window, bands)
+
+    def read_planes(self, window: Window, bands: Sequence[int]) -> Planes:
+        """Return the image as it is stored, see `geocompose.data.scene.Scene`.
+
+        Raises:
+            UserError: as `read_image`.
+        """
+        return self.image.read_planes(window, bands)
 
     def read_label(self, window: Window) -> np.ndarray:
         """Return the label of a window, see `geocompose.data.scene.Scene`.

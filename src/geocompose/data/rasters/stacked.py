@@ -83,15 +83,18 @@ class StackedImage(SceneImage):
         for raster, _, own in self._of(bands):
             raster.check_real(own)
 
-    def read_frames(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return pixels and where each frame has data, see `geocompose.data.rasters.image.SceneImage`."""
-        planes: dict[int, np.ndarray] = {}
+    def read_frames(self, window: Window, bands: Sequence[int]) -> tuple[Sequence[np.ndarray], np.ndarray]:
+        """Return planes and where each frame has data, see `geocompose.data.rasters.image.SceneImage`."""
+        frames: dict[int, Sequence[np.ndarray]] = {}  # of each band
         valid = np.ones((self.num_frames, window.height, window.width), dtype=bool)
         for raster, wanted, own in self._of(bands):
-            image, there = raster.read_frames(window, own)
-            planes.update(zip(wanted, image, strict=True))
+            stored, there = raster.read_frames(window, own)
+            frames.update(
+                (band, stored[place * self.num_frames : (place + 1) * self.num_frames])
+                for place, band in enumerate(wanted)
+            )
             valid &= there
-        return np.stack([planes[band] for band in bands]), valid
+        return [plane for band in bands for plane in frames[band]], valid
 
     def decoded_bytes(self, num_bands: int) -> int:
         """Return the most memory that `num_bands` of it take when they are kept decoded."""
