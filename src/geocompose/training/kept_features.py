@@ -265,7 +265,14 @@ def _complete(store: FeatureStore, plan: _Plan, data: SceneData, settings: Featu
         store.remove_drafts()
         make_room(Path(settings.place), lacking * plan.item_bytes, int(settings.max_gb * 1e9), store.folder)
         for items in filter(None, missing.values()):
-            fill(store, plan.encoder, plan.samples, items, batch_size=data.batch_size, num_workers=data.readers.processes)
+            fill(
+                store,
+                plan.encoder,
+                plan.samples,
+                items,
+                batch_size=data.batch_size,
+                num_workers=data.readers.processes,
+            )
         left = sum(len(store.missing(items)) for items in missing.values())
         assert not left, f"{left} samples are still missing in {store.folder}"
     return lacking
