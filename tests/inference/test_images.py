@@ -12,10 +12,12 @@ import torch
 
 from geocompose.data.fitting import fitted_image
 from geocompose.data.labels.classification import ClassificationLabels
+from geocompose.data.planes import Planes
 from geocompose.data.tiles import TileDataset
 from geocompose.data.window import Region, Window
 from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
+from geocompose.imagery.units import Conversion
 from geocompose.inference.batch_choice import Batch
 from geocompose.inference.images import TableSummary, predict_images
 from geocompose.inference.listing import ImageFile, list_images
@@ -106,8 +108,8 @@ class OneImage:
     def __init__(self, raw: np.ndarray) -> None:
         self.raw = raw.astype("float32")
 
-    def read_image(self, window: Window, bands: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        return self.raw[bands], (self.raw[bands] != 0).all(axis=0)
+    def read_planes(self, window: Window, bands: list[int]) -> Planes:
+        return Planes(self.raw[bands], [Conversion(None)] * len(bands), (self.raw[bands] != 0).all(axis=0))
 
     def masked_frames(self, bands: list[int]) -> tuple[int, ...]:
         return ()
