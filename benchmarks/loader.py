@@ -206,7 +206,8 @@ class Earlier:
         return float(json.loads(self.process.stdout.readline()))
 
     def end(self) -> None:
-        self.process.communicate()
+        self.process.kill()  # worker processes hold its input open too, so that it sees no end of it
+        self.process.wait()
 
 
 def serve(folder: Path, num_threads: int, cache_mb: int | None) -> None:
