@@ -25,7 +25,7 @@ def test_a_composition_is_explained_with_shapes_plan_and_cost(capsys, tmp_path, 
     assert "features of the backbone: 4 x 192 ch, 1/16, tokens" in told
     assert "features for the decoder: 48 ch, 1/4, NCHW; 96 ch, 1/8, NCHW" in told
     assert re.search(r"training takes about \d+ MB at data.batch_size=8, trainer.precision=32-true \(weights 50,", told)
-    assert "1.84 GFLOPs per image (forward pass, 2 per multiply-add)" in told
+    assert "1.05 GFLOPs per image (forward pass, 2 per multiply-add)" in told
     assert list(tmp_path.iterdir()) == []
 
 

@@ -21,6 +21,7 @@ SHARED = (
     "data.landscape=spectral",
     "data.num_scenes=5", "data.scene_px=64", "data.tile_px=32", "data.split=[0.6,0.2,0.2]", "data.batch_size=2",
     "data.random_crop=true", "data.baselines=[]", f"trainer.max_epochs={EPOCHS}", f"optimizer.lr={LR}",
+    "optimizer.fused=null",  # the plain loop's AdamW is not fused
     "trainer.accelerator=cpu", "trainer.progress_bar=false", "logger=csv",
 )  # fmt: skip
 # Of each composition: our overrides, the plain model, and how the names of our weights begin there.
@@ -33,7 +34,7 @@ COMPOSITIONS = {
     ),
     "ViT and UPerNet": (
         ("backbone=vit", "backbone.name=test_vit", "backbone.out_indices=[1,2,3,5]",
-         "decoder=upernet", "decoder.channels=16"),
+         "decoder=upernet", "decoder.channels=16", "decoder.joining=enlarged"),
         lambda plain: plain.VitUperNet("test_vit", bands=6, classes=4, image_px=32, layers=[1, 2, 3, 5], channels=16),
         {"encoder.": "encoder.", "neck.0.": "neck.", "decoder.": "decoder.", "head.head.2.": "head."},
     ),

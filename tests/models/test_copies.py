@@ -51,9 +51,8 @@ COMPOSITIONS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], dict[str
         | {
             "reshape": 1,  # frames go before channels
             "conv_transpose2d": 4,
-            "layer_norm": 4,  # over channels, which are not the last dimension of a map, in each of four stages
-            "contiguous": 4,  # and back
-            "conv2d": 1,  # with one thread
+            "layer_norm": 1,  # the first stage's map is in the plain layout, later ones in the norm's (channels last)
+            "conv2d": 4,  # the kernel of each stage, to the layout of its map
         },
     ),
     "ViT with a linear decoder": (

@@ -20,7 +20,7 @@ class Clock:
 def train(callback, clock, epochs):
     """Train epochs of which each has these seconds of computing and of waiting."""
     loader = SimpleNamespace(waited_s=50.0)  # another training waited before
-    callback.on_train_start(None, None)
+    callback.on_train_start(SimpleNamespace(current_epoch=0), None)
     for number, (computing_s, waiting_s) in enumerate(epochs):
         trainer = SimpleNamespace(train_dataloader=loader, is_global_zero=True, current_epoch=number)
         callback.on_train_epoch_start(trainer, None)
@@ -35,9 +35,9 @@ def train(callback, clock, epochs):
 @pytest.mark.parametrize(
     ("epochs", "record", "last", "advised"),
     [
-        ([(9.0, 1.0), (9.5, 0.5)], (1.5, 0.075), "for 1.5 s, 8 % of the training time (20 s)", 0),
-        ([(9.0, 1.0), (6.0, 4.0), (5.0, 5.0)], (10.0, 0.3333), "for 10.0 s, 33 %", 1),
-        ([(0.1, 0.1)], (0.1, 0.5), "for 0.1 s, 50 %", 0),
+        ([(9.0, 1.0), (9.5, 0.5)], [1.0, 0.5], "for 1.5 s, 8 % of the training time (20 s)", 0),
+        ([(9.0, 1.0), (6.0, 4.0), (5.0, 5.0)], [1.0, 4.0, 5.0], "for 10.0 s, 33 %", 1),
+        ([(0.1, 0.1)], [0.1], "for 0.1 s, 50 %", 0),
     ],
 )
 def test_waiting_is_recorded_and_said(epochs, record, last, advised, monkeypatch, caplog):
@@ -45,9 +45,19 @@ def test_waiting_is_recorded_and_said(epochs, record, last, advised, monkeypatch
     callback = DataWait(found, SimpleNamespace(loading_advice="Set data.cache_mb=7.", readers=Readers(3, 0)))
     with caplog.at_level(logging.INFO):
         train(callback, Clock(monkeypatch), epochs)
-    assert (found.training["data_wait_seconds"], found.training["data_wait_share"]) == record
+    assert found.epochs["data_wait_s"] == record
     assert found.training["loading"] == {"num_workers": 3, "threads": 0}
     assert last in caplog.messages[-1]
     advice = [line for line in caplog.messages if "Set data.cache_mb=7." in line]
     assert len(advice) == advised
     assert all(line.startswith("In epoch 2 the model waited for data for 40 % of the time.") for line in advice)
+
+
+def test_a_resumed_run_keeps_what_was_measured_before(monkeypatch):
+    found = Record(run_id="0" * 10, epochs={"data_wait_s": [0.1, 0.2, 0.3]})
+    callback = DataWait(found, SimpleNamespace(loading_advice="", readers=Readers(3, 0)))
+    callback.on_train_start(SimpleNamespace(current_epoch=2), None)
+    assert found.epochs["data_wait_s"] == [0.1, 0.2]
+    earlier = Record(run_id="0" * 10)  # of a version that did not measure it
+    DataWait(earlier, callback._data).on_train_start(SimpleNamespace(current_epoch=2), None)
+    assert earlier.epochs["data_wait_s"] == [None, None]

@@ -30,8 +30,9 @@ class Record:
     defaults: what the configuration left open and the run decided, by dotted key: value, and why or from where.
     process: host and pid of the process that wrote last, and `alive`, when that was (UTC): renewed at the end of each
         epoch, and every half minute while batches are computed.
-    epochs: of each epoch, in order: seconds (training and validation), images_per_s and step_s, the seconds of a batch
-        (training alone); None where a version that did not measure them has trained.
+    epochs: of each epoch, in order: seconds (training and validation), images_per_s, step_s, the seconds of a batch,
+        and data_wait_s, for how long it waited for data (training alone); None where a version that did not measure
+        them has trained.
     loggers: of loggers beside metrics.csv, where and under which name they keep this run.
     code: of a run with code of the user's own: sha256 over it, files (names below the run's folder `code`) and versions
         of further packages.
@@ -41,8 +42,7 @@ class Record:
     training: epochs, best_epoch (from 0), steps; converged, false where the best epoch was the last one that was
         validated; finished once only the scores are still to come; best_bytes, of the best checkpoint's file; lr, the
         rate and where it is from; layer_rates, where the backbone's fall with depth, by how many times;
-        data_wait_seconds and data_wait_share, for how long training waited for data; loading, who
-        read samples.
+        loading, who read samples; features, which of a frozen backbone were read from disk.
     baselines: what needs no network, on the same split: name, detail and metrics each.
     said: what was left out, converted, assumed or allowed, a line each, as the log says it.
     error: the cause in one line, of a run that failed or that the system stopped.

@@ -17,8 +17,8 @@ _NOTICEABLE_S = 2.0  # shorter waits are no reason to change anything
 class DataWait(Callback):
     """Measures for how long training steps found no batch that was ready, and records who reads samples (`loading`).
 
-    Records `data_wait_seconds` and `data_wait_share`, of the time of all training epochs without their validations. On
-    a GPU it is at most that: steps are queued there, and it may still compute while the next batch is waited for.
+    Records `data_wait_s` of each epoch, of its time without validation. On a GPU it is at most that: steps are queued
+    there, and it may still compute while the next batch is waited for.
     """
 
     def __init__(self, record: Record, data: SceneData) -> None:
@@ -29,8 +29,10 @@ class DataWait(Callback):
         self._advised = False
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Record who reads."""
+        """Record who reads, and keep what an interrupted part measured, up to the epoch from which it is resumed."""
         self.record.training["loading"] = self._data.readers.as_record()
+        measured = self.record.epochs.get("data_wait_s", [])[: trainer.current_epoch]
+        self.record.epochs["data_wait_s"] = [*measured, *[None] * (trainer.current_epoch - len(measured))]
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Start the clock."""
@@ -48,10 +50,7 @@ class DataWait(Callback):
         waited_s = _waited_s(trainer) - self._waited_before_s
         self._waited_s += waited_s
         self._trained_s += self._epoch_s
-        self.record.training |= {
-            "data_wait_seconds": round(self._waited_s, 3),
-            "data_wait_share": round(self._waited_s / self._trained_s, 4) if self._trained_s else None,
-        }
+        self.record.epochs["data_wait_s"].append(round(waited_s, 3))
         too_much = waited_s > TOO_MUCH * self._epoch_s and waited_s >= _NOTICEABLE_S
         if too_much and not self._advised and trainer.is_global_zero:
             self._advised = True
