@@ -184,3 +184,14 @@ def test_unasked_features_are_kept_where_that_pays_and_else_it_is_said(place, ca
     assert "features" in record(fitted("three"))["training"]
     assert "features" not in record(fitted("one", "trainer.max_epochs=1", "data.dihedral=false"))["training"]
     assert "computed anew each time" in caplog.text
+
+
+def test_a_folder_that_can_not_be_written_stops_only_who_asked_for_it(place, tmp_path, caplog):
+    (tmp_path / "file").write_text("not a folder")
+    lost = f"cache.folder={tmp_path / 'file'}"
+    with pytest.raises(UserError, match="a file stands where a folder is needed"):
+        fitted("asked", "cache=features", lost)
+    mine = record(fitted("unasked", lost))
+    assert mine["status"] == "completed"
+    assert "features" not in mine["training"]
+    assert "computed anew each time" in caplog.text

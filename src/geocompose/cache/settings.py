@@ -46,5 +46,16 @@ class FeatureCache:
 
     @property
     def place(self) -> Path:
-        """The folder that holds all kept features."""
-        return cache_folder() / "features" if self.folder is None else Path(self.folder).expanduser()
+        """The folder that holds all kept features.
+
+        Raises:
+            UserError: nobody says which, and the user has no home folder.
+        """
+        if self.folder is not None:
+            return Path(self.folder).expanduser()
+        try:
+            return cache_folder() / "features"
+        except RuntimeError as error:
+            raise UserError(
+                "There is no home folder to keep features in: write cache.folder=DIR, or set GEOCOMPOSE_CACHE."
+            ) from error

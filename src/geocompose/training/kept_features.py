@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,21 +183,19 @@ def kept_features(
         log.info("The frozen backbone's features are computed anew each time: %s cache=features keeps them.", reason)
         yield
         return
-    described = _described(config, task, record, plan)
-    folder = settings.place / key_of(described)
-    with opened(folder, described):
-        store = FeatureStore(folder, plan.layers, settings.dtype)
+    store: FeatureStore | None = None
+    with ExitStack() as held:
         try:
-            _check_same(store, plan)
-            computed = _complete(store, plan, data, settings)
+            store, computed = _kept(config, data, task, record, plan, settings, held)
         except UserError as error:
             if settings.use == "always":
                 raise
             log.warning("%s The frozen backbone's features are computed anew each time.", error)
+        if store is None:
             yield
             return
         record.training["features"] = {
-            "key": folder.name,
+            "key": store.folder.name,
             "layers": list(plan.layers),
             "dtype": settings.dtype,
             "samples": plan.count,
@@ -211,6 +209,30 @@ def kept_features(
         finally:
             data.keep(None)
             task.kept_size = None
+
+
+def _kept(
+    config: Mapping[str, Any],
+    data: SceneData,
+    task: Task,
+    record: Record,
+    plan: _Plan,
+    settings: FeatureCache,
+    held: ExitStack,
+) -> tuple[FeatureStore, int]:
+    """Return a store that has all that a run reads, and how many samples were computed for it.
+
+    held: keeps its folder from being removed.
+
+    Raises:
+        UserError: features can't be kept, or not there.
+    """
+    described = _described(config, task, record, plan)
+    folder = settings.place / key_of(described)
+    held.enter_context(opened(folder, described))
+    store = FeatureStore(folder, plan.layers, settings.dtype)
+    _check_same(store, plan)
+    return store, _complete(store, plan, data, settings)
 
 
 def _described(config: Mapping[str, Any], task: Task, record: Record, plan: _Plan) -> dict[str, Any]:
