@@ -83,3 +83,13 @@ def test_pixels_may_take_a_quarter_of_the_free_memory_shared_by_the_cells_of_a_s
 def test_another_word_than_auto_is_refused(key, tmp_path):
     with pytest.raises(UserError, match=rf"data\.{key}=many must be a number, 0 or more, or auto"):
         geotiff(**arguments(pair(tmp_path), **{key: "many"}))
+
+
+def test_nothing_is_read_while_a_model_computes_where_threads_may_not():
+    assert readers.readers(0, in_memory=True, by_threads=False) == readers.Readers(0, 0)
+    assert readers.readers(3, in_memory=True, by_threads=False) == readers.Readers(3, 0)
+    data = synthetic_segmentation(num_scenes=4, scene_px=64, tile_px=32)
+    data.threads_read = False
+    data.setup()
+    assert not isinstance(data.train_dataloader(), ReadAhead)
+    assert len(list(data.train_dataloader())) == len(data.train_dataloader())

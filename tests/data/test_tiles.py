@@ -158,3 +158,20 @@ def test_grid_cells_tile_a_region(cell, count):
     cells = grid(Region(0, REGION), cell)
     assert len(cells) == count
     assert sum(c.window.height * c.window.width for c in cells) == 36 * 40
+
+
+def test_a_sample_does_not_depend_on_torchs_default_type():
+    """Half precision changes it while samples are read."""
+    data = dataset(crop=True, augment=augmentation(dihedral=True, rotation_deg=0, no_label=-1))
+    items = [(index, 7 + index) for index in range(len(data))]
+    samples, drawn = [data[item] for item in items], [data.drawn(item) for item in items]
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        again = [data[item] for item in items]
+        assert [data.drawn(item) for item in items] == drawn
+    finally:
+        torch.set_default_dtype(before)
+    for sample, other in zip(samples, again, strict=True):
+        assert torch.equal(sample["image"], other["image"])
+        assert torch.equal(sample["mask"], other["mask"])

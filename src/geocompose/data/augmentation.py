@@ -81,9 +81,12 @@ class Augmentation:
         """Draw the flips and quarter turns; `turn` draws the rest after it. generator: None is torch's global one."""
         if not self.dihedral:
             return AS_IT_IS
-        mirrored, flipped, turned = (bool(torch.rand(1, generator=generator) < 0.5) for _ in range(3))
+        drawn = torch.float32  # not torch's default type, which half precision changes
+        mirrored, flipped, turned = (bool(torch.rand(1, generator=generator, dtype=drawn) < 0.5) for _ in range(3))
         if turned and self.rotation_deg:
-            torch.rand(1, generator=generator)  # recorded runs drew the quarter's angle here, and `turn` draws after it
+            torch.rand(
+                1, generator=generator, dtype=drawn
+            )  # recorded runs drew the quarter's angle here, and `turn` draws after it
         return View(mirrored, flipped, turned)
 
     def turn(
@@ -95,7 +98,7 @@ class Augmentation:
         fill = {tv_tensors.Image: 0, tv_tensors.Mask: self.no_label}  # images are normalised: 0 is the mean
         turn = v2.RandomRotation(self.rotation_deg, interpolation=v2.InterpolationMode.BILINEAR, fill=fill)
         # Drawn as torchvision does, which knows the global generator alone.
-        angle = {"angle": torch.empty(1).uniform_(*turn.degrees, generator=generator).item()}
+        angle = {"angle": torch.empty(1, dtype=torch.float32).uniform_(*turn.degrees, generator=generator).item()}
         image = turn.transform(tv_tensors.Image(image), angle).as_subclass(Tensor).contiguous()
         if mask is None:
             return image, None

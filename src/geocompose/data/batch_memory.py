@@ -22,7 +22,9 @@ class BatchMemory:
     def take(self, shape: Sequence[int]) -> torch.Tensor:
         """Return a float32 tensor with any contents; in memory that a GPU copies from at once, where there is one."""
         if torch.cuda.is_available():
-            return torch.empty(tuple(shape), pin_memory=True)  # torch itself uses such memory again
+            return torch.empty(
+                tuple(shape), dtype=torch.float32, pin_memory=True
+            )  # torch itself uses such memory again
         count = int(np.prod(shape))
         memory = self._memory(4 * count + _ALIGNED)
         start = -memory.ctypes.data % _ALIGNED

@@ -29,13 +29,13 @@ def in_batches(
     if share.size > 1:
         order: Sampler[Any] = SequentialSampler(dataset) if shuffled is None else shuffled
         batches = {"batch_sampler": SharedBatches(order, batch_size, share, drop_last=drop_last)}
-    if not readers.processes:
+    if readers.threads:
         return ReadAhead(dataset, num_threads=readers.threads, **batches)
     return TimedLoader(
         dataset,
         **batches,
         num_workers=readers.processes,
-        persistent_workers=True,
+        persistent_workers=readers.processes > 0,
         pin_memory=torch.cuda.is_available(),
     )
 

@@ -49,7 +49,8 @@ class SceneData(lightning.LightningDataModule):
     where they have none), `regions`; `tile_px`, height and width of a sample; `values`; `units` of the selected bands
     as they are read (None where unknown); `mismatches`, what differs from a model's pretraining and is intended; to be
     set: `only_scored`, where nothing is trained on the data, `crops`, how many random crops each tile has (None: they
-    are drawn anywhere), and `processes_here`, how many processes of a run read it on this machine.
+    are drawn anywhere), `processes_here`, how many processes of a run read it on this machine, and `threads_read`,
+    whether threads may read while a model computes.
 
     Raises:
         UserError: a band or baseline is not there, or the data can't be opened.
@@ -83,6 +84,7 @@ class SceneData(lightning.LightningDataModule):
         self.only_scored = False
         self.crops: int | None = None
         self.processes_here = 1
+        self.threads_read = True
         self._source = source
         self._collection = collection
         self._statistics: Statistics | None = None
@@ -323,7 +325,12 @@ class SceneData(lightning.LightningDataModule):
     def readers(self) -> Readers:
         """Who reads samples, see `geocompose.data.readers`."""
         in_memory = not self._collection.decodes_in_each_epoch
-        return readers(self.num_workers, in_memory=in_memory, processes_here=self.processes_here)
+        return readers(
+            self.num_workers,
+            in_memory=in_memory,
+            processes_here=self.processes_here,
+            by_threads=self.threads_read,
+        )
 
     @property
     def loading_advice(self) -> str:

@@ -14,7 +14,8 @@ MOST_AUTO_WORKERS = 8
 class Readers:
     """How samples are read. None of it changes a sample.
 
-    processes: worker processes; with 0 threads of the training's process read ahead. threads: their number.
+    processes: worker processes; with 0 threads of the training's process read ahead. threads: their number; with 0 of
+        both nothing is read ahead.
     why: why `data.num_workers=auto` chose so; empty where a number was given.
     """
 
@@ -37,13 +38,16 @@ class Readers:
         return {"num_workers": self.processes, "threads": self.threads, **({"why": self.why} if self.why else {})}
 
 
-def readers(num_workers: int | Literal["auto"], *, in_memory: bool, processes_here: int = 1) -> Readers:
+def readers(
+    num_workers: int | Literal["auto"], *, in_memory: bool, processes_here: int = 1, by_threads: bool = True
+) -> Readers:
     """Return who reads samples.
 
-    in_memory: whether nothing is decoded for a sample. processes_here: of the same run on this machine.
+    in_memory: whether nothing is decoded for a sample. processes_here: of the same run on this machine. by_threads:
+    whether threads may read while the model computes.
     """
     cores = max(1, num_cores() // (num_cells() * processes_here))
-    threads = min(cores, MOST_THREADS)
+    threads = min(cores, MOST_THREADS) if by_threads else 0
     if num_workers != "auto":
         return Readers(num_workers, 0 if num_workers else threads)
     if in_memory:

@@ -125,7 +125,7 @@ class TileDataset(Dataset[Sample]):
             return view.of(torch.from_numpy(fitted_image(normalized, self.tile_px)))
         frames = () if planes.num_frames is None else (planes.num_frames,)
         shape = (len(planes.stored) // (planes.num_frames or 1), *frames, self.tile_px, self.tile_px)
-        image = torch.empty(shape) if into is None else into
+        image = torch.empty(shape, dtype=torch.float32) if into is None else into
         assert image.shape == shape, (image.shape, shape)
         self._normalized.write(planes, image.numpy(), view.of_plane)
         without_frames(image.numpy(), masked)

@@ -111,6 +111,8 @@ def prepare(
         built = build_model(with_plain_weights(config), inputs=data.inputs, target=data.target)
     read_alike(data, built.model.encoder, config)
     data.processes_here = processes.local_size
+    # In half precision Lightning changes torch's default type during each forward, and that of all threads with it.
+    data.threads_read = config["trainer"]["precision"] not in ("16-true", "bf16-true")
     data.setup()
     warn_of_odd_data(data)
     if data.target.kind in ("regression", "scalar_regression"):
