@@ -165,6 +165,19 @@ def test_a_job_whose_fork_server_is_killed_again_is_over(tmp_path):
     assert told.ends["after"].how == "returned"
 
 
+def test_a_fork_server_that_is_still_dying_has_been_killed(tmp_path, monkeypatch):
+    is_alive, asked = kit.fork_server.is_alive, []
+
+    def seen_late(pid: int) -> bool:
+        asked.append(pid)
+        return len(asked) < 50 or is_alive(pid)
+
+    monkeypatch.setattr(kit.fork_server, "is_alive", seen_late)
+    told = compute(job(tmp_path, "killer", kit.kill_the_server), workers=1)
+    assert len(asked) >= 50
+    assert told.ends["killer"].how == "killed"
+
+
 def test_after_the_hours_of_the_budget_no_more_jobs_are_begun(tmp_path, caplog):
     jobs = [job(tmp_path, name, kit.sleep, 1.0) for name in "abcd"]
     told = compute(*jobs, hours=0.5 / 3600)

@@ -64,6 +64,16 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def ends_within(pid: int, seconds: float) -> bool:
+    """Return whether a process has ended, or does so in this time."""
+    until = time.monotonic() + seconds
+    while is_alive(pid):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.002)
+    return True
+
+
 @contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in values}

@@ -19,6 +19,7 @@ _ENDING_S = 30.0  # and how long its process may take to end after its last word
 _TRACEBACK_S = 5.0  # and to write where it was when its time was up
 _MEASURE_S = 1.0  # between two looks at its memory, which take milliseconds and halt its page faults
 _GONE_S = 5.0
+_DYING_S = 2.0  # a process that is being killed has closed its files, which tells its jobs' end, before it is dead
 _SERVER_DIED = 255  # multiprocessing's exit code of a process whose fork server has died
 
 
@@ -158,7 +159,7 @@ class Watched:
             return Ended(self.job, self._word.how, self._word.reason, seconds, self._word.signal)
         if self._ordered is not None:
             return Ended(self.job, *self._ordered, seconds)
-        if code == _SERVER_DIED and (self._server_pid is None or not fork_server.is_alive(self._server_pid)):
+        if code == _SERVER_DIED and (self._server_pid is None or fork_server.ends_within(self._server_pid, _DYING_S)):
             self.lost = True
             reason = "the process that starts the cells was killed"
             return Ended(self.job, "killed", reason, seconds, signal.SIGKILL)
@@ -172,9 +173,8 @@ class Watched:
         with suppress(ProcessLookupError):
             while time.monotonic() < until:
                 os.killpg(self.pid, signal.SIGKILL)
-                if not fork_server.is_alive(self.pid):
+                if fork_server.ends_within(self.pid, 0.01):
                     break
-                time.sleep(0.01)
 
 
 def _killed_by(number: int) -> str:

@@ -174,7 +174,13 @@ def kept_features(
         UserError: they have to be kept (`cache=features`), and can't be.
     """
     settings = settings_of(config)
-    if settings.use == "never" or why_not(config, settings, data, task, trainer) is not None:
+    if settings.use == "never":
+        yield
+        return
+    reason = why_not(config, settings, data, task, trainer)
+    if reason is not None:
+        if not ever_learns(task.model.encoder) and any(True for _ in task.model.encoder.parameters()):
+            log.info("The frozen backbone's features are computed anew each time: %s", reason)
         yield
         return
     plan = _plan(data, task, trainer, splits, settings.dtype)
