@@ -80,7 +80,7 @@ def alike(one, other):
     [
         (),
         ("data.dihedral=false", "decoder=upernet"),
-        # Adam turns a gradient that is nothing but rounding into a whole step, and such are many where a norm sees four values.
+        # Adam makes a whole step of a gradient that is only rounding; there are many where a norm sees four values.
         ("backbone=timm", "backbone.name=test_resnet", "decoder=unet", "optimizer=sgd"),
         ("data=synthetic_classification", "task=classification", "head=classification", "decoder=identity"),
         ("data=synthetic_regression", "task=regression", "head=regression"),
