@@ -33,6 +33,8 @@ OURS = """
 import sys
 sys.argv = ["run.py", "backbone=prithvi", "decoder=upernet", "logger=csv"]
 import runpy
+from geocompose.lean_torchmetrics import import_core_first
+import_core_first()  # as the program begins; what follows loads Lightning
 {ends}
 runpy.run_path({run!r}, run_name="__main__")
 """

@@ -41,6 +41,7 @@ ORDER = [
     ("training", "doctor", "migration"),
     ("studies", "export"),
     ("launchers",),
+    ("lean_torchmetrics",),
     ("cli",),
     ("actions",),
     ("loading",),

@@ -25,6 +25,7 @@ from geocompose.experiment import Experiment, perform, told, understood
 from geocompose.launchers.computing import show_messages
 from geocompose.launchers.in_turn import Jobs
 from geocompose.launchers.stopping import Stopped
+from geocompose.lean_torchmetrics import import_core_first
 
 log = logging.getLogger("geocompose")
 
@@ -35,6 +36,7 @@ def main(conf_dir: Path) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name may be any bytes
     show_messages()
+    import_core_first()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
     os.environ["PYTHONSAFEPATH"] = "1"  # processes that we start don't take modules from the current folder either
     typed = list(sys.argv)
