@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 
 from geocompose.errors import UserError
 from geocompose.runs import RunFolder
-from geocompose.training import session
+from geocompose.training import computation, session
 from geocompose.training.metrics_csv import read_metrics
 from tests.kit.command import SMALL, only_run, record_of, run
 
@@ -77,7 +77,7 @@ def test_the_best_epoch_is_the_one_with_the_highest_validation_score(workplace):
 
 
 def test_a_finished_run_only_prints_its_result(workplace, capsys, monkeypatch):
-    monkeypatch.setattr(session, "compute", None)
+    monkeypatch.setattr(computation, "compute", None)
     before = (workplace / "record.json").stat().st_mtime_ns
     run(*SMALL, "study=fitted", "data.num_workers=1")
     assert (workplace / "record.json").stat().st_mtime_ns == before

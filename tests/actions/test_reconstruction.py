@@ -62,17 +62,17 @@ def test_the_best_epoch_is_that_of_the_lowest_validation_loss(trained):
 
 
 def test_a_resumed_run_hides_what_an_undisturbed_one_would_bit_for_bit(trained, tmp_path, monkeypatch):
-    from geocompose.training import session
+    from geocompose.training import computation
 
     monkeypatch.chdir(tmp_path)
     stop = {"before": 1}
 
-    class Stops(session.EpochLines):
+    class Stops(computation.EpochLines):
         def on_train_epoch_start(self, trainer, pl_module):
             if trainer.current_epoch == stop["before"]:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "EpochLines", Stops)
+    monkeypatch.setattr(computation, "EpochLines", Stops)
     with pytest.raises(KeyboardInterrupt):
         run(*MASKED)
     stop["before"] = -1

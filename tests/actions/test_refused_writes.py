@@ -13,7 +13,7 @@ from geocompose.errors import UserError
 from geocompose.figures import style
 from geocompose.runs import atomic
 from geocompose.runs.run_log import run_log
-from geocompose.training import session
+from geocompose.training import computation
 from tests.kit.command import SMALL, only_run, record_of, run
 
 REFUSALS = [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EFBIG]
@@ -108,7 +108,7 @@ def test_a_failure_after_training_is_tried_again_without_training(
         folder.fail(record, "out of memory")
     with pytest.raises(UserError, match=r"failed before: out of memory.*retry=failed"):
         run(*THREE, "study=copied")
-    monkeypatch.setattr(session.lightning.Trainer, "fit", scores)  # never called
+    monkeypatch.setattr(computation.lightning.Trainer, "fit", scores)  # never called
     run(*THREE, "study=copied", "retry=failed")
     after = record_of(workplace)
     assert after["metrics"] == before["metrics"]
@@ -117,7 +117,7 @@ def test_a_failure_after_training_is_tried_again_without_training(
 
 
 def unfinish(folder: Path, training: dict[str, Any]) -> None:
-    record = session.Record.read(folder / "record.json")
+    record = computation.Record.read(folder / "record.json")
     record.status, record.training = "running", training
     record.write(folder / "record.json")
 

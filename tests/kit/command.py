@@ -43,7 +43,7 @@ def run(*overrides: str, figures: bool = False) -> None:
     HydraConfig.instance().set_config(config)
     with open_dict(config):
         del config["hydra"]
-    with nullcontext() if figures else patch("geocompose.training.session.draw"):
+    with nullcontext() if figures else patch("geocompose.training.computation.draw"):
         run_action(config, CONF)
 
 

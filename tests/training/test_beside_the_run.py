@@ -2,7 +2,7 @@
 
 import pytest
 
-from geocompose.training import session
+from geocompose.training import computation
 from tests.kit.command import SMALL, only_run, record_of, run
 
 
@@ -12,7 +12,7 @@ def test_figures_that_cannot_be_drawn_are_recorded_and_the_run_is_complete(tmp_p
     def draw(*arguments, **named):
         raise MemoryError("no room for a picture")
 
-    monkeypatch.setattr(session, "draw", draw)
+    monkeypatch.setattr(computation, "draw", draw)
     with caplog.at_level("WARNING", "geocompose"):
         run(*SMALL, "study=plain", figures=True)
     recorded = record_of(only_run("plain"))
@@ -28,7 +28,7 @@ def test_an_interruption_is_still_one(tmp_path, monkeypatch):
     def draw(*arguments, **named):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "draw", draw)
+    monkeypatch.setattr(computation, "draw", draw)
     with pytest.raises(KeyboardInterrupt):
         run(*SMALL, "study=stopped", figures=True)
     assert record_of(only_run("stopped"))["status"] == "interrupted"

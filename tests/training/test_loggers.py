@@ -243,7 +243,7 @@ def test_a_trained_run_is_scored_whatever_its_logger_does(tmp_path, monkeypatch)
 
 def test_loggers_are_imported_only_where_they_are_chosen():
     code = (
-        "import sys, geocompose.training.session; "
+        "import sys, geocompose.training.computation; "
         "assert not {'wandb', 'mlflow'} & sys.modules.keys(), 'imported without being asked for'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -155,7 +155,7 @@ def _compute(
     resume: bool,
     keep: Sequence[str],
 ) -> None:
-    from geocompose.training.session import compute
+    from geocompose.training.computation import compute
 
     try:
         with refusals_told(folder.path):

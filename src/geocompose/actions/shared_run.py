@@ -17,7 +17,7 @@ from geocompose.training.processes import Processes, free_port, met, told_by_the
 
 @dataclass(frozen=True)
 class Part:
-    """What the other processes are to do: see `geocompose.training.session.compute`."""
+    """What the other processes are to do: see `geocompose.training.computation.compute`."""
 
     folder: Path
     train: bool
@@ -84,6 +84,6 @@ def _follow_here(processes: Processes, config: dict[str, Any], part: Part) -> No
 def _accompany(processes: Processes, config: Mapping[str, Any], part: Part) -> None:
     folder = RunFolder(part.folder)
     session = prepared(config, data_source(config["data"]), folder, processes)
-    from geocompose.training.session import accompany
+    from geocompose.training.computation import accompany
 
     accompany(session, folder, train=part.train, resume=part.resume, test=part.test)

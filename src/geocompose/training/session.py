@@ -1,68 +1,43 @@
-"""One run from data to record: prepare all that can be wrong, then train, choose the best epoch, test it once, draw."""
+"""A run that is prepared: data, model, task and trainer, with all checked that can be wrong."""
 
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import lightning
-import numpy as np
-import torch
-from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from geocompose import console
 from geocompose.configuration.instantiation import instantiate
-from geocompose.contracts.backbone import contract_of
 from geocompose.contracts.meta import check_training_batch
 from geocompose.cost.summary import Summary, summarize
 from geocompose.data.module import SceneData
 from geocompose.data.preflight import Preview
 from geocompose.data.shares import Share
-from geocompose.data.tile_table import tile_table
-from geocompose.errors import UserError, counted, in_one_line
+from geocompose.errors import UserError, counted
 from geocompose.from_config import BuiltModel, build_data, build_model, opened_data
-from geocompose.imagery.samples import MAPPED
-from geocompose.inference.checkpoint import PUT_BACK, read_best
 from geocompose.inference.trained import with_plain_weights
-from geocompose.models.frozen_weights import BASE, put_back
-from geocompose.runs import Record, RunFolder
-from geocompose.runs.atomic import write_text
-from geocompose.runs.fingerprint import hash_file
-from geocompose.runs.run_log import COURSE
+from geocompose.runs import RunFolder
 from geocompose.tasks.base import Task
 from geocompose.tasks.layer_decay import tell_rates
 from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_start
 from geocompose.training.backbone_schedule import backbone_schedule
 from geocompose.training.class_balance import with_balance
-from geocompose.training.compiling import compile_parts
-from geocompose.training.epoch_lines import EpochLines
-from geocompose.training.kept_features import check_keepable, kept_features, settings_of
-from geocompose.training.loggers import LoggedRun, MakeLogger, logger_maker
-from geocompose.training.logging_beside import Logs, hyperparameters
-from geocompose.training.metrics_csv import MetricsCsv, read_metrics
-from geocompose.training.micro_batch import MicroBatch
+from geocompose.training.kept_features import check_keepable, settings_of
+from geocompose.training.loggers import MakeLogger, logger_maker
+from geocompose.training.metrics_csv import MetricsCsv
 from geocompose.training.odd_data import tell_training_tiles, warn_of_odd_data
-from geocompose.training.open_defaults import decided
 from geocompose.training.output_range import check_output_range
-from geocompose.training.pace import Pace, note_devices
-from geocompose.training.pictures import draw
-from geocompose.training.predictions import Predictions
 from geocompose.training.processes import ONE, Processes
 from geocompose.training.reading_alike import read_alike
 from geocompose.training.rehearsal import rehearse
-from geocompose.training.scored import score_baselines, score_splits, score_whole_scenes
 from geocompose.training.shared_norms import tell_shares
 from geocompose.training.step_seed import StepSeed
 from geocompose.training.thawing import thawing
-from geocompose.training.waiting import DataWait
 
 log = logging.getLogger("geocompose")
-
-SPLITS_OF = {False: ["val"], True: ["val", "test"]}  # by whether the test split is opened
 
 
 @dataclass
@@ -170,183 +145,6 @@ def prepare(
         tell_shares(built.model, data.batch_size, processes)
     told = dict(weights) | ({} if layer_rates is None else {"layer_rates": layer_rates})
     return Session(data, built, task, trainer, summary, told, config, metrics, make_logger, processes)
-
-
-def compute(
-    session: Session,
-    folder: RunFolder,
-    record: Record,
-    together: AbstractContextManager[None],
-    *,
-    train: bool,
-    resume: bool,
-    test: bool,
-    scenes: bool = False,
-    predictions_mb: int | None = None,
-) -> None:
-    """Train, score the best epoch, and fill `record` and the run's folder.
-
-    together: within it other processes do their part (`accompany`). train: false where the folder holds a trained
-    model, of which only the scores are wanted. resume: continue from the folder's last checkpoint. test: open the test
-    split. scenes: score its whole scenes too, where pixels have labels. predictions_mb: see `Predictions`.
-    """
-    logs = _logs(session, folder, record)
-    with logs.ended():
-        with together:
-            counts, predictions = _train_and_score(
-                session, folder, record, logs, train=train, resume=resume, test=test, predictions_mb=predictions_mb
-            )
-        session.data.share(Share())  # the rest is this process's alone
-        _finish(session, folder, record, counts, predictions, test=test, scenes=scenes)
-        logs.finish(session.trainer, folder.figures)
-
-
-def _logs(session: Session, folder: RunFolder, record: Record) -> Logs:
-    key = f"{record.run_id}-{''.join(letter for letter in record.started or '' if letter.isdigit())}"
-    study, metric = str(session.config["study"]), session.task.selection[0]
-    return Logs(
-        session.make_logger,
-        lambda step: LoggedRun(folder.path, study, key, step, record.loggers),
-        record,
-        session.metrics,
-        (hyperparameters(session.config, record.choices), [metric, metric.replace("val/", "test/")]),
-    )
-
-
-def _train_and_score(
-    session: Session,
-    folder: RunFolder,
-    record: Record,
-    logs: Logs,
-    *,
-    train: bool,
-    resume: bool,
-    test: bool,
-    predictions_mb: int | None,
-) -> tuple[Mapping[str, np.ndarray], Predictions]:
-    """Train and score the best epoch; return what each tile counts, by split, and what was said of the test tiles."""
-    data, task, trainer = session.data, session.task, session.trainer
-    record.data |= data.describe()
-    record.weights |= contract_of(session.built.model.encoder).weights or {}
-    record.model |= session.summary.as_record()
-    record.training |= session.decided
-    necks = session.built.plan.necks
-    # Others are objects of the user's, which their configuration names.
-    if all(isinstance(neck, Mapping) for neck in necks):
-        record.model["necks"] = list(necks)
-    record.defaults = decided(session.config, record, trainer)
-    console.show_summary(session.summary, session.built.plan.necks)
-    folder.save(record)
-    write_text(folder.splits, tile_table(data))
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-
-    if session.config["trainer"].get("compile"):
-        compile_parts(session.built.model)
-    micro_batch = session.config["trainer"].get("micro_batch")
-    if micro_batch is not None:
-        # Before StepSeed, whose random numbers are the step's.
-        trainer.callbacks.insert(0, MicroBatch(micro_batch, record.training))  # type: ignore[attr-defined]
-    pace = Pace(record, lambda: folder.save(record))
-    # Lightning calls checkpoint callbacks last, wherever they stand.
-    lines = EpochLines(session.metrics, pace, task.selection)
-    trainer.callbacks += [logs, pace, DataWait(record, data), lines]  # type: ignore[attr-defined]
-    # What is only scored needs each sample's features once.
-    kept = kept_features(session.config, data, task, trainer, record, SPLITS_OF[test]) if train else nullcontext()
-    with kept:
-        if train:
-            trainer.fit(task, datamodule=data, ckpt_path=folder.resumable if resume else None)
-            record.training |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "finished": True}
-            folder.save(record)
-        else:
-            with beside_the_run("The logger", record):
-                logs.open(trainer, int(record.training.get("steps") or 0))
-        best = _take_best(session, folder, None if train else record.training.get("best_sha256"), trained=not train)
-        if BASE in best:
-            record.weights["base"] = best[BASE]
-        record.training["best_epoch"] = best["epoch"]
-        _tell_convergence(record, trainer)
-        record.training["best_sha256"] = hash_file(folder.best)
-        record.training["best_bytes"] = folder.best.stat().st_size
-        predictions = Predictions(task.target, data.num_tiles("test"), predictions_mb)
-        trainer.callbacks.append(predictions)  # type: ignore[attr-defined]
-        return score_splits(trainer, task, data, SPLITS_OF[test], folder, record), predictions
-
-
-def _finish(
-    session: Session,
-    folder: RunFolder,
-    record: Record,
-    counts: Mapping[str, np.ndarray],
-    predictions: Predictions,
-    *,
-    test: bool,
-    scenes: bool,
-) -> None:
-    """Do what needs no other process once a run is scored: predictions, whole scenes, baselines and figures."""
-    data, task, trainer = session.data, session.task, session.trainer
-    note_devices(record)
-    if test:
-        with beside_the_run(folder.predictions.name, record):
-            predictions.write(folder.predictions)
-    if test and scenes and task.target.kind in MAPPED:
-        with beside_the_run("The scores of whole scenes", record):
-            score_whole_scenes(trainer, task, data, record)
-    if test and task.target.mean == data.target.mean:  # else the model's numbers have no unit to compare in
-        score_baselines(data, folder, record)
-    with beside_the_run("The figures", record):
-        draw(folder, task, data, counts, read_metrics(folder.metrics), best_epoch=record.training["best_epoch"])
-
-
-def accompany(session: Session, folder: RunFolder, *, train: bool, resume: bool, test: bool) -> None:
-    """Do another process's part of `compute`: nothing is written."""
-    trainer = session.trainer
-    if session.config["trainer"].get("compile"):
-        compile_parts(session.built.model)
-    if train:
-        trainer.fit(session.task, datamodule=session.data, ckpt_path=folder.resumable if resume else None)
-    _take_best(session, folder, None, trained=not train)
-    for split in SPLITS_OF[test]:
-        {"val": trainer.validate, "test": trainer.test}[split](session.task, datamodule=session.data, verbose=False)
-
-
-def _take_best(session: Session, folder: RunFolder, sha256: str | None, *, trained: bool) -> dict[str, Any]:
-    """Give the model the best epoch's weights; return the checkpoint."""
-    if not folder.best.is_file():
-        if trained:
-            raise UserError(f"{folder.best} is missing, and the run is trained. {PUT_BACK}")
-        raise UserError(
-            f"No epoch had a {session.task.selection[0]}: the validation split has no label. Check data.split."
-        )
-    best = put_back(read_best(folder.best, sha256), session.task.model, folder.best)
-    session.task.load_state_dict(best["state_dict"])
-    # The averaging callback would put the last epoch's average in place of the best one.
-    session.trainer.callbacks = [  # type: ignore[attr-defined]
-        callback
-        for callback in session.trainer.callbacks  # type: ignore[attr-defined]
-        if not isinstance(callback, WeightAveraging)
-    ]
-    return best
-
-
-def _tell_convergence(record: Record, trainer: lightning.Trainer) -> None:
-    """Record, and say, whether the best epoch was the last one that was validated: longer training may be better."""
-    every = trainer.check_val_every_n_epoch or 1
-    last = record.training["epochs"] // every * every - 1
-    record.training["converged"] = record.training["best_epoch"] < last
-    if not record.training["converged"]:
-        COURSE.info("The best epoch is the last one: not converged. More epochs (trainer.max_epochs) may do better.")
-
-
-@contextmanager
-def beside_the_run(what: str, record: Record) -> Iterator[None]:
-    """Let the block make something beside a trained run; where it can't, that is said and recorded."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - whatever it is, the model and its scores stand
-        reason = in_one_line(error)
-        log.warning("%s could not be made (%s); the run and its scores are complete without.", what, reason)
-        record.training.setdefault("left_out", []).append(f"{what}: {reason}")
 
 
 def _tell_averaging(trainer: lightning.Trainer, num_steps: int) -> None:
