@@ -69,6 +69,22 @@ def test_what_is_read_most_often_is_kept_first_and_the_rest_is_decoded(tmp_path)
     assert kept() == []
 
 
+def test_what_stays_in_memory_is_said_and_recorded(tmp_path, caplog, monkeypatch):
+    caplog.set_level(logging.INFO, logger="geocompose")
+    for seed, key in enumerate("abcde"):
+        pair(tmp_path, key, seed)
+    one = geotiff(**arguments(tmp_path)).scenes[0].decoded_bytes(5)
+    monkeypatch.setattr("geocompose.data.raster_source.memory_for_pixels", lambda: 2 * one)
+    assert loaded(tmp_path, cache_mb="auto").loading["images_in_memory"] == "2 of 4"
+    assert "The pixels of 2 of 4 images of training and validation stay in memory" in caplog.text
+    assert "data.cache_mb=1 keeps all" in caplog.text
+    caplog.clear()
+    assert loaded(tmp_path, cache_mb=1).loading["images_in_memory"] == "4 of 4"
+    assert loaded(tmp_path, cache_mb=0).loading["images_in_memory"] == "0 of 4"
+    assert "stay in memory" not in caplog.text
+    assert "images_in_memory" not in synthetic_segmentation().loading
+
+
 def test_pixels_may_take_a_quarter_of_the_free_memory_shared_by_the_cells_of_a_sweep(monkeypatch, tmp_path):
     monkeypatch.setattr(kept_pixels, "free_memory", lambda: 24 * 2**30)
     monkeypatch.setattr(kept_pixels, "num_cells", lambda: 3)

@@ -42,7 +42,9 @@ def train(callback, clock, epochs):
 )
 def test_waiting_is_recorded_and_said(epochs, record, last, advised, monkeypatch, caplog):
     found = Record(run_id="0" * 10)
-    callback = DataWait(found, SimpleNamespace(loading_advice="Set data.cache_mb=7.", readers=Readers(3, 0)))
+    callback = DataWait(
+        found, SimpleNamespace(loading_advice="Set data.cache_mb=7.", loading=Readers(3, 0).as_record())
+    )
     with caplog.at_level(logging.INFO):
         train(callback, Clock(monkeypatch), epochs)
     assert found.epochs["data_wait_s"] == record
@@ -55,7 +57,7 @@ def test_waiting_is_recorded_and_said(epochs, record, last, advised, monkeypatch
 
 def test_a_resumed_run_keeps_what_was_measured_before(monkeypatch):
     found = Record(run_id="0" * 10, epochs={"data_wait_s": [0.1, 0.2, 0.3]})
-    callback = DataWait(found, SimpleNamespace(loading_advice="", readers=Readers(3, 0)))
+    callback = DataWait(found, SimpleNamespace(loading_advice="", loading=Readers(3, 0).as_record()))
     callback.on_train_start(SimpleNamespace(current_epoch=2), None)
     assert found.epochs["data_wait_s"] == [0.1, 0.2]
     earlier = Record(run_id="0" * 10)  # of a version that did not measure it

@@ -31,7 +31,7 @@ from geocompose.data.statistics import Statistics, scan
 from geocompose.data.tiling import ImageTiling
 from geocompose.data.training_draw import TrainingDraw
 from geocompose.data.window import Region
-from geocompose.errors import UserError
+from geocompose.errors import UserError, counted
 from geocompose.imagery.samples import Inputs
 from geocompose.imagery.units import Conversion
 
@@ -191,6 +191,12 @@ class SceneData(lightning.LightningDataModule):
         say(self._collection.left_out, found.left_out, of_pixels=self.target.pixel_wise)
         if self.readers.why:
             log.info("%s", self.readers.in_words)
+        kept, images = self._collection.kept_decoded
+        if kept < images and self._source.cache_bytes:
+            log.info(
+                "The pixels of %d of %s of training and validation stay in memory; the others are decoded for each "
+                "sample (data.cache_mb=%d keeps all).", kept, counted(images, "image"), self._needed_mb,
+            )  # fmt: skip
 
     def _scan(self) -> Statistics:
         """Return statistics of the selected bands as they are read, without reading again what was read already."""
@@ -333,16 +339,22 @@ class SceneData(lightning.LightningDataModule):
         )
 
     @property
+    def loading(self) -> dict[str, Any]:
+        """What a record keeps of how samples are read; none of it changes a sample."""
+        kept, images = self._collection.kept_decoded
+        return self.readers.as_record() | ({"images_in_memory": f"{kept} of {images}"} if images else {})
+
+    @property
     def loading_advice(self) -> str:
         """What to set where a training waits for its data."""
         if self._collection.decodes_in_each_epoch:
-            needed_mb = self._collection.decoded_bytes(len(self.bands)) // 2**20 + 1
-            return (
-                "Pixels are decoded anew for each sample; they would all be kept with "
-                f"data.cache_mb={needed_mb * self.processes_here}."
-            )
+            return f"Pixels are decoded anew for each sample; data.cache_mb={self._needed_mb} keeps all."
         more = 2 * max(self.readers.processes, self.readers.threads)
         return f"More processes may read faster: data.num_workers={more}."
+
+    @property
+    def _needed_mb(self) -> int:
+        return (self._collection.decoded_bytes(len(self.bands)) // 2**20 + 1) * self.processes_here
 
     def pixels(
         self, split: str, max_pixels: int | None = None, seed: int = 0, bands: Sequence[str] | None = None

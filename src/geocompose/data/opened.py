@@ -102,11 +102,20 @@ class Collection:
         return list(dict.fromkeys([*used, *range(len(self.scenes))]))
 
     @property
+    def kept_decoded(self) -> tuple[int, int]:
+        """How many rasters of training and validation keep their pixels once they were read, and how many there are."""
+        kept = [scene.keep_decoded for scene in self._read_in_each_epoch if isinstance(scene, RasterScene)]
+        return sum(kept), len(kept)
+
+    @property
     def decodes_in_each_epoch(self) -> bool:
         """Whether a scene of training or validation is decoded anew whenever it is read."""
-        used = {region.scene for split in ("train", "val") for region in self.regions[split]}
-        scenes = [self.scenes[number] for number in used]
-        return any(isinstance(scene, RasterScene) and not scene.keep_decoded for scene in scenes)
+        kept, images = self.kept_decoded
+        return kept < images
+
+    @property
+    def _read_in_each_epoch(self) -> list[Scene]:
+        return [self.scenes[number] for number in {one.scene for split in SPLITS[:2] for one in self.regions[split]}]
 
 
 def _different_bands(scenes: Sequence[Scene], sets: Sequence[frozenset[str]]) -> str:

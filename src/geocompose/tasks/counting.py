@@ -34,7 +34,8 @@ def predicted(output: Tensor, target: Target) -> Tensor:
     if target.kind == "multilabel":
         return output >= 0  # a logit of 0 is a probability of one half
     if target.of_classes:
-        return output.argmax(dim=1)
+        # The first of equal ones, as argmax says, which takes ten times as long on a processor.
+        return output.max(dim=1).indices
     assert target.mean is not None, "the target's mean and std are known after the data's setup"
     assert target.std is not None
     numbers = by_variable(output, target).float()

@@ -30,7 +30,7 @@ class DataWait(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Record who reads, and keep what an interrupted part measured, up to the epoch from which it is resumed."""
-        self.record.training["loading"] = self._data.readers.as_record()
+        self.record.training["loading"] = self._data.loading
         measured = self.record.epochs.get("data_wait_s", [])[: trainer.current_epoch]
         self.record.epochs["data_wait_s"] = [*measured, *[None] * (trainer.current_epoch - len(measured))]
 
