@@ -7,6 +7,7 @@ import numpy as np
 from geocompose.data.baselines import boosting
 from geocompose.data.baselines.counted import Counted, count_images
 from geocompose.data.baselines.raw_values import image_features, image_samples
+from geocompose.data.baselines.regression import logistic_regression
 from geocompose.data.baselines.samples import LabelledSamples
 from geocompose.data.labels.tally import ClassTally, MultilabelTally, NumberTally
 
@@ -94,12 +95,7 @@ def _classified(
 
 
 def _logistic(features: np.ndarray, classes: np.ndarray, test_features: np.ndarray) -> np.ndarray:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000, tol=1e-6))
-    return model.fit(features, classes).predict(test_features)
+    return logistic_regression().fit(features, classes).predict(test_features)
 
 
 def _boosted(features: np.ndarray, classes: np.ndarray, test_features: np.ndarray) -> np.ndarray:

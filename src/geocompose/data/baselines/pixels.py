@@ -5,6 +5,7 @@ import numpy as np
 from geocompose.data.baselines import boosting
 from geocompose.data.baselines.counted import Counted, count_pixels
 from geocompose.data.baselines.raw_values import pixels
+from geocompose.data.baselines.regression import logistic_regression
 from geocompose.data.baselines.samples import LabelledSamples
 from geocompose.data.labels.tally import ClassTally, NumberTally
 from geocompose.errors import UserError, counted
@@ -25,16 +26,9 @@ def constant(data: LabelledSamples, max_pixels: int) -> Counted:
 
 def logistic(data: LabelledSamples, max_pixels: int) -> Counted:
     """Count logistic regression (C = 1) on a pixel's selected bands, standardised."""
-    # Imported where it is used: it takes a second, and most actions need no baseline.
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     values, classes = pixels(data, "train", max_pixels)
     _check_several(data, classes, "logistic")
-    # In float64 and to this tolerance the result does not depend on the number of threads.
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000, tol=1e-6))
-    model.fit(values.astype(np.float64), classes)
+    model = logistic_regression().fit(values.astype(np.float64), classes)
     detail = (
         f"per-pixel logistic regression on {counted(len(data.bands), 'band')}, fitted to {len(classes)} training pixels"
     )
