@@ -44,6 +44,14 @@ def _pair(one: str, other: str) -> ParameterSet:
 
 
 PAIRS = [_pair(one, other) for one in KINDS for other in DECODERS]
+# Of all pairs, those of each kind of backbone with every decoder and of every backbone with decoders that read one map,
+# all levels, and a map at its own size; the rest is slow, and what `action=doctor` tries.
+READ_ALIKE = ("fcn", "unet", "linear")
+
+
+def _composed_pair(one: str, other: str) -> ParameterSet:
+    slow = [] if one in KINDS or other in READ_ALIKE else [pytest.mark.slow]
+    return pytest.param(one, other, id=f"{one}-{other}", marks=[*marks(one, other), *slow])
 
 
 def levels(name: str) -> int:
@@ -88,8 +96,9 @@ def composed(kind: object, name: str, decoder_name: str) -> tuple[int, ...]:
     return tuple(meta_forward(compose(name, decoder_name), meta_image(6, 1, (64, 64))).output.shape)
 
 
-@pytest.mark.parametrize("decoder_name", [marked("decoder", name) for name in DECODERS])
-@pytest.mark.parametrize("name", [marked("backbone", name) for name in BACKBONES])
+@pytest.mark.parametrize(
+    ("name", "decoder_name"), [_composed_pair(name, other) for name in BACKBONES for other in DECODERS]
+)
 def test_a_backbone_and_a_decoder_give_logits_of_the_image_size(name, decoder_name):
     features = tuple(kept_backbone(name).feature_specs)
     like = next(other for other in AVAILABLE if tuple(kept_backbone(other).feature_specs) == features)

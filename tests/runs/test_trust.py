@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ TARGETS = [
 
 
 ONE = {"bands": ["RED"], "tile_px": 8}
+RULES = load_rules(CONF)
 
 
 @pytest.fixture
@@ -56,8 +58,13 @@ def write(run: RunFolder, config: Any, necks: Any = None) -> None:
     record.write(run.record)
 
 
+@cache
+def believing(*typed: str) -> Trust:
+    return Trust([CONF], typed)
+
+
 def opened(run: RunFolder, *typed: str) -> Any:
-    return open_run(run.path, load_rules(CONF), Trust([CONF], typed))
+    return open_run(run.path, RULES, believing(*typed))
 
 
 def places(target: str) -> list[Any]:
