@@ -133,13 +133,16 @@ def source_of(name: str) -> str | None:
     return source if source in PACKAGES and (CONF.parent / f"requirements-{source}.txt").is_file() else None
 
 
+_installed = cache(installed)  # asked for each of thousands of pairs
+
+
 def marks(*names: str) -> list[pytest.MarkDecorator]:
     """Return the marks of a test over options: `optional`, and a skip where a source's packages are not installed."""
     sources = sorted({source for name in names if (source := source_of(name)) is not None})
     skips = [
         pytest.mark.skip(reason=f"pip install -r requirements-{source}.txt")
         for source in sources
-        if not installed(source)
+        if not _installed(source)
     ]
     return [pytest.mark.optional, *skips] if sources else []
 

@@ -1,0 +1,112 @@
+"""Shapes that rules say at once are those that torch finds on the meta device, in layout, graph and errors."""
+
+import warnings
+from unittest.mock import patch
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from geocompose.contracts import meta, shape_rules
+from geocompose.contracts.shape_rules import ShapeRules
+from tests.contracts.test_pairs import built
+
+
+def maps(*shape: int, channels_last: bool = False, dtype: torch.dtype = torch.float32) -> Tensor:
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return torch.empty(shape, device="meta", dtype=dtype).to(memory_format=layout).requires_grad_()
+
+
+def weight(*shape: int) -> Tensor:
+    return torch.empty(shape, device="meta", requires_grad=True)
+
+
+def found(call, *tensors):
+    """Return what a call returns, as far as shapes go, or how it fails."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            answer = call(*tensors)
+    except (RuntimeError, ValueError, TypeError, ArithmeticError) as error:
+        return type(error), str(error)
+    idle = meta.unused([answer], {str(place): tensor for place, tensor in enumerate(tensors)})
+    return tuple(answer.shape), answer.stride(), answer.dtype, answer.device.type, answer.requires_grad, idle
+
+
+X, LAST, SMALL = maps(2, 6, 8, 10), maps(2, 6, 8, 10, channels_last=True), maps(2, 6, 8, 10, dtype=torch.bfloat16)
+STATISTICS = torch.empty(6, device="meta"), torch.empty(6, device="meta")
+CALLS = [
+    (lambda x: F.interpolate(x, size=(4, 5)), X),
+    (lambda x: F.interpolate(x, 7), X),
+    (lambda x: F.interpolate(x, size=(16, 3), mode="bilinear", align_corners=False), LAST),
+    (lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), SMALL),
+    (lambda x: F.interpolate(x, scale_factor=(0.5, 1.7), mode="nearest"), X),
+    (lambda x: F.interpolate(x, scale_factor=2.3, mode="bicubic", align_corners=True), X),
+    (lambda x: F.interpolate(x, size=(4, 5), mode="area"), X),
+    (lambda x: F.interpolate(x, size=(4, 5), mode="bilinear", antialias=True), X),
+    # What torch refuses.
+    (lambda x: F.interpolate(x, size=(4, 5), mode="nearest", align_corners=True), X),
+    (lambda x: F.interpolate(x, size=(4, 5, 6), mode="bilinear"), X),
+    (lambda x: F.interpolate(x), X),
+    (lambda x: F.interpolate(x, size=(4, 5), scale_factor=2), X),
+    (lambda x: F.interpolate(x, size=(0, 5), mode="bilinear"), X),
+    (lambda x: F.interpolate(x, size=(4, 5), mode="linear"), X),
+    (lambda x: F.interpolate(x, scale_factor=(2, 2, 2), mode="bilinear"), X),
+    (lambda x: F.interpolate(x, size=(4, 5), mode="no such mode"), X),
+    (lambda x: F.interpolate(x, scale_factor=0.01, mode="bilinear"), X),
+    # Norms, and widths that don't fit them.
+    (lambda x, w, b: F.layer_norm(x, (10,), w, b), X, weight(10), weight(10)),
+    (lambda x, w: F.layer_norm(x, [8, 10], w), X, weight(8, 10)),
+    (lambda x: F.layer_norm(x, (10,)), LAST),
+    (lambda x: F.layer_norm(x, (9,)), X),
+    (lambda x, w: F.layer_norm(x, (10,), w), X, weight(9)),
+    (lambda x, w, b: F.batch_norm(x, *STATISTICS, w, b), X, weight(6), weight(6)),
+    (lambda x: F.batch_norm(x, *STATISTICS), LAST),
+    (lambda x, w, b: F.batch_norm(x, *STATISTICS, w, b, training=True), X, weight(6), weight(6)),
+    (lambda x: F.batch_norm(x, None, None, training=True), maps(1, 6, 1, 1)),
+    (lambda x: F.batch_norm(x, *STATISTICS), maps(2, 5, 8, 10)),
+    # Activations.
+    (lambda x: F.gelu(x), X),
+    (lambda x: F.gelu(x, approximate="tanh"), LAST),
+    (lambda x: F.silu(x), SMALL),
+    (lambda x: F.silu(x * 1, inplace=True), X),
+    (lambda x: nn.ReLU(inplace=True)(F.batch_norm(x, *STATISTICS)), X),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CALLS, ids=range(len(CALLS)))
+def test_a_rule_says_what_torch_finds(case):
+    call, *tensors = case
+    usual = found(call, *tensors)
+    with ShapeRules():
+        assert found(call, *tensors) == usual
+
+
+@pytest.mark.parametrize("rule", shape_rules._RULES)
+def test_tensors_with_numbers_are_computed_with(rule):
+    arguments = {F.interpolate: (8,), F.layer_norm: ((5,),), F.batch_norm: (torch.zeros(3), torch.ones(3))}
+    x = torch.randn(2, 3, 4, 5)
+    usual = rule(x, *arguments.get(rule, ()))
+    with ShapeRules():
+        assert torch.equal(rule(x, *arguments.get(rule, ())), usual)
+
+
+@pytest.mark.parametrize(("name", "decoder"), [("prithvi", "upernet"), ("convnext", "fcn"), ("resnet50", "unet")])
+def test_a_models_shapes_and_idle_parameters_are_those_without_rules(name, decoder):
+    model, image = built(name, decoder), meta.meta_image(6, 1, (64, 96))
+    seen = []
+    for rules in (shape_rules._RULES, {}):
+        shapes: list[object] = []
+        hooks = [
+            part.register_forward_hook(lambda _, __, out, shapes=shapes: shapes.append(getattr(out, "shape", None)))
+            for part in model.modules()
+        ]
+        with patch.object(shape_rules, "_RULES", rules):
+            output = meta.meta_forward(model, image).output
+            idle = meta.unreached_parameters(model, image)
+        for hook in hooks:
+            hook.remove()
+        seen.append((output.shape, idle, shapes))
+    assert seen[0] == seen[1]
+    assert len(seen[0][2]) > 50
