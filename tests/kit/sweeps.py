@@ -2,16 +2,24 @@
 
 import csv
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from geocompose.cli import main
 from geocompose.studies.plan import read_plan
+from tests.kit import jobs
 from tests.kit.swept_runs import write_conf
 
 Sweep = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def light_server() -> Iterator[None]:
+    """Let a module's sweeps start their processes without libraries, which these runs don't need."""
+    with jobs.light_server():
+        yield
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from tests.kit.sweeps import Sweep, lines, planned, sweep, table
+from tests.kit.sweeps import Sweep, light_server, lines, planned, sweep, table
 
-__all__ = ["sweep"]  # a fixture
+__all__ = ["light_server", "sweep"]  # fixtures
 
 
 def test_a_sweep_is_planned_computed_and_answered_from_its_records(sweep: Sweep):

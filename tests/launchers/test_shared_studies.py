@@ -14,12 +14,19 @@ import pytest
 from geocompose.errors import UserError
 from geocompose.studies.plan import PLAN_NAME, PlanCell, add_cells, read_plan
 from tests.kit.places import ROOT
-from tests.kit.sweeps import Sweep, lines, sweep, table
+from tests.kit.sweeps import Sweep, light_server, lines, sweep, table
 from tests.kit.swept_runs import write_conf
 
-__all__ = ["sweep"]  # a fixture
+__all__ = ["light_server", "sweep"]  # fixtures
 
-PROGRAM = "import sys; from pathlib import Path; from geocompose.cli import main; main(Path('../conf').resolve())"
+# With as little in its fork server as these runs need, so that a sweep is soon killed amid its cells.
+PROGRAM = """
+from pathlib import Path
+from geocompose.cli import main
+from geocompose.launchers import fork_server
+fork_server.PRELOADED = [fork_server.PRELOADED[0], "tests.kit.swept_runs"]
+main(Path("../conf").resolve())
+"""
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:

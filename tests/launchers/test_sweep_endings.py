@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from geocompose.runs import RunFolder
-from tests.kit.sweeps import Sweep, lines, sweep, table
+from tests.kit.sweeps import Sweep, light_server, lines, sweep, table
 
-__all__ = ["sweep"]  # a fixture
+__all__ = ["light_server", "sweep"]  # fixtures
 
 
 def of_state(state: str) -> list[RunFolder]:

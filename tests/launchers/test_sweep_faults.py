@@ -4,7 +4,6 @@ import errno
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,12 @@ import pytest
 from geocompose.runs import RunFolder, environment
 from geocompose.studies.plan import PLAN_NAME
 from geocompose.studies.states import states
-from tests.kit import jobs as kit
 from tests.kit.faults import Disk
-from tests.kit.sweeps import Sweep, lines, planned, sweep, table
+from tests.kit.sweeps import Sweep, light_server, lines, planned, sweep, table
 
-__all__ = ["sweep"]  # a fixture
+__all__ = ["light_server", "sweep"]  # fixtures
 
 TWO = ("-m", "seed=0,1", "launcher=in_process")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def light_server() -> Iterator[None]:
-    with kit.light_server():
-        yield
 
 
 def runs(study: str = "default") -> list[RunFolder]:
