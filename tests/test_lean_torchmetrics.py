@@ -4,8 +4,6 @@ import json
 import subprocess
 import sys
 
-import pytest
-
 START = """
 import json, sys
 from geocompose.lean_torchmetrics import import_core_first
@@ -21,50 +19,40 @@ def said(code: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_lightning_loads_the_core_alone():
-    told = said(f"""
-import lightning.pytorch, torchmetrics
-from torchmetrics import Metric
-heavy = [name for name in {HEAVY} if name in sys.modules]
-print(json.dumps(dict(heavy=heavy, core=Metric.__module__, version=torchmetrics.__version__)))
-""")
-    assert told == {"heavy": [], "core": "torchmetrics.metric", "version": told["version"]}
-    assert told["version"][0].isdigit()
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        "from torchmetrics import Accuracy",
-        "import torchmetrics.classification; torchmetrics.Accuracy",
-        "from torchmetrics.image import PeakSignalNoiseRatio; torchmetrics.Accuracy",
-        "import torchmetrics.functional as f; f.accuracy; torchmetrics.Accuracy",
-        "from torchmetrics import *",
-    ],
-)
-def test_all_of_it_comes_when_it_is_asked_for(asked):
-    told = said(f"""
-import lightning.pytorch, torchmetrics
-{asked}
+COMPLETE = """
 missing = sorted(name for name in torchmetrics.__all__ if name not in vars(torchmetrics))
-same = torchmetrics.Metric is lightning.pytorch.core.module.Metric and issubclass(torchmetrics.Accuracy, object)
-import torch
 metric = torchmetrics.classification.MulticlassAccuracy(num_classes=3, average="micro")
 score = float(metric(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 1, 1, 2])))
-print(json.dumps(dict(missing=missing, same=same, score=score)))
-""")
-    assert told == {"missing": [], "same": True, "score": 0.75}
-
-
-def test_a_name_that_there_is_not_is_an_attribute_error():
-    told = said("""
-import torchmetrics
 try:
     torchmetrics.nothing
 except AttributeError as error:
-    print(json.dumps(str(error)))
-""")
-    assert "'nothing'" in told
+    nothing = str(error)
+print(json.dumps(dict(found, missing=missing, score=score, nothing=nothing)))
+"""
+
+
+def test_lightning_loads_the_core_alone_and_the_rest_comes_when_it_is_asked_for():
+    told = said(f"""
+import lightning.pytorch, torch, torchmetrics
+from torchmetrics import Metric
+found = dict(heavy=[name for name in {HEAVY} if name in sys.modules], version=torchmetrics.__version__)
+from torchmetrics import Accuracy
+found["same"] = torchmetrics.Metric is Metric is lightning.pytorch.core.module.Metric and issubclass(Accuracy, Metric)
+{COMPLETE}""")
+    assert (told["heavy"], told["same"], told["missing"], told["score"]) == ([], True, [], 0.75)
+    assert told["version"][0].isdigit()
+    assert "'nothing'" in told["nothing"]
+
+
+def test_a_domain_may_be_asked_for_first():
+    told = said(f"""
+import torch
+from torchmetrics.image import PeakSignalNoiseRatio
+import torchmetrics, torchmetrics.functional
+found = dict(function=callable(torchmetrics.functional.accuracy))
+from torchmetrics import *
+{COMPLETE}""")
+    assert (told["function"], told["missing"], told["score"]) == (True, [], 0.75)
 
 
 def test_a_version_whose_core_is_made_otherwise_is_imported_as_ever():
