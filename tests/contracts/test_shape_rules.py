@@ -28,7 +28,7 @@ def found(call, *tensors):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             answer = call(*tensors)
-    except (RuntimeError, ValueError, TypeError, ArithmeticError) as error:
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
         return type(error), str(error)
     idle = meta.unused([answer], {str(place): tensor for place, tensor in enumerate(tensors)})
     return tuple(answer.shape), answer.stride(), answer.dtype, answer.device.type, answer.requires_grad, idle
@@ -66,6 +66,11 @@ CALLS = [
     (lambda x, w, b: F.batch_norm(x, *STATISTICS, w, b, training=True), X, weight(6), weight(6)),
     (lambda x: F.batch_norm(x, None, None, training=True), maps(1, 6, 1, 1)),
     (lambda x: F.batch_norm(x, *STATISTICS), maps(2, 5, 8, 10)),
+    # Arguments that there are not.
+    (lambda x: F.layer_norm(x), X),
+    (lambda x: F.interpolate([x], size=(4, 5)), X),
+    (lambda x: F.interpolate(x, size="large"), X),
+    (lambda x: F.gelu(input=x, approximate="tanh"), X),
     # Activations.
     (lambda x: F.gelu(x), X),
     (lambda x: F.gelu(x, approximate="tanh"), LAST),

@@ -27,12 +27,18 @@ class ShapeRules(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named: Mapping[str, Any] = kwargs or {}
-        rule = _RULES.get(function)
-        if rule is not None:
-            answer = rule(*args, **named)
-            if answer is not None:
-                return answer
-        return function(*args, **named)
+        answer = _answer(function, args, named)
+        return function(*args, **named) if answer is None else answer
+
+
+def _answer(function: Any, args: Sequence[Any], named: Mapping[str, Any]) -> Tensor | None:
+    rule = _RULES.get(function)
+    if rule is None or not isinstance(args[0] if args else named.get("input"), Tensor):
+        return None
+    try:
+        return rule(*args, **named)
+    except TypeError:  # of arguments that the operation doesn't take either, which it says in its own words
+        return None
 
 
 class _Made(torch.autograd.Function):
