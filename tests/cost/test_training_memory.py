@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from geocompose.contracts.one_piece import in_one_piece
 from geocompose.cost.ledger import Flops, Ledger
-from geocompose.cost.one_piece import in_one_piece
 from geocompose.cost.training_memory import optimizer_slots, training_memory
 from geocompose.doctor.kept import KeptBackbones
 from geocompose.imagery.samples import Target

@@ -38,15 +38,13 @@ def explain(experiment: Experiment) -> None:
 
     with collector_paused():
         from geocompose.cost.examination import examine
-        from geocompose.cost.one_piece import in_one_piece
         from geocompose.cost.summary import summarize
 
     with quiet():  # nothing is built for real: messages about weights would mislead
         with collector_paused():
             found = examine(experiment.config, preview)
         plan = found.trial.plan
-        with in_one_piece():
-            summary = summarize(found.trial.model, image_size=plan.image_size, num_frames=plan.num_frames)
+        summary = summarize(found.trial.model, image_size=plan.image_size, num_frames=plan.num_frames)
     show_summary(summary, plan.necks)
     _show(found, experiment.config)
     for difference in intended:

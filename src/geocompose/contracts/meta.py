@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from geocompose.contracts.backbone import contract_of
-from geocompose.contracts.shape_rules import ShapeRules
+from geocompose.contracts.one_piece import in_one_piece
 from geocompose.errors import UserError
 
 
@@ -26,9 +26,24 @@ def _mode(module: nn.Module, training: bool) -> Iterator[None]:
             child.training = mode
 
 
-def meta_forward(module: nn.Module, *args: Any, training: bool = False, **kwargs: Any) -> Any:
-    """Return what `module` returns for meta tensors; its own weights are neither read nor copied nor changed."""
-    with torch.no_grad(), torch.device("meta"), ShapeRules(), _mode(module, training):
+def meta_forward(
+    module: nn.Module,
+    *args: Any,
+    training: bool = False,
+    listening: AbstractContextManager[Any] | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Return what `module` returns for meta tensors; its own weights are neither read nor copied nor changed.
+
+    listening: a mode that is to see all operations, such as one that counts them.
+    """
+    with (
+        torch.no_grad(),
+        torch.device("meta"),
+        in_one_piece(),
+        listening or nullcontext(),
+        _mode(module, training),
+    ):
         return torch.func.functional_call(module, _shells(module), args, kwargs, tie_weights=False)
 
 
@@ -77,7 +92,7 @@ def unreached_parameters(module: nn.Module, *args: Any, **kwargs: Any) -> list[s
         value.requires_grad_(value.is_floating_point())
     hooks = [part.register_forward_pre_hook(_check_width) for part in module.modules() if isinstance(part, _ConvNd)]
     try:
-        with torch.enable_grad(), torch.device("meta"), ShapeRules(), _mode(module, False):
+        with torch.enable_grad(), torch.device("meta"), in_one_piece(), _mode(module, False):
             returned = torch.func.functional_call(module, shells, args, kwargs, tie_weights=False)
     finally:
         for hook in hooks:

@@ -11,7 +11,6 @@ from geocompose.contracts.backbone import contract_of
 from geocompose.contracts.meta import check_training_batch, meta_forward, meta_image
 from geocompose.contracts.probing import meta_coordinates
 from geocompose.cost.ledger import Flops
-from geocompose.cost.one_piece import in_one_piece
 from geocompose.cost.training_memory import TrainingMemory, training_memory
 from geocompose.data.preflight import Preview
 from geocompose.from_config import trial_model
@@ -51,10 +50,9 @@ def examine(config: Mapping[str, Any], preview: Preview, keeping: Keeping | None
     inputs = replace(preview.inputs, bands=tuple(chosen_bands(config, preview.inputs.bands)))
     check_rasters_read(config, inputs.bands, preview.values.more)
     target = preview.target.of_bands(inputs.bands)
-    with in_one_piece():
-        trial = trial_model(config, inputs=inputs, target=target, keeping=keeping)
-        _stop_learning(trial, config["task"])
-        return _measured(trial, inputs, target, config)
+    trial = trial_model(config, inputs=inputs, target=target, keeping=keeping)
+    _stop_learning(trial, config["task"])
+    return _measured(trial, inputs, target, config)
 
 
 def _stop_learning(trial: Trial, task: Mapping[str, Any]) -> None:
@@ -72,8 +70,8 @@ def _stop_learning(trial: Trial, task: Mapping[str, Any]) -> None:
 
 def _measured(trial: Trial, inputs: Inputs, target: Target, config: Mapping[str, Any]) -> Found:
     model, tile = trial.model, inputs.tile_px
-    with Flops() as flops:
-        _check_output(_output(trial, (tile, tile), inputs), (tile, tile), target)
+    flops = Flops()
+    _check_output(_output(trial, (tile, tile), inputs, flops), (tile, tile), target)
     other = (tile, max(1, 3 * tile // 4 - 1))  # one that no patch divides
     _check_output(_output(trial, other, inputs), other, target)
     batch_size = int(config["data"]["batch_size"])
@@ -95,8 +93,8 @@ def _images(trial: Trial, size: tuple[int, int], inputs: Inputs, batch_size: int
     return {name: value.expand(batch_size, *value.shape[1:]).clone() for name, value in one.items()}
 
 
-def _output(trial: Trial, size: tuple[int, int], inputs: Inputs) -> ModelOutput:
-    return meta_forward(trial.model, **_images(trial, size, inputs))
+def _output(trial: Trial, size: tuple[int, int], inputs: Inputs, listening: Flops | None = None) -> ModelOutput:
+    return meta_forward(trial.model, listening=listening, **_images(trial, size, inputs))
 
 
 def _check_output(returned: ModelOutput, size: tuple[int, int], target: Target) -> None:

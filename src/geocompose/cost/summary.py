@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from geocompose.contracts.backbone import contract_of
 from geocompose.contracts.meta import meta_forward, meta_image
+from geocompose.cost.ledger import Flops
 from geocompose.models.freezing import ever_learns
 
 
@@ -59,14 +59,15 @@ def summarize(model: nn.Module, *, image_size: tuple[int, int], num_frames: int 
         for name, part in parts.items()
     ]
     try:
-        with FlopCounterMode(display=False) as counter:
-            meta_forward(model, meta_image(contract_of(parts["encoder"]).channels, num_frames, image_size))
+        image = meta_image(contract_of(parts["encoder"]).channels, num_frames, image_size)
+        with Flops() as flops:
+            meta_forward(model, image, listening=flops)
     finally:
         for hook in hooks:
             hook.remove()
     later = ever_learns(parts["encoder"])
     rows = [PartSummary(name, _names(part), *shapes[name], *_count(part, later)) for name, part in parts.items()]
-    return Summary(rows, *_count(model, later), counter.get_total_flops() / 1e9)
+    return Summary(rows, *_count(model, later), flops.total / 1e9)
 
 
 def _modalities(given: Any) -> list[str]:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geocompose.configuration.instantiation import instantiate
+from geocompose.contracts.one_piece import in_one_piece
 from geocompose.cost.ledger import Ledger
-from geocompose.cost.one_piece import in_one_piece
 from geocompose.imagery.samples import Target
 from geocompose.models.output import ModelOutput
 

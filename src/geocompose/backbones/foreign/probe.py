@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 from geocompose.contracts.backbone import contract_of
 from geocompose.contracts.features import FeatureSpec, common_multiple
 from geocompose.contracts.meta import unused
-from geocompose.contracts.shape_rules import ShapeRules
+from geocompose.contracts.one_piece import in_one_piece
 from geocompose.contracts.shapes import observe
 from geocompose.errors import FOREIGN_ERRORS, UserError
 from geocompose.imagery.pretraining import Pretraining
@@ -97,7 +97,7 @@ def on_meta() -> Iterator[None]:
         torch.random.fork_rng(devices=[]),
         torch.device("meta"),
         _NumbersOnCpu(),
-        ShapeRules(),
+        in_one_piece(),
         torch.inference_mode(False),
         torch.enable_grad(),
     ):

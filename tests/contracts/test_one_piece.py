@@ -1,4 +1,4 @@
-"""Shapes that rules say at once are those that torch finds on the meta device, in layout, graph and errors."""
+"""Operations in one piece give the shapes that torch finds on the meta device: layout, graph and errors too."""
 
 import warnings
 from unittest.mock import patch
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from geocompose.contracts import meta, shape_rules
-from geocompose.contracts.shape_rules import ShapeRules
+from geocompose.contracts import meta, one_piece
+from geocompose.contracts.one_piece import in_one_piece
 from tests.contracts.test_pairs import built
 
 
@@ -71,6 +71,10 @@ CALLS = [
     (lambda x: F.interpolate([x], size=(4, 5)), X),
     (lambda x: F.interpolate(x, size="large"), X),
     (lambda x: F.gelu(input=x, approximate="tanh"), X),
+    (lambda x, w, b: F.linear(x, w, b), X, weight(7, 10), weight(7)),
+    (lambda x, w: F.linear(x, w), X, weight(7, 9)),
+    (lambda x, y: x + y, X, weight(6, 8, 1)),
+    (lambda x: x * x + 2, LAST),
     # Activations.
     (lambda x: F.gelu(x), X),
     (lambda x: F.gelu(x, approximate="tanh"), LAST),
@@ -81,33 +85,38 @@ CALLS = [
 
 
 @pytest.mark.parametrize("case", CALLS, ids=range(len(CALLS)))
-def test_a_rule_says_what_torch_finds(case):
+def test_an_operation_in_one_piece_gives_what_torch_finds(case):
     call, *tensors = case
     usual = found(call, *tensors)
-    with ShapeRules():
+    with in_one_piece():
         assert found(call, *tensors) == usual
 
 
-@pytest.mark.parametrize("rule", shape_rules._RULES)
-def test_tensors_with_numbers_are_computed_with(rule):
-    arguments = {F.interpolate: (8,), F.layer_norm: ((5,),), F.batch_norm: (torch.zeros(3), torch.ones(3))}
-    x = torch.randn(2, 3, 4, 5)
-    usual = rule(x, *arguments.get(rule, ()))
-    with ShapeRules():
-        assert torch.equal(rule(x, *arguments.get(rule, ())), usual)
+def test_tensors_with_numbers_are_computed_with():
+    x, statistics = torch.randn(2, 3, 4, 5), (torch.randn(3), torch.rand(3))
+    calls = [
+        lambda: F.interpolate(x, 8, mode="bilinear"),
+        lambda: F.layer_norm(x, (5,)),
+        lambda: F.batch_norm(x, *statistics),
+        lambda: F.gelu(x) + F.silu(x) * x,
+        lambda: F.linear(x, torch.ones(2, 5), torch.zeros(2)),
+    ]
+    usual = [call() for call in calls]
+    with in_one_piece():
+        assert all(torch.equal(call(), before) for call, before in zip(calls, usual, strict=True))
 
 
 @pytest.mark.parametrize(("name", "decoder"), [("prithvi", "upernet"), ("convnext", "fcn"), ("resnet50", "unet")])
-def test_a_models_shapes_and_idle_parameters_are_those_without_rules(name, decoder):
+def test_a_models_shapes_and_idle_parameters_are_those_of_operations_taken_apart(name, decoder):
     model, image = built(name, decoder), meta.meta_image(6, 1, (64, 96))
     seen = []
-    for rules in (shape_rules._RULES, {}):
+    for known in (one_piece._SHAPES, {}):
         shapes: list[object] = []
         hooks = [
             part.register_forward_hook(lambda _, __, out, shapes=shapes: shapes.append(getattr(out, "shape", None)))
             for part in model.modules()
         ]
-        with patch.object(shape_rules, "_RULES", rules):
+        with patch.object(one_piece, "_SHAPES", known):
             output = meta.meta_forward(model, image).output
             idle = meta.unreached_parameters(model, image)
         for hook in hooks:
