@@ -58,10 +58,10 @@ def summarize(model: nn.Module, *, image_size: tuple[int, int], num_frames: int 
         )
         for name, part in parts.items()
     ]
+    flops = Flops()
     try:
         image = meta_image(contract_of(parts["encoder"]).channels, num_frames, image_size)
-        with Flops() as flops:
-            meta_forward(model, image, listening=flops)
+        meta_forward(model, image, listening=flops)
     finally:
         for hook in hooks:
             hook.remove()
