@@ -54,6 +54,7 @@ class _CoreFirst(Loader):
         return self._whole.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
         try:
             _execute_core(module)
         except (ImportError, AttributeError):  # a version that is made otherwise
