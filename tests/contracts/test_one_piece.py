@@ -22,6 +22,10 @@ def weight(*shape: int) -> Tensor:
     return torch.empty(shape, device="meta", requires_grad=True)
 
 
+def no_gradient(*shape: int) -> Tensor:
+    return torch.empty(shape, device="meta")
+
+
 def found(call, *tensors):
     """Return what a call returns, as far as shapes go, or how it fails."""
     try:
@@ -75,6 +79,13 @@ CALLS = [
     (lambda x, w: F.linear(x, w), X, weight(7, 9)),
     (lambda x, y: x + y, X, weight(6, 8, 1)),
     (lambda x: x * x + 2, LAST),
+    # Attention that does not fit: masks of other tokens, keys and values of other numbers, widths or heads.
+    (lambda q, m: F.scaled_dot_product_attention(q, q, q, attn_mask=m), weight(2, 3, 9, 4), no_gradient(1, 3, 8, 8)),
+    (lambda q, m: F.scaled_dot_product_attention(q, q, q, attn_mask=m), weight(2, 3, 9, 4), no_gradient(9, 8)),
+    (lambda q, m: F.scaled_dot_product_attention(q, q, q, attn_mask=m), weight(2, 3, 9, 4), no_gradient(4, 3, 9, 9)),
+    (F.scaled_dot_product_attention, weight(2, 3, 9, 4), weight(2, 3, 8, 4), weight(2, 3, 7, 4)),
+    (lambda q, k: F.scaled_dot_product_attention(q, k, k), weight(2, 3, 9, 4), weight(2, 3, 9, 5)),
+    (lambda q, k: F.scaled_dot_product_attention(q, k, k), weight(2, 3, 9, 4), weight(2, 5, 9, 4)),
     # Activations.
     (lambda x: F.gelu(x), X),
     (lambda x: F.gelu(x, approximate="tanh"), LAST),

@@ -123,8 +123,18 @@ def _is_fused(named: Mapping[str, Any]) -> bool:
     assert key is not None
     assert value is not None
     alike = query.ndim == key.ndim == value.ndim == 4 and query.shape[-1] == key.shape[-1] == value.shape[-1]
+    # The fused operation does not look at these on the meta device; torch refuses what does not fit.
+    fits = alike and key.shape == value.shape and key.shape[:2] == query.shape[:2]
+    fits = fits and (mask is None or _spreads(mask.shape, (*query.shape[:-1], key.shape[-2])))
     learns = mask is not None and mask.requires_grad
-    return alike and not learns and not named.get("dropout_p") and not named.get("enable_gqa")
+    return fits and not learns and not named.get("dropout_p") and not named.get("enable_gqa")
+
+
+def _spreads(shape: Sequence[int], over: Sequence[int]) -> bool:
+    """Return whether a tensor of this shape can be spread over another one."""
+    return len(shape) <= len(over) and all(
+        own in (1, wanted) for own, wanted in zip(reversed(shape), reversed(over), strict=False)
+    )
 
 
 def _fused(named: Mapping[str, Any]) -> Tensor:

@@ -57,9 +57,13 @@ class Prompted:
     def _seen(self, value: Any, count: int) -> Any:
         """Return an argument beside `count` tokens: a mask of attention (..., N, N) lets all see the prompts too.
 
-        transformers gives its blocks one where a model is traced, though nothing is hidden.
+        transformers gives its blocks one where a model is traced, though nothing is hidden. What differs from head to
+        head (B, heads, N, N) is no mask but what tokens' places add to attention; prompts have no place, so it stays,
+        and the block stops.
         """
         if not isinstance(value, Tensor) or value.ndim < 2 or value.shape[-2:] != (count, count):
+            return value
+        if value.ndim == 4 and value.shape[1] > 1:
             return value
         added = (self.num_prompts, 0)  # before the tokens, in rows and columns
         return nn.functional.pad(value, added * 2, value=True if value.dtype == torch.bool else 0.0)
