@@ -8,6 +8,7 @@ import torch
 
 from geocompose.catalog.peft_refusals import OF_BACKBONES
 from geocompose.errors import UserError
+from geocompose.peft.prompted import Prompted
 from geocompose.peft.prompts import VisualPrompts
 from tests.kit.adapted import build, image, learning
 from tests.kit.small import backbone, fresh_backbone, marks
@@ -76,6 +77,27 @@ def test_gradients_are_the_same_where_activations_are_computed_again(method):
     for one, other in zip(*gradients, strict=True):
         assert one.any()
         torch.testing.assert_close(one, other)
+
+
+class Told(torch.nn.Module):
+    """A block that tells what it was given beside its tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_parameter("vpt_prompts", torch.nn.Parameter(torch.zeros(1, 3, 4)))
+        self.vpt_dropout = torch.nn.Identity()
+
+    def forward(self, tokens, beside):
+        return tokens, beside
+
+
+def test_a_mask_lets_all_see_the_prompts_and_what_each_head_adds_stays_as_it_is():
+    block, tokens = Prompted(Told(), 3, 0, None), torch.zeros(2, 5, 4)
+    hides = torch.zeros(2, 1, 5, 5, dtype=torch.bool)
+    assert block(tokens, hides)[1].sum(dim=(1, 2, 3)).tolist() == [64 - 25] * 2
+    assert block(tokens, beside=torch.full((5, 5), -9.0))[1].sum() == -9 * 25
+    for_heads = torch.ones(2, 6, 5, 5)
+    assert block(tokens, for_heads)[1] is for_heads
 
 
 REFUSED = {

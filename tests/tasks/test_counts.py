@@ -161,6 +161,12 @@ def test_predictions_of_numbers_are_in_the_physical_unit():
     assert predicted(torch.tensor([[1.0, 1.0]]).bfloat16(), two).tolist() == [[110.0, 2.0]]
 
 
+def test_of_equal_classes_the_first_is_predicted():
+    logits = torch.randint(0, 3, (2, 5, 9, 9), generator=torch.Generator().manual_seed(0)).float()
+    assert torch.equal(predicted(logits, TARGETS["segmentation"]), logits.argmax(dim=1))
+    assert predicted(torch.zeros(1, 4, 1, 1), TARGETS["segmentation"]).item() == 0
+
+
 def test_a_class_is_decided_for_from_a_probability_of_one_half_on():
     assert predicted(torch.tensor([[-0.1, 0.0, 3.0]]), TARGETS["multilabel"]).tolist() == [[False, True, True]]
 

@@ -179,7 +179,7 @@ def kept_features(
         return
     reason = why_not(config, settings, data, task, trainer)
     if reason is not None:
-        if not ever_learns(task.model.encoder) and any(True for _ in task.model.encoder.parameters()):
+        if not ever_learns(task.model.encoder) and next(task.model.encoder.parameters(), None) is not None:
             log.info("The frozen backbone's features are computed anew each time: %s", reason)
         yield
         return
