@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from geocompose.studies.crossed import (
+from geocompose.statistics.crossed import (
     Crossed,
     Part,
     half_width,

@@ -18,7 +18,7 @@ import numpy as np
 from candidates import STUDENT, bootstrap, seeds_only
 from population import BETTER, Design, draw, scores, skewed_sizes, truth
 
-from geocompose.studies.crossed import crossed
+from geocompose.statistics.crossed import crossed
 
 HERE = Path(__file__).resolve().parent
 SCORES = ("mIoU", "IoU_rare", "accuracy_micro")

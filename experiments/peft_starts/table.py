@@ -16,9 +16,9 @@ from statistics import fmean
 import numpy as np
 import yaml
 
+from geocompose.statistics.intervals import Estimate, difference, estimate
+from geocompose.statistics.pooled import Score
 from geocompose.studies.costs import costs_of
-from geocompose.studies.intervals import Estimate, difference, estimate
-from geocompose.studies.pooled import Score
 from geocompose.studies.reading import Run, read_studies
 
 HERE = Path(__file__).resolve().parent

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from geocompose.studies.blocks import likeness, spatial_blocks
-from geocompose.studies.crossed import crossed, shift_of
-from geocompose.studies.intervals import Estimate, difference, estimate
-from geocompose.studies.pooled import Score
+from geocompose.statistics.blocks import likeness, spatial_blocks
+from geocompose.statistics.crossed import crossed, shift_of
+from geocompose.statistics.intervals import Estimate, difference, estimate
+from geocompose.statistics.pooled import Score
 
 HERE = Path(__file__).resolve().parent
 TILE_PX, FIRST_COLUMN = 64, 384

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from geocompose.studies.crossed import crossed
-from geocompose.studies.intervals import difference, estimate
-from geocompose.studies.pooled import Score
+from geocompose.statistics.crossed import crossed
+from geocompose.statistics.intervals import difference, estimate
+from geocompose.statistics.pooled import Score
 from tests.kit.places import ROOT
 
 FOLDER = ROOT / "experiments" / "intervals"

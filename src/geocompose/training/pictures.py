@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import default_collate
 
 from geocompose.data.module import SceneData
 from geocompose.errors import counted
@@ -28,6 +27,7 @@ from geocompose.tasks.base import Task
 from geocompose.tasks.counting import labels
 from geocompose.tasks.masking import in_units
 from geocompose.tasks.reconstruction import ReconstructionTask
+from geocompose.training.shown_images import batch_of, images_of
 from geocompose.training.tile_names import file_name, tile_title
 
 NUM_TILES, NUM_IMAGES = 4, 12
@@ -67,7 +67,7 @@ def _segmentation(folder: Path, task: Task, data: SceneData, split: str, matrice
             "prediction": predicted[place].numpy(),
             "title": tile_title(data, split, chosen[place]),
         }
-        for place, image in enumerate(_images(batch, data))
+        for place, image in enumerate(images_of(batch, data))
     ]
     sample_predictions(samples, names, ignore_index, folder / "samples.png")
 
@@ -94,7 +94,7 @@ def _regression(folder: Path, task: Task, data: SceneData, split: str, sums: np.
                 "prediction": predicted[place, variable].numpy(),
                 "title": tile_title(data, split, chosen[place]),
             }
-            for place, image in enumerate(_images(batch, data))
+            for place, image in enumerate(images_of(batch, data))
         ]
         file = "samples.png" if len(names) == 1 else f"samples_{re.sub(r'[^A-Za-z0-9._-]+', '_', name)}.png"
         sample_numbers(samples, name, folder / file)
@@ -165,7 +165,7 @@ def _reconstruction(folder: Path, task: Task, data: SceneData, split: str, sums:
     assert isinstance(task, ReconstructionTask)
     scored, squares = (sums[:, :, place].sum(axis=1) for place in (_N, _SUM_E2))
     chosen = spread(-squares / np.maximum(scored, 1), scored, NUM_TILES)
-    batch = _batch(data, split, chosen)
+    batch = batch_of(data, split, chosen)
     there = {name: value.to(task.device) for name, value in batch.items()}
     task.eval()
     with torch.inference_mode():
@@ -208,7 +208,7 @@ def _draw_images(
 ) -> None:
     batch, predicted = _run(task, data, split, chosen)
     samples: list[ImageSample] = []
-    for place, image in enumerate(_images(batch, data)):
+    for place, image in enumerate(images_of(batch, data)):
         truth, said, right = words(batch, predicted, place)
         name = file_name(data, split, chosen[place])
         samples.append({"image": image, "truth": truth, "prediction": said, "right": right, "name": name})
@@ -217,25 +217,12 @@ def _draw_images(
 
 def _run(task: Task, data: SceneData, split: str, chosen: Sequence[int]) -> tuple[dict[str, Tensor], Tensor]:
     """Return the chosen samples of a split as one batch, and what the model says of them."""
-    batch = _batch(data, split, chosen)
+    batch = batch_of(data, split, chosen)
     task.eval()
     with torch.inference_mode():
         images = batch["image"].to(task.device, next(task.parameters()).dtype)  # trainer.precision=bf16-true
         beside = {name: value.to(task.device) for name, value in coordinates_of(batch).items()}
         return batch, task.predicted(task(images, **beside)).cpu()
-
-
-def _batch(data: SceneData, split: str, chosen: Sequence[int]) -> dict[str, Tensor]:
-    dataset = data.in_order(split).dataset
-    batch: dict[str, Tensor] = default_collate([dataset[index] for index in chosen])
-    return batch
-
-
-def _images(batch: Mapping[str, Tensor], data: SceneData) -> list[np.ndarray]:
-    mean, std = (np.asarray(values, dtype=np.float32).reshape(-1, 1, 1) for values in (data.mean, data.std))
-    # Of several frames the first is shown.
-    shown = batch["image"][:, :, 0] if batch["image"].ndim == 5 else batch["image"]
-    return [display_image(image.numpy() * std + mean, data.bands) for image in shown]
 
 
 def _pixels(task: Task, data: SceneData, split: str, tiles: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

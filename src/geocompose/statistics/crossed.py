@@ -43,12 +43,14 @@ import numpy as np
 ScoreOf = Callable[[np.ndarray], np.ndarray]
 Chance = Literal["both", "seeds", "clusters"]
 Scale = Literal["share", "error", "plain"]
+# Standard errors on either side, from a level of confidence and degrees of freedom.
+QuantileOf = Callable[[float, np.ndarray | float], np.ndarray]
 
 # How a cluster's part of a score is taken to vary with its weight w: Var ~ w^1 where its tiles are independent, w^2
 # where they are copies of each other. Between the two, the simulation covers at every correlation from 0 to 0.7.
 GROWTH = 1.35
 # With fewer seeds, A - I is too often too small: the variance is then A + B, more than needed rather than less.
-_SEEDS_FOR_DIFFERENCE = 5
+SEEDS_FOR_DIFFERENCE = 5
 # Of the seeds' degrees of freedom, so many over S - 1 are taken away: Satterthwaite's rule takes more than there are
 # where few seeds happen to agree.
 _LOST = 1.2
@@ -167,11 +169,18 @@ def interaction(cell: Crossed, weights: np.ndarray) -> np.ndarray:
     return ((1 - weights)[..., None, :] * own**2).sum(axis=(-2, -1)) / (seeds * (seeds - 1))
 
 
-def parts_of(cells: Sequence[Crossed], chance: Chance = "both", *, growth: float = GROWTH) -> list[Part]:
+def parts_of(
+    cells: Sequence[Crossed],
+    chance: Chance = "both",
+    *,
+    growth: float = GROWTH,
+    difference_from: int = SEEDS_FOR_DIFFERENCE,
+) -> list[Part]:
     """Return the parts of the variance of a mean score, or of a difference of two.
 
     chance: what may turn out otherwise: `both` seeds and clusters (the clusters' part comes first), or one of them. A
-    cell with one seed, or whose seeds don't vary, has no part for them. growth: see GROWTH.
+    cell with one seed, or whose seeds don't vary, has no part for them. growth: see GROWTH. difference_from: so many
+    seeds have A - I for their part, fewer have A.
     """
     varying = [cell for cell in cells if cell.seeds_vary and cell.scores.shape[-2] > 1]
     if chance == "seeds":
@@ -181,7 +190,7 @@ def parts_of(cells: Sequence[Crossed], chance: Chance = "both", *, growth: float
     parts = [Part(clusters, effective_df(weights, growth))]
     for cell in varying if chance == "both" else ():
         seeds, variance = cell.scores.shape[-2], seeds_part(cell).variance
-        if seeds >= _SEEDS_FOR_DIFFERENCE:
+        if seeds >= difference_from:
             variance = np.maximum(variance - interaction(cell, weights), 0)
         parts.append(Part(variance, seeds - 1 - _LOST / (seeds - 1) if seeds > 2 else 1))
     return parts
@@ -192,21 +201,23 @@ def too_few(clusters: int, df: np.ndarray | float) -> np.ndarray:
     return ~np.greater_equal(df, LEAST_DF) | (clusters < LEAST_CLUSTERS)
 
 
-def half_width(parts: Sequence[Part], level: float) -> np.ndarray:
+def half_width(parts: Sequence[Part], level: float, quantile_of: QuantileOf | None = None) -> np.ndarray:
     """Return half of the symmetric interval's width from independent parts of the variance.
 
-    level: of confidence, such as 0.95.
+    level: of confidence, such as 0.95. quantile_of: how many standard errors that takes at so many degrees of freedom;
+        None: Student's t.
     """
+    quantile_of = quantile_of or quantile
     square = whole = over_df = np.zeros(())
     for part in parts:
         # One degree of freedom is that of two seeds, whose part is often far too small: Satterthwaite's rule fails
         # with it. The root of both intervals' squares covers whatever the parts are (Banerjee 1960, Sankhya 22).
         if np.ndim(part.df) == 0 and part.df == 1:
-            square = square + quantile(level, 1.0) ** 2 * part.variance
+            square = square + quantile_of(level, 1.0) ** 2 * part.variance
         else:
             whole, over_df = whole + part.variance, over_df + part.variance**2 / part.df
     df = np.divide(whole**2, over_df, out=np.ones_like(whole), where=over_df > 0)
-    return np.sqrt(square + quantile(level, df) ** 2 * whole)
+    return np.sqrt(square + quantile_of(level, df) ** 2 * whole)
 
 
 def limits(

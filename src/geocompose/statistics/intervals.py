@@ -13,7 +13,7 @@ An interval says for what it holds, its target:
 - `of_these_models`: the trained models at hand, on new clusters. It says nothing about other seeds.
 
 Where the data can't tell, an interval has no bounds, and a reason in words. How it is computed, and its sources: see
-`geocompose.studies.crossed`. How often it holds: docs/intervals.md.
+`geocompose.statistics.crossed`. How often it holds: docs/intervals.md.
 """
 
 import math
@@ -24,7 +24,7 @@ from typing import get_args
 import numpy as np
 
 from geocompose.errors import UserError
-from geocompose.studies.crossed import (
+from geocompose.statistics.crossed import (
     LEAST_CLUSTERS,
     Chance,
     Crossed,
@@ -34,7 +34,7 @@ from geocompose.studies.crossed import (
     parts_of,
     too_few,
 )
-from geocompose.studies.pooled import Score, check_one_truth, checked_counts, in_clusters
+from geocompose.statistics.pooled import Score, check_one_truth, checked_counts, in_clusters
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def estimate(counts: np.ndarray, clusters: Sequence[Hashable], score: Score, *, 
     counts: what each seed's model has counted on each test tile, (seeds, tiles, ...), as `confusion.npz` and
         `tile_sums.npz` of each seed's run hold them; (tiles, ...) where training has no chance in it (most baselines).
     clusters: of each tile, the scene, event or block that it belongs to. Tiles of different clusters are taken to be
-        independent: see `geocompose.studies.blocks` for tiles of one raster.
+        independent: see `geocompose.statistics.blocks` for tiles of one raster.
     level: of confidence.
 
     Raises:

@@ -7,8 +7,8 @@ import numpy as np
 
 from geocompose.errors import UserError, did_you_mean
 from geocompose.imagery.samples import OF_CLASSES, Kind
-from geocompose.scores import SCORES
-from geocompose.studies.crossed import Scale, ScoreOf
+from geocompose.scores import SCORES, better
+from geocompose.statistics.crossed import Scale, ScoreOf
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Score:
     def of_classes(self) -> bool:
         """Whether counts are of classes, rather than sums over numbers."""
         return self.kind in OF_CLASSES
+
+    @property
+    def higher(self) -> bool:
+        """Whether more of it is better."""
+        return better(self.metric) != "lower"
 
     @property
     def scale(self) -> Scale:

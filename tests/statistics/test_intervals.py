@@ -6,8 +6,8 @@ from scipy import stats
 
 from geocompose.errors import UserError
 from geocompose.scores import from_confusion, regression_sums
-from geocompose.studies.intervals import difference, estimate
-from geocompose.studies.pooled import Score
+from geocompose.statistics.intervals import difference, estimate
+from geocompose.statistics.pooled import Score
 
 WATER = Score("mIoU", ("land", "water"))
 ACCURACY = Score("accuracy_micro", ("land", "water"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from geocompose.errors import UserError
-from geocompose.studies.blocks import likeness, spatial_blocks
+from geocompose.statistics.blocks import likeness, spatial_blocks
 
 ROWS, COLUMNS = (axis.ravel().tolist() for axis in np.mgrid[:12, :12])
 

@@ -1,0 +1,203 @@
+"""The drawings of a report, as SVG that takes the page's colours, light or dark. Free of torch."""
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+# Drawn in colours that nothing else has, each of which then becomes a variable of the page's style.
+_INK, _SOFT, _LINE, _MARK, _OTHER = "#010101", "#020202", "#030303", "#040404", "#050505"
+_VARIABLES = {_INK: "--ink", _SOFT: "--soft", _LINE: "--line", _MARK: "--mark", _OTHER: "--other"}
+# Of several lines in one drawing: Okabe and Ito's, which are told apart with every kind of colour blindness, on light
+# and on dark ground.
+_LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+MOST_LINES = len(_LINES)
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A point with its interval on one axis. low, high: None where they aren't known."""
+
+    label: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line over epochs. low, high: over seeds, as long as values; NaN where nothing was measured."""
+
+    label: str
+    epochs: np.ndarray
+    values: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def dots(points: Sequence[Dot], title: str, *, line: float | None = None, line_label: str = "") -> str:
+    """Return points with intervals, a row each. line: a value that is marked by a vertical line."""
+    with _svg(6.4, 0.55 + 0.24 * len(points)) as (figure, written):
+        axes = figure.subplots()
+        rows = np.arange(len(points))[::-1]
+        for row, point in zip(rows, points, strict=True):
+            colour = _MARK if point.marked else _OTHER
+            if point.low is not None and point.high is not None:
+                axes.plot([point.low, point.high], [row, row], color=colour, linewidth=1.6, solid_capstyle="butt")
+            axes.plot([point.value], [row], "o", color=colour, markersize=4.5)
+        axes.set_yticks(rows, [point.label for point in points])
+        axes.set_ylim(-0.6, len(points) - 0.4)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel(title)
+        if line is not None:
+            axes.axvline(line, color=_SOFT, linewidth=1, linestyle=(0, (4, 3)))
+            axes.annotate(
+                line_label, (line, 1), xycoords=("data", "axes fraction"), xytext=(3, 2), textcoords="offset points",
+                fontsize=8, color=_SOFT,
+            )  # fmt: skip
+    return written[0]
+
+
+def front(points: Sequence[tuple[str, float, float, bool]], cost: str, score: str, *, higher: bool) -> str:
+    """Return scores against a cost on a logarithmic scale: (label, cost, score, whether it is on the front) each."""
+    with _svg(3.3, 2.6) as (figure, written):
+        axes = figure.subplots()
+        for label, spent, value, best in points:
+            axes.plot([spent], [value], "o", color=_MARK if best else _OTHER, markersize=5 if best else 3.5)
+            if best:
+                axes.annotate(label, (spent, value), xytext=(4, 4), textcoords="offset points", fontsize=8, color=_INK)
+        ahead = sorted((spent, value) for _, spent, value, best in points if best)
+        if ahead:
+            axes.step(*zip(*ahead, strict=True), where="post", color=_MARK, linewidth=1)
+        spends = [spent for _, spent, _, _ in points]
+        if min(spends) > 0:
+            axes.set_xscale("log")
+            # Few and short: each decade, or 1, 2 and 5 of it where all points lie within two of them.
+            within = (1.0,) if max(spends) > 100 * min(spends) else (1.0, 2.0, 5.0)
+            axes.xaxis.set_major_locator(LogLocator(subs=within, numticks=6))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+            room = max(1.15, (max(spends) / min(spends)) ** 0.08)
+            axes.set_xlim(min(spends) / room, max(spends) * room)
+        if not higher:
+            axes.invert_yaxis()
+        axes.set_xlabel(cost)
+        axes.set_ylabel(score)
+    return written[0]
+
+
+def curves(lines: Sequence[Curve], score: str) -> str:
+    """Return lines over epochs, each with the band from the least to the most of its seeds."""
+    with _svg(6.4, 3.0) as (figure, written):
+        axes = figure.subplots()
+        for line, colour in zip(lines, _LINES, strict=False):
+            axes.fill_between(line.epochs, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
+            axes.plot(line.epochs, line.values, color=colour, linewidth=1.6, label=line.label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(score)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, handlelength=1.4, columnspacing=1.2)
+    return written[0]
+
+
+def bars(shares: Mapping[str, tuple[float, float | None, float | None]]) -> str:
+    """Return shares of 1 as bars with their intervals: the value, and its limits where they are known."""
+    with _svg(6.4, 0.55 + 0.27 * len(shares)) as (figure, written):
+        axes = figure.subplots()
+        rows = np.arange(len(shares))[::-1]
+        axes.barh(rows, [100 * value for value, _, _ in shares.values()], height=0.55, color=_MARK, alpha=0.55)
+        for row, (_, low, high) in zip(rows, shares.values(), strict=True):
+            if low is not None and high is not None:
+                axes.plot([100 * low, 100 * high], [row, row], color=_INK, linewidth=1.3)
+        axes.set_yticks(rows, list(shares))
+        axes.set_xlim(0, 100)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("share of the variance of a run's score, %")
+    return written[0]
+
+
+def precision_recall(
+    recall: np.ndarray, precision: np.ndarray, chosen: tuple[float, float], at_half: tuple[float, float]
+) -> str:
+    """Return precision over recall, with the chosen threshold and that of 0.5 as (recall, precision)."""
+    with _svg(3.6, 3.0) as (figure, written):
+        axes = figure.subplots()
+        axes.plot(recall, precision, color=_MARK)
+        _named_dot(axes, at_half, "0.5", _OTHER)
+        _named_dot(axes, chosen, "chosen", _MARK)
+        axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
+    return written[0]
+
+
+def _short(value: float) -> str:
+    """Return a number in few letters: `5M`, `200k`, `0.5`."""
+    for unit, step in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= step:
+            return f"{value / step:g}{unit}"
+    return f"{value:g}"
+
+
+def _named_dot(axes: Axes, at: tuple[float, float], name: str, colour: str) -> None:
+    axes.plot([at[0]], [at[1]], "o", color=colour, markersize=5)
+    axes.annotate(name, at, xytext=(-4, -11), textcoords="offset points", fontsize=8, color=_INK, ha="right")
+
+
+@contextmanager
+def _svg(width_in: float, height_in: float) -> Iterator[tuple[Figure, list[str]]]:
+    """Yield an empty figure, and a list that holds its SVG when the block has ended."""
+    look = {
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "axes.edgecolor": _LINE,
+        "axes.labelcolor": _SOFT,
+        "axes.labelsize": 8.5,
+        "text.color": _INK,
+        "xtick.color": _LINE,
+        "ytick.color": _LINE,
+        "xtick.labelcolor": _SOFT,
+        "ytick.labelcolor": _INK,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": _LINE,
+        "grid.linewidth": 0.5,
+        "axes.axisbelow": True,
+        "legend.frameon": False,
+        "legend.fontsize": 8,
+        "svg.fonttype": "none",  # text of the page, in its font
+        "svg.hashsalt": "geocompose",  # the same drawing has the same text
+        "text.usetex": False,
+        "text.parse_math": False,  # names may hold dollars
+    }
+    written: list[str] = []
+    with matplotlib.rc_context(look):  # type: ignore[arg-type]
+        figure = Figure(figsize=(width_in, height_in), layout="constrained")
+        yield figure, written
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    written.append(_embedded(text.getvalue()))
+
+
+def _embedded(svg: str) -> str:
+    """Return an SVG as a part of an HTML page: its own element alone, in the page's colours and font."""
+    svg = svg[svg.index("<svg") :]
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font-family: [^;\"]*;?", "", svg)
+    # Several drawings share a page, and names within it must not meet.
+    own = hashlib.sha256(svg.encode()).hexdigest()[:8]
+    svg = re.sub(r"(\bid=\"|url\(#|href=\"#)", rf"\g<1>{own}-", svg)
+    svg = re.sub(r"(<svg[^>]*?) height=\"[^\"]*\"", r"\1", svg, count=1)
+    return re.sub(r"(<svg[^>]*?) width=\"([\d.]+)pt\"", r'\1 style="max-width: \2pt" role="img"', svg, count=1)

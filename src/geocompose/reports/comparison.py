@@ -1,0 +1,259 @@
+"""What can be said of the cells that were scored on one test set: scores, ties, what explains them. Free of torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from geocompose.errors import UserError, counted
+from geocompose.reports.cells import ReportedCell, ScoredSplit
+from geocompose.reports.scored_tiles import Clusters, clusters_of
+from geocompose.runs import Record
+from geocompose.runs.arrays import read_arrays
+from geocompose.scores import SCORES
+from geocompose.statistics.comparing import Tied, tied_with_best
+from geocompose.statistics.crossed import crossed
+from geocompose.statistics.factors import Scores, Share, explained
+from geocompose.statistics.intervals import Estimate, difference, estimate
+from geocompose.statistics.pooled import in_clusters
+from geocompose.studies.costs import costs_of
+from geocompose.studies.settings import NAMED
+
+# Costs in the order in which they are told: the name of each, and whether less is better.
+COSTS = ("trainable", "gflops", "seconds", "memory_mb")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A cell in its place.
+
+    place: from 1, by the score. cell: with its seeds and folds. val: what it was selected by, on
+    validation. tied: with the best one. over_baseline: its score less that of the best baseline. costs: means over
+    runs, by the names of COSTS; None where no record says. remarks: what a reader has to know of it.
+    """
+
+    place: int
+    cell: ReportedCell
+    estimate: Estimate
+    val: float
+    tied: bool
+    over_baseline: Estimate | None
+    costs: Mapping[str, float | None]
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What needs no network, scored on the same tiles."""
+
+    name: str
+    detail: str
+    counts: np.ndarray
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Cells on one test set. rows: from the best to the worst cell. tied: None where there is a single cell.
+
+    factors: how much of the variance each explains; empty where too little varies, which `no_factors` says.
+    """
+
+    scored: ScoredSplit
+    clusters: Clusters
+    rows: tuple[Row, ...]
+    baselines: tuple[Baseline, ...]
+    tied: Tied | None
+    factors: Mapping[str, Share]
+    no_factors: str
+    level: float
+
+    @property
+    def metric(self) -> str:
+        """The score's name, such as mIoU."""
+        return self.scored.score.metric
+
+    @property
+    def higher(self) -> bool:
+        """Whether more is better."""
+        return self.scored.score.higher
+
+    @cached_property
+    def per_class(self) -> list[tuple[str, list[float]]]:
+        """Each class's or variable's score: its name, and the mean over seeds of each row."""
+        score = self.scored.score
+        stem = {"mIoU": "IoU", "mIoU_union": "IoU", "F1_macro": "F1", "F1_micro": "F1"}.get(score.metric, score.metric)
+        found = []
+        pooled = [row.cell.counts.sum(axis=1) for row in self.rows]
+        values = [[SCORES[score.kind](one, score.names) for one in seeds] for seeds in pooled]
+        for name in score.names:
+            key = f"{stem}_{name}"
+            if all(key in one for seeds in values for one in seeds):
+                found.append((name, [float(np.mean([one[key] for one in seeds])) for seeds in values]))
+        return found
+
+    @cached_property
+    def per_cluster(self) -> list[tuple[str, int, list[float]]]:
+        """Each cluster's own score: its label, its number of tiles, and the mean over seeds of each row.
+
+        A class that a cluster lacks doesn't count there, so these don't average to the score of all.
+        """
+        score = self.scored.score
+        labels = np.array(self.clusters.labels)
+        found = []
+        for label in dict.fromkeys(self.clusters.labels):
+            mine = labels == label
+            pooled = [row.cell.counts[:, mine].sum(axis=1) for row in self.rows]
+            values = [
+                float(np.mean([SCORES[score.kind](one, score.names)[score.metric] for one in seeds]))
+                for seeds in pooled
+            ]
+            found.append((str(label), int(mine.sum()), values))
+        return found
+
+    def front(self, cost: str) -> list[Row]:
+        """Return the rows that no other row beats in both the score and a cost, the cheapest first."""
+        known = [row for row in self.rows if row.costs[cost] is not None]
+        front: list[Row] = []
+        for row in sorted(known, key=lambda row: (row.costs[cost] or 0.0, row.place)):
+            if not front or row.place < front[-1].place:
+                front.append(row)
+        return front
+
+
+def compare(scored: ScoredSplit, cells: Sequence[ReportedCell], *, level: float = 0.95) -> Comparison:
+    """Return what can be said of cells that were scored on the same test set."""
+    score, clusters = scored.score, clusters_of(scored.tiles)
+    baselines = _baselines(scored, cells, clusters, level)
+    estimates = [estimate(cell.counts, clusters.labels, score, level=level) for cell in cells]
+    signed = np.array([one.mean for one in estimates]) * (1 if score.higher else -1)
+    order = np.argsort(-signed, kind="stable").tolist()
+    # In the order of the table, so that places in `tied` are rows.
+    ordered = [cells[place] for place in order]
+    tied = None
+    if len(cells) > 1:
+        tied = tied_with_best([cell.counts for cell in ordered], clusters.labels, score, level=level)
+    rows = tuple(
+        Row(
+            place=place + 1,
+            cell=cell,
+            estimate=estimates[order[place]],
+            val=cell.metric(f"val/{score.metric}"),
+            tied=tied is None or place in tied.members,
+            over_baseline=_over(cell, baselines, clusters, scored, level),
+            costs=_costs(cell),
+            remarks=tuple(_remarks(cell)),
+        )
+        for place, cell in enumerate(ordered)
+    )
+    factors, no_factors = _factors(ordered, clusters, scored, level)
+    return Comparison(scored, clusters, rows, baselines, tied, factors, no_factors, level)
+
+
+def _baselines(
+    scored: ScoredSplit, cells: Sequence[ReportedCell], clusters: Clusters, level: float
+) -> tuple[Baseline, ...]:
+    """Return the baselines of the first seed that has any; all runs of a test set have the same ones."""
+    if scored.split != "test":
+        return ()
+    score = scored.score
+    for cell in cells:
+        for folds in cell.runs:
+            if not all(run.folder.baselines.is_file() for run in folds):
+                continue
+            arrays = [read_arrays(run.folder.baselines) for run in folds]
+            details = {str(each.get("name")): str(each.get("detail", "")) for each in folds[0].record.baselines}
+            found = []
+            for name in arrays[0]:
+                counts = np.concatenate([each[name] for each in arrays if name in each])
+                if counts.shape != cell.counts.shape[1:]:
+                    continue
+                told = estimate(counts, clusters.labels, score, level=level)
+                found.append(Baseline(name, details.get(name, ""), counts, told))
+            return tuple(sorted(found, key=lambda each: each.estimate.mean, reverse=score.higher))
+    return ()
+
+
+def _over(
+    cell: ReportedCell, baselines: Sequence[Baseline], clusters: Clusters, scored: ScoredSplit, level: float
+) -> Estimate | None:
+    if not baselines:
+        return None
+    return difference(cell.counts, baselines[0].counts, clusters.labels, scored.score, level=level)
+
+
+def _costs(cell: ReportedCell) -> dict[str, float | None]:
+    records = [run.record for run in cell.every_run]
+    values: dict[str, list[object]] = {
+        "trainable": [record.model.get("trainable") for record in records],
+        "gflops": [record.model.get("gflops") for record in records],
+        "seconds": [record.seconds for record in records],
+        "memory_mb": [costs_of(record).memory_mb for record in records],
+    }
+    return {name: _mean(found) for name, found in values.items()}
+
+
+def _mean(values: Sequence[object]) -> float | None:
+    known = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    return float(np.mean(known)) if known and len(known) == len(values) else None
+
+
+def _remarks(cell: ReportedCell) -> list[str]:
+    """Return what a reader has to know of a cell: where its weights are from, and what was not tuned or finished."""
+    records = [run.record for run in cell.every_run]
+    found = []
+    # A backbone without weights of its own has learned from this data alone, or, frozen, from none.
+    if not any(is_pretrained(record) for record in records):
+        trained = cell.choices.get("peft")
+        found.append("random encoder" if trained == "frozen" else "from random weights")
+    rates = [record.training.get("lr") or {} for record in records]
+    if any(str(rate.get("source", "")).startswith("untuned") for rate in rates):
+        found.append("untuned rate")
+    unfinished = sum(record.training.get("converged") is False for record in records)
+    if unfinished:
+        found.append(f"best in the last epoch: {unfinished} of {len(records)}")
+    return found
+
+
+def is_pretrained(record: Record) -> bool:
+    """Return whether a run's backbone started from weights; `base` are those that it froze, wherever they are from."""
+    return bool(set(record.weights) - {"base"})
+
+
+def _factors(
+    cells: Sequence[ReportedCell], clusters: Clusters, scored: ScoredSplit, level: float
+) -> tuple[Mapping[str, Share], str]:
+    names = {name for cell in cells for name in cell.settings}
+    complete = [name for name in sorted(names) if all(name in cell.settings for cell in cells)]
+    order: list[str] = [name for name in NAMED if name in complete]
+    order += [name for name in complete if name not in order]
+    settings = [{name: _typed(cell.settings[name]) for name in order} for cell in cells]
+    try:
+        return explained(settings, [_scores(cell, clusters, scored) for cell in cells], level=level), ""
+    except UserError as error:
+        return {}, str(error)
+
+
+def _scores(cell: ReportedCell, clusters: Clusters, scored: ScoredSplit) -> Scores:
+    pooled, labels = in_clusters(cell.counts.astype(np.float64), clusters.labels, scored.score)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = crossed(pooled, scored.score.of(pooled[0].sum(axis=0)))
+    left_out = found.left_out.mean(axis=-1)
+    known = len(labels) > 1 and np.isfinite(left_out).all()
+    return Scores(found.of_seeds, left_out if known else None)
+
+
+def _typed(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def seeds_in_words(rows: Sequence[Row]) -> str:
+    """Return how many seeds cells have, such as `3 seeds` or `1 to 3 seeds`."""
+    numbers = {len(row.cell.runs) for row in rows}
+    if len(numbers) == 1:
+        return counted(numbers.pop(), "seed")
+    return f"{min(numbers)} to {max(numbers)} seeds"

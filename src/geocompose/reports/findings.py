@@ -1,0 +1,195 @@
+"""What a report says in sentences: which composition to take, what it costs, and what is not known. Free of torch."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from geocompose.errors import counted, shortened
+from geocompose.reports.comparison import Comparison, Row, seeds_in_words
+from geocompose.reports.numbers import COST_NAMES, cost_in_words, of_score
+from geocompose.reports.study_report import StudyReport
+from geocompose.statistics.factors import INTERACTIONS, SEED
+from geocompose.statistics.intervals import Estimate
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Sentences about one test set, under three heads."""
+
+    take: tuple[str, ...]
+    costs: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+def findings(report: StudyReport, part: Comparison) -> Findings:
+    """Return what one test set of a study shows."""
+    return Findings(tuple(_take(part)), tuple(_costs(part)), tuple(_unknown(report, part)))
+
+
+def reported_interval(one: Estimate) -> tuple[str, str]:
+    """Return an estimate's interval as text and what it is about: of new places where known, else of these tiles."""
+    if one.interval.known:
+        return str(one.interval), "new seeds and new places"
+    if one.on_these_tiles.known:
+        return str(one.on_these_tiles), "new seeds on these tiles"
+    return "", one.interval.reason
+
+
+def _take(part: Comparison) -> Iterable[str]:
+    best = part.rows[0]
+    score, (interval, about) = of_score(best.estimate.mean), reported_interval(best.estimate)
+    sure = f" ({interval}; {100 * part.level:.0f} % interval for {about})" if interval else f" ({about})"
+    yield f"The best {part.scored.split} {part.metric} is {score}{sure}: {best.cell.name}."
+    if part.tied is not None:
+        yield from _ties(part)
+    yield from _against_baselines(part)
+    yield from _what_matters(part)
+
+
+def _ties(part: Comparison) -> Iterable[str]:
+    assert part.tied is not None
+    tied = [row for row in part.rows if row.tied]
+    others = len(part.rows) - len(tied)
+    if not part.tied.pairs:
+        yield f"Whether other compositions are as good can't be said: {part.tied.reason}."
+        return
+    if len(tied) == 1:
+        yield f"It is better than {_all_of(others)} beyond chance."
+        return
+    yield (
+        f"{counted(len(tied), 'composition')} of {len(part.rows)} can't be told apart from the best one"
+        + (f"; {counted(others, 'is', 'are')} worse beyond chance" if others else "")
+        + f". Any of the {len(tied)} is a reasonable choice; which of them is listed first is partly luck."
+    )
+    told: dict[int, list[str]] = {}
+    for cost, words in (("trainable", "trains the fewest parameters"), ("seconds", "takes the least time")):
+        row = _cheapest(tied, cost)
+        if row is not None:
+            told.setdefault(row.place, []).append(f"{words} ({cost_in_words(cost, row.costs[cost])})")
+    said = []
+    for place, gains in told.items():
+        row = part.rows[place - 1]
+        said.append(f"{row.cell.name} ({of_score(row.estimate.mean)}) {' and '.join(gains)}")
+    if said:
+        yield f"Among them, {', and '.join(said)}."
+
+
+def _all_of(others: int) -> str:
+    return "the other one" if others == 1 else f"all {others} others"
+
+
+def _against_baselines(part: Comparison) -> Iterable[str]:
+    if not part.baselines:
+        return
+    baseline = part.baselines[0]
+    name, score = baseline.name, of_score(baseline.estimate.mean)
+    sign = 1 if part.higher else -1
+    better, worse = [], []
+    for row in part.rows:
+        over = row.over_baseline
+        interval = None if over is None else over.interval if over.interval.known else over.on_these_tiles
+        if interval is None or interval.low is None or interval.high is None:
+            continue
+        if min(sign * interval.low, sign * interval.high) > 0:
+            better.append(row)
+        elif max(sign * interval.low, sign * interval.high) < 0:
+            worse.append(row)
+    if not better and not worse and all(row.over_baseline is None or not _told(row.over_baseline) for row in part.rows):
+        return
+    yield (
+        f"The best baseline without a network, {name} ({baseline.detail or 'no detail'}), reaches {score}: "
+        f"{_number(len(better), len(part.rows))} better than it, {_number(len(worse), len(part.rows))} worse, each by "
+        "its own interval."
+    )
+
+
+def _told(one: Estimate) -> bool:
+    return one.interval.known or one.on_these_tiles.known
+
+
+def _number(some: int, of_all: int) -> str:
+    if some == of_all and of_all > 1:
+        return f"all {of_all} compositions are"
+    return f"{'no composition is' if not some else counted(some, 'composition is', 'compositions are')}"
+
+
+def _what_matters(part: Comparison) -> Iterable[str]:
+    shares = {name: share for name, share in part.factors.items() if math.isfinite(share.share)}
+    named = sorted((name for name in shares if name not in (INTERACTIONS, SEED)), key=lambda name: -shares[name].share)
+    if not named:
+        return
+    told = [f"{name} explains {100 * shares[name].share:.0f} %" for name in named[:1]]
+    told += [f"{name} {100 * shares[name].share:.0f} %" for name in named[1:4]]
+    rest = {INTERACTIONS: "their interactions" if len(named) > 1 else "what it does not explain", SEED: "the seed"}
+    told += [f"{words} {100 * shares[name].share:.0f} %" for name, words in rest.items() if name in shares]
+    yield f"Of the variance of a run's score, {', '.join(told[:-1])} and {told[-1]}."
+
+
+def _costs(part: Comparison) -> Iterable[str]:
+    best = part.rows[0]
+    told = [
+        f"{COST_NAMES[name]} {cost_in_words(name, best.costs[name])}"
+        for name in best.costs
+        if best.costs[name] is not None
+    ]
+    if told:
+        yield f"The best composition: {', '.join(told)} (means of its runs)."
+    seconds = [row.costs["seconds"] for row in part.rows]
+    known = [value for value in seconds if value is not None]
+    if len(known) > 1:
+        total = sum((row.costs["seconds"] or 0.0) * len(row.cell.every_run) for row in part.rows)
+        runs = counted(sum(len(row.cell.every_run) for row in part.rows), "run")
+        least, most, whole = (cost_in_words("seconds", value) for value in (min(known), max(known), total))
+        yield f"A run takes {least} to {most}; all {runs} took {whole}."
+
+
+def _unknown(report: StudyReport, part: Comparison) -> Iterable[str]:
+    if part.tied is not None and not math.isnan(part.tied.smallest_seen):
+        yield (
+            f"Differences below about {of_score(part.tied.smallest_seen)} mostly stay hidden: with "
+            f"{seeds_in_words(part.rows)} and {counted(part.clusters.number, 'cluster')} of test tiles "
+            f"({part.clusters.what}), a larger one between two compositions shows with a probability of 80 %."
+        )
+    if part.tied is not None and part.tied.reason and part.tied.pairs:
+        yield f"Other places: {part.tied.reason}."
+    elif not part.rows[0].estimate.interval.known:
+        yield f"Other places or seeds: {part.rows[0].estimate.interval.reason}."
+    if part.clusters.caveat:
+        yield part.clusters.caveat
+    if part.scored.split != "test":
+        yield "There is no test split: scores are of the validation split, by which epochs were chosen, and too high."
+    yield (
+        "Other sensors, regions and years: nothing here was tested on them."
+        if not part.clusters.caveat
+        else ("Other sensors and years: nothing here was tested on them.")
+    )
+    yield from _untuned(part)
+    lacking = {state: number for state, number in report.states.items() if state != "done"}
+    if lacking:
+        listed = ", ".join(f"{number} {state}" for state, number in lacking.items())
+        yield f"Of the study's {counted(sum(report.states.values()), 'run')}, {listed}: they are not in these numbers."
+    if not any("random" in remark for row in part.rows for remark in row.remarks):
+        yield (
+            "No composition here starts from a random encoder, so what pretraining adds is not measured: "
+            "backbone.pretrained=false (or no ckpt_path), with peft=frozen and peft=none, would show it."
+        )
+    if len(report.commits) > 1:
+        yield f"The runs were computed by different code: {shortened(report.commits, 4, between='; ')}."
+
+
+def _untuned(part: Comparison) -> Iterable[str]:
+    runs = [run for row in part.rows for run in row.cell.every_run]
+    untuned = sum("untuned rate" in row.remarks for row in part.rows)
+    if untuned:
+        yield (
+            f"{untuned} of {counted(len(part.rows), 'composition')} ran at a default learning rate that no search has "
+            "chosen: a composition may look worse than it is."
+        )
+    late = sum(run.record.training.get("converged") is False for run in runs)
+    if late:
+        yield f"{late} of {counted(len(runs), 'run')} were best in their last epoch: longer ones may change the order."
+
+
+def _cheapest(rows: Sequence[Row], cost: str) -> Row | None:
+    known = [row for row in rows if row.costs[cost] is not None]
+    return min(known, key=lambda row: row.costs[cost] or 0.0) if known else None

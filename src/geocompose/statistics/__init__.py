@@ -1,0 +1,1 @@
+"""What scores can tell: intervals, comparisons of many cells, and what explains their differences. NumPy alone."""
