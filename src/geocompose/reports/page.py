@@ -1,7 +1,6 @@
 """A study's report as one HTML page that needs nothing beside itself. Free of torch."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,11 @@ from geocompose.reports.findings import findings
 from geocompose.reports.heat_map import heat_maps
 from geocompose.reports.metrics_files import series
 from geocompose.reports.numbers import COST_NAMES, of_score
+from geocompose.reports.rendering import render
 from geocompose.reports.study_report import StudyReport
 from geocompose.reports.tile_pictures import Pictures
 from geocompose.statistics.intervals import Estimate, Interval
 
-_TEMPLATE = Path(__file__).with_name("page.html.j2")
 _MOST_DOTS, _MOST_PLACES, _MOST_IN_PLACES, _MOST_CLASSES = 40, 60, 6, 40
 
 
@@ -27,13 +26,9 @@ def page(report: StudyReport, shown: Sequence[Pictures | None], command: str) ->
 
     shown: of each test set, its pictures; None where there are none. command: what made the page.
     """
-    from jinja2 import Environment, StrictUndefined  # a tenth of a second that only pages need
-
-    # Names come from files of others: all of them are escaped, and drawings are our own.
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     splits = {part.scored.split for part in report.sets}
-    return template.render(
+    return render(
+        "study.html.j2",
         report=report,
         parts=[_part(report, part, pictured) for part, pictured in zip(report.sets, shown, strict=True)],
         subtitle=subtitle(report),
@@ -56,7 +51,7 @@ def subtitle(report: StudyReport) -> str:
 def _part(report: StudyReport, part: Comparison, pictured: Pictures | None) -> dict[str, Any]:
     split, metric = part.scored.split, part.metric
     word = "class" if part.scored.score.of_classes else "variable"
-    place_word = part.clusters.what.split()[0].removesuffix("s")
+    place_word = part.clusters.what.removesuffix("s")
     shown = part.rows[:_MOST_IN_PLACES]
     return {
         "title": f"{part.scored.name}: {split} {metric}",

@@ -5,14 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from geocompose.errors import UserError, counted
+from geocompose.errors import UserError
 from geocompose.runs.atomic import explained
-from geocompose.statistics.blocks import spatial_blocks
-
-# Blocks of so many tiles a side are tried, from the largest one that leaves as many blocks.
-_SIDES, _BLOCKS = (4, 3, 2), 8
 
 
 @dataclass(frozen=True)
@@ -34,7 +28,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Clusters:
-    """Which tiles belong together, a label per tile, and what these labels are, in words."""
+    """Which tiles belong together: a label per tile. what: of labels, `scenes` or `groups`. caveat: what they lack."""
 
     labels: tuple[str, ...]
     what: str
@@ -77,29 +71,12 @@ def read_tiles(path: Path, split: str) -> list[Tile]:
 def clusters_of(tiles: Sequence[Tile]) -> Clusters:
     """Return which tiles are alike: those of one group where the data has groups, else of one scene.
 
-    Tiles of a single raster are clustered in blocks of neighbours: what is said of them holds for other ground like
-    this raster's alone, which `caveat` says.
+    Tiles of a single raster are one cluster: blocks of neighbours are alike too, and what they tell of other ground
+    can't be believed (experiments/sen1floods11_chip).
     """
     if tiles and all(tile.group for tile in tiles):
-        return Clusters(tuple(tile.group for tile in tiles), "groups (data.groups)")
-    scenes = {tile.scene for tile in tiles}
-    if len(scenes) != 1 or len(tiles) == 1:
-        return Clusters(tuple(tile.scene for tile in tiles), "scenes")
-    rows, columns = (_steps([getattr(tile, axis) for tile in tiles]) for axis in ("row", "column"))
-    for side in (*_SIDES, 1):
-        blocks = spatial_blocks(rows, columns, side)
-        if side == 1 or len(set(blocks)) >= _BLOCKS:
-            break
-    size = "single tiles" if side == 1 else f"blocks of {side} x {side} tiles"
-    caveat = (
-        f"All test tiles lie in one raster ({next(iter(scenes))}). Its {counted(len(set(blocks)), 'cluster')} are "
-        f"{size}: intervals are of other ground like this raster's, not of other rasters, and too narrow where "
-        "neighbours are alike."
-    )
-    return Clusters(tuple(blocks), f"{size} of one raster", caveat)
-
-
-def _steps(starts: Sequence[int]) -> list[int]:
-    """Return the place of each tile along an axis of the grid, from 0."""
-    places = {start: place for place, start in enumerate(np.unique(starts).tolist())}
-    return [places[start] for start in starts]
+        return Clusters(tuple(tile.group for tile in tiles), "groups")
+    scenes = tuple(tile.scene for tile in tiles)
+    alone = len(set(scenes)) == 1
+    caveat = f"All test tiles lie in one raster, {scenes[0]}: nothing is said of other places." if alone else ""
+    return Clusters(scenes, "scenes", caveat)

@@ -23,9 +23,9 @@ _NOT_IN_LATEX = ("#", "remarks", "val", "memory")
 
 def markdown(report: StudyReport, command: str) -> str:
     """Return the report's sentences and tables as Markdown. command: what made it."""
-    lines = [f"# {_plain(report.title)}", "", subtitle(report), ""]
+    lines = [f"# {plain(report.title)}", "", subtitle(report), ""]
     for part in report.sets:
-        lines += [f"## {_plain(part.scored.name)}: {part.scored.split} {_plain(part.metric)}", ""]
+        lines += [f"## {plain(part.scored.name)}: {part.scored.split} {plain(part.metric)}", ""]
         found = findings(report, part)
         for title, sentences in (
             ("Which to take", found.take),
@@ -33,7 +33,7 @@ def markdown(report: StudyReport, command: str) -> str:
             ("What is not known", found.unknown),
         ):
             if sentences:
-                lines += [f"### {title}", "", *(f"- {_plain(text)}" for text in sentences), ""]
+                lines += [f"### {title}", "", *(f"- {plain(text)}" for text in sentences), ""]
         lines += ["### Scores", "", *_table(cell_table(part)), ""]
         lines += _per_class(part)
     if not report.sets:
@@ -42,15 +42,15 @@ def markdown(report: StudyReport, command: str) -> str:
         lines += ["## What is missing, and why", "", "| state | cells | reason | which |", "|---|---|---|---|"]
         for failure in report.failures:
             row = (failure.state, str(len(failure.cells)), failure.reason, shortened(failure.cells, 6))
-            lines.append(_line(row))
+            lines.append(markdown_line(row))
         lines.append("")
     lines += ["## What made these numbers", "", f"- this page: `{command}`"]
-    lines += [f"- data: {_plain(text)}" for text in report.data]
-    lines += [f"- weights: {_plain(text)}" for text in report.weights]
-    lines += [f"- commit: {_plain(text)}" for text in report.commits]
-    lines += [f"- machine: {_plain(text)}" for text in report.hardware]
+    lines += [f"- data: {plain(text)}" for text in report.data]
+    lines += [f"- weights: {plain(text)}" for text in report.weights]
+    lines += [f"- commit: {plain(text)}" for text in report.commits]
+    lines += [f"- machine: {plain(text)}" for text in report.hardware]
     lines.append("- versions: " + ", ".join(f"{name} {version}" for name, version in report.versions.items()))
-    lines += [f"- {_plain(key)}: {_plain(value)}" for key, value in report.protocol.items()]
+    lines += [f"- {plain(key)}: {plain(value)}" for key, value in report.protocol.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -58,11 +58,11 @@ def _table(table: CellTable) -> list[str]:
     rule = "|" + "|".join("---" if column.text else "---:" for column in table.columns) + "|"
     rows = []
     for row in table.rows:
-        values = [_plain(value) for value in row.values]
+        values = [plain(value) for value in row.values]
         if row.kind == "tied":
             values[table.score] = f"**{values[table.score]}**"
         rows.append("| " + " | ".join(values) + " |")
-    return [_line([column.name for column in table.columns]), rule, *rows, "", _plain(table.note)]
+    return [markdown_line([column.name for column in table.columns]), rule, *rows, "", plain(table.note)]
 
 
 def _per_class(part: Comparison) -> list[str]:
@@ -70,18 +70,19 @@ def _per_class(part: Comparison) -> list[str]:
         return []
     word = "class" if part.scored.score.of_classes else "variable"
     names = [name for name, _ in part.per_class]
-    lines = [f"### Per {word}", "", _line(["#", "composition", *names]), "|---:|---|" + "---:|" * len(names)]
+    lines = [f"### Per {word}", "", markdown_line(["#", "composition", *names]), "|---:|---|" + "---:|" * len(names)]
     for place, row in enumerate(part.rows):
         scores = [f"{values[place]:.3f}" for _, values in part.per_class]
-        lines.append(_line([str(row.place), row.cell.name, *scores]))
+        lines.append(markdown_line([str(row.place), row.cell.name, *scores]))
     return [*lines, ""]
 
 
-def _line(values: Sequence[str]) -> str:
-    return "| " + " | ".join(_plain(value) for value in values) + " |"
+def markdown_line(values: Sequence[str]) -> str:
+    """Return a row of a table, whose values are texts that Markdown shows as they are."""
+    return "| " + " | ".join(plain(value) for value in values) + " |"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return a text that Markdown shows as it is, on one line."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
@@ -98,10 +99,10 @@ def _latex_table(part: Comparison) -> str:
     columns = "".join("l" if table.columns[place].text else "r" for place in kept)
     lines = [
         "\\begin{table}",
-        f"\\caption{{{_tex(part.scored.name)}: {_tex(part.scored.split)} {_tex(part.metric)}. {_tex(table.note)}}}",
+        f"\\caption{{{tex(part.scored.name)}: {tex(part.scored.split)} {tex(part.metric)}. {tex(table.note)}}}",
         f"\\begin{{tabular}}{{{columns}}}",
         "\\toprule",
-        " & ".join(_tex(table.columns[place].name) for place in kept) + r" \\",
+        " & ".join(tex(table.columns[place].name) for place in kept) + r" \\",
         "\\midrule",
     ]
     began = False
@@ -109,7 +110,7 @@ def _latex_table(part: Comparison) -> str:
         if row.kind == "baseline" and not began:
             lines.append("\\midrule")
             began = True
-        values = [_tex(row.values[place]) for place in kept]
+        values = [tex(row.values[place]) for place in kept]
         score = kept.index(table.score)
         if row.kind == "tied":
             values[score] = f"\\textbf{{{values[score]}}}"
@@ -117,5 +118,6 @@ def _latex_table(part: Comparison) -> str:
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}", ""])
 
 
-def _tex(text: str) -> str:
+def tex(text: str) -> str:
+    """Return a text that LaTeX shows as it is, on one line."""
     return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
