@@ -12,6 +12,7 @@ SUMS = ("n", "sum_y", "sum_y2", "sum_e", "sum_e2", "sum_abs_e")
 # What a bin of confidences holds: decisions, the sum of their confidences, and how many of them are right.
 CALIBRATION = ("n", "sum_confidence", "right")
 CALIBRATION_BINS = 15  # as in arXiv 1706.04599
+THRESHOLD_BINS = 100  # of the probability of the second of two classes
 # Names of metrics, without the split before them and the class or variable behind, by which values are the better ones.
 _BETTER: Mapping[str, Literal["higher", "lower"]] = {
     **dict.fromkeys(("mIoU", "IoU", "F1", "accuracy", "R2"), "higher"),

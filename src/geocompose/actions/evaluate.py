@@ -125,6 +125,9 @@ def _write_counts(folder: RunFolder, counts: "SplitCounts", split: str, data: "S
     write_arrays(place, {split: counts.per_tile()})
     if bins is not None:
         write_arrays(folder.calibration, {split: bins})
+    of_two = counts.thresholds_per_tile()
+    if of_two is not None:
+        write_arrays(folder.thresholds, {split: of_two})
     write_text(folder.splits, tile_table(data, [split]))
 
 

@@ -125,7 +125,7 @@ def bars(shares: Mapping[str, tuple[float, float | None, float | None]]) -> str:
     return written[0]
 
 
-def precision_recall(
+def precision_recall_chart(
     recall: np.ndarray, precision: np.ndarray, chosen: tuple[float, float], at_half: tuple[float, float]
 ) -> str:
     """Return precision over recall, with the chosen threshold and that of 0.5 as (recall, precision)."""

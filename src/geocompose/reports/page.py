@@ -9,6 +9,7 @@ from geocompose.errors import counted, shortened
 from geocompose.reports.cell_table import cell_table
 from geocompose.reports.charts import MOST_LINES, Curve, Dot, bars, curves, dots, front
 from geocompose.reports.comparison import COSTS, Comparison
+from geocompose.reports.decisions import decisions
 from geocompose.reports.findings import findings
 from geocompose.reports.heat_map import heat_maps
 from geocompose.reports.metrics_files import series
@@ -77,7 +78,7 @@ def _part(report: StudyReport, part: Comparison, pictured: Pictures | None) -> d
             (row.place, row.cell.name, [of_score(values[place]) for _, values in part.per_class])
             for place, row in enumerate(part.rows[:_MOST_CLASSES])
         ],
-        "decisions": None,
+        "decisions": decisions(part),
         "places": [
             (name, tiles, [of_score(value) for value in values[: len(shown)]])
             for name, tiles, values in part.per_cluster[:_MOST_PLACES]

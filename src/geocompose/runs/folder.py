@@ -73,6 +73,7 @@ class RunFolder:
         self.tile_sums = self.path / "tile_sums.npz"
         self.baselines = self.path / "baselines.npz"
         self.calibration = self.path / "calibration.npz"
+        self.thresholds = self.path / "thresholds.npz"
         self.splits = self.path / "splits.csv"
         self.predictions = self.path / "predictions.npz"
         self.log = self.path / "run.log"

@@ -206,6 +206,10 @@ class Task(EmptiedBefore):
         """Return how sure and how right the model was, as last scored; None for numbers. See `SplitCounts`."""
         return self._counts(split).calibration_per_tile()
 
+    def tile_thresholds(self, split: str) -> np.ndarray | None:
+        """Return how probable the second of two classes was, as last scored; None without two. See `SplitCounts`."""
+        return self._counts(split).thresholds_per_tile()
+
     def scores(self, split: str) -> dict[str, float]:
         """Return the split's metrics by name, from what was counted over all its valid pixels or images."""
         return self._counts(split).scores()

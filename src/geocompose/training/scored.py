@@ -20,7 +20,8 @@ def score_splits(
 ) -> dict[str, np.ndarray]:
     """Score the task's model on `val` and `test`, as far as `splits` names them; return what each tile counts.
 
-    Fills the record's metrics, and writes the counts (confusion.npz or tile_sums.npz, calibration.npz).
+    Fills the record's metrics, and writes the counts (confusion.npz or tile_sums.npz, calibration.npz, and
+    of two classes thresholds.npz).
     """
     run = {"val": trainer.validate, "test": trainer.test}
     for split in splits:
@@ -32,6 +33,10 @@ def score_splits(
     if task.target.of_classes:
         bins = {split: task.tile_calibration(split) for split in splits}
         write_arrays(folder.calibration, {split: one for split, one in bins.items() if one is not None})
+        histograms = {split: task.tile_thresholds(split) for split in splits}
+        of_two = {split: one for split, one in histograms.items() if one is not None}
+        if of_two:
+            write_arrays(folder.thresholds, of_two)
     return counts
 
 
