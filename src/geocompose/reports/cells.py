@@ -83,7 +83,8 @@ def reported_cells(study: StudyFiles, volatile: Iterable[str]) -> Cells:
     """
     runs = [run for run in study.runs.values() if run.state == "done"]
     keys, settings = distinguishing(runs, volatile)
-    found = Cells(keys=tuple(key for key in keys if key not in REPEATS))
+    several = len(study.folders) > 1
+    found = Cells(keys=(*(["study"] if several else []), *(key for key in keys if key not in REPEATS)))
     grouped: dict[tuple[tuple[str, str], ...], list[tuple[_Counted, Settings]]] = defaultdict(list)
     for run, told in zip(runs, settings, strict=True):
         try:
@@ -92,6 +93,8 @@ def reported_cells(study: StudyFiles, volatile: Iterable[str]) -> Cells:
             found.left_out.append((run.folder.path.name, str(error)))
             continue
         own = {key: told[key] for key in found.keys if key in told}
+        if several:
+            own["study"] = run.folder.path.parent.name
         grouped[tuple(sorted(own.items()))].append((counted_run, told))
     truths: list[np.ndarray] = []
     sets: dict[object, int] = {}

@@ -43,9 +43,9 @@ def decisions(part: Comparison) -> Decisions | None:
         f"{part.rows[0].cell.name}, its runs together: {name} is found with a precision of "
         f"{of_score(float(curve.precision[half]))} and a recall of {of_score(float(curve.recall[half]))}; the average "
         f"precision is {of_score(curve.average)}.",
-        f"The threshold that is best for the mean IoU on validation is {chosen / THRESHOLD_BINS:.2f} in place of 0.5. "
-        f"With it, {part.scored.split} {metric} is {of_score(at(chosen))} in place of {of_score(at(half))}, in the mean "
-        "of its runs.",
+        f"The best threshold for the mean IoU on validation is {chosen / THRESHOLD_BINS:.2f} in place of 0.5. "
+        f"With it, {part.scored.split} {metric} is {of_score(at(chosen))} in place of {of_score(at(half))} (means of "
+        "its runs).",
     ]
     points = [(float(curve.recall[place]), float(curve.precision[place])) for place in (chosen, half)]
     return Decisions(precision_recall_chart(curve.recall, curve.precision, *points), tuple(said))

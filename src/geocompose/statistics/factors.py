@@ -103,54 +103,58 @@ def _varying(cells: Sequence[Mapping[str, Level]]) -> list[str]:
 class _Model:
     """The additive models of all sets of factors, as projections of the cells' means.
 
-    projections: by the set of factors' places, (K, K); the empty set is the mean. df: its degrees of freedom.
+    projections: (sets, K, K), the empty set, which is the mean, first, and that of all factors last. df: (sets), of
+    each. orders: (factors, sets), the weights with which what each set explains makes up a factor's part.
     """
 
-    factors: int
-    projections: Mapping[frozenset[int], np.ndarray]
-    df: Mapping[frozenset[int], int]
+    projections: np.ndarray
+    df: np.ndarray
+    orders: np.ndarray
+
+    @property
+    def parts(self) -> int:
+        """How many shares there are: of the factors, of the interactions and of the seed."""
+        return len(self.orders) + 2
 
     @classmethod
     def of(cls, values: Sequence[Sequence[Level]]) -> "_Model":
-        columns = [_columns(each) for each in values]
-        ones = np.ones((len(values[0]), 1))
-        projections, df = {}, {}
-        for size in range(len(values) + 1):
-            for places in combinations(range(len(values)), size):
-                design = np.concatenate([ones, *(columns[place] for place in places)], axis=1)
-                basis, kept, _ = np.linalg.svd(design, full_matrices=False)
-                basis = basis[:, kept > 1e-9 * kept[0]]
-                projections[frozenset(places)] = basis @ basis.T
-                df[frozenset(places)] = basis.shape[1]
-        return cls(len(values), projections, df)
+        factors = range(len(values))
+        sets = [frozenset(places) for size in range(len(values) + 1) for places in combinations(factors, size)]
+        columns, ones = [_columns(each) for each in values], np.ones((len(values[0]), 1))
+        bases = [
+            _basis(np.concatenate([ones, *(columns[place] for place in sorted(places))], axis=1)) for places in sets
+        ]
+        orders = np.zeros((len(values), len(sets)))
+        number = {places: place for place, places in enumerate(sets)}
+        for places in sets:
+            for factor in set(factors) - places:
+                # The share of all orders in which just these factors come before this one.
+                weight = 1 / (len(values) * math.comb(len(values) - 1, len(places)))
+                orders[factor, number[places | {factor}]] += weight
+                orders[factor, number[places]] -= weight
+        return cls(
+            np.stack([basis @ basis.T for basis in bases]), np.array([basis.shape[1] for basis in bases]), orders
+        )
 
     def shares(self, seeds: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the shares of the factors, the interactions and the seed: (factors + 2,), NaN where nothing varies."""
+        """Return the shares of the factors, the interactions and the seed: (parts), NaN where nothing varies."""
         means = np.array([one.mean() for one in seeds])
         lost = sum(len(one) - 1 for one in seeds)
         of_seed = sum(((one - one.mean()) ** 2).sum() for one in seeds) / lost if lost else 0.0
         # What chance among seeds adds to a sum of squares per degree of freedom.
         chance = of_seed * float(np.mean([1 / len(one) for one in seeds]))
-        squares = {
-            places: float(means @ projection @ means) - chance * self.df[places]
-            for places, projection in self.projections.items()
-        }
-        whole = float(means @ means) - chance * len(means)
-        every = frozenset(range(self.factors))
-        sums = [self._added(squares, factor) for factor in range(self.factors)]
-        parts = np.maximum([*sums, whole - squares[every], of_seed * (len(means) - 1)], 0.0)
+        squares = self.projections @ means @ means - chance * self.df
+        between = float(means @ means) - chance * len(means) - squares[-1]
+        parts = np.maximum([*(self.orders @ squares), between, of_seed * (len(means) - 1)], 0.0)
         total = parts.sum()
         return parts / total if total > 0 else np.full(len(parts), np.nan)
 
-    def _added(self, squares: Mapping[frozenset[int], float], factor: int) -> float:
-        """Return what a factor adds to the sum of squares, averaged over all orders."""
-        others = [place for place in range(self.factors) if place != factor]
-        added = 0.0
-        for size in range(len(others) + 1):
-            weight = 1 / (self.factors * math.comb(len(others), size))
-            for places in combinations(others, size):
-                added += weight * (squares[frozenset((*places, factor))] - squares[frozenset(places)])
-        return added
+
+def _basis(design: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis of the columns of a design (K, columns)."""
+    basis, kept, _ = np.linalg.svd(design, full_matrices=False)
+    found: np.ndarray = basis[:, kept > 1e-9 * kept[0]]
+    return found
 
 
 def _columns(values: Sequence[Level]) -> np.ndarray:
@@ -166,7 +170,7 @@ def _columns(values: Sequence[Level]) -> np.ndarray:
 
 def _seeds_part(model: _Model, seeds: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
     """Return the variance of the shares by which seeds were drawn, and its degrees of freedom."""
-    variance, df = np.zeros(model.factors + 2), 0
+    variance, df = np.zeros(model.parts), 0
     for place, one in enumerate(seeds):
         if len(one) < 2:
             continue
