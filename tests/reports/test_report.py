@@ -138,8 +138,6 @@ def test_one_seed_and_one_raster_claim_nothing(study):
 
 def test_a_run_alone_has_a_page_too(study):
     folder = scored_run(study, "aaaa", parts=GOOD, seed=0, wrong=0.1, predictions=True)
-    (folder / "checkpoints").mkdir()
-    (folder / "checkpoints" / "best.ckpt").write_bytes(b"")
     run("action=report", f"action.run={folder}")
     page = page_of(folder)
     assert "resnet18 · fcn · none" in page.text

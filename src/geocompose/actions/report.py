@@ -50,14 +50,8 @@ def report(
         raise UserError(f"action.level must be between 0 and 1, such as 0.95; got {level}.")
     if table is None and (source is not None or columns is not None):
         raise UserError("action.source and action.columns say what action.table holds; give action.table too.")
-    command = shlex.join(["python", "run.py", *experiment.overrides])
     if table is not None:
-        from geocompose.reports.published import published_report
-
-        refuse_other_overrides(experiment, ["study"], "this action only looks at what is there")
-        destination = _destination(output, Path(f"{Path(table).stem}_report.html"))
-        written = published_report(Path(table).expanduser(), source, columns, lower_is_better, level)
-        _write(destination, written.page(command), written.markdown(command), written.as_csv(), written.latex())
+        _report_published(experiment, Path(table).expanduser(), source, columns, lower_is_better, level, output)
         return
     found = looked_at(experiment, studies) if run is None else _alone(experiment, run)
     from geocompose.reports.cell_table import as_csv
@@ -68,16 +62,44 @@ def report(
     folder = found.folders[0] if run is None else next(iter(found.runs.values())).folder.path
     destination = _destination(output, folder / "report.html")
     told = study_report(found, load_rules(experiment.conf_dir).volatile, level=level)
-    shown = [
-        _pictures(experiment, told, place, trust if images else None, images=images) for place in range(len(told.sets))
-    ]
+    shown = [_pictures(experiment, told, place, trust, images=images) for place in range(len(told.sets))]
+    command = _command(experiment)
     _write(destination, page(told, shown, command), markdown(told, command), as_csv(told), latex(told))
     found.tell_damaged()
 
 
+def _report_published(
+    experiment: Experiment,
+    table: Path,
+    source: str | None,
+    columns: dict[str, str] | None,
+    lower_is_better: Sequence[str],
+    level: float,
+    output: str | None,
+) -> None:
+    from geocompose.reports.published import published_report
+    from geocompose.reports.published_page import published_latex, published_markdown, published_page
+
+    refuse_other_overrides(experiment, [], "this report is of a table alone")
+    destination = _destination(output, Path(f"{table.stem}_report.html"))
+    told = published_report(table, source, columns, lower_is_better, level)
+    command = _command(experiment)
+    _write(
+        destination,
+        published_page(told, command),
+        published_markdown(told, command),
+        told.as_csv(),
+        published_latex(told),
+    )
+
+
+def _command(experiment: Experiment) -> str:
+    return shlex.join(["python", "run.py", *experiment.overrides])
+
+
 def _alone(experiment: Experiment, run: str) -> StudyFiles:
     refuse_other_overrides(experiment, [], "a run's page is of that run")
-    folder = find_run(run)
+    folder = find_run(run, checkpoint=False)
     study = read_studies([folder.path.parent])
     runs = {key: one for key, one in study.runs.items() if one.folder.path.resolve() == folder.path.resolve()}
     if not runs:

@@ -82,24 +82,6 @@ class PublishedReport:
         sets = counted(len(told), "data set")
         return f"Ranks 1 and 2 differ on {differ} of {sets} (Welch's t, {100 * self.level:.0f} %)."
 
-    def page(self, command: str) -> str:
-        """Return the report as an HTML page."""
-        from geocompose.reports.published_page import published_page
-
-        return published_page(self, command)
-
-    def markdown(self, command: str) -> str:
-        """Return the report as Markdown."""
-        from geocompose.reports.published_page import published_markdown
-
-        return published_markdown(self, command)
-
-    def latex(self) -> str:
-        """Return the table of tied groups for LaTeX with booktabs."""
-        from geocompose.reports.published_page import published_latex
-
-        return published_latex(self)
-
     def as_csv(self) -> str:
         """Return a row per data set and composition, with all digits; `origin` is `copied`."""
         text = io.StringIO()
