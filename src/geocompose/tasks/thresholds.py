@@ -2,23 +2,29 @@
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 from geocompose.imagery.samples import Target
 from geocompose.scores import THRESHOLD_BINS
 from geocompose.tasks.confusion import occurrences
-from geocompose.tasks.sums import TileFloats
 
 
-class TileThresholds(TileFloats):
-    """For each tile (2, THRESHOLD_BINS) counts: rows are the truth, columns the second class's probability.
+class TileThresholds(Metric):
+    """For each tile (2, THRESHOLD_BINS) int64 counts: rows are the truth, columns the second class's probability.
 
     Column k holds probabilities from k to k + 1 hundredths; the upper half is what the model decides for the second
     class, to the last tie. A tile that is seen twice replaces itself.
     """
 
+    full_state_update = False
+    per_tile: Tensor
+
     def __init__(self, num_tiles: int, target: Target) -> None:
-        super().__init__(num_tiles, 2, THRESHOLD_BINS)
+        super().__init__()
         self.target = target
+        # Each process counts other tiles and has zeros for the rest, so the maximum puts them together.
+        empty = torch.zeros(num_tiles, 2, THRESHOLD_BINS, dtype=torch.int64)
+        self.add_state("per_tile", default=empty, dist_reduce_fx="max")
 
     def update(self, output: Tensor, labels: Tensor, tiles: Tensor) -> None:
         """Count logits (B, 2, ...) against labels (B, ...) of the tiles numbered `tiles` (B)."""
@@ -32,4 +38,8 @@ class TileThresholds(TileFloats):
         known = labels != self.target.ignore_index
         row = torch.arange(len(tiles), device=there).unsqueeze(1) * 2 + torch.where(known, labels, 0)
         counted = occurrences(row * THRESHOLD_BINS + place, known, len(tiles) * 2 * THRESHOLD_BINS)
-        self.per_tile[tiles.to(there)] = counted.view(len(tiles), 2, THRESHOLD_BINS).double()
+        self.per_tile[tiles.to(there)] = counted.view(len(tiles), 2, THRESHOLD_BINS)
+
+    def compute(self) -> Tensor:
+        """Return (tiles, 2, THRESHOLD_BINS) int64."""
+        return self.per_tile
