@@ -22,7 +22,7 @@ LEAST = {
     "action": 13, "auxiliary": 2, "backbone": 49, "cache": 3, "data": 13, "decoder": 45, "head": 6, "hydra/help": 1,
     "launcher": 5, "logger": 5,
     "neck": 3,
-    "optimizer": 5, "peft": 19, "scheduler": 7, "task": 6, "temporal": 6, "trainer": 1,
+    "optimizer": 5, "peft": 19, "scheduler": 8, "task": 6, "temporal": 6, "trainer": 1,
 }  # fmt: skip
 NOT_OPTIONS = {"config", "identity"}
 WITHOUT_TARGET = {"hydra/help/geocompose", "backbone/own", "decoder/own", "logger/own"}
