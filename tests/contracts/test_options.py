@@ -20,7 +20,7 @@ from tests.kit.places import CONF
 
 # At least so many options a group; a lower count means that the search for them is broken, or that an option got lost.
 LEAST = {
-    "action": 13, "auxiliary": 2, "backbone": 49, "cache": 3, "data": 13, "decoder": 45, "head": 6, "hydra/help": 1,
+    "action": 13, "auxiliary": 2, "backbone": 49, "cache": 3, "data": 14, "decoder": 45, "head": 6, "hydra/help": 1,
     "launcher": 5, "logger": 5,
     "neck": 3,
     "optimizer": 5, "peft": 19, "protocol": 4, "scheduler": 8, "task": 6, "temporal": 6, "trainer": 1,
@@ -48,6 +48,7 @@ REQUIRED = {
     "data/geotiff_reconstruction": ["data.root=.", "data.images=*_i.tif"],
     "data/geotiff_regression": ["data.root=.", "data.images=*_i.tif", "data.labels=*_l.tif", "data.variables=[ndvi]"],
     "data/geotiff_scalar_regression": ["data.root=.", "data.table=t.csv", "data.variables=[share]"],
+    "data/hls_burn_scars": ["data.root=."],
     "data/sen1floods11": ["data.root=."],
     "decoder/mmseg": ["decoder.name=FCNHead"],
     "decoder/own": ["decoder._target_=geocompose.decoders.fcn.FCNDecoder"],
