@@ -88,13 +88,15 @@ def _card(data: str, value: float, *reasons: str) -> Anchor:
     )  # fmt: skip
 
 
-_OWN_UNET = "the widths of its U-Net are not in what we have read"
+_OWN_UNET = "its U-Net is another one; ours is that of smp with the encoder VGG13, from scratch"
 
 ANCHORS: tuple[Anchor, ...] = (
     _pangaea("burn_scars", "prithvi_eo_v1_100", 0.8362),
-    _pangaea("burn_scars_unet", "unet", 0.8451, _OWN_UNET),
+    _pangaea("burn_scars_unet", "smp_vgg13", 0.8451, _OWN_UNET),
     _pangaea("sen1floods11", "prithvi_eo_v1_100", 0.9037),
-    _pangaea("sen1floods11_unet", "unet", 0.9142, _OWN_UNET, "which bands it is given is not in what we have read"),
+    _pangaea(
+        "sen1floods11_unet", "smp_vgg13", 0.9142, _OWN_UNET, "which bands it is given is not in what we have read"
+    ),
     _geo_bench_2("prithvi_eo_v2_300_tl", "none", 0.884),
     _geo_bench_2("prithvi_eo_v2_600_tl", "none", 0.888),
     _geo_bench_2("prithvi_eo_v2_600_tl", "frozen", 0.886),
