@@ -187,6 +187,16 @@ def test_the_union_counts_a_class_that_is_predicted_alone():
     assert everywhere["mIoU_union"] == everywhere["mIoU"]
 
 
+def test_a_class_that_is_nowhere_counts_0_among_all_and_not_in_the_union():
+    matrix, names = np.array([[6, 2, 0], [1, 4, 0], [0, 0, 0]]), ["a", "b", "c"]
+    scores = from_confusion(matrix, names)
+    assert scores["mIoU_all"] == pytest.approx((6 / 9 + 4 / 7 + 0) / 3)
+    assert scores["mIoU_union"] == pytest.approx((6 / 9 + 4 / 7) / 2)
+    # As PANGAEA computes it: intersections over unions, a union of nothing being 1e-6.
+    right, union = np.diag(matrix), matrix.sum(0) + matrix.sum(1) - np.diag(matrix)
+    assert scores["mIoU_all"] == pytest.approx((right / (union + 1e-6)).mean(), abs=1e-6)
+
+
 def test_the_union_is_what_torchmetrics_calls_miou():
     torchmetrics = pytest.importorskip("torchmetrics")
     torch = pytest.importorskip("torch")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 # What models are chosen and compared by stands first.
-_FIRST = ("mIoU", "mIoU_union", "F1_macro", "nRMSE", "RMSE", "MAE", "R2")
+_FIRST = ("mIoU", "mIoU_union", "mIoU_all", "F1_macro", "nRMSE", "RMSE", "MAE", "R2")
 
 
 class _Console(Console):

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from geocompose.catalog.checks import check_source_names
 from geocompose.catalog.learning_rates import Rate
+from geocompose.configuration.ablation import KEY, check_no_ablation
 from geocompose.configuration.checking import as_written, checked
 from geocompose.configuration.diagnosis import groups
 from geocompose.configuration.overrides import repeated
@@ -85,12 +86,14 @@ def understood(
     configuration; None takes what `HydraConfig` holds. written: what `as_written` returns, where the caller has it.
 
     Raises:
-        UserError: a required value is missing, a key is not an argument of its target, or a value is not of its type.
+        UserError: a required value is missing, a key is not an argument of its target, or a value is not of its type;
+            or it asks for an ablation, which no cell of one does.
     """
     written = as_written(composed) if written is None else written
     search_working_folder(targets_in(written))
     own: Any = HydraConfig.get() if hydra is None else hydra
     config, default_rate = checked(composed, written, groups(conf_dir) if known is None else known)
+    check_no_ablation(config.get(KEY))
     arguments = dict(config["action"])
     action = Action(arguments.pop("_target_"), arguments)
     experiment = Experiment(

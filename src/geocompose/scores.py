@@ -69,19 +69,22 @@ def from_confusion(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, 
     `IoU_<class>`, `F1_<class>`: NaN for a class that is absent, that is, has no pixel in the truth. `mIoU`, `F1_macro`,
     `accuracy_macro` (mean recall): means over the classes present. `mIoU_union`: the mean IoU over the classes that are
     in the truth or in the prediction, so that one that is predicted but absent counts 0; this is what torchmetrics,
-    TerraTorch and most papers call mIoU. `accuracy_micro`: share of all pixels that are right. Without any pixel all of
-    these are NaN and `classes_present` is 0.
+    TerraTorch and most papers call mIoU. `mIoU_all`: the mean IoU over all classes of the data, so that one that is
+    neither in the truth nor in the prediction counts 0 too, as in PANGAEA (arXiv 2412.04204). `accuracy_micro`: share
+    of all pixels that are right. Without any pixel all of these are NaN and `classes_present` is 0.
     """
     counts = _square(matrix, class_names)
     right, truth, predicted = np.diag(counts), counts.sum(1), counts.sum(0)
-    present = truth > 0
+    present, seen = truth > 0, truth + predicted > 0
     iou, f1, recall = (_shares(part, whole, present) for part, whole in (
         # IoU = TP / (TP + FP + FN), F1 = 2 TP / (2 TP + FP + FN), recall = TP / (TP + FN); truth = TP + FN.
         (right, truth + predicted - right), (2 * right, truth + predicted), (right, truth),
     ))  # fmt: skip
+    iou_seen = _shares(right, truth + predicted - right, seen)
     scores = {
         "mIoU": _mean(iou),
-        "mIoU_union": _mean(_shares(right, truth + predicted - right, truth + predicted > 0)),
+        "mIoU_union": _mean(iou_seen),
+        "mIoU_all": float(np.nan_to_num(iou_seen).mean()) if present.any() else float("nan"),
         "F1_macro": _mean(f1),
         "accuracy_micro": float(right.sum() / counts.sum()) if present.any() else float("nan"),
         "accuracy_macro": _mean(recall),

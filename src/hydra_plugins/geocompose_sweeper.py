@@ -11,6 +11,7 @@ from hydra.core.utils import run_job
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from geocompose.configuration.ablation import ablation
 from geocompose.configuration.composer import Composer
 from geocompose.errors import UserError
 from geocompose.launchers.in_turn import Jobs
@@ -30,7 +31,7 @@ ConfigStore.instance().store(
 
 
 class GeocomposeSweeper(BasicSweeper):
-    """Composes every combination, then has runs computed by an engine, and anything else done in turn."""
+    """Composes every combination, or an ablation's; then an engine computes runs, and anything else is done in turn."""
 
     def __init__(self) -> None:
         super().__init__(max_batch_size=None)
@@ -45,7 +46,7 @@ class GeocomposeSweeper(BasicSweeper):
         """Do what the configurations of `arguments` say; all are composed before anything is done.
 
         Raises:
-            UserError: there is no combination.
+            UserError: there is no combination, or an ablation of nothing.
         """
         jobs = self.jobs
         assert isinstance(jobs, Jobs)
@@ -53,7 +54,13 @@ class GeocomposeSweeper(BasicSweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         given = arguments if jobs.overrides is None else jobs.overrides
         overrides = [override for override in parser.parse_overrides(given) if not override.is_hydra_override()]
-        jobs.planned = [list(cell) for batch in self.split_arguments(overrides, None) for cell in batch]
+        ablated = ablation(overrides)
+        if ablated is None:
+            lines = [overrides]
+        else:
+            jobs.base = ablated.base
+            lines = [parser.parse_overrides(line) for line in ablated.lines]
+        jobs.planned = [list(cell) for line in lines for batch in self.split_arguments(line, None) for cell in batch]
         if not jobs.planned:
             raise UserError(f"The sweep has no cells: nothing fits {' '.join(given)}. Check its glob patterns.")
         planned: list[PlannedCell] = []

@@ -35,7 +35,7 @@ def options(group: str) -> list[str]:
 
 def keys(group: str, option: str) -> list[str]:
     content: Any = yaml.safe_load((CONF / group / f"{option}.yaml").read_text())
-    return [key for key in content if not key.startswith("_") and key != "defaults"]
+    return [key for key in content or {} if not key.startswith("_") and key != "defaults"]
 
 
 def misspelt(text: str, drawn: random.Random) -> str:

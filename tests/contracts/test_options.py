@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -19,10 +20,10 @@ from tests.kit.places import CONF
 
 # At least so many options a group; a lower count means that the search for them is broken, or that an option got lost.
 LEAST = {
-    "action": 13, "auxiliary": 2, "backbone": 49, "cache": 3, "data": 13, "decoder": 45, "head": 6, "hydra/help": 1,
+    "action": 13, "auxiliary": 2, "backbone": 49, "cache": 3, "data": 14, "decoder": 45, "head": 6, "hydra/help": 1,
     "launcher": 5, "logger": 5,
     "neck": 3,
-    "optimizer": 5, "peft": 19, "scheduler": 7, "task": 6, "temporal": 6, "trainer": 1,
+    "optimizer": 5, "peft": 19, "protocol": 4, "scheduler": 8, "task": 6, "temporal": 6, "trainer": 1,
 }  # fmt: skip
 NOT_OPTIONS = {"config", "identity"}
 WITHOUT_TARGET = {"hydra/help/geocompose", "backbone/own", "decoder/own", "logger/own"}
@@ -47,6 +48,7 @@ REQUIRED = {
     "data/geotiff_reconstruction": ["data.root=.", "data.images=*_i.tif"],
     "data/geotiff_regression": ["data.root=.", "data.images=*_i.tif", "data.labels=*_l.tif", "data.variables=[ndvi]"],
     "data/geotiff_scalar_regression": ["data.root=.", "data.table=t.csv", "data.variables=[share]"],
+    "data/hls_burn_scars": ["data.root=."],
     "data/sen1floods11": ["data.root=."],
     "decoder/mmseg": ["decoder.name=FCNHead"],
     "decoder/own": ["decoder._target_=geocompose.decoders.fcn.FCNDecoder"],
@@ -101,7 +103,9 @@ def found() -> list[str]:
 
 OPTIONS = found()
 EXPERIMENTS = [name for name in OPTIONS if name.startswith("experiment/")]
-WITH_TARGET = [name for name in OPTIONS if name not in WITHOUT_TARGET and name not in EXPERIMENTS]
+PROTOCOLS = [name for name in OPTIONS if name.startswith("protocol/")]
+GLOBAL = (*EXPERIMENTS, *PROTOCOLS)  # they set keys of other groups, and have none of their own
+WITH_TARGET = [name for name in OPTIONS if name not in WITHOUT_TARGET and name not in GLOBAL]
 
 
 def raw(option: str) -> dict[str, Any]:
@@ -143,7 +147,7 @@ def test_a_file_begins_with_a_comment_that_says_what_it_is(option):
     assert len(first.split()) > 2
 
 
-@pytest.mark.parametrize("option", [name for name in OPTIONS if name not in (*EXPERIMENTS, *NOT_COMPOSED)])
+@pytest.mark.parametrize("option", [name for name in OPTIONS if name not in (*GLOBAL, *NOT_COMPOSED)])
 def test_an_option_fits_its_target_and_composes_with_the_others(option):
     """One test for each option, so that it is composed once."""
     checked = check(composed(option), groups(CONF))
@@ -219,9 +223,32 @@ def test_an_experiment_composes_and_keeps_the_rules_of_conf(option):
     for key in OmegaConf.missing_keys(config):
         OmegaConf.update(config, key, ASKED_BY_EXPERIMENTS[key])
     assert check(config, groups(CONF))["study"] != "default"
+    sets_keys_of_other_groups(option)
+
+
+def sets_keys_of_other_groups(option: str) -> None:
     first, second = (CONF / f"{option}.yaml").read_text().splitlines()[:2]
     assert first == "# @package _global_"
     assert second.startswith("# ")
+
+
+@pytest.mark.parametrize("option", PROTOCOLS)
+def test_a_protocol_composes_and_what_is_typed_wins(option):
+    name = option.removeprefix("protocol/")
+    typed = ["decoder=identity", "optimizer=sgd", "optimizer.lr=0.5", "scheduler=one_cycle", "peft=bitfit"]
+    typed += ["trainer.max_epochs=7", "data.batch_size=3"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        plain, other = (compose("config", overrides=[f"protocol={name}", *more]) for more in ([], typed))
+    check(plain, groups(CONF))
+    checked = check(other, groups(CONF))
+    assert checked["optimizer"]["lr"] == 0.5
+    assert (checked["trainer"]["max_epochs"], checked["data"]["batch_size"]) == (7, 3)
+    assert checked["decoder"]["_target_"].endswith("IdentityDecoder")
+    assert "protocol" not in checked, "its values identify a run, and not its name"
+    sets_keys_of_other_groups(option)
+    if name != "none":
+        assert re.search(r"arXiv \d{4}\.\d{5}", (CONF / f"{option}.yaml").read_text().splitlines()[1])
+        assert "# Not carried over" in (CONF / f"{option}.yaml").read_text()
 
 
 @pytest.mark.parametrize("option", sorted(REQUIRED))

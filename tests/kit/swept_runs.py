@@ -32,6 +32,7 @@ seed: 0
 debug: false
 rerun: false
 retry: null
+ablate: null
 hydra: {output_subdir: null, run: {dir: .}, sweep: {dir: ., subdir: .}, job: {chdir: false}}
 """
 OPTIONS = {

@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import (
 
 from geocompose.errors import UserError
 from geocompose.tasks.schedule import lightning_schedule
-from geocompose.training.schedules import one_cycle, sequence
+from geocompose.training.schedules import multi_step, one_cycle, sequence
 from tests.kit.tiny_tasks import loader, samples, task, trainer
 
 LR = 0.03
@@ -240,3 +240,17 @@ def test_a_plateau_in_a_sequence_is_refused_by_torch():
             partial(sequence, schedulers=[LinearLR, ReduceLROnPlateau], milestones=[2], num_epochs=8),
             SGD([nn.Parameter(torch.zeros(1))], lr=1.0), ("val/mIoU", "max"), num_steps=9, validation_every=1,
         )  # fmt: skip
+
+
+def test_multi_step_falls_at_its_shares_of_the_runs_steps():
+    tenth = pytest.approx(0.1 * LR)
+    seen = rates(partial(multi_step, milestones=(0.5, 0.9)), epochs=5)
+    assert seen[:5] == [LR] * 5
+    assert seen[5:9] == [tenth] * 4
+    assert seen[9:] == [pytest.approx(0.01 * LR)]
+
+
+@pytest.mark.parametrize("milestones", [(0.9, 0.6), (0.0, 0.5), (0.5, 1.0), (60, 90)])
+def test_shares_that_do_not_rise_within_the_run_are_refused(milestones):
+    with pytest.raises(UserError, match=r"scheduler\.milestones=.* must be rising shares of the run"):
+        multi_step(SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR), 100, milestones)

@@ -280,3 +280,21 @@ def test_several_variables_are_selected_in_training_deviations():
     in_unit = replace(several, mean=(0.0, 0.0), std=(1.0, 1.0))  # data.normalize_target=none
     assert task("regression", target=in_unit).selection == ("val/nRMSE", "min")
     assert task("regression").selection == ("val/RMSE", "min")
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "classification"])
+def test_the_epoch_is_chosen_by_the_metric_that_is_named(kind):
+    for name in TASKS[kind].selections:
+        learner = task(kind, select_by=name)
+        assert learner.selection == (f"val/{name}", "min" if name == "loss" else "max")
+        quiet = trainer(epochs=1)
+        quiet.fit(learner, loader(samples(kind, 8), 4), loader(samples(kind, 5), 5))
+        assert math.isfinite(quiet.callback_metrics[f"val/{name}"])
+    assert task(kind).selection == TASKS[kind].selection
+
+
+def test_a_metric_that_no_epoch_can_be_chosen_by_is_refused():
+    with pytest.raises(UserError, match=r"task\.select_by has no 'mIOU'\. Did you mean 'mIoU'"):
+        task("segmentation", select_by="mIOU")
+    with pytest.raises(UserError, match=r"task\.select_by has no 'mIoU'.* Allowed: F1_macro"):
+        task("classification", select_by="mIoU")

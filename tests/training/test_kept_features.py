@@ -108,6 +108,15 @@ def test_a_second_run_computes_only_what_is_new(place, images):
     assert record(next(Path("outputs/second").iterdir()))["training"]["features"]["computed"] == 0
 
 
+def test_a_part_of_the_tiles_and_another_fold_read_what_all_tiles_have_kept(place):
+    every = ("cache=features", "trainer.max_epochs=1", "data.normalize=none", "data.dihedral=false", "data.folds=3")
+    fitted("every", *every, "data.fold=0")
+    fitted("part", *every, "data.fold=1", "data.fraction=0.5")
+    part = record(next(Path("outputs/part").iterdir()))
+    assert part["training"]["features"]["computed"] == 0
+    assert part["training"]["features"]["samples"] < part["data"]["subset"]["total"] * 3
+
+
 @pytest.mark.parametrize(
     ("overrides", "key"),
     [

@@ -13,7 +13,8 @@ from torch import nn
 # no image; and paths, whose contents count.
 _OF_NO_IMAGE = {
     "root", "batch_size", "num_workers", "cache_mb", "dihedral", "rotation_deg", "random_crop", "min_valid", "split",
-    "split_files", "split_rename", "groups", "allow_overlap", "allow_mismatch", "baselines",
+    "split_files", "split_rename", "groups", "fraction", "fold", "folds", "allow_overlap", "allow_mismatch",
+    "baselines",
 }  # fmt: skip
 # Of the backbone's, likewise: which layers it returns, since each is kept by itself; and where its weights come from,
 # since they count themselves.

@@ -34,6 +34,7 @@ ROOT: Mapping[str, Argument] = {
         Argument("seed", int, "a whole number", True),
         Argument("debug", bool, "true or false", True),
         Argument("rerun", bool, "true or false", True),
+        Argument("ablate", Literal["all"] | list[str] | None, "all, or a list of keys", True),
         Argument("retry", Literal["failed"] | None, "failed or null", True),
     )
 }

@@ -1,13 +1,15 @@
 """What every kind of data declares: how samples become batches, which bands are read, what the values are. No torch."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from geocompose.data.folds import Fold, fold_of
 from geocompose.data.loading import Loading
 from geocompose.data.opened import Collection
+from geocompose.data.subset import check_fraction, drawn_part
 from geocompose.imagery.units import Values
 
 
@@ -19,6 +21,9 @@ class DataSource(ABC):
     bands: names of the bands to read, in this order; None means all.
     batch_size, num_workers, normalize, random_crop, dihedral, rotation_deg, min_valid: see `Loading`.
     allow_mismatch: which of unit, level and band may differ from what pretrained weights have seen: see `Values`.
+    fraction: of the training samples, those that are trained on, see `geocompose.data.subset.drawn_part`; 1 is all.
+    fold, folds: of cross-validation, which of how many folds is tested, see `geocompose.data.folds.split_by_fold`; a
+        fold of None is a plain split.
     seed: of what is drawn of the data itself, such as which images belong to which split.
     baselines: names of the scores without a network that are computed as well (`geocompose.data.baselines`).
 
@@ -36,12 +41,16 @@ class DataSource(ABC):
     rotation_deg: float = 0.0
     min_valid: float = 0.0
     allow_mismatch: list[str] | None = None
+    fraction: float = 1.0
+    fold: int | None = None
+    folds: int = 5
     seed: int = 0
     baselines: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Check what can be checked without looking at a file."""
-        _ = self.loading, self.values
+        _ = self.loading, self.values, self.cross_validation
+        check_fraction(self.fraction)
 
     @property
     @abstractmethod
@@ -75,9 +84,24 @@ class DataSource(ABC):
         )
 
     @cached_property
+    def cross_validation(self) -> Fold | None:
+        """Which fold is tested; None where there is no cross-validation."""
+        return fold_of(self.fold, self.folds)
+
+    @cached_property
     def collection(self) -> Collection:
-        """The data, opened once."""
-        return self.open()
+        """The data, opened once; where `fraction` is below 1, with that part of the training samples.
+
+        Raises:
+            UserError: see `open`; or the part is less than one sample.
+        """
+        opened = self.open()
+        if self.fraction == 1:
+            return opened
+        part, subset = drawn_part(
+            opened.regions["train"], opened.tiling, self.fraction, self.seed, random_crop=self.random_crop
+        )
+        return replace(opened, regions={**opened.regions, "train": part}, subset=subset)
 
     @property
     def known_values(self) -> Values:

@@ -372,6 +372,7 @@ class SceneData(lightning.LightningDataModule):
         found = self.statistics
         num_tiles = {split: self.num_tiles(split) for split in SPLITS}
         left_out = self._draw.num_left_out(num_tiles["train"])
+        subset, fold = self._collection.subset, self._source.cross_validation
         return {
             "name": self.name,
             **self.inputs.as_record(),
@@ -383,6 +384,8 @@ class SceneData(lightning.LightningDataModule):
             "normalization": self._normalization.describe(len(self.bands), found),
             "statistics": {"mean": found.mean, "std": found.std, "least": found.plausibility.least},
             "splits": describe_splits(self.regions, num_tiles, found, self.groups, left_out),
+            **({} if fold is None else fold.as_record()),
+            **({} if subset is None else {"subset": subset.as_record()}),
             "left_out": {one.kind: one.as_record() for one in self._collection.left_out},
         }
 

@@ -10,6 +10,7 @@ from geocompose.data.labels.base import Labels
 from geocompose.data.rasters.scene import RasterScene
 from geocompose.data.scene import Scene
 from geocompose.data.split import SPLITS
+from geocompose.data.subset import Subset
 from geocompose.data.tiling import Tiling
 from geocompose.data.window import Region
 from geocompose.errors import UserError, counted
@@ -28,6 +29,7 @@ class Collection:
     left_out: files that the data set has and does not use. groups: of each scene, which images belong
     together; None where that is not said.
     values: what is known of the values of all scenes; None is what the declaration states.
+    subset: which training samples these are of all that there are; None where they are all.
     """
 
     scenes: Sequence[Scene]
@@ -39,6 +41,7 @@ class Collection:
     left_out: Sequence[FilesLeftOut] = ()
     groups: Sequence[str] | None = None
     values: Values | None = None
+    subset: Subset | None = None
 
     @property
     def band_names(self) -> list[str]:

@@ -14,7 +14,8 @@ from geocompose.data.files.coordinate_tables import tables
 from geocompose.data.files.file_names import data_folder, list_file
 from geocompose.data.files.groups import group_table
 from geocompose.data.files.more_images import match_more, partners, read_more
-from geocompose.data.files.split_folders import fractions_of
+from geocompose.data.files.split_folders import FOLDERS, fractions_of
+from geocompose.data.folds import split_by_fold
 from geocompose.data.kept_pixels import memory_for_pixels
 from geocompose.data.known_values import known_values
 from geocompose.data.loading import check_number_or_auto
@@ -24,6 +25,7 @@ from geocompose.data.rasters.scene import RasterScene
 from geocompose.data.rasters.scenes import SceneRasters
 from geocompose.data.split import check_groups, split_by_fractions, split_by_members
 from geocompose.data.window import Region
+from geocompose.errors import UserError
 from geocompose.imagery.missing_frames import check_rule
 from geocompose.imagery.units import Values
 
@@ -164,9 +166,28 @@ class GeoTiffSource(DataSource):
         groups: Sequence[str] | None,
         buffer_px: int = 0,
     ) -> dict[str, list[Region]]:
-        """Return the regions of each split: of its members, or by fractions where these are None."""
+        """Return the regions of each split: of its members, or by fold or fractions where these are None.
+
+        Raises:
+            UserError: splits or groups can't be; a fold of what is split by lists, folders or a table.
+        """
+        fold = self.cross_validation
+        if fold is not None and members is not None:
+            given = "data.split=folders" if self.split == FOLDERS else "the column split of data.table"
+            given = given if self.split_files is None else "data.split_files"
+            raise UserError(
+                f"data.fold={fold.number} draws the splits of cross-validation, and {given} gives others. Keep one of "
+                "the two: data.groups says which images belong together."
+            )
         if members is None:
             shares = fractions_of(self.split)
+            if fold is not None:
+                if buffer_px:
+                    raise UserError(
+                        f"data.split_buffer_px={buffer_px} is for a single raster split into blocks, and data.fold="
+                        f"{fold.number} for several images. Set data.split_buffer_px=0."
+                    )
+                return split_by_members(scenes, split_by_fold(len(scenes), fold, shares, seed=self.seed, groups=groups))
             return split_by_fractions(scenes, shares, seed=self.seed, buffer_px=buffer_px, groups=groups)
         regions = split_by_members(scenes, members)
         if groups is not None:

@@ -35,7 +35,7 @@ def split_by_fractions(
         UserError: other fractions; a split would be empty; a buffer for several scenes, which have no neighbouring
         blocks; groups for a single one.
     """
-    shares = _checked(DEFAULT_FRACTIONS if fractions is None else fractions)
+    shares = shares_of(fractions)
     if buffer_px < 0:
         raise UserError(f"data.split_buffer_px={buffer_px} must not be negative.")
     if len(scenes) == 1:
@@ -51,7 +51,13 @@ def split_by_fractions(
             "split image by image. Set data.split_buffer_px=0."
         )
     if groups is not None:
-        parts_of_groups = _group_parts(groups, shares, seed)
+        found = sorted(set(groups))
+        if len(found) < len(SPLITS):
+            raise UserError(
+                f"data.groups makes {len(found)} of the {len(groups)} images' groups ({', '.join(found)}), which can't "
+                "be split into train, val and test: each split needs at least one group."
+            )
+        parts_of_groups = group_parts(groups, shares, seed)
         return {name: whole_scenes(scenes, parts_of_groups[i]) for i, name in enumerate(SPLITS)}
     counts = _counts(len(scenes), shares)
     order = np.random.default_rng(seed).permutation(len(scenes))
@@ -88,11 +94,16 @@ def whole_scenes(scenes: "Sequence[Scene]", places: Sequence[int]) -> list[Regio
     return [Region(i, Window(0, 0, scenes[i].height, scenes[i].width)) for i in places]
 
 
-def _checked(fractions: Sequence[float]) -> tuple[float, ...]:
-    shares = tuple(map(float, fractions))
+def shares_of(fractions: Sequence[float] | None) -> tuple[float, ...]:
+    """Return the shares of train, val and test that `data.split` gives; None is the default.
+
+    Raises:
+        UserError: they are not three positive numbers with sum 1.
+    """
+    shares = tuple(map(float, DEFAULT_FRACTIONS if fractions is None else fractions))
     if len(shares) != len(SPLITS) or not all(share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-6:
         raise UserError(
-            f"data.split={list(fractions)} must be three positive fractions with sum 1, for train, val and test, "
+            f"data.split={list(shares)} must be three positive fractions with sum 1, for train, val and test, "
             "such as [0.6,0.2,0.2]."
         )
     return shares
@@ -112,25 +123,24 @@ def _counts(num_scenes: int, shares: Sequence[float]) -> list[int]:
     return counts
 
 
-def _group_parts(groups: Sequence[str], shares: Sequence[float], seed: int) -> list[list[int]]:
-    """Return the places of each split's scenes: whole groups, each split at least one."""
+def group_parts(groups: Sequence[str], shares: Sequence[float], seed: int) -> list[list[int]]:
+    """Return for each share the places of its scenes, ascending: whole groups, at least one, drawn by `seed`.
+
+    groups: of each scene; there are at least as many as shares. shares: with sum 1; the parts come as near as they can.
+    """
     members: dict[str, list[int]] = {}
     for place, group in enumerate(groups):
         members.setdefault(group, []).append(place)
-    if len(members) < len(SPLITS):
-        raise UserError(
-            f"data.groups makes {len(members)} of the {len(groups)} images' groups ({', '.join(sorted(members))}), "
-            "which can't be split into train, val and test: each split needs at least one group."
-        )
+    assert len(members) >= len(shares), (len(members), shares)
     names = sorted(members)
     drawn = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
     # Large groups first: small ones then even out what these left.
     drawn.sort(key=lambda group: -len(members[group]))
-    parts: list[list[int]] = [[] for _ in SPLITS]
+    parts: list[list[int]] = [[] for _ in shares]
     for number, group in enumerate(drawn):
         owed = [share * len(groups) - len(part) for share, part in zip(shares, parts, strict=True)]
         empty = [i for i, part in enumerate(parts) if not part]
-        last = len(drawn) - number <= len(empty)  # each that is left goes to a split that has none
+        last = len(drawn) - number <= len(empty)  # each that is left goes to a part that has none
         target = max(empty if last else range(len(parts)), key=lambda i: owed[i])
         parts[target] += members[group]
     return [sorted(part) for part in parts]

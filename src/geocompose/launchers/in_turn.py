@@ -35,7 +35,8 @@ class Jobs:
     act: does what a configuration says, and returns an Outcome where it was a run. report: prints an error.
     overrides: the whole command line's, where Hydra itself is told less of it (`own_overrides`).
     composing: the overrides of the cell that a sweep tries to compose, before anything runs.
-    planned: every cell's overrides once a sweep knows them; None where there is no sweep.
+    planned: every cell's overrides once a sweep knows them; None where there is no sweep. base: of an ablation, the
+        first value of each key that its cells change alone.
     conf_dir: where the configuration lies; None: a sweep of runs is done in turn too. command: the program's arguments
         as they were typed, which records quote.
     """
@@ -45,6 +46,7 @@ class Jobs:
     overrides: list[str] | None = None
     composing: list[str] = field(default_factory=list)
     planned: list[list[str]] | None = None
+    base: dict[str, str] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
     conf_dir: Path | None = None
     command: list[str] = field(default_factory=list)
@@ -134,7 +136,7 @@ class Jobs:
             self.cells = self.sweep.results()
         show_closing(
             self.cells, self._keys, len(self.planned), self.varied,
-            rank=self.sweep is not None, advice=None if self.sweep is None else self.sweep.advice,
+            rank=self.sweep is not None, advice=None if self.sweep is None else self.sweep.advice, base=self.base,
         )  # fmt: skip
         if self.sweep is not None:
             self.sweep.write_tables()

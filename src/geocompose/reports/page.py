@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from geocompose.errors import counted, shortened
+from geocompose.reports.anchors import Anchored
 from geocompose.reports.cell_table import cell_table
 from geocompose.reports.charts import MOST_LINES, Curve, Dot, bars, curves, dots, front
 from geocompose.reports.comparison import COSTS, Comparison
@@ -34,7 +35,8 @@ def page(report: StudyReport, shown: Sequence[Pictures | None], command: str) ->
         parts=[_part(report, part, pictured) for part, pictured in zip(report.sets, shown, strict=True)],
         subtitle=subtitle(report),
         command=command,
-        anchors=[],
+        anchors=[_anchor(one) for one in report.anchors],
+        held=[one.name for one in report.anchors if one.verdict != "not run"],
         score=of_score,
         shortened=shortened,
         split_word="test" if splits <= {"test"} else " or ".join(sorted(splits)),
@@ -119,6 +121,21 @@ def _dots(part: Comparison) -> str:
 def _dots_caption(part: Comparison) -> str:
     of_all = f"The best {_MOST_DOTS} of {len(part.rows)}. " if len(part.rows) > _MOST_DOTS else ""
     return f"{of_all}Mean over seeds and {round(100 * part.level)} % interval; blue: not told apart from the best one."
+
+
+def _anchor(one: Anchored) -> dict[str, str]:
+    ours = "" if one.ours is None else of_score(one.ours)
+    if one.interval is not None and one.interval.known:
+        ours += f" ({one.interval})"
+    return {
+        "name": one.name,
+        "metric": one.anchor.metric,
+        "published": of_score(one.published),
+        "ours": ours,
+        "verdict": one.verdict,
+        "source": one.source,
+        "why": one.why,
+    }
 
 
 def _fronts(part: Comparison) -> list[str]:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from geocompose.errors import UserError, counted, shortened
+from geocompose.reports.anchors import Anchored, held_against
 from geocompose.reports.cells import Cells, lone_name, reported_cells
 from geocompose.reports.comparison import Comparison, compare, is_pretrained
 from geocompose.runs.bounded_yaml import bounded_yaml
@@ -36,7 +37,7 @@ class StudyReport:
     states: how many cells are in which state. keys: settings that differ between cells. failures: see there. protocol:
     settings that all cells share, by dotted key. defaults: what runs decided where nothing was given. said: what runs
     left out, converted or assumed, and how many said so. versions, commits, hardware, data, weights: what made the
-    numbers, in words. runs: those that were scored.
+    numbers, in words. runs: those that were scored. anchors: published results, and what runs here say of them.
     """
 
     title: str
@@ -54,6 +55,7 @@ class StudyReport:
     data: tuple[str, ...]
     weights: tuple[str, ...]
     runs: tuple[Run, ...]
+    anchors: tuple[Anchored, ...]
     level: float
 
     @cached_property
@@ -70,6 +72,7 @@ def study_report(study: StudyFiles, volatile: Iterable[str], *, level: float = 0
     Raises:
         UserError: a plan is damaged.
     """
+    volatile = tuple(volatile)
     cells = reported_cells(study, volatile)
     sets = tuple(compare(scored, members, level=level) for scored, members in cells.by_split.values())
     runs = tuple(run for each in sets for row in each.rows for run in row.cell.every_run)
@@ -89,6 +92,7 @@ def study_report(study: StudyFiles, volatile: Iterable[str], *, level: float = 0
         data=tuple(_counted(_data(run) for run in runs)),
         weights=tuple(_counted(text for run in runs if (text := _weights(run)))),
         runs=runs,
+        anchors=tuple(held_against(study.runs.values(), volatile)),
         level=level,
     )
 

@@ -7,7 +7,7 @@ from geocompose.errors import shortened
 from geocompose.reports.cell_table import CellTable, cell_table
 from geocompose.reports.comparison import Comparison
 from geocompose.reports.findings import findings
-from geocompose.reports.numbers import UNKNOWN
+from geocompose.reports.numbers import UNKNOWN, of_score
 from geocompose.reports.page import subtitle
 from geocompose.reports.study_report import StudyReport
 
@@ -43,6 +43,15 @@ def markdown(report: StudyReport, command: str) -> str:
         for failure in report.failures:
             row = (failure.state, str(len(failure.cells)), failure.reason, shortened(failure.cells, 6))
             lines.append(markdown_line(row))
+        lines.append("")
+    held = [one for one in report.anchors if one.verdict != "not run"]
+    if held:
+        lines += ["## Published results", ""]
+        lines += [markdown_line(["result", "published (copied)", "here (rerun)", "verdict", "source", "why"])]
+        lines += ["|---|---:|---:|---|---|---|"]
+        for one in held:
+            ours = "" if one.ours is None else of_score(one.ours)
+            lines.append(markdown_line([one.name, of_score(one.published), ours, one.verdict, one.source, one.why]))
         lines.append("")
     lines += ["## What made these numbers", "", f"- this page: `{command}`"]
     lines += [f"- data: {plain(text)}" for text in report.data]

@@ -31,6 +31,7 @@ class Outcome:
 
     default_lr: the learning rate, where it is the default of its composition; None where it was given.
     other_code: by what else it was computed than the code that is here now; see `geocompose.runs.other_code`.
+    selected_by: the metric that chose its epoch, as its record says it; None where it does not.
     untuned: why the default rate is not one that a search has chosen; None where it is, or where it was given.
     """
 
@@ -42,6 +43,7 @@ class Outcome:
     other_code: str | None = None
     costs: Costs = field(default_factory=Costs)
     untuned: str | None = None
+    selected_by: str | None = None
 
 
 def outcome_of(folder: RunFolder, record: Record, *, computed: bool, here: CodeHere | None = None) -> Outcome:
@@ -55,7 +57,15 @@ def outcome_of(folder: RunFolder, record: Record, *, computed: bool, here: CodeH
     source = str(rate.get("source", ""))
     untuned = source if default_lr is not None and source.startswith(UNTUNED) else None
     return Outcome(
-        folder.path, record.metrics, record.seconds or 0.0, computed, default_lr, code, costs_of(record), untuned
+        folder.path,
+        record.metrics,
+        record.seconds or 0.0,
+        computed,
+        default_lr,
+        code,
+        costs_of(record),
+        untuned,
+        record.training.get("selected_by"),
     )
 
 

@@ -1,10 +1,11 @@
 """How a sweep ends on the terminal: its table, causes with their cells and logs, how many are in which state."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich.cells import cell_len
 from rich.table import Table
 
+from geocompose.configuration.overrides import key_and_value
 from geocompose.console import console
 from geocompose.studies.cells import Cell, CellStatus
 from geocompose.studies.closing_table import closing_table, counts, mixed_rates, other_code, ranked, untuned_rates
@@ -15,13 +16,20 @@ Varied = Callable[[Sequence[str]], str]
 
 
 def show_closing(
-    cells: Sequence[Cell], keys: Sequence[str], total: int, varied: Varied, *, rank: bool, advice: str | None = None
+    cells: Sequence[Cell],
+    keys: Sequence[str],
+    total: int,
+    varied: Varied,
+    *,
+    rank: bool,
+    advice: str | None = None,
+    base: Mapping[str, str] | None = None,
 ) -> None:
     """Print how a sweep ended.
 
     keys: those whose values differ between cells. total: how many cells were planned. varied: returns what tells a cell
     from the others, of its overrides. rank: the best cells first, else in their order. advice: how to compute what is
-    missing, where the same command does not.
+    missing, where the same command does not. base: see `base_cells`.
     """
     out = console()
     out.print()
@@ -32,12 +40,24 @@ def show_closing(
         line = other_code(cells)
         if line:
             out.print(line)
+        if base:
+            out.print(base_cells(numbered, base))
     for status in ("refused", "failed", "unreadable", "interrupted"):
         for line in causes(numbered, status, varied):
             out.print(line)
     out.print(counts(cells, total))
     for line in _advice(cells, advice or "Run the same command again to compute what is missing."):
         out.print(line)
+
+
+def base_cells(numbered: Sequence[tuple[int, Cell]], base: Mapping[str, str]) -> str:
+    """Return a line on which cells are the base of an ablation. base: the first value of each key that is varied."""
+    found = [number for number, cell in numbered if base.items() <= dict(map(key_and_value, cell.overrides)).items()]
+    settings = " ".join(f"{key}={value}" for key, value in base.items())
+    return (
+        f"The base is {settings} (number{'s' * (len(found) != 1)} {', '.join(map(str, found))}); each other cell "
+        "changes one of these."
+    )
 
 
 def show_whole(table: Table) -> None:

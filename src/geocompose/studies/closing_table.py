@@ -7,6 +7,7 @@ from rich.table import Table
 
 from geocompose.configuration.overrides import key_and_value
 from geocompose.errors import counted, size_in_words
+from geocompose.scores import better
 from geocompose.studies.cells import Cell
 from geocompose.studies.costs import Costs, shares_differ
 
@@ -15,7 +16,6 @@ SELECTED = ("mIoU", "F1_macro", "nRMSE", "RMSE", "loss")
 # All runs have a loss. Reconstructions, which are selected by it, are told by another metric that they alone have.
 _OF_RECONSTRUCTION = "loss_of_mean"
 OTHER_CODE = "*"  # behind the status of a cell that other code has computed
-_OF_ERRORS = ("loss", "nRMSE", "RMSE")  # the lower the better
 # What cells cost, where they train different shares of their models: in percent, seconds of a step, MB, file.
 COSTS = ("learns %", "s/step", "MB", "result")
 
@@ -25,7 +25,7 @@ def closing_table(cells: Sequence[Cell], keys: Sequence[str], numbers: Sequence[
 
     keys: those whose values differ between cells. numbers: the cells' own; None counts them from 1.
     """
-    named = [selected(cell.outcome.metrics if cell.outcome else {}) for cell in cells]
+    named = [_selected(cell) for cell in cells]
     names = {name for name in named if name}
     shared = next(iter(names)) if len(names) == 1 else None
     splits = ("val", "test") if names else ()
@@ -109,8 +109,13 @@ def _short(keys: Sequence[str]) -> list[str]:
     return [part if last.count(part) == 1 else key for key, part in zip(keys, last, strict=True)]
 
 
-def selected(metrics: Mapping[str, float]) -> str | None:
-    """Return the metric by which runs of a task are selected, without its split; None where there is none."""
+def selected(metrics: Mapping[str, float], selected_by: str | None = None) -> str | None:
+    """Return the metric by which a run's epoch was selected, without its split; None where there is none.
+
+    selected_by: what its record says of that, such as `val/loss`; None (records of before it was noted) is its task's.
+    """
+    if selected_by in metrics:
+        return str(selected_by).removeprefix("val/")
     if f"val/{_OF_RECONSTRUCTION}" in metrics:
         return "loss"
     return next((name for name in SELECTED if name != "loss" and f"val/{name}" in metrics), None)
@@ -121,13 +126,17 @@ def ranked(numbered: Sequence[tuple[int, Cell]]) -> list[tuple[int, Cell]]:
     return sorted(numbered, key=lambda item: _rank(item[1]))
 
 
-def _rank(cell: Cell) -> tuple[int, float]:
-    metrics = cell.outcome.metrics if cell.outcome else {}
-    name = selected(metrics)
-    value = math.nan if name is None else metrics[f"val/{name}"]
+def _selected(cell: Cell) -> str | None:
+    return selected(cell.outcome.metrics, cell.outcome.selected_by) if cell.outcome else None
+
+
+def _rank(cell: Cell) -> tuple[int, str, float]:
+    name = _selected(cell)
+    value = math.nan if name is None or cell.outcome is None else cell.outcome.metrics[f"val/{name}"]
     if name is None or math.isnan(value):
-        return len(SELECTED), 0.0
-    return SELECTED.index(name), value if name in _OF_ERRORS else -value
+        return len(SELECTED) + 1, "", 0.0
+    place = SELECTED.index(name) if name in SELECTED else len(SELECTED)
+    return place, name, value if better(name) == "lower" else -value
 
 
 def _score(cell: Cell, split: str, name: str | None, *, bare: bool) -> str:

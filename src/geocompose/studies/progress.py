@@ -19,7 +19,7 @@ from geocompose.studies.time_left import seconds_left
 
 def selected(run: Run) -> str | None:
     """Return the metric by which a run's best epoch was chosen, such as `val/mIoU`; None where it has none yet."""
-    name = selected_by(run.record.metrics)
+    name = selected_by(run.record.metrics, run.record.training.get("selected_by"))
     return None if name is None else f"val/{name}"
 
 

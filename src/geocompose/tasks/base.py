@@ -295,8 +295,8 @@ class Task(EmptiedBefore):
     def _log_scores(self, split: str) -> None:
         scores = {f"{split}/{name}": value for name, value in self.scores(split).items()}
         shown = f"{split}/{self.selection[0].removeprefix('val/')}"
-        bar = {shown: scores.pop(shown)}
-        self.log_dict(bar, prog_bar=True)
+        if shown in scores:  # else it is the loss, which is logged already
+            self.log_dict({shown: scores.pop(shown)}, prog_bar=True)
         self.log_dict(scores)
 
 

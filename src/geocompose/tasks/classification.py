@@ -15,4 +15,5 @@ class ClassificationTask(ClassTask):
 
     kind: ClassVar[Kind] = "classification"
     selection: tuple[str, str] = ("val/F1_macro", "max")
+    selections: ClassVar[tuple[str, ...]] = ("F1_macro", "accuracy_micro", "accuracy_macro", "loss")
     make_loss = staticmethod(classification_loss)

@@ -85,6 +85,3 @@ class ReconstructionTask(Task):
     def _losses(self, output: Tensor, truth: Tensor) -> dict[str, Tensor]:
         of_mean = self.criterion(torch.zeros_like(output), truth)
         return {**super()._losses(output, truth), "loss_of_mean": of_mean}
-
-    def _log_scores(self, split: str) -> None:
-        self.log_dict({f"{split}/{name}": value for name, value in self.scores(split).items()})

@@ -15,4 +15,5 @@ class SegmentationTask(ClassTask):
 
     kind: ClassVar[Kind] = "segmentation"
     selection: tuple[str, str] = ("val/mIoU", "max")
+    selections: ClassVar[tuple[str, ...]] = ("mIoU", "mIoU_union", "mIoU_all", "F1_macro", "accuracy_micro", "loss")
     make_loss = staticmethod(segmentation_loss)

@@ -135,6 +135,7 @@ def _train_and_score(
         if BASE in best:
             record.weights["base"] = best[BASE]
         record.training["best_epoch"] = best["epoch"]
+        record.training["selected_by"] = session.task.selection[0]
         _tell_convergence(record, trainer)
         record.training["best_sha256"] = hash_file(folder.best)
         record.training["best_bytes"] = folder.best.stat().st_size

@@ -1,4 +1,4 @@
-"""Learning-rate schedules beside torch's own: several one after the other, and one cycle."""
+"""Learning-rate schedules beside torch's own: several one after the other, one cycle, and steps."""
 
 import inspect
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Literal
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, SequentialLR
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR, SequentialLR
 
 from geocompose.errors import UserError, choices
 
@@ -56,6 +56,26 @@ def _of_length(make: Callable[..., LRScheduler], num_epochs: int, where: str) ->
         if length in known:
             keywords.setdefault(length, num_epochs)
     return lambda optimizer: own(optimizer, **keywords)
+
+
+def multi_step(
+    optimizer: Optimizer, total_steps: int, milestones: tuple[float, ...] = (0.6, 0.9), gamma: float = 0.1
+) -> MultiStepLR:
+    """Return a schedule whose rate falls at some shares of the run; a step a batch.
+
+    total_steps: of the whole run. milestones: shares of them, each rounded down to whole steps, at which the rate is
+    multiplied by `gamma`.
+
+    Raises:
+        UserError: the shares don't rise between 0 and 1.
+    """
+    bounds = [0.0, *milestones, 1.0]
+    if any(later <= earlier for earlier, later in pairwise(bounds)):
+        raise UserError(
+            f"scheduler.milestones={list(milestones)} must be rising shares of the run, above 0 and below 1, such as "
+            "[0.6,0.9]."
+        )
+    return MultiStepLR(optimizer, [int(share * total_steps) for share in milestones], gamma=gamma)
 
 
 def one_cycle(

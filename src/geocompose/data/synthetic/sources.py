@@ -6,6 +6,7 @@ from functools import cached_property, partial
 from typing import ClassVar, Literal
 
 from geocompose.data.declaration import DataSource
+from geocompose.data.folds import split_by_fold
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.classification import ClassificationLabels
 from geocompose.data.labels.multilabel import MultilabelLabels
@@ -15,7 +16,7 @@ from geocompose.data.labels.scalar_regression import ScalarRegressionLabels
 from geocompose.data.labels.segmentation import SegmentationLabels
 from geocompose.data.loading import check_at_least
 from geocompose.data.opened import Collection
-from geocompose.data.split import split_by_fractions
+from geocompose.data.split import split_by_fractions, split_by_members
 from geocompose.data.synthetic.kinds import IGNORE_INDEX, LANDSCAPES, LandscapeKind, Maker
 from geocompose.data.synthetic.scenes import (
     Summary,
@@ -70,7 +71,13 @@ class SyntheticSource(DataSource):
         check_at_least("seed", self.seed, 0)
         labels, summary, tiling = self._labels, self._summary, GridTiling(self.tile_px)
         scenes = landscapes(self._make, summary, self.num_scenes, self.scene_px, self.seed)
-        return Collection(scenes, split_by_fractions(scenes, self.split, seed=self.seed), labels, tiling)
+        fold = self.cross_validation
+        if fold is None:
+            regions = split_by_fractions(scenes, self.split, seed=self.seed)
+        else:
+            members = split_by_fold(len(scenes), fold, self.split, seed=self.seed, groups=None)
+            regions = split_by_members(scenes, members)
+        return Collection(scenes, regions, labels, tiling)
 
     @property
     @abstractmethod
