@@ -161,6 +161,25 @@ def test_two_studies_are_told_apart_on_one_page(study):
     assert [row["study"] for row in rows] == ["floods", "later"]
 
 
+def test_scores_over_parts_of_the_labels_are_drawn(study):
+    for place, fraction in enumerate(("0.1", "1.0")):
+        for seed in (0, 1):
+            scored_run(
+                study, f"{place}{seed}aa", parts=GOOD, seed=seed, wrong=0.2 / (1 + place),
+                typed=[f"data.fraction={fraction}"],
+            )  # fmt: skip
+    report()
+    text = page_of(study).text
+    assert "With fewer labels" in text
+    assert "10 % 100 %" in text
+
+
+def test_runs_of_a_published_result_are_held_against_it(study):
+    scored_study(study, {GOOD: 0.10})
+    report()
+    assert "No run here is of one of the" in page_of(study).text
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -35,10 +35,10 @@ class Dot:
 
 @dataclass(frozen=True)
 class Curve:
-    """A line over epochs. low, high: over seeds, as long as values; NaN where nothing was measured."""
+    """A line. at: epochs, or parts of the data. low, high: its band, as long as values; NaN where it isn't known."""
 
     label: str
-    epochs: np.ndarray
+    at: np.ndarray
     values: np.ndarray
     low: np.ndarray
     high: np.ndarray
@@ -100,10 +100,27 @@ def curves(lines: Sequence[Curve], score: str) -> str:
     with _svg(6.4, 3.0) as (figure, written):
         axes = figure.subplots()
         for line, colour in zip(lines, _LINES, strict=False):
-            axes.fill_between(line.epochs, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
-            axes.plot(line.epochs, line.values, color=colour, linewidth=1.6, label=line.label)
+            axes.fill_between(line.at, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
+            axes.plot(line.at, line.values, color=colour, linewidth=1.6, label=line.label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")
+        axes.set_ylabel(score)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, handlelength=1.4, columnspacing=1.2)
+    return written[0]
+
+
+def over_fractions(lines: Sequence[Curve], score: str) -> str:
+    """Return scores over the part of the training data, on a logarithmic scale, with their intervals as bands."""
+    with _svg(6.4, 3.0) as (figure, written):
+        axes = figure.subplots()
+        for line, colour in zip(lines, _LINES, strict=False):
+            axes.fill_between(line.at, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
+            axes.plot(line.at, line.values, "o-", color=colour, linewidth=1.6, markersize=4, label=line.label)
+        shown = sorted({float(fraction) for line in lines for fraction in line.at})
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks(shown, [f"{100 * fraction:g} %" for fraction in shown])
+        axes.set_xlabel("part of the training tiles (data.fraction)")
         axes.set_ylabel(score)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, handlelength=1.4, columnspacing=1.2)
     return written[0]

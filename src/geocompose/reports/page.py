@@ -13,6 +13,7 @@ from geocompose.reports.comparison import COSTS, Comparison
 from geocompose.reports.decisions import decisions
 from geocompose.reports.findings import findings
 from geocompose.reports.heat_map import heat_maps
+from geocompose.reports.label_efficiency import label_efficiency
 from geocompose.reports.metrics_files import series
 from geocompose.reports.numbers import COST_NAMES, of_score
 from geocompose.reports.rendering import render
@@ -72,6 +73,7 @@ def _part(report: StudyReport, part: Comparison, pictured: Pictures | None) -> d
             f"val {metric} of the {min(MOST_LINES, len(part.rows))} best compositions: the mean over seeds, and a band "
             "from the least to the most."
         ),
+        "label_efficiency": label_efficiency(part),
         "factors": _factors(part),
         "no_factors": part.no_factors if len(part.rows) > 2 else "",
         "classes": part.per_class,
