@@ -128,6 +128,15 @@ def test_half_a_study_is_reported_with_what_is_missing(study):
     assert "Of the study's 7 runs, 1 interrupted: they are not in these numbers" in page_of(study).text
 
 
+def test_a_cell_with_one_seed_does_not_keep_the_others_from_being_compared(study):
+    scored_study(study, {GOOD: 0.10, BAD: 0.25})
+    scored_run(study, "cccc", parts=SAME, seed=0, wrong=0.01)
+    report()
+    text = page_of(study).text
+    assert "Compared are the 2 compositions with several seeds; 1 composition is left out, with one each" in text
+    assert "resnet18 · fcn is better than the other one beyond chance" in text
+
+
 def test_one_seed_and_one_raster_claim_nothing(study):
     scored_study(study, {GOOD: 0.10, BAD: 0.25}, seeds=(0,), scenes=["only"])
     report()

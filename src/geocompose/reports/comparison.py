@@ -28,16 +28,17 @@ COSTS = ("trainable", "gflops", "seconds", "memory_mb")
 class Row:
     """A cell in its place.
 
-    place: from 1, by the score. cell: with its seeds and folds. val: what it was selected by, on
-    validation. tied: with the best one. over_baseline: its score less that of the best baseline. costs: means over
-    runs, by the names of COSTS; None where no record says. remarks: what a reader has to know of it.
+    place: from 1, by the score. cell: with its seeds and folds. val: what it was selected by, on validation. tied: with
+    the best one; None where that can't be said, as of a single seed. over_baseline: its score less that of the best
+    baseline. costs: means over runs, by the names of COSTS; None where no record says. remarks: what a reader has to
+    know of it.
     """
 
     place: int
     cell: ReportedCell
     estimate: Estimate
     val: float
-    tied: bool
+    tied: bool | None
     over_baseline: Estimate | None
     costs: Mapping[str, float | None]
     remarks: tuple[str, ...]
@@ -55,7 +56,8 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Cells on one test set. rows: from the best to the worst cell. tied: None where there is a single cell.
+    """Cells on one test set. rows: from the best to the worst cell. tied: of those with several seeds, in the
+    order of the rows; None where there is a single cell.
 
     factors: how much of the variance each explains; empty where too little varies, which `no_factors` says.
     """
@@ -129,18 +131,20 @@ def compare(scored: ScoredSplit, cells: Sequence[ReportedCell], *, level: float 
     estimates = [estimate(cell.counts, clusters.labels, score, level=level) for cell in cells]
     signed = np.array([one.mean for one in estimates]) * (1 if score.higher else -1)
     order = np.argsort(-signed, kind="stable").tolist()
-    # In the order of the table, so that places in `tied` are rows.
     ordered = [cells[place] for place in order]
+    # A cell with a single seed can't be compared, and doesn't keep the others from it.
+    several = [place for place, cell in enumerate(ordered) if len(cell.runs) > 1]
+    compared = several if len(several) > 1 else list(range(len(ordered)))
     tied = None
     if len(cells) > 1:
-        tied = tied_with_best([cell.counts for cell in ordered], clusters.labels, score, level=level)
+        tied = tied_with_best([ordered[place].counts for place in compared], clusters.labels, score, level=level)
     rows = tuple(
         Row(
             place=place + 1,
             cell=cell,
             estimate=estimates[order[place]],
             val=cell.metric(f"val/{score.metric}"),
-            tied=tied is None or place in tied.members,
+            tied=_is_tied(place, compared, tied),
             over_baseline=_over(cell, baselines, clusters, scored, level),
             costs=_costs(cell),
             remarks=tuple(_remarks(cell)),
@@ -149,6 +153,15 @@ def compare(scored: ScoredSplit, cells: Sequence[ReportedCell], *, level: float 
     )
     factors, no_factors = _factors(ordered, clusters, scored, level)
     return Comparison(scored, clusters, rows, baselines, tied, factors, no_factors, level)
+
+
+def _is_tied(place: int, compared: Sequence[int], tied: Tied | None) -> bool | None:
+    """Return whether a row can't be told apart from the best one of those compared; None where that isn't known."""
+    if tied is None:
+        return True
+    if not tied.pairs or place not in compared:
+        return None
+    return compared.index(place) in tied.members
 
 
 def _baselines(

@@ -49,15 +49,19 @@ def _take(part: Comparison) -> Iterable[str]:
 def _ties(part: Comparison) -> Iterable[str]:
     assert part.tied is not None
     tied = [row for row in part.rows if row.tied]
-    others = len(part.rows) - len(tied)
+    others = sum(row.tied is False for row in part.rows)
     if not part.tied.pairs:
         yield f"Whether other compositions are as good can't be said: {part.tied.reason}."
         return
+    lone = sum(row.tied is None for row in part.rows)
+    if lone:
+        those = counted(len(part.rows) - lone, "composition")
+        yield f"Compared are the {those} with several seeds; {_number(lone, len(part.rows))} left out, with one each."
     if len(tied) == 1:
-        yield f"It is better than {_all_of(others)} beyond chance."
+        yield f"{tied[0].cell.name} is better than {_all_of(others)} beyond chance."
         return
     yield (
-        f"{counted(len(tied), 'composition')} of {len(part.rows)} can't be told apart from the best one"
+        f"{counted(len(tied), 'composition')} of {len(tied) + others} can't be told apart from the best one"
         + (f"; {counted(others, 'is', 'are')} worse beyond chance" if others else "")
         + f". Any of the {len(tied)} is a reasonable choice; which of them is listed first is partly luck."
     )

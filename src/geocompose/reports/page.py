@@ -107,7 +107,7 @@ def _dots(part: Comparison) -> str:
             row.estimate.mean,
             _limits(row.estimate).low,
             _limits(row.estimate).high,
-            row.tied,
+            bool(row.tied),
         )
         for row in part.rows[:_MOST_DOTS]
     ]
