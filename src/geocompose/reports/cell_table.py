@@ -123,9 +123,10 @@ def as_csv(report: StudyReport) -> str:
         for row in part.rows:
             over = row.over_baseline.mean if row.over_baseline else ""
             values = [value_of(row, key) if key == "composition" else row.cell.settings.get(key, "") for key in keys]
+            tied = "" if row.tied is None else row.tied
             writer.writerow([
-                *about, row.place, "composition", *values, row.estimate.mean, *_limits(row),
-                "" if row.tied is None else row.tied, row.val, over, len(row.cell.runs), part.clusters.number, *(_plain(row.costs[name]) for name in COSTS),
+                *about, row.place, "composition", *values, row.estimate.mean, *_limits(row), tied, row.val, over,
+                len(row.cell.runs), part.clusters.number, *(_plain(row.costs[name]) for name in COSTS),
                 "; ".join(row.remarks), " ".join(run.folder.path.name for run in row.cell.every_run),
             ])  # fmt: skip
         for baseline in part.baselines:
