@@ -20,6 +20,7 @@ from geocompose.inference.checkpoint import PUT_BACK, read_best
 from geocompose.models.frozen_weights import BASE, put_back
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import write_text
+from geocompose.runs.epoch_rows import read_metrics
 from geocompose.runs.fingerprint import hash_file
 from geocompose.runs.run_log import COURSE
 from geocompose.training.compiling import compile_parts
@@ -27,7 +28,6 @@ from geocompose.training.epoch_lines import EpochLines
 from geocompose.training.kept_features import kept_features
 from geocompose.training.loggers import LoggedRun
 from geocompose.training.logging_beside import Logs, hyperparameters
-from geocompose.training.metrics_csv import read_metrics
 from geocompose.training.micro_batch import MicroBatch
 from geocompose.training.open_defaults import decided
 from geocompose.training.pace import Pace, note_devices
