@@ -41,7 +41,7 @@ class Runs:
 
     folders: takes the folder of the configuration, and returns what tells which run an experiment is. It does not load
     torch. try_out: tries the composition of a configuration without weights, memory or files; raises a UserError where
-    it is impossible. judged: how a search judges them; raises a UserError where it can't; None where there is no search.
+    it is impossible. judged: how a search judges them, or a UserError where it can't; None where there is no search.
     """
 
     folders: Callable[[Path], Folders]
