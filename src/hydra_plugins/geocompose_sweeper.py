@@ -7,14 +7,16 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from geocompose.configuration.composer import Composer
 from geocompose.errors import UserError
 from geocompose.launchers.in_turn import Jobs
 from geocompose.launchers.planning import PlannedCell
+from geocompose.search.sweep import SearchSweep, is_search
 
 
 @dataclass
@@ -53,6 +55,11 @@ class GeocomposeSweeper(BasicSweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         given = arguments if jobs.overrides is None else jobs.overrides
         overrides = [override for override in parser.parse_overrides(given) if not override.is_hydra_override()]
+        assert self.config is not None
+        if is_search(OmegaConf.select(self.config, "search._target_")):
+            SearchSweep(jobs, self._planned_cell).run(overrides)
+            return []
+        _refuse_intervals(overrides)
         jobs.planned = [list(cell) for batch in self.split_arguments(overrides, None) for cell in batch]
         if not jobs.planned:
             raise UserError(f"The sweep has no cells: nothing fits {' '.join(given)}. Check its glob patterns.")
@@ -69,6 +76,14 @@ class GeocomposeSweeper(BasicSweeper):
         else:
             jobs.compute(planned)
         return []
+
+    def _planned_cell(self, overrides: list[str]) -> PlannedCell:
+        jobs = self.jobs
+        assert isinstance(jobs, Jobs)
+        config = self._composed(0, overrides)
+        if not jobs.is_run(config):
+            raise UserError(f"A search is for runs that are fitted; {config.action._target_} is not searched.")
+        return jobs.planned_cell(config, overrides)
 
     def _composed(self, number: int, cell: list[str]) -> DictConfig:
         config = self.composer.compose(cell)
@@ -87,3 +102,12 @@ class GeocomposeSweeper(BasicSweeper):
                 hydra_context=self.hydra_context,
             )
             _ = done.return_value  # raises what the job raised
+
+
+def _refuse_intervals(overrides: Sequence[Override]) -> None:
+    for override in overrides:
+        if override.is_interval_sweep():
+            raise UserError(
+                f"{override.input_line} has no end of values to compute one after another. To have some of them "
+                "chosen, add a search, such as search=tpe search.trials=32."
+            )
