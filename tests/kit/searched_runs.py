@@ -1,4 +1,4 @@
-"""Runs whose scores follow from their settings, epoch by epoch: records, locks and checkpoints as of any run, no torch."""
+"""Runs whose scores follow from their settings, epoch by epoch; records, locks and checkpoints as of any run."""
 
 import hashlib
 import json

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from geocompose.configuration.overrides import says_how
 from geocompose.console import console, number
 from geocompose.launchers.planning import PlannedCell
 from geocompose.runs.atomic import write_json
@@ -51,7 +52,7 @@ def why(searching: Searching) -> dict[str, Any]:
     assert best is not None
     return {
         "search": str(searching.journal.folder), **searching.settings.kind,
-        "space": searching.space.described(), "fixed": list(searching.space.fixed),
+        "space": searching.space.described(), "fixed": _fixed(searching),
         "trials": asdict(counts(trials)), "trial": best.number, "run_id": best.run_id,
         "metric": searching.metric(best), "better": searching.judged.better, "value": best.value,
     }  # fmt: skip
@@ -68,7 +69,7 @@ def write_outcome(searching: Searching, chosen: Sequence[PlannedCell]) -> Path:
     found: dict[str, Any] = {
         "id": searching.journal.folder.name, "written": utc_now(), **searching.settings.kind,
         "finished": searching.finished, "exhausted": searching.exhausted,
-        "space": searching.space.described(), "fixed": list(searching.space.fixed),
+        "space": searching.space.described(), "fixed": _fixed(searching),
         "better": searching.judged.better, "trials": asdict(counts(trials)), "best": None,
         "chosen": [cell.run_id for cell in chosen],
     }  # fmt: skip
@@ -92,3 +93,8 @@ def show_choice(searching: Searching) -> None:
         f"chosen by search {searching.journal.folder.name}, {searching.summary()}: trial {best.number}, "
         f"{searching.metric(best)} {number(best.value)}.{pruned}\n  {searching.space.title(best.point)}"
     )
+
+
+def _fixed(searching: Searching) -> list[str]:
+    """Return the overrides of all points, without those that say how one command computes."""
+    return [text for text in searching.space.fixed if not says_how(text)]

@@ -157,7 +157,8 @@ class Searching:
             experiment, replace(cell.action, arguments=arguments), cell.folder.path, cell.log, tuple(self.command)
         )
         self.cells[cell.run_id] = cell
-        return Job(cell.run_id, f"trial {number}: {cell.title}", call, cell.log)
+        title = f"trial {number}: {self.space.title(self.journal.trials()[number].point)}"
+        return Job(cell.run_id, title, call, cell.log)
 
     def _watch(self, number: int, until: int | None) -> Watch | None:
         if until is not None:

@@ -209,7 +209,6 @@ class SearchSweep:
         if cell.experiment is not None:
             config = {**cell.experiment.config, "search": {"_target_": NO_SEARCH}}
             cell.experiment = replace(cell.experiment, config=config)
-        cell.title = " ".join(overrides)
         return cell
 
     def _progress(self, engine: Engine, left: int) -> Progress:
