@@ -55,8 +55,8 @@ def standing(trials: Sequence[Trial], rungs: Sequence[int], factor: int, better:
         for position, trial in enumerate(ranked[kept:], kept + 1):
             if trial.state == "running":
                 reason = (
-                    f"after {epochs} epochs it was number {position} of {len(ranked)}, of which {kept} go on "
-                    f"(rung {place} of {len(rungs)})"
+                    f"after {epochs} epochs it was number {position} of {len(ranked)}, and the best {kept} "
+                    f"{'goes' if kept == 1 else 'go'} on (rung {place} of {len(rungs)})"
                 )
                 eliminated.append((trial, reason))
         alive = ranked[:kept]

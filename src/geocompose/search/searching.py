@@ -54,6 +54,7 @@ class Searching:
     exhausted: bool = False
     finished: bool = False
     _possible: set[str] = field(default_factory=set)
+    _handed: set[str] = field(default_factory=set)
 
     def ask(self) -> Job | Literal["later"] | None:
         """Return the next job; see `geocompose.launchers.engine.Ask`."""
@@ -157,6 +158,9 @@ class Searching:
             experiment, replace(cell.action, arguments=arguments), cell.folder.path, cell.log, tuple(self.command)
         )
         self.cells[cell.run_id] = cell
+        if cell.run_id in self._handed:  # for its next rung, or since it failed
+            self.progress.more(1)
+        self._handed.add(cell.run_id)
         title = f"trial {number}: {self.space.title(self.journal.trials()[number].point)}"
         return Job(cell.run_id, title, call, cell.log)
 
@@ -264,7 +268,6 @@ class Searching:
         if tried <= self.settings.retries:
             log.warning("trial %d failed (%s); it is tried again.", trial.number, reason)
             self._begin(trial.point, self._cell(trial))
-            self.progress.more(1)
         else:
             log.warning(
                 "trial %d failed (%s), %s: it is left out of the search.", trial.number, reason, counted(tried, "time")
