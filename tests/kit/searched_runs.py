@@ -13,7 +13,6 @@ from geocompose.errors import UserError
 from geocompose.experiment import Experiment
 from geocompose.launchers.runs import Judged, computes_runs
 from geocompose.runs import Record, RunFolder
-from geocompose.runs.atomic import write_text
 from geocompose.runs.watching import StoppedError
 from geocompose.studies.cells import Outcome, outcome_of
 from geocompose.studies.standing import is_finished, is_refused
@@ -154,8 +153,8 @@ def _trained(experiment: Experiment, folder: RunFolder, *, failed_before: bool) 
             raise UserError("The loss is not a number.")
         epochs += 1
         rows = [f"{epoch},{score(config, epoch + 1)!r}" for epoch in range(epochs)]
-        write_text(folder.metrics, "\n".join(["epoch,val/mIoU", *rows, ""]))
-        write_text(folder.last, json.dumps(epochs))
+        _replace(folder.metrics, "\n".join(["epoch,val/mIoU", *rows, ""]))
+        _replace(folder.last, json.dumps(epochs))
         _append("epochs.txt", f"{folder.path.name[-10:]}:{epochs}")
         _look(experiment, epochs)
 
@@ -173,3 +172,9 @@ def _append(name: str, line: str) -> None:
     file = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.write(file, f"{line}\n".encode())
     os.close(file)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole, as far as kills go; nobody cuts the power in tests."""
+    path.with_suffix(".part").write_text(text)
+    path.with_suffix(".part").replace(path)

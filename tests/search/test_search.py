@@ -1,5 +1,6 @@
 """A search: which points are tried, how often, how it goes on, and what is chosen."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -201,3 +202,15 @@ def test_a_search_without_optuna_says_how_to_install_it(command: Command, monkey
     code, _, errors = command("-m", "search=grid", "backbone=a,b")
     assert code == 1
     assert "pip install -r requirements-search.txt" in errors
+
+
+def test_a_journal_whose_last_line_a_kill_has_cut_short_goes_on(command: Command):
+    line = ("-m", "search=random", LR)
+    command(*line, "search.trials=2")
+    (journal,) = Path("outputs/s/search").glob("*/journal.log")
+    with journal.open("ab") as file:
+        file.write(b'{"op_code":4,"worker_id"')
+    code, _, _ = command(*line, "search.trials=3")
+    assert code == 0
+    assert states() == {"COMPLETE": 3}
+    assert [json.loads(text) for text in journal.read_text().splitlines()]

@@ -130,15 +130,17 @@ class Journal:
         with explained(path):
             path.touch()
             storage = JournalStorage(JournalFileBackend(str(path), lock_obj=JournalLock(path)))  # type: ignore[arg-type]
-        return optuna.create_study(
-            storage=storage,
-            study_name=self.folder.name,
-            direction="maximize" if self.better == "higher" else "minimize",
-            # Points are drawn beside the journal (`proposals`); nothing of it draws any.
-            sampler=optuna.samplers.RandomSampler(),
-            pruner=self._pruner or optuna.pruners.NopPruner(),
-            load_if_exists=True,
-        )
+        name = self.folder.name
+        higher = self.better == "higher"
+        # Points are drawn beside the journal (`proposals`); nothing of it draws any.
+        sampler, pruner = optuna.samplers.RandomSampler(), self._pruner or optuna.pruners.NopPruner()
+        try:
+            return optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
+        except KeyError:
+            return optuna.create_study(
+                study_name=name, storage=storage, sampler=sampler, pruner=pruner,
+                direction="maximize" if higher else "minimize",
+            )  # fmt: skip
 
     def _asked(self, number: int) -> "optuna.Trial":
         import optuna
