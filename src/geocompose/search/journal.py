@@ -1,6 +1,5 @@
 """A search's journal: an Optuna study in a file beside the runs, which several processes share. Free of torch."""
 
-import importlib.util
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geocompose.errors import UserError
 from geocompose.runs.atomic import explained
 from geocompose.search.journal_lock import JournalLock
 from geocompose.search.trials import Better, Trial, TrialState
@@ -18,18 +16,6 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 JOURNAL = "journal.log"
-
-
-def check_optuna() -> None:
-    """Refuse a search where Optuna is not installed.
-
-    Raises:
-        UserError: says how to install it.
-    """
-    if importlib.util.find_spec("optuna") is None:
-        raise UserError(
-            "A search needs the package optuna, which is not installed: pip install -r requirements-search.txt"
-        )
 
 
 class Journal:

@@ -15,6 +15,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from geocompose.catalog.optional import require
 from geocompose.configuration.instantiation import instantiate
 from geocompose.configuration.overrides import key_and_value
 from geocompose.console import console
@@ -28,7 +29,7 @@ from geocompose.launchers.progress import Progress
 from geocompose.launchers.runs import Judged, runs_of
 from geocompose.runs import RunHeldError
 from geocompose.runs.lock import held
-from geocompose.search.journal import Journal, check_optuna
+from geocompose.search.journal import Journal
 from geocompose.search.outcome import best_of, show_choice, show_trials, why, write_outcome
 from geocompose.search.searching import Searching
 from geocompose.search.settings import HalvingSearch, NoSearch, PrunedSearch, Search, check_interval_search
@@ -68,7 +69,7 @@ class SearchSweep:
         first, judged = self._checked(space, [str(each.input_line) for each in overrides if _is_of_search(each)])
         settings = self._settings(first, space, judged)
         engine = _engine(first)
-        check_optuna()
+        require("search")
         identity = _identity(settings, space, first)
         journal = Journal(first.study / "search" / identity, judged.better)
         owner = journal.folder / "sweeps" / f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}"
