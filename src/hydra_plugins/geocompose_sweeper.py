@@ -16,7 +16,8 @@ from geocompose.configuration.composer import Composer
 from geocompose.errors import UserError
 from geocompose.launchers.in_turn import Jobs
 from geocompose.launchers.planning import PlannedCell
-from geocompose.search.sweep import SearchSweep, is_search
+from geocompose.search.settings import is_search
+from geocompose.search.sweep import SearchSweep
 
 
 @dataclass

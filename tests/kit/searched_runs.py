@@ -5,12 +5,14 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from geocompose.errors import UserError
 from geocompose.experiment import Experiment
+from geocompose.launchers.engine import Ended, Job, Started
+from geocompose.launchers.in_process import InProcessEngine
 from geocompose.launchers.runs import Judged, computes_runs
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.watching import StoppedError
@@ -40,6 +42,7 @@ OPTIONS = {
     "action/climb": "{_target_: tests.kit.searched_runs.climb, test: true}",
     "action/other": "{_target_: geocompose.actions.work.work, slice: null, trust: null}",
     **{f"backbone/{name}": f"{{_target_: tests.kit.searched_runs.Part, name: {name}}}" for name in ("a", "b", "c")},
+    "launcher/batch": "{_target_: tests.kit.searched_runs.BatchEngine}",
     "backbone/impossible": "{_target_: tests.kit.searched_runs.Part, name: impossible}",
     "backbone/failing": "{_target_: tests.kit.searched_runs.Part, name: failing}",
     "backbone/failing_once": "{_target_: tests.kit.searched_runs.Part, name: failing_once}",
@@ -47,6 +50,16 @@ OPTIONS = {
         "{_target_: tests.kit.searched_runs.Trainer, lr: 0.1, width: 1, max_epochs: 4, epoch_s: 0.0, frozen: 0}"
     ),
 }
+
+
+class BatchEngine:
+    """An engine that takes whole batches, and notes how large they are."""
+
+    def compute(self, jobs: Sequence[Job], told: Callable[[Started | Ended], None]) -> None:
+        _append("batches.txt", str(len(jobs)))
+        InProcessEngine().compute(jobs, told)
+
+
 HEIGHT = {"a": 0.3, "b": 0.5, "c": 0.4}  # of what a backbone climbs to
 
 

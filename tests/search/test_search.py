@@ -161,7 +161,7 @@ def test_a_run_that_was_computed_before_is_a_trial_that_costs_nothing(command: C
     assert len(lines("completed.txt")) == 1
 
 
-def test_several_workers_and_processes_without_a_launcher_that_asks_share_a_search(command: Command):
+def test_several_workers_ask_for_their_points(command: Command):
     code, printed, _ = command(
         "-m", "search=random", "search.trials=8", LR, "backbone=a,b", "launcher=local", "launcher.workers=2"
     )
@@ -214,3 +214,33 @@ def test_a_journal_whose_last_line_a_kill_has_cut_short_goes_on(command: Command
     assert code == 0
     assert states() == {"COMPLETE": 3}
     assert [json.loads(text) for text in journal.read_text().splitlines()]
+
+
+def test_an_engine_of_whole_batches_gets_so_many_trials_at_a_time(command: Command):
+    code, _, _ = command("-m", "search=random", "search.trials=7", "search.batch=3", LR, "launcher=batch")
+    assert code == 0
+    assert lines("batches.txt")[:3] == ["3", "3", "1"]
+    assert states() == {"COMPLETE": 7}
+
+
+def test_a_search_whose_hours_are_over_chooses_nothing_yet(command: Command):
+    code, printed, _ = command("-m", "search=grid", "backbone=a,b", "launcher.hours=1e-9")
+    assert code == 0
+    assert "The search is not finished. The same command goes on with it." in printed
+    assert (outcome()["finished"], outcome()["chosen"]) == (False, [])
+    assert lines("tested.txt") == []
+    command("-m", "search=grid", "backbone=a,b")
+    assert outcome()["finished"] is True
+
+
+def test_a_journal_is_data_and_composes_nothing_that_was_not_typed(command: Command):
+    command("-m", "search=random", "search.trials=1", "backbone=a,b")
+    (journal,) = Path("outputs/s/search").glob("*/journal.log")
+    text = journal.read_text()
+    assert '["a","b"]' in text.replace("\\", "").replace(" ", "")
+    for name in ("a", "b"):
+        text = text.replace(f'\\"{name}\\"', '\\"${oc.env:HOME}\\"')
+    journal.write_text(text)
+    code, _, errors = command("-m", "search=random", "search.trials=1", "backbone=a,b")
+    assert code == 1
+    assert "is not a point of this search: its journal is damaged or foreign" in errors

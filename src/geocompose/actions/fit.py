@@ -25,6 +25,7 @@ from geocompose.runs.atomic import RefusedError, refusals_told
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
 from geocompose.runs.run_log import COURSE, QUIET, RunLog, run_log
 from geocompose.runs.watching import StoppedError, Watch
+from geocompose.search.settings import is_search
 from geocompose.studies.cells import Outcome, outcome_of
 from geocompose.studies.standing import is_finished, is_refused
 from geocompose.training.processes import processes_of
@@ -137,13 +138,17 @@ def _fit(experiment: Experiment, lead: Lead, tested: _Tested, said: RunLog) -> O
 
 
 def _refuse_launcher(experiment: Experiment) -> None:
-    """Refuse a launcher for a single run, which is computed in this process."""
+    """Refuse a launcher and a search for a single run, which is computed in this process."""
     for text in () if experiment.in_sweep else experiment.overrides:
         if text.lstrip("+").partition("=")[0].partition(".")[0] == "launcher":
             raise UserError(
                 f"{text} would change nothing: a single run is computed in this process. Add -m, which makes it a "
                 "sweep of one cell for the launcher, or leave it out."
             )
+    if not experiment.in_sweep and is_search((experiment.config.get("search") or {}).get("_target_")):
+        raise UserError(
+            "A search computes many runs: add -m, and something to vary, such as decoder=upernet,fcn; or leave it out."
+        )
 
 
 def _refuse_failed(folder: RunFolder, config: Mapping[str, Any]) -> None:

@@ -52,7 +52,7 @@ def why(searching: Searching) -> dict[str, Any]:
     assert best is not None
     return {
         "search": str(searching.journal.folder), **searching.settings.kind,
-        "space": searching.space.described(), "fixed": _fixed(searching),
+        "space": searching.space.described(), "fixed": _own(searching.space.fixed),
         "trials": asdict(counts(trials)), "trial": best.number, "run_id": best.run_id,
         "metric": searching.metric(best), "better": searching.judged.better, "value": best.value,
     }  # fmt: skip
@@ -69,13 +69,13 @@ def write_outcome(searching: Searching, chosen: Sequence[PlannedCell]) -> Path:
     found: dict[str, Any] = {
         "id": searching.journal.folder.name, "written": utc_now(), **searching.settings.kind,
         "finished": searching.finished, "exhausted": searching.exhausted,
-        "space": searching.space.described(), "fixed": _fixed(searching),
+        "space": searching.space.described(), "fixed": _own(searching.space.fixed),
         "better": searching.judged.better, "trials": asdict(counts(trials)), "best": None,
         "chosen": [cell.run_id for cell in chosen],
     }  # fmt: skip
     if best is not None:
         found["metric"] = searching.metric(best)
-        overrides = searching.space.overrides(best.point)
+        overrides = _own(searching.space.overrides(best.point))
         found["best"] = {"trial": best.number, "value": best.value, "overrides": overrides, "run_id": best.run_id}
     path = searching.journal.folder.with_suffix(".json")
     write_json(path, found)
@@ -95,6 +95,6 @@ def show_choice(searching: Searching) -> None:
     )
 
 
-def _fixed(searching: Searching) -> list[str]:
-    """Return the overrides of all points, without those that say how one command computes."""
-    return [text for text in searching.space.fixed if not says_how(text)]
+def _own(overrides: Sequence[str]) -> list[str]:
+    """Return overrides without those that say how one command computes."""
+    return [text for text in overrides if not says_how(text)]

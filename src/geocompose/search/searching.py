@@ -208,7 +208,7 @@ class Searching:
                 continue
             if not trial.owner:
                 continue
-            if is_held(self.owner.parent / trial.owner):
+            if is_held(self.owner.parent / Path(trial.owner).name):
                 alive.add(trial.owner)
                 continue
             self._settle(trial, None)
@@ -298,9 +298,14 @@ class Searching:
         """Return the cell of a trial.
 
         Raises:
-            UserError: it would be another run today.
+            UserError: it would be another run today, or its point is none of the search's.
         """
         if trial.run_id not in self.cells:
+            if not self.space.holds(trial.point):  # what a file says is data: nothing of it is composed
+                raise UserError(
+                    f"Trial {trial.number} of {self.journal.folder} is not a point of this search: its journal is "
+                    "damaged or foreign. Move the folder away, and run the same command again."
+                )
             cell = self.make(self.space.overrides(trial.point))
             if cell.run_id != trial.run_id:
                 raise UserError(

@@ -13,6 +13,14 @@ class NoSearch:
     """A sweep computes all combinations."""
 
 
+NO_SEARCH = f"{NoSearch.__module__}.{NoSearch.__qualname__}"
+
+
+def is_search(target: object) -> bool:
+    """Return whether the target of a configuration's group `search` searches."""
+    return isinstance(target, str) and target != NO_SEARCH
+
+
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """What all searches have.

@@ -53,6 +53,10 @@ class Choice:
         """Return values that are checked before the search begins."""
         return self.texts
 
+    def holds(self, value: object) -> bool:
+        """Return whether a value is one of its own."""
+        return value in self.texts
+
     def described(self) -> dict[str, Any]:
         """Return what a record says of it."""
         return {"choice": list(self.texts)}
@@ -98,6 +102,10 @@ class Numbers:
         """Return values that are checked before the search begins."""
         return [self.value(self.low), self.value(self.high)]
 
+    def holds(self, value: object) -> bool:
+        """Return whether a value is one of its own."""
+        return isinstance(value, int if self.whole else int | float) and self.low <= value <= self.high
+
     def described(self) -> dict[str, Any]:
         """Return what a record says of it."""
         kind = int if self.whole else float
@@ -130,6 +138,10 @@ class Space:
     def overrides(self, point: Point) -> list[str]:
         """Return a point as overrides of the command line."""
         return [*self.fixed, *(f"{each.key}={point[each.key]}" for each in self.dimensions)]
+
+    def holds(self, point: Mapping[str, object]) -> bool:
+        """Return whether a point is one of the space."""
+        return all(each.key in point and each.holds(point[each.key]) for each in self.dimensions)
 
     def title(self, point: Point) -> str:
         """Return what tells a point from the others."""

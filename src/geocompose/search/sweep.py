@@ -32,19 +32,13 @@ from geocompose.runs.lock import held
 from geocompose.search.journal import Journal
 from geocompose.search.outcome import best_of, show_choice, show_trials, why, write_outcome
 from geocompose.search.searching import Searching
-from geocompose.search.settings import HalvingSearch, NoSearch, PrunedSearch, Search, check_interval_search
+from geocompose.search.settings import NO_SEARCH, HalvingSearch, PrunedSearch, Search, check_interval_search
 from geocompose.search.space import Space, space_of
 from geocompose.search.trials import counts
 
 log = logging.getLogger("geocompose")
 
-NO_SEARCH = f"{NoSearch.__module__}.{NoSearch.__qualname__}"
 Compose = Callable[[list[str]], PlannedCell]
-
-
-def is_search(target: object) -> bool:
-    """Return whether the target of a configuration's group `search` searches."""
-    return isinstance(target, str) and target != NO_SEARCH
 
 
 @dataclass
