@@ -60,7 +60,7 @@ class GeocomposeSweeper(BasicSweeper):
         if is_search(OmegaConf.select(self.config, "search._target_")):
             SearchSweep(jobs, self._planned_cell).run(overrides)
             return []
-        _refuse_intervals(overrides)
+        _refuse_searched(overrides)
         jobs.planned = [list(cell) for batch in self.split_arguments(overrides, None) for cell in batch]
         if not jobs.planned:
             raise UserError(f"The sweep has no cells: nothing fits {' '.join(given)}. Check its glob patterns.")
@@ -105,8 +105,11 @@ class GeocomposeSweeper(BasicSweeper):
             _ = done.return_value  # raises what the job raised
 
 
-def _refuse_intervals(overrides: Sequence[Override]) -> None:
+def _refuse_searched(overrides: Sequence[Override]) -> None:
+    """Refuse what a plain sweep can't compute: several searches, or an interval."""
     for override in overrides:
+        if override.is_sweep_override() and override.key_or_group.partition(".")[0] == "search":
+            raise UserError(f"{override.input_line}: one command has one search. Give search and its keys one value.")
         if override.is_interval_sweep():
             raise UserError(
                 f"{override.input_line} has no end of values to compute one after another. To have some of them "

@@ -188,6 +188,8 @@ def test_several_workers_ask_for_their_points(command: Command):
         (["-m", "search=grid", "backbone=a,b", "trainer.widht=1,2"], "widht"),
         (["-m", "search=grid", "action=other", "backbone=a,b"], "A search is for runs that are fitted"),
         (["-m", LR], "add a search, such as search=tpe"),
+        (["-m", "search=grid,tpe", "backbone=a,b"], "one command has one search"),
+        (["-m", "search=tpe", "search.trials=2,3", "backbone=a,b"], "search.trials can't be searched"),
     ],
 )
 def test_what_can_not_be_searched_is_told_before_anything_is_computed(arguments, says, command: Command):
