@@ -47,6 +47,8 @@ def standing(trials: Sequence[Trial], rungs: Sequence[int], factor: int, better:
     eliminated: list[tuple[Trial, str]] = []
     for place, epochs in enumerate(rungs, 1):
         alive = [trial for trial in alive if trial.state != "failed" or _reached(trial, epochs)]
+        if len(alive) == 1:
+            break  # there is nothing left to compare it with
         waiting = [trial for trial in alive if not _reached(trial, epochs)]
         if waiting:
             return Round(epochs, waiting, eliminated)
