@@ -79,10 +79,15 @@ def commands(page: Path) -> list[list[str]]:
     lines = [COMMAND.match(line) for line in page.read_text().splitlines()]
     # A sweep's first cell stands for the others.
     return [
-        [re.sub(r"^([^'\[{]+=[^,\[{]+),.*", r"\1", text) for text in shlex.split(line[1]) if text != "-m"]
+        [re.sub(r"^([^'\[{]+=[^,\[{]+),.*", r"\1", _low(text)) for text in shlex.split(line[1]) if text != "-m"]
         for line in lines
         if line
     ]
+
+
+def _low(text: str) -> str:
+    """Return an override with the lower end of an interval or a range in its place."""
+    return re.sub(r"=.*\b(?:interval|range)\(([^,]+),.*$", r"=\1", text)
 
 
 OF_THE_READER = "experiment=imported/"  # made by a command of the page before

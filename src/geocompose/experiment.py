@@ -20,6 +20,7 @@ from geocompose.configuration.working_folder import search_working_folder, targe
 from geocompose.errors import UserError
 from geocompose.runs.atomic import refusals_told
 from geocompose.runs.trust import Trust
+from geocompose.runs.watching import Watch
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Experiment:
     config: plain, resolved and typed. choices: the option chosen in each group. overrides: the command line's.
     conf_dir: where the configuration lies. config_dirs: all folders of config groups that were composed, it and those
         that were typed (--config-dir). in_sweep: whether other configurations run before and after this one.
-    default_rate: where optimizer.lr comes from, if it was not given.
+    default_rate: where optimizer.lr comes from, if it was not given. watch: who follows the run, and may stop it.
     """
 
     config: dict[str, Any]
@@ -39,6 +40,7 @@ class Experiment:
     config_dirs: tuple[Path, ...] = ()
     in_sweep: bool = False
     default_rate: Rate | None = None
+    watch: Watch | None = None
 
     @property
     def told(self) -> list[str]:

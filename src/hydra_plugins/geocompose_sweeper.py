@@ -7,15 +7,18 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from geocompose.configuration.ablation import ablation
 from geocompose.configuration.composer import Composer
 from geocompose.errors import UserError
 from geocompose.launchers.in_turn import Jobs
 from geocompose.launchers.planning import PlannedCell
+from geocompose.search.settings import is_search
+from geocompose.search.sweep import SearchSweep
 
 
 @dataclass
@@ -54,6 +57,13 @@ class GeocomposeSweeper(BasicSweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         given = arguments if jobs.overrides is None else jobs.overrides
         overrides = [override for override in parser.parse_overrides(given) if not override.is_hydra_override()]
+        assert self.config is not None
+        if is_search(OmegaConf.select(self.config, "search._target_")):
+            if ablation(overrides) is not None:
+                raise UserError("ablate and search both say which cells there are; give one of them.")
+            SearchSweep(jobs, self._planned_cell).run(overrides)
+            return []
+        _refuse_searched(overrides)
         ablated = ablation(overrides)
         if ablated is None:
             lines = [overrides]
@@ -77,6 +87,14 @@ class GeocomposeSweeper(BasicSweeper):
             jobs.compute(planned)
         return []
 
+    def _planned_cell(self, overrides: list[str]) -> PlannedCell:
+        jobs = self.jobs
+        assert isinstance(jobs, Jobs)
+        config = self._composed(0, overrides)
+        if not jobs.is_run(config):
+            raise UserError(f"A search is for runs that are fitted; {config.action._target_} is not searched.")
+        return jobs.planned_cell(config, overrides)
+
     def _composed(self, number: int, cell: list[str]) -> DictConfig:
         config = self.composer.compose(cell)
         with open_dict(config):
@@ -94,3 +112,15 @@ class GeocomposeSweeper(BasicSweeper):
                 hydra_context=self.hydra_context,
             )
             _ = done.return_value  # raises what the job raised
+
+
+def _refuse_searched(overrides: Sequence[Override]) -> None:
+    """Refuse what a plain sweep can't compute: several searches, or an interval."""
+    for override in overrides:
+        if override.is_sweep_override() and override.key_or_group.partition(".")[0] == "search":
+            raise UserError(f"{override.input_line}: one command has one search. Give search and its keys one value.")
+        if override.is_interval_sweep():
+            raise UserError(
+                f"{override.input_line} has no end of values to compute one after another. To have some of them "
+                "chosen, add a search, such as search=tpe search.trials=32."
+            )

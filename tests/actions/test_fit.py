@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import Callback
 
 from geocompose.errors import UserError
 from geocompose.runs import RunFolder
+from geocompose.runs.epoch_rows import read_metrics
 from geocompose.training import computation, session
-from geocompose.training.metrics_csv import read_metrics
 from tests.kit.command import SMALL, only_run, record_of, run
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from geocompose.errors import UserError
-from geocompose.training.metrics_csv import read_metrics
+from geocompose.runs.epoch_rows import read_metrics
 from tests.kit.command import SMALL, only_run, record_of, run
 from tests.kit.data_rasters import BANDS, image, label, write
 

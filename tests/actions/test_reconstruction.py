@@ -54,7 +54,7 @@ def test_a_run_records_its_losses_beside_those_of_the_mean(trained):
 
 
 def test_the_best_epoch_is_that_of_the_lowest_validation_loss(trained):
-    from geocompose.training.metrics_csv import read_metrics
+    from geocompose.runs.epoch_rows import read_metrics
 
     losses = [epoch["val/loss"] for epoch in read_metrics(trained / "metrics.csv")]
     assert record_of(trained)["training"]["best_epoch"] == int(np.argmin(losses))

@@ -23,7 +23,7 @@ LEAST = {
     "action": 13, "auxiliary": 2, "backbone": 49, "cache": 3, "data": 14, "decoder": 45, "head": 6, "hydra/help": 1,
     "launcher": 5, "logger": 5,
     "neck": 3,
-    "optimizer": 5, "peft": 19, "protocol": 4, "scheduler": 8, "task": 6, "temporal": 6, "trainer": 1,
+    "optimizer": 5, "peft": 19, "protocol": 4, "scheduler": 8, "search": 5, "task": 6, "temporal": 6, "trainer": 1,
 }  # fmt: skip
 NOT_OPTIONS = {"config", "identity"}
 WITHOUT_TARGET = {"hydra/help/geocompose", "backbone/own", "decoder/own", "logger/own"}
@@ -55,6 +55,8 @@ REQUIRED = {
     "logger/own": ["logger._target_=lightning.pytorch.loggers.CSVLogger", "+logger.save_dir=."],
     "neck/list": ["neck.necks=[{name: SelectIndices, indices: [-1]}]"],
     "peft/other": ["peft.method=LOKR"],
+    "search/random": ["search.trials=8"],
+    "search/tpe": ["search.trials=8"],
 }
 # What fills the `???` that experiments leave to whoever runs them.
 ASKED_BY_EXPERIMENTS = {"data.root": ".", "backbone.name": "test_resnet"}

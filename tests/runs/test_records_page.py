@@ -13,7 +13,7 @@ from tests.kit.places import ROOT
 from tests.kit.run_folders import begin
 
 PAGE = (ROOT / "docs" / "records.md").read_text()
-LATER = {"choices", "defaults", "process", "epochs", "loggers"}
+LATER = {"choices", "defaults", "process", "epochs", "loggers", "stopped_by", "chosen_by"}
 
 
 def test_the_page_describes_every_field_of_a_record_and_no_other():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from geocompose.training.metrics_csv import read_metrics
+from geocompose.runs.epoch_rows import read_metrics
 
 WHOLE = b"epoch,step,val/mIoU\n0,2,0.5\n1,4,\n"
 

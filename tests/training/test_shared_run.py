@@ -12,7 +12,7 @@ import pytest
 from geocompose.data.shares import Share, SharedBatches
 from geocompose.errors import UserError
 from geocompose.runs import RunFolder
-from geocompose.training.metrics_csv import read_metrics
+from geocompose.runs.epoch_rows import read_metrics
 from geocompose.training.processes import Processes, processes_of
 from tests.kit.command import only_run, record_of, run
 from tests.kit.places import ROOT

@@ -11,7 +11,7 @@ from geocompose.factory import EncoderDecoderFactory
 from geocompose.models.freezing import Thaw
 from geocompose.models.frozen_weights import FrozenWeights
 from geocompose.peft.lp_ft import LpFt
-from geocompose.training.metrics_csv import read_metrics
+from geocompose.runs.epoch_rows import read_metrics
 from geocompose.training.processes import Processes
 from geocompose.training.thawing import thawing
 from tests.actions.test_fit import undisturbed_and_resumed

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from geocompose.actions.judged import judged
 from geocompose.actions.own_command import own_command
 from geocompose.actions.preparation import prepared
 from geocompose.actions.run_identity import Identifier, Identity, check_run_names
@@ -23,6 +24,8 @@ from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import RefusedError, refusals_told
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
 from geocompose.runs.run_log import COURSE, QUIET, RunLog, run_log
+from geocompose.runs.watching import StoppedError, Watch
+from geocompose.search.settings import is_search
 from geocompose.studies.cells import Outcome, outcome_of
 from geocompose.studies.standing import is_finished, is_refused
 from geocompose.training.processes import processes_of
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("geocompose")
 
 
-@computes_runs(Identifier, try_composition)
+@computes_runs(Identifier, try_composition, judged)
 def fit(
     experiment: Experiment,
     test: bool = True,
@@ -41,7 +44,9 @@ def fit(
     strict: bool = False,
     predictions_mb: int | None = 256,
 ) -> Outcome | None:
-    """Compute the configured run, or print the result that it has already; return either (None: not the first process).
+    """Compute the configured run, or print the result that it has already; return either.
+
+    None is returned by a process that is not the first of its run, and where a search has stopped the run.
 
     test: open the test split when the model is trained; a run without it is tested by the same command with it.
     scene_scores: score the whole test scenes too, by overlapping windows, where pixels have labels; a run that was
@@ -57,6 +62,10 @@ def fit(
     if predictions_mb is not None:
         at_least("action.predictions_mb", predictions_mb, 0)
     processes = processes_of(experiment.config["trainer"])
+    if processes.size > 1 and experiment.watch is not None:
+        raise UserError(
+            "A search stops runs of one process alone at an epoch's end: use trainer=default, or search.pruner=none."
+        )
     if not processes.first:
         follow(processes, experiment.config)
         return None
@@ -73,7 +82,7 @@ class _Tested:
     predictions_mb: int | None
 
 
-def _fit(experiment: Experiment, lead: Lead, tested: _Tested, said: RunLog) -> Outcome:
+def _fit(experiment: Experiment, lead: Lead, tested: _Tested, said: RunLog) -> Outcome | None:
     QUIET.info(own_command(experiment))
     said.hear(experiment.told)
     config = experiment.config
@@ -120,20 +129,26 @@ def _fit(experiment: Experiment, lead: Lead, tested: _Tested, said: RunLog) -> O
             )
         _compute(
             session, folder, record, said, lead, tested,
-            train=not trained, resume=resume, keep=config["trainer"]["keep"],
+            train=not trained, resume=resume, keep=config["trainer"]["keep"], watch=experiment.watch,
         )  # fmt: skip
+        if record.stopped_by:
+            return None
         _show(record, folder)
         return outcome_of(folder, record, computed=True)
 
 
 def _refuse_launcher(experiment: Experiment) -> None:
-    """Refuse a launcher for a single run, which is computed in this process."""
+    """Refuse a launcher and a search for a single run, which is computed in this process."""
     for text in () if experiment.in_sweep else experiment.overrides:
         if text.lstrip("+").partition("=")[0].partition(".")[0] == "launcher":
             raise UserError(
                 f"{text} would change nothing: a single run is computed in this process. Add -m, which makes it a "
                 "sweep of one cell for the launcher, or leave it out."
             )
+    if not experiment.in_sweep and is_search((experiment.config.get("search") or {}).get("_target_")):
+        raise UserError(
+            "A search computes many runs: add -m, and something to vary, such as decoder=upernet,fcn; or leave it out."
+        )
 
 
 def _refuse_failed(folder: RunFolder, config: Mapping[str, Any]) -> None:
@@ -154,6 +169,7 @@ def _compute(
     train: bool,
     resume: bool,
     keep: Sequence[str],
+    watch: Watch | None,
 ) -> None:
     from geocompose.training.computation import compute
 
@@ -163,9 +179,12 @@ def _compute(
             part = Part(folder.path.resolve(), train, resume, tested.test)
             compute(
                 session, folder, record, lead.together(part),
-                train=train, resume=resume, **asdict(tested),
+                train=train, resume=resume, watch=watch, **asdict(tested),
             )  # fmt: skip
         folder.finish(record, keep)
+    except StoppedError as stopped:
+        folder.stop(record, stopped.stop)
+        COURSE.info("%s", stopped.stop.reason)
     except (KeyboardInterrupt, SystemExit):
         with _as_far_as_possible():
             folder.interrupt(record)

@@ -15,15 +15,16 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "terratorch": ("terratorch",),
 }
 
-# What is no source of parts, but is installed and asked for in the same way: loggers (logger=mlflow), and what a format
-# of action=export takes.
+# What is no source of parts, but is installed and asked for in the same way: loggers (logger=mlflow), what a format of
+# action=export takes, what searches are made of.
 TOOLS: Mapping[str, tuple[str, ...]] = {
     "mlflow": ("mlflow",),
     "wandb": ("wandb",),
     "export": ("onnx", "onnxscript", "onnxruntime"),
+    "search": ("optuna",),
 }
 # What asks for a tool, where it is not the logger of that name.
-_ASKED_BY: Mapping[str, str] = {"export": "action.format=onnx"}
+_ASKED_BY: Mapping[str, str] = {"export": "action.format=onnx", "search": "A search"}
 
 # Sources whose packages come with the project's own requirements.
 _COMES_ALONG = ("transformers",)

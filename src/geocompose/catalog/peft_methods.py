@@ -26,6 +26,11 @@ _LORA_VARIANTS = {"use_dora": "dora", "use_rslora": "rslora"}
 _LIBRARY = ("geocompose.peft.adapters.Adapters", "geocompose.peft.library.Peft")
 
 
+def frozen_epochs(head_share: float, num_epochs: int) -> int:
+    """Return in how many epochs peft=lp_ft keeps the backbone frozen, of 2 or more: each phase has one at least."""
+    return min(max(1, round(head_share * num_epochs)), num_epochs - 1)
+
+
 def method_name(peft: Mapping[str, Any]) -> str | None:
     """Return the name of the method that a composed `peft` configuration is, as conf/peft names its options.
 

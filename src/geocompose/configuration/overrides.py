@@ -72,5 +72,5 @@ def own_overrides(overrides: Sequence[str], groups: Sequence[str]) -> list[str]:
 
 
 def says_how(override: str) -> bool:
-    """Return whether an override tells one command how to compute, and nothing of the run: a launcher, a retry."""
-    return key_and_value(override)[0].partition(".")[0] in ("launcher", "rerun", "retry")
+    """Return whether an override says how one command computes, and nothing of the run: a launcher, a search."""
+    return key_and_value(override)[0].partition(".")[0] in ("launcher", "rerun", "retry", "search")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,24 @@ class Ended:
     signal: int | None = None
 
 
+LATER_S = 0.5  # until an engine asks once more
+
+# The next job; `later` where there is none now and may be one in a moment; None where there will be none any more.
+Ask = Callable[[], Job | Literal["later"] | None]
+
+
 class Engine(Protocol):
     """Computes jobs wherever it likes; which are missing, and what came of them, others decide by the records."""
 
     def compute(self, jobs: Sequence[Job], told: Callable[[Started | Ended], None]) -> None:
         """Compute jobs, and tell of each one its start and its end. What was not begun is not told."""
+        ...
+
+
+@runtime_checkable
+class AskingEngine(Engine, Protocol):
+    """An engine that can ask for each job when it has room for it."""
+
+    def compute_asked(self, ask: Ask, told: Callable[[Started | Ended], None]) -> None:
+        """Compute the jobs that `ask` returns, one at a time, and tell of each one its start and its end."""
         ...

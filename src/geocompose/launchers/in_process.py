@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from geocompose.errors import UserError, in_one_line
-from geocompose.launchers.engine import Ended, Job, Started
+from geocompose.launchers.engine import LATER_S, Ask, Ended, Job, Started
 from geocompose.runs.lock import RunHeldError
 
 
@@ -31,10 +31,19 @@ class InProcessEngine:
         Raises:
             KeyboardInterrupt: the running job was interrupted, and its end has been told.
         """
+        waiting = iter(jobs)
+        self.compute_asked(lambda: next(waiting, None), told)
+
+    def compute_asked(self, ask: Ask, told: Callable[[Started | Ended], None]) -> None:
+        """Compute the jobs that `ask` returns, one after the other; see `compute`."""
         until = time.monotonic() + (self.hours or float("inf")) * 3600
-        for job in jobs:
-            if time.monotonic() >= until:
+        while time.monotonic() < until:
+            job = ask()
+            if job is None:
                 return
+            if job == "later":
+                time.sleep(LATER_S)
+                continue
             told(Started(job))
             began = time.monotonic()
             try:

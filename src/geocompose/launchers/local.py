@@ -10,7 +10,7 @@ from multiprocessing import connection
 from typing import Literal
 
 from geocompose.errors import UserError, at_least, counted
-from geocompose.launchers.engine import Ended, Job, Started
+from geocompose.launchers.engine import LATER_S, Ask, Ended, Job, Started
 from geocompose.launchers.follow import Follower
 from geocompose.launchers.shares import VISIBLE, num_threads, shares_of_gpus
 from geocompose.launchers.stopping import Stopped, StopRequest, stop_requests
@@ -59,22 +59,33 @@ class LocalEngine:
             Stopped: SIGINT, SIGTERM or SIGHUP came; the running jobs have been asked to save what they had, and ended.
             UserError: a log can't be written.
         """
+        self._run(deque(jobs), None, told)
+
+    def compute_asked(self, ask: Ask, told: Callable[[Started | Ended], None]) -> None:
+        """Compute the jobs that `ask` returns, each asked for when a worker is free; see `compute`."""
+        self._run(deque(), ask, told)
+
+    def _run(self, jobs: deque[Job], ask: Ask | None, told: Callable[[Started | Ended], None]) -> None:
         shares = shares_of_gpus(self.workers, self.gpus)
         with stop_requests() as stop:
-            _Computation(self, shares, deque(jobs), told, stop).run()
+            _Computation(self, shares, jobs, told, stop, ask).run()
         if stop.numbers:
             raise Stopped(stop.numbers[0])
 
 
 @dataclass
 class _Computation:
-    """One call of `compute`. gpus: what each worker sees of them; workers are known by their place in it."""
+    """One call of `compute`. gpus: what each worker sees of them; workers are known by their place in it.
+
+    ask: for more jobs, once none is waiting.
+    """
 
     engine: LocalEngine
     gpus: list[str | None]
     waiting: deque[Job]
     told: Callable[[Started | Ended], None]
     stop: StopRequest
+    ask: Ask | None = None
     running: dict[int, Watched] = field(default_factory=dict)
     followers: dict[int, Follower] = field(default_factory=dict)
     begun_again: set[str] = field(default_factory=set)
@@ -85,13 +96,19 @@ class _Computation:
         heard = 0
         try:
             while True:
-                for worker in range(len(self.gpus)):
-                    more = self.waiting and not self.stop.numbers and time.monotonic() < until
-                    if more and worker not in self.running:
-                        self._begin(worker, self.waiting.popleft())
-                if not self.running:
+                later = False
+                for worker in (each for each in range(len(self.gpus)) if each not in self.running):
+                    if self.stop.numbers or time.monotonic() >= until:
+                        break
+                    job = self._next()
+                    later = job == "later"
+                    if job is None or job == "later":
+                        break
+                    self._begin(worker, job)
+                if not self.running and not later:
                     break
-                connection.wait([*(each.sentinel for each in self.running.values()), self.stop.fileno()], _LOOK_S)
+                patience_s = _LOOK_S if self.running else LATER_S
+                connection.wait([*(each.sentinel for each in self.running.values()), self.stop.fileno()], patience_s)
                 if len(self.stop.numbers) > heard:
                     self.stop.clear()
                     heard = len(self.stop.numbers)
@@ -105,6 +122,11 @@ class _Computation:
                 "launcher.hours=%g is over: %s not begun. The same command computes what is missing.",
                 self.engine.hours, counted(len(self.waiting), "cell was", "cells were"),
             )  # fmt: skip
+
+    def _next(self) -> Job | Literal["later"] | None:
+        if self.waiting:
+            return self.waiting.popleft()
+        return None if self.ask is None else self.ask()
 
     def _begin(self, worker: int, job: Job) -> None:
         environment = dict(os.environ) | {SHARED_BY: str(self.engine.workers)}

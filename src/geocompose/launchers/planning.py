@@ -17,7 +17,7 @@ from geocompose.studies.states import log_of
 
 # Of these no composition depends; a group that is not among them counts.
 _IDLE = ("action", "debug", "experiment", "launcher", "logger", "optimizer", "rerun", "retry", "scheduler", "seed")
-_IDLE_TOO = ("study", "trainer")
+_IDLE_TOO = ("search", "study", "trainer")
 
 
 @dataclass

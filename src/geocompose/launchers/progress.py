@@ -30,8 +30,8 @@ class Progress:
         """Count cells that are handed out once more."""
         self.total += number
 
-    def tell(self, event: Started | Ended) -> None:
-        """Write what has happened."""
+    def tell(self, event: Started | Ended, word: str | None = None) -> None:
+        """Write what has happened. word: how a job ended, where its process can't know that."""
         if isinstance(event, Started):
             self.started += 1
             if self.one_at_a_time:
@@ -41,7 +41,7 @@ class Progress:
         if event.how == "returned":
             self.seconds.append(event.seconds)
         if not self.one_at_a_time or event.how not in ("returned", "raised", "held"):
-            console().print(self._end(event))
+            console().print(self._end(event, word))
             sys.stdout.flush()
 
     def _head(self, title: str) -> None:
@@ -50,8 +50,8 @@ class Progress:
         out.print(f"\n── {title} {'─' * max(0, min(out.width, 80) - len(title) - 4)}")
         sys.stdout.flush()
 
-    def _end(self, event: Ended) -> str:
-        word = _WORDS.get(event.how, "failed")
+    def _end(self, event: Ended, word: str | None) -> str:
+        word = word or _WORDS.get(event.how, "failed")
         reason = f": {event.reason}; log: {event.job.log}" if event.reason and event.how != "held" else ""
         left = self._left()
         return f"{self.over} of {self.total} {word}: {event.job.title} ({event.seconds:.1f} s){reason}{left}"

@@ -82,7 +82,7 @@ class Results:
             found.status = "waiting" if end is None else "interrupted"
         elif now.state == "running":
             found.status = "running" if self.course.before.get(cell.run_id) == "missing" else "computed elsewhere"
-        elif now.state in ("interrupted", "unreadable"):
+        elif now.state in ("interrupted", "pruned", "unreadable"):
             found.status = now.state
         return found
 

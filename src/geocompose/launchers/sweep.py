@@ -18,13 +18,13 @@ from geocompose.launchers.plan_only import PlanOnlyEngine
 from geocompose.launchers.planning import PlannedCell, reason_of
 from geocompose.launchers.progress import Progress
 from geocompose.launchers.results import Course, Results
-from geocompose.launchers.trials import refusals
+from geocompose.launchers.trials import news, refusals
 from geocompose.runs.atomic import RefusedError
 from geocompose.studies.cells import Cell
 from geocompose.studies.cells_csv import write_cells_csv
 from geocompose.studies.estimate import estimate
 from geocompose.studies.grouped import grouped
-from geocompose.studies.plan import Plan, PlanEvent, add_cells, add_events, read_plan
+from geocompose.studies.plan import Plan, add_cells, add_events, read_plan
 
 log = logging.getLogger("geocompose")
 
@@ -142,14 +142,7 @@ class PlannedSweep:
         for line in grouped("refused", told):
             console().print(line)
         for study, plan in plans.items():
-            events = []
-            for cell in (each for each in missing if each.study == study):
-                before, now = plan.events.get(cell.run_id), self.course.refused.get(cell.run_id)
-                if now is not None and (before is None or (before.kind, before.reason) != ("refused", now)):
-                    events.append(PlanEvent("refused", cell.run_id, now))
-                elif now is None and before is not None and before.kind != "accepted":
-                    events.append(PlanEvent("accepted", cell.run_id))
-            add_events(study, events)
+            add_events(study, news([cell for cell in missing if cell.study == study], self.course.refused, plan))
 
     def _estimate(self, waiting: Sequence[PlannedCell]) -> str:
         experiment = waiting[0].experiment

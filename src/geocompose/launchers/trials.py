@@ -15,6 +15,7 @@ from geocompose.launchers import fork_server, server_process
 from geocompose.launchers.parent_death import die_with
 from geocompose.launchers.planning import PlannedCell
 from geocompose.launchers.runs import runs_of
+from geocompose.studies.plan import Plan, PlanEvent
 
 log = logging.getLogger("geocompose")
 
@@ -36,6 +37,18 @@ def refusals(cells: Sequence[PlannedCell]) -> dict[str, str]:
         reasons |= dict(zip(some, tried(configs, try_out), strict=True))
     found = ((identity, reasons[composition]) for identity, composition in compositions.items())
     return {identity: reason for identity, reason in found if reason is not None}
+
+
+def news(cells: Sequence[PlannedCell], refused: Mapping[str, str], plan: Plan) -> list[PlanEvent]:
+    """Return what a plan does not say yet of cells that were tried. refused: what `refusals` returned."""
+    events = []
+    for cell in cells:
+        before, now = plan.events.get(cell.run_id), refused.get(cell.run_id)
+        if now is not None and (before is None or (before.kind, before.reason) != ("refused", now)):
+            events.append(PlanEvent("refused", cell.run_id, now))
+        elif now is None and before is not None and before.kind != "accepted":
+            events.append(PlanEvent("accepted", cell.run_id))
+    return events
 
 
 def _by_trial(cells: Mapping[str, PlannedCell]) -> dict[Try, dict[str, PlannedCell]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from geocompose.catalog.peft_methods import frozen_epochs
 from geocompose.contracts import attributes
 from geocompose.errors import UserError, choices
 
@@ -49,7 +50,7 @@ class Thaw:
             raise UserError(
                 f"peft=lp_ft has two phases, so that trainer.max_epochs must be 2 or more; got {num_epochs}."
             )
-        return min(max(1, round(self.head_share * num_epochs)), num_epochs - 1)
+        return frozen_epochs(self.head_share, num_epochs)
 
 
 def thaw_of(backbone: nn.Module) -> Thaw | None:

@@ -49,6 +49,7 @@ OPTIONAL_PACKAGES = (
     "mmcv-lite",
     "terratorch",
     "submitit",
+    "optuna",
     "ray",
     "mlflow-skinny",
     "mlflow",

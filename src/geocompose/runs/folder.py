@@ -6,14 +6,16 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from geocompose.errors import UserError, raised_in, unwrapped
 from geocompose.runs import lock
 from geocompose.runs.atomic import explained, sync_folder, sync_tree, write_text, write_through
 from geocompose.runs.environment import peak_memory_mb, process, reset_peak_memory, utc_now
 from geocompose.runs.record import Record, Status
+from geocompose.runs.watching import Stop
 
 State = Literal["absent", "running", "completed", "failed", "interrupted"]
 
@@ -170,7 +172,7 @@ class RunFolder:
             assert earlier.run_id == record.run_id, f"{self.path} holds run {earlier.run_id}, not {record.run_id}"
             record.started, record.resumed = earlier.started, earlier.resumed + 1
             self._earlier_s = earlier.seconds or 0.0
-            record.epochs, record.loggers = earlier.epochs, earlier.loggers
+            record.epochs, record.loggers, record.chosen_by = earlier.epochs, earlier.loggers, earlier.chosen_by
             record.peak_memory_mb = earlier.peak_memory_mb
             if (peak := earlier.hardware.get(ACCELERATOR_PEAK)) is not None:
                 record.hardware.setdefault(ACCELERATOR_PEAK, peak)
@@ -246,6 +248,26 @@ class RunFolder:
         """Record that the run was stopped from outside, and what by where that is known; it can be resumed."""
         record.error = None if reason is None else unwrapped(reason)
         self._write(record, "interrupted")
+
+    def stop(self, record: Record, stop: Stop) -> None:
+        """Record that a search has stopped the run at the end of an epoch; it can be resumed."""
+        record.error, record.stopped_by = stop.reason, asdict(stop)
+        self._write(record, "interrupted")
+
+    def prune(self, stop: Stop) -> None:
+        """Record under the lock that a search does not go on with an interrupted run, which can be resumed."""
+        assert self._holds_lock, f"{self.path} is written without its lock"
+        record = self.read()
+        record.status, record.error, record.stopped_by = "interrupted", stop.reason, asdict(stop)
+        record.write(self.record)
+
+    def choose(self, search: str, why: Mapping[str, Any]) -> None:
+        """Record under the lock that a search has chosen this completed run, and among what."""
+        assert self._holds_lock, f"{self.path} is written without its lock"
+        record = self.read()
+        if record.chosen_by.get(search) != why:
+            record.chosen_by[search] = dict(why)
+            record.write(self.record)
 
     def _recorded(self) -> Record | None:
         """Return what the record says; None where there is none."""

@@ -46,6 +46,9 @@ class Record:
     baselines: what needs no network, on the same split: name, detail and metrics each.
     said: what was left out, converted, assumed or allowed, a line each, as the log says it.
     error: the cause in one line, of a run that failed or that the system stopped.
+    stopped_by: of a run that a search has stopped at the end of an epoch: what a `watching.Stop` says; empty otherwise,
+        and once the run goes on.
+    chosen_by: of a run that searches have chosen, by their ids: among how many trials, in which space, by which metric.
     """
 
     run_id: str
@@ -56,6 +59,8 @@ class Record:
     seconds: float | None = None
     resumed: int = 0
     error: str | None = None
+    stopped_by: dict[str, Any] = field(default_factory=dict)
+    chosen_by: dict[str, Any] = field(default_factory=dict)
     choices: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
     process: dict[str, Any] = field(default_factory=dict)

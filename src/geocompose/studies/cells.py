@@ -10,8 +10,8 @@ from geocompose.runs import Record, RunFolder
 from geocompose.runs.other_code import CodeHere, other_code
 from geocompose.studies.costs import Costs, costs_of
 
-# Of a sweep's cells. interrupted: begun, and stopped from outside. waiting: not begun. refused: parts that don't fit.
-# unreadable: its record is damaged or foreign.
+# Of a sweep's cells. interrupted: begun, and stopped from outside. pruned: a search does not go on with it. waiting:
+# not begun. refused: parts that don't fit. unreadable: its record is damaged or foreign.
 CellStatus = Literal[
     "interrupted",
     "done",
@@ -20,6 +20,7 @@ CellStatus = Literal[
     "failed",
     "refused",
     "running",
+    "pruned",
     "waiting",
     "unreadable",
 ]

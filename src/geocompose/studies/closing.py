@@ -24,16 +24,17 @@ def show_closing(
     rank: bool,
     advice: str | None = None,
     base: Mapping[str, str] | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> None:
     """Print how a sweep ended.
 
     keys: those whose values differ between cells. total: how many cells were planned. varied: returns what tells a cell
     from the others, of its overrides. rank: the best cells first, else in their order. advice: how to compute what is
-    missing, where the same command does not. base: see `base_cells`.
+    missing, where the same command does not. numbers: the cells' own; None counts them from 1. base: see `base_cells`.
     """
     out = console()
     out.print()
-    numbered = list(enumerate(cells, 1))
+    numbered = list(zip(numbers or range(1, len(cells) + 1), cells, strict=True))
     if cells:
         rows = ranked(numbered) if rank else numbered
         show_whole(closing_table([cell for _, cell in rows], keys, [number for number, _ in rows]))

@@ -151,7 +151,7 @@ def counts(cells: Sequence[Cell], total: int) -> str:
     """Return how many of a sweep's `total` cells are in which state."""
     states = [cell.status for cell in cells] + ["not run"] * (total - len(cells))
     order = (
-        "done", "finished already", "computed elsewhere", "failed", "unreadable", "refused", "running",
+        "done", "finished already", "computed elsewhere", "pruned", "failed", "unreadable", "refused", "running",
         "interrupted", "waiting", "not run",
     )  # fmt: skip
     found = [f"{states.count(state)} {state}" for state in order if state in states]

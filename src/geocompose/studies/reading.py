@@ -15,8 +15,8 @@ from geocompose.studies.states import State, state_of, state_of_run
 
 _LOG = logging.getLogger("geocompose")
 
-STATES: tuple[State, ...] = ("done", "running", "waiting", "interrupted", "failed", "refused", "unreadable")
-_FURTHEST: Sequence[State] = ("done", "running", "interrupted", "failed")
+STATES: tuple[State, ...] = ("done", "running", "waiting", "interrupted", "pruned", "failed", "refused", "unreadable")
+_FURTHEST: Sequence[State] = ("done", "running", "interrupted", "pruned", "failed")
 
 
 @dataclass(frozen=True)

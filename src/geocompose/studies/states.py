@@ -10,9 +10,9 @@ from geocompose.runs.lock import holder
 from geocompose.runs.record import Record, Status
 from geocompose.studies.plan import Plan, PlanCell, PlanEvent, read_plan
 
-# waiting: not begun. interrupted: begun and stopped from outside; it resumes. refused: its parts don't fit together.
-# unreadable: its record is damaged or foreign.
-State = Literal["waiting", "running", "done", "failed", "refused", "interrupted", "unreadable"]
+# waiting: not begun. interrupted: begun and stopped from outside; it resumes. pruned: a search does not go on with it.
+# refused: its parts don't fit together. unreadable: its record is damaged or foreign.
+State = Literal["waiting", "running", "done", "failed", "refused", "interrupted", "pruned", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ def state_of_run(folder: RunFolder, record: Record, status: Status) -> CellState
     if status == "completed":
         return CellState(identity, "done", "", folder, record, log)
     reason = f"by {holder(folder.path)}" if status == "running" else record.error or ""
-    return CellState(identity, status, reason, folder, record, log)
+    state: State = "pruned" if status == "interrupted" and record.stopped_by.get("how") == "pruned" else status
+    return CellState(identity, state, reason, folder, record, log)
 
 
 def _without_run(study: Path, identity: str, plan: Plan) -> CellState:

@@ -20,14 +20,15 @@ from geocompose.inference.checkpoint import PUT_BACK, read_best
 from geocompose.models.frozen_weights import BASE, put_back
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import write_text
+from geocompose.runs.epoch_rows import read_metrics
 from geocompose.runs.fingerprint import hash_file
 from geocompose.runs.run_log import COURSE
+from geocompose.runs.watching import StoppedError, Watch
 from geocompose.training.compiling import compile_parts
 from geocompose.training.epoch_lines import EpochLines
 from geocompose.training.kept_features import kept_features
 from geocompose.training.loggers import LoggedRun
 from geocompose.training.logging_beside import Logs, hyperparameters
-from geocompose.training.metrics_csv import read_metrics
 from geocompose.training.micro_batch import MicroBatch
 from geocompose.training.open_defaults import decided
 from geocompose.training.pace import Pace, note_devices
@@ -36,6 +37,7 @@ from geocompose.training.predictions import Predictions
 from geocompose.training.scored import score_baselines, score_splits, score_whole_scenes
 from geocompose.training.session import Session
 from geocompose.training.waiting import DataWait
+from geocompose.training.watched import WatchedRun
 
 log = logging.getLogger("geocompose")
 
@@ -53,19 +55,25 @@ def compute(
     test: bool,
     scenes: bool = False,
     predictions_mb: int | None = None,
+    watch: Watch | None = None,
 ) -> None:
     """Train, score the best epoch, and fill `record` and the run's folder.
 
     together: within it other processes do their part (`accompany`). train: false where the folder holds a trained
     model, of which only the scores are wanted. resume: continue from the folder's last checkpoint. test: open the test
     split. scenes: score its whole scenes too, where pixels have labels. predictions_mb: see `Predictions`.
+    watch: who follows the run.
+
+    Raises:
+        StoppedError: the watch has stopped it at the end of an epoch.
     """
     logs = _logs(session, folder, record)
     with logs.ended():
         with together:
             counts, predictions = _train_and_score(
-                session, folder, record, logs, train=train, resume=resume, test=test, predictions_mb=predictions_mb
-            )
+                session, folder, record, logs,
+                train=train, resume=resume, test=test, predictions_mb=predictions_mb, watch=watch,
+            )  # fmt: skip
         session.data.share(Share())  # the rest is this process's alone
         _finish(session, folder, record, counts, predictions, test=test, scenes=scenes)
         logs.finish(session.trainer, folder.figures)
@@ -93,6 +101,7 @@ def _train_and_score(
     resume: bool,
     test: bool,
     predictions_mb: int | None,
+    watch: Watch | None,
 ) -> tuple[Mapping[str, np.ndarray], Predictions]:
     """Train and score the best epoch; return what each tile counts, by split, and what was said of the test tiles."""
     data, task, trainer = session.data, session.task, session.trainer
@@ -121,11 +130,16 @@ def _train_and_score(
     # Lightning calls checkpoint callbacks last, wherever they stand.
     lines = EpochLines(session.metrics, pace, task.selection)
     trainer.callbacks += [logs, pace, DataWait(record, data), lines]  # type: ignore[attr-defined]
+    watched = None if watch is None else WatchedRun(watch, session.metrics, task.selection[0])
+    if watched is not None:
+        trainer.callbacks.append(watched)  # type: ignore[attr-defined]
     # What is only scored needs each sample's features once.
     kept = kept_features(session.config, data, task, trainer, record, SPLITS_OF[test]) if train else nullcontext()
     with kept:
         if train:
             trainer.fit(task, datamodule=data, ckpt_path=folder.resumable if resume else None)
+            if watched is not None and watched.stop is not None:
+                raise StoppedError(watched.stop)
             record.training |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "finished": True}
             folder.save(record)
         else:

@@ -16,6 +16,7 @@ from torch import Tensor
 from geocompose.errors import UserError, in_one_line
 from geocompose.runs import Record
 from geocompose.runs.atomic import RefusedError, refusals_told
+from geocompose.runs.watching import StoppedError
 from geocompose.training.lightning_loggers import name_of
 from geocompose.training.loggers import LoggedRun, MakeLogger
 from geocompose.training.metrics_csv import MetricsCsv
@@ -157,6 +158,9 @@ class Logs(Callback):
         try:
             yield
             status = "success"
+        except StoppedError:
+            status = "success"  # nothing is wrong with it
+            raise
         finally:
             for logger in self.loggers:
                 logger.end(status)

@@ -2,21 +2,16 @@
 
 import csv
 import io
-import logging
-import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from geocompose.errors import counted
 from geocompose.runs.atomic import write_text
+from geocompose.runs.epoch_rows import written_rows
 from geocompose.tasks.layer_decay import DEPTH
 from geocompose.training.thawing import Thawing
-
-log = logging.getLogger("geocompose")
 
 
 class MetricsCsv(Callback):
@@ -36,7 +31,7 @@ class MetricsCsv(Callback):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take up the rows of the epochs before a resumed one."""
         # Kept as text: a number that is read and written again may look different, and an empty cell has no number.
-        self.rows = [row for row in _written_rows(self.path) if float(row["epoch"]) < trainer.current_epoch]
+        self.rows = [row for row in written_rows(self.path) if float(row["epoch"]) < trainer.current_epoch]
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Note the rates with which this epoch begins, before the scheduler changes them: `lr`, and `lr_<part>`."""
@@ -68,29 +63,3 @@ class MetricsCsv(Callback):
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self.path, text.getvalue())
-
-
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """Return the rows of a metrics.csv, NaN where an epoch has no such metric; [] where there is no file."""
-    return [{name: float(value) if value else math.nan for name, value in row.items()} for row in _written_rows(path)]
-
-
-def _written_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a metrics.csv as texts; those that are damaged are said and left out."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        rows = list(csv.DictReader(file))
-    whole = [row for row in rows if _is_whole(row)]
-    if len(whole) < len(rows):
-        log.warning("%s is damaged: %s left out.", path, counted(len(rows) - len(whole), "row"))
-    return whole
-
-
-def _is_whole(row: Mapping[Any, Any]) -> bool:
-    """Return whether a row has an epoch, and a number or nothing in each column."""
-    try:
-        numbers = [float(value) for value in row.values() if value != ""]  # None, in a row cut short, is refused
-    except (TypeError, ValueError):
-        return False
-    return bool(numbers) and bool(row.get("epoch"))
