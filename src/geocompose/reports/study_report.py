@@ -10,6 +10,7 @@ from geocompose.errors import UserError, counted, shortened
 from geocompose.reports.anchors import Anchored, held_against
 from geocompose.reports.cells import Cells, lone_name, reported_cells
 from geocompose.reports.comparison import Comparison, compare, is_pretrained
+from geocompose.reports.searches import searches
 from geocompose.runs.bounded_yaml import bounded_yaml
 from geocompose.runs.environment import utc_now
 from geocompose.studies.reading import LoneCell, Run, StudyFiles
@@ -37,7 +38,8 @@ class StudyReport:
     states: how many cells are in which state. keys: settings that differ between cells. failures: see there. protocol:
     settings that all cells share, by dotted key. defaults: what runs decided where nothing was given. said: what runs
     left out, converted or assumed, and how many said so. versions, commits, hardware, data, weights: what made the
-    numbers, in words. runs: those that were scored. anchors: published results, and what runs here say of them.
+    numbers, in words. runs: those that were scored. anchors: published results, and what runs here
+    say of them. searches: what each search has found, in words.
     """
 
     title: str
@@ -56,6 +58,7 @@ class StudyReport:
     weights: tuple[str, ...]
     runs: tuple[Run, ...]
     anchors: tuple[Anchored, ...]
+    searches: tuple[str, ...]
     level: float
 
     @cached_property
@@ -92,6 +95,7 @@ def study_report(study: StudyFiles, volatile: Iterable[str], *, level: float = 0
         data=tuple(_counted(_data(run) for run in runs)),
         weights=tuple(_counted(text for run in runs if (text := _weights(run)))),
         runs=runs,
+        searches=tuple(searches(study.folders)),
         anchors=tuple(held_against(study.runs.values(), volatile)),
         level=level,
     )
@@ -99,7 +103,7 @@ def study_report(study: StudyFiles, volatile: Iterable[str], *, level: float = 0
 
 def _failures(study: StudyFiles, cells: Cells) -> Iterable[Failure]:
     found: dict[tuple[str, str], list[str]] = {}
-    lacking: list[Run | LoneCell] = study.of_state("failed", "refused", "interrupted", "running", "waiting")
+    lacking: list[Run | LoneCell] = study.of_state("failed", "refused", "interrupted", "pruned", "running", "waiting")
     for each in lacking:
         found.setdefault((each.state, each.reason or _UNSAID[each.state]), []).append(lone_name(each))
     for name, reason in cells.left_out:
@@ -113,6 +117,7 @@ _UNSAID = {
     "failed": "no reason is recorded",
     "refused": "its parts do not fit",
     "interrupted": "stopped from outside; the same command goes on",
+    "pruned": "a search did not go on with it",
     "running": "being computed",
     "waiting": "not begun",
 }

@@ -44,6 +44,8 @@ def markdown(report: StudyReport, command: str) -> str:
             row = (failure.state, str(len(failure.cells)), failure.reason, shortened(failure.cells, 6))
             lines.append(markdown_line(row))
         lines.append("")
+    if report.searches:
+        lines += ["## Searches", "", *(f"- {plain(text)}" for text in report.searches), ""]
     held = [one for one in report.anchors if one.verdict != "not run"]
     if held:
         lines += ["## Published results", ""]
