@@ -6,10 +6,11 @@
 Prints tables with the ratio first. The sides of a table take turns in one process (`--earlier`: in a process beside
 it, which waits while others run). A ratio is the median of the rounds' ratios, with the interval from the second
 smallest to the second largest, by the clock and by the seconds of the processor (those of worker processes included),
-which other work on the machine changes less. Mpx are pixels of 13 bands. --layout: only layouts of chips whose names hold this text.
---earlier: the sources of another version of geocompose to compare with; --earlier-cache-mb: its data.cache_mb, with
-fewer chips 0 for what it does with so many that they don't fit. GDAL's own cache of blocks has 64 MB, unless the
-variable GDAL_CACHEMAX says otherwise: it would hold a few chips whole, but none of a data set that is worth the name.
+which other work on the machine changes less. Mpx are pixels of 13 bands. --layout: only layouts of chips whose names
+hold this text. --earlier: the sources of another version of geocompose to compare with; --earlier-cache-mb: its
+data.cache_mb, with fewer chips 0 for what it does with so many that they don't fit. GDAL's own cache of blocks has 64
+MB, unless the variable GDAL_CACHEMAX says otherwise: it would hold a few chips whole, but none of a data set that is
+worth the name.
 """
 
 import argparse

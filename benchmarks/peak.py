@@ -1,6 +1,6 @@
 """Say what share of the matrix peak a forward reaches, and which operations miss it.
 
-    python benchmarks/peak.py [--composition prithvi|resnet] [--rounds 5] [--batch 4] [--size 224]
+    python benchmarks/peak.py [--composition prithvi|small|resnet] [--rounds 5] [--batch 4] [--size 224]
 
 The peak is what a product of 2048 x 2048 matrices reaches in the same process; products and forwards take turns, and
 both are measured in seconds of the processor, for one thread. The compositions are those of step.py. Operations are
@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from step import BANDS, ours, timed
+from step import BANDS, PRITHVI, ours, timed
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -55,7 +55,7 @@ def product_flops_s(a: Tensor, b: Tensor) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--composition", choices=["prithvi", "resnet"], default="prithvi")
+    parser.add_argument("--composition", choices=[*PRITHVI, "resnet"], default="prithvi")
     for name, default in (("--rounds", 5), ("--batch", 4), ("--size", 224)):
         parser.add_argument(name, type=int, default=default)
     arguments = parser.parse_args()
