@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 import rasterio
 import torch
 from rasterio.transform import from_origin
@@ -161,8 +162,10 @@ class Spent(NamedTuple):
 
 
 def computed() -> float:
-    """Return the seconds that the processor has worked for this process and for its children that ended."""
-    return time.process_time() + os.times().children_user + os.times().children_system
+    """Return the seconds that the processor has worked for this process and its children, ended or not."""
+    ended = os.times()
+    alive = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
+    return time.process_time() + ended.children_user + ended.children_system + sum(t.user + t.system for t in alive)
 
 
 def epoch(loader: DataLoader[Any], model: nn.Module | None) -> Spent:
