@@ -1,6 +1,6 @@
 """Time the data loader on chips that it makes: against tensors in memory, against other loaders, and alone.
 
-    python benchmarks/loader.py [--chips 200] [--rounds 10] [--threads 2] [--layout TEXT]
+    python benchmarks/loader.py [--chips 200] [--rounds 10] [--threads 2] [--layout TEXT] [--tables loader epoch]
                                 [--earlier FOLDER/src] [--earlier-cache-mb N]
 
 Prints tables with the ratio first. The sides of a table take turns in one process (`--earlier`: in a process beside
@@ -247,6 +247,16 @@ def tables(folder: Path, layout: str, given: argparse.Namespace) -> Iterator[tup
     from geocompose.data.kept_pixels import memory_for_pixels
 
     cache_mb = memory_for_pixels() // 2**20
+    if "loader" in given.tables:
+        yield loaders_alone(folder, layout, cache_mb, given)
+    if "epoch" in given.tables:
+        yield epochs_of_training(folder, layout, cache_mb, given)
+
+
+def loaders_alone(
+    folder: Path, layout: str, cache_mb: int, given: argparse.Namespace
+) -> tuple[str, dict[str, list[Spent]], str]:
+    """Return title, seconds and reference of reading alone."""
     kept, decoded = (ours(folder, mb, augment=True, num_threads=given.threads) for mb in (cache_mb, 0))
     two = ours(folder, 0, augment=True, num_threads=0, num_workers=2)
     sides = {
@@ -264,21 +274,25 @@ def tables(folder: Path, layout: str, given: argparse.Namespace) -> Iterator[tup
         earlier = Earlier(given, folder)
         kept_by_it = "as delivered" if given.earlier_cache_mb is None else f"data.cache_mb={given.earlier_cache_mb}"
         sides[f"geocompose, the earlier version, {kept_by_it}"] = earlier
-    yield f"The loader alone: {layout}, batch {BATCH}", rounds_of(sides, given.rounds), reference
+    seconds = rounds_of(sides, given.rounds)
     if earlier is not None:
         earlier.end()
+    return f"The loader alone: {layout}, batch {BATCH}", seconds, reference
+
+
+def epochs_of_training(
+    folder: Path, layout: str, cache_mb: int, given: argparse.Namespace
+) -> tuple[str, dict[str, list[Spent]], str]:
+    """Return title, seconds and reference of training a small model."""
     model, tensors = small_model(), in_memory(folder)
-    plain = ours(folder, cache_mb, augment=False, num_threads=given.threads)
+    plain, augmented = (ours(folder, cache_mb, augment=both, num_threads=given.threads) for both in (False, True))
     sides = {
         "tensors in memory": lambda: epoch(tensors, model),
         "geocompose, pixels kept": lambda: epoch(plain, model),
-        "geocompose, pixels kept, augmented": lambda: epoch(kept, model),
+        "geocompose, pixels kept, augmented": lambda: epoch(augmented, model),
     }
-    yield (
-        f"An epoch of a small model (three convolutions): {layout}",
-        rounds_of(sides, given.rounds),
-        "tensors in memory",
-    )
+    title = f"An epoch of a small model (three convolutions): {layout}"
+    return title, rounds_of(sides, given.rounds), "tensors in memory"
 
 
 def main() -> None:
@@ -286,6 +300,7 @@ def main() -> None:
     for name, default in (("--chips", 200), ("--rounds", 10), ("--threads", 2)):
         parser.add_argument(name, type=int, default=default)
     parser.add_argument("--layout", default="")
+    parser.add_argument("--tables", nargs="+", choices=["loader", "epoch"], default=["loader", "epoch"])
     parser.add_argument("--earlier")
     parser.add_argument("--earlier-cache-mb", type=int)
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
