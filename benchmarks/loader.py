@@ -1,14 +1,16 @@
 """Time the data loader on chips that it makes: against tensors in memory, against other loaders, and alone.
 
-    python benchmarks/loader.py [--chips 200] [--rounds 10] [--threads 2] [--layout TEXT]
+    python benchmarks/loader.py [--chips 200] [--rounds 10] [--threads 2] [--layout TEXT] [--tables loader epoch]
                                 [--earlier FOLDER/src] [--earlier-cache-mb N]
 
 Prints tables with the ratio first. The sides of a table take turns in one process (`--earlier`: in a process beside
 it, which waits while others run). A ratio is the median of the rounds' ratios, with the interval from the second
-smallest to the second largest. Mpx are pixels of 13 bands. --layout: only layouts of chips whose names hold this text.
---earlier: the sources of another version of geocompose to compare with; --earlier-cache-mb: its data.cache_mb, with
-fewer chips 0 for what it does with so many that they don't fit. GDAL's own cache of blocks has 64 MB, unless the
-variable GDAL_CACHEMAX says otherwise: it would hold a few chips whole, but none of a data set that is worth the name.
+smallest to the second largest, by the clock and by the seconds of the processor (those of worker processes included),
+which other work on the machine changes less. Mpx are pixels of 13 bands. --layout: only layouts of chips whose names
+hold this text. --earlier: the sources of another version of geocompose to compare with; --earlier-cache-mb: its
+data.cache_mb, with fewer chips 0 for what it does with so many that they don't fit. GDAL's own cache of blocks has 64
+MB, unless the variable GDAL_CACHEMAX says otherwise: it would hold a few chips whole, but none of a data set that is
+worth the name.
 """
 
 import argparse
@@ -21,9 +23,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 import rasterio
 import torch
 from rasterio.transform import from_origin
@@ -151,38 +154,55 @@ def small_model() -> nn.Module:
     )  # fmt: skip
 
 
-def epoch(loader: DataLoader[Any], model: nn.Module | None) -> float:
+class Spent(NamedTuple):
+    """Seconds by the clock and of the processor."""
+
+    clock: float
+    processor: float
+
+
+def computed() -> float:
+    """Return the seconds that the processor has worked for this process and its children, ended or not."""
+    ended = os.times()
+    alive = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
+    return time.process_time() + ended.children_user + ended.children_system + sum(t.user + t.system for t in alive)
+
+
+def epoch(loader: DataLoader[Any], model: nn.Module | None) -> Spent:
     """Return the seconds of an epoch: of training the model, or of reading alone."""
     optimizer = None if model is None else torch.optim.SGD(model.parameters(), 1e-3)
-    begun = time.perf_counter()
+    begun, before = time.perf_counter(), computed()
     for batch in loader:
         image, mask = batch if isinstance(batch, list) else (batch["image"], batch["mask"])
         if model is not None and optimizer is not None:
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(image), mask).backward()
             optimizer.step()
-    return time.perf_counter() - begun
+    return Spent(time.perf_counter() - begun, computed() - before)
 
 
-def rounds_of(sides: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+def rounds_of(sides: dict[str, Callable[[], Spent]], rounds: int) -> dict[str, list[Spent]]:
     """Return the seconds of each side's epochs, in turns, after one that doesn't count."""
     for side in sides.values():
         side()
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    seconds: dict[str, list[Spent]] = {name: [] for name in sides}
     for number in range(rounds):
         for name in list(sides)[:: 1 if number % 2 else -1]:
             seconds[name].append(sides[name]())
     return seconds
 
 
-def show(title: str, seconds: dict[str, list[float]], reference: str, chips: int) -> None:
-    """Print a table: the ratio to the reference, its interval, and each side's median speed."""
-    print(f"\n{title}\n| ratio of seconds | interval | Mpx/s | side |\n|---|---|---|---|")
+def show(title: str, seconds: dict[str, list[Spent]], reference: str, chips: int) -> None:
+    """Print a table: the ratios to the reference, their intervals, and each side's median speed by the clock."""
+    print(f"\n{title}\n| clock | interval | processor | interval | Mpx/s | side |\n|---|---|---|---|---|---|")
     for name, own in seconds.items():
-        ratios = sorted(mine / other for mine, other in zip(own, seconds[reference], strict=True))
-        inner = ratios[1:-1] if len(ratios) > 3 else ratios
-        speed = chips * SIDE**2 / 1e6 / statistics.median(own)
-        print(f"| {statistics.median(ratios):.3f} | {inner[0]:.3f} to {inner[-1]:.3f} | {speed:.1f} | {name} |")
+        cells = []
+        for place in range(2):
+            ratios = sorted(mine[place] / other[place] for mine, other in zip(own, seconds[reference], strict=True))
+            inner = ratios[1:-1] if len(ratios) > 3 else ratios
+            cells.append(f"{statistics.median(ratios):.3f} | {inner[0]:.3f} to {inner[-1]:.3f}")
+        speed = chips * SIDE**2 / 1e6 / statistics.median(each.clock for each in own)
+        print(f"| {cells[0]} | {cells[1]} | {speed:.1f} | {name} |")
     sys.stdout.flush()
 
 
@@ -198,12 +218,12 @@ class Earlier:
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def __call__(self) -> float:
+    def __call__(self) -> Spent:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write("epoch\n")
         self.process.stdin.flush()
-        return float(json.loads(self.process.stdout.readline()))
+        return Spent(*json.loads(self.process.stdout.readline()))
 
     def end(self) -> None:
         self.process.kill()  # worker processes hold its input open too, so that it sees no end of it
@@ -222,11 +242,21 @@ def serve(folder: Path, num_threads: int, cache_mb: int | None) -> None:
         print(json.dumps(epoch(loader, None)), flush=True)
 
 
-def tables(folder: Path, layout: str, given: argparse.Namespace) -> Iterator[tuple[str, dict[str, list[float]], str]]:
+def tables(folder: Path, layout: str, given: argparse.Namespace) -> Iterator[tuple[str, dict[str, list[Spent]], str]]:
     """Yield title, seconds and reference of each table."""
     from geocompose.data.kept_pixels import memory_for_pixels
 
     cache_mb = memory_for_pixels() // 2**20
+    if "loader" in given.tables:
+        yield loaders_alone(folder, layout, cache_mb, given)
+    if "epoch" in given.tables:
+        yield epochs_of_training(folder, layout, cache_mb, given)
+
+
+def loaders_alone(
+    folder: Path, layout: str, cache_mb: int, given: argparse.Namespace
+) -> tuple[str, dict[str, list[Spent]], str]:
+    """Return title, seconds and reference of reading alone."""
     kept, decoded = (ours(folder, mb, augment=True, num_threads=given.threads) for mb in (cache_mb, 0))
     two = ours(folder, 0, augment=True, num_threads=0, num_workers=2)
     sides = {
@@ -244,21 +274,25 @@ def tables(folder: Path, layout: str, given: argparse.Namespace) -> Iterator[tup
         earlier = Earlier(given, folder)
         kept_by_it = "as delivered" if given.earlier_cache_mb is None else f"data.cache_mb={given.earlier_cache_mb}"
         sides[f"geocompose, the earlier version, {kept_by_it}"] = earlier
-    yield f"The loader alone: {layout}, batch {BATCH}", rounds_of(sides, given.rounds), reference
+    seconds = rounds_of(sides, given.rounds)
     if earlier is not None:
         earlier.end()
+    return f"The loader alone: {layout}, batch {BATCH}", seconds, reference
+
+
+def epochs_of_training(
+    folder: Path, layout: str, cache_mb: int, given: argparse.Namespace
+) -> tuple[str, dict[str, list[Spent]], str]:
+    """Return title, seconds and reference of training a small model."""
     model, tensors = small_model(), in_memory(folder)
-    plain = ours(folder, cache_mb, augment=False, num_threads=given.threads)
+    plain, augmented = (ours(folder, cache_mb, augment=both, num_threads=given.threads) for both in (False, True))
     sides = {
         "tensors in memory": lambda: epoch(tensors, model),
         "geocompose, pixels kept": lambda: epoch(plain, model),
-        "geocompose, pixels kept, augmented": lambda: epoch(kept, model),
+        "geocompose, pixels kept, augmented": lambda: epoch(augmented, model),
     }
-    yield (
-        f"An epoch of a small model (three convolutions): {layout}",
-        rounds_of(sides, given.rounds),
-        "tensors in memory",
-    )
+    title = f"An epoch of a small model (three convolutions): {layout}"
+    return title, rounds_of(sides, given.rounds), "tensors in memory"
 
 
 def main() -> None:
@@ -266,6 +300,7 @@ def main() -> None:
     for name, default in (("--chips", 200), ("--rounds", 10), ("--threads", 2)):
         parser.add_argument(name, type=int, default=default)
     parser.add_argument("--layout", default="")
+    parser.add_argument("--tables", nargs="+", choices=["loader", "epoch"], default=["loader", "epoch"])
     parser.add_argument("--earlier")
     parser.add_argument("--earlier-cache-mb", type=int)
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)

@@ -5,10 +5,10 @@
 The scene is made: 6 bands of uint16, blocks of 256 px, deflate. The model is a tiny Prithvi with an FCN of 64 channels,
 not trained; windows of 224 px, a stride of 192, 16 at a time. In each round the sides take their turns; ratios are
 formed within a round, and medians and ranges are over rounds. "What the overlap leaves" is the model's own throughput
-times the share of its pixels that are written. `--sizes` maps scenes of other sides, each in a process of its own, and
-prints the peak of its memory; `--light` does so with a small convolutional model, whose own memory hides less. Where
-TerraTorch is not installed, its rows are left out. On a machine with other work, the processor's time tells more than
-the clock.
+times the share of its pixels that are written. `--sizes` maps scenes of other sides, each once in a process of its own,
+and prints the peak of its memory, and by the processor's time its rate and the share of what the overlap leaves;
+`--light` does so with a small convolutional model, whose own memory hides less. Where TerraTorch is not installed, its
+rows are left out. On a machine with other work, the processor's time tells more than the clock.
 """
 
 import argparse
@@ -181,20 +181,27 @@ def memory(sides: list[int], folder: Path, *, light: bool) -> None:
         scene = made_scene(folder / f"scene_{side}.tif", side)
         command = [sys.executable, __file__, "--alone", str(scene), *(["--light"] if light else [])]
         said = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ).stdout.split()
-        megabytes, seconds = map(float, said)
+        megabytes, seconds, own_s = map(float, said)
         first = first or megabytes
         print(f"{megabytes / first:.2f} of the first size's memory: {side} x {side} px, at most {megabytes:,.0f} MB, "
-              f"{side**2 / 1e6 / seconds:.3f} Mpx/s net of the start")  # fmt: skip
+              f"{side**2 / 1e6 / seconds:.3f} Mpx per second of the processor net of the start, {own_s / seconds:.2f} "
+              "of what the overlap leaves of the model's own", flush=True)  # fmt: skip
         scene.unlink()
 
 
 def alone(scene: Path, *, light: bool) -> None:
-    """Map one scene; print the peak memory in MB and the seconds."""
+    """Map one scene; print the peak memory in MB, the processor's seconds, and the model's own for as many windows."""
     with tempfile.TemporaryDirectory() as name:
         run = make_run(Path(name) / "run", TARGET, tile_px=TILE_PX, composition=TINY if light else PRITHVI)
         model = trained(run).on_best_device()
         took = spent(lambda: mapped(model, scene, Path(name) / "map.tif"))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, took.wall)
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # before the model runs over batches in memory
+    with rasterio.open(scene) as file:
+        windows = len(plan_windows(file.height, file.width, TILE_PX, TILE_PX - STRIDE_PX))
+    raw, batches = own_throughput(model), 3
+    raw()
+    own = statistics.median(spent(raw).computed for _ in range(5)) / (batches * BATCH)
+    print(peak_mb, took.computed, own * windows)
 
 
 def main() -> None:

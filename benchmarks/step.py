@@ -1,10 +1,12 @@
 """Time a training step and a forward against TerraTorch, or a loop of timm and smp written by hand, in turn.
 
-    python benchmarks/step.py [--composition prithvi|resnet] [--rounds 10] [--batch 4] [--size 224] [--bf16]
+    python benchmarks/step.py [--composition prithvi|small|resnet] [--rounds 10] [--batch 4] [--size 224] [--bf16]
+                              [--compiled]
 
-prithvi: Prithvi-100M (v1) with UPerNet of 256 channels. resnet: ResNet50 with smp's U-Net. Where TerraTorch is
-installed it is the other side, and where smp has the composition a loop of its own as well; ours stands beside them
-as it was before the settings that docs/speed.md explains (`before`).
+prithvi: Prithvi-100M (v1) with UPerNet of 256 channels; small: the same with Prithvi-tiny. resnet: ResNet50 with smp's
+U-Net. Where TerraTorch is installed it is the other side, and where smp has the composition a loop of its own as well;
+ours stands beside them as it was before the settings that docs/speed.md explains (`before`), and with --compiled as
+trainer.compile=true has it; the steps that compile are not counted.
 
 Two settings. equal: float32 products of the highest precision on all sides, gradients clipped on all sides. delivered:
 what each side sets by itself; importing TerraTorch sets the precision of the whole process to medium.
@@ -28,6 +30,7 @@ from torch import Tensor, nn
 BANDS = ["BLUE", "GREEN", "RED", "NIR_NARROW", "SWIR_1", "SWIR_2"]
 CLASSES = 6
 OURS = "geocompose"
+PRITHVI = {"prithvi": "prithvi_eo_v1_100", "small": "prithvi_eo_v2_tiny_tl"}
 
 
 @dataclass
@@ -42,13 +45,14 @@ class Side:
     seconds: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
 
-def ours(composition: str, size: int, device: str, *, before: bool) -> Side:
+def ours(composition: str, size: int, device: str, *, before: bool, compiled: bool = False) -> Side:
     from geocompose.factory import EncoderDecoderFactory
+    from geocompose.training.compiling import compile_parts
 
     factory = EncoderDecoderFactory(image_size=(size, size))
-    if composition == "prithvi":
+    if composition in PRITHVI:
         model = factory.build_model(
-            "segmentation", "prithvi_eo_v1_100", "UperNetDecoder", num_classes=CLASSES, necks="auto",
+            "segmentation", PRITHVI[composition], "UperNetDecoder", num_classes=CLASSES, necks="auto",
             decoder_channels=256, decoder_joining="enlarged" if before else "small",
         )  # fmt: skip
     else:
@@ -56,6 +60,8 @@ def ours(composition: str, size: int, device: str, *, before: bool) -> Side:
             "segmentation", "timm_resnet50", "smp_Unet", num_classes=CLASSES, necks="auto", backbone_in_chans=len(BANDS)
         )
     model.to(device)
+    if compiled:
+        compile_parts(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=None if before else True)
     return Side(model, lambda image: model(image).output, optimizer, "high", clips=True)
 
@@ -63,14 +69,14 @@ def ours(composition: str, size: int, device: str, *, before: bool) -> Side:
 def terratorch(composition: str, device: str) -> Side:
     from terratorch.models import EncoderDecoderFactory
 
-    if composition == "prithvi":
+    if composition in PRITHVI:
         necks = [
             {"name": "SelectIndices", "indices": [2, 5, 8, 11]},
             {"name": "ReshapeTokensToImage"},
             {"name": "LearnedInterpolateToPyramidal"},
         ]
         model = EncoderDecoderFactory().build_model(
-            task="segmentation", backbone="prithvi_eo_v1_100", decoder="UperNetDecoder", decoder_channels=256,
+            task="segmentation", backbone=PRITHVI[composition], decoder="UperNetDecoder", decoder_channels=256,
             num_classes=CLASSES, necks=necks, backbone_pretrained=False, backbone_bands=BANDS,
         )  # fmt: skip
     else:
@@ -90,12 +96,14 @@ def by_hand(device: str) -> Side:
     return Side(model, model, torch.optim.AdamW(model.parameters(), lr=1e-4), "highest", clips=False)
 
 
-def sides_of(composition: str, size: int, device: str) -> dict[str, Side]:
+def sides_of(composition: str, size: int, device: str, *, compiled: bool) -> dict[str, Side]:
     """Return the sides by name, ours first."""
     found = {
         OURS: ours(composition, size, device, before=False),
         "before": ours(composition, size, device, before=True),
     }
+    if compiled:
+        found["compiled"] = ours(composition, size, device, before=False, compiled=True)
     if importlib.util.find_spec("terratorch") is not None:
         found["TerraTorch"] = terratorch(composition, device)
     if composition == "resnet":
@@ -156,7 +164,7 @@ def compare(composition: str, arguments: argparse.Namespace) -> None:
     """Print the table of a composition."""
     torch.manual_seed(0)
     device = arguments.device
-    sides = sides_of(composition, arguments.size, device)
+    sides = sides_of(composition, arguments.size, device, compiled=arguments.compiled)
     image = torch.randn(arguments.batch, len(BANDS), arguments.size, arguments.size, device=device)
     mask = torch.randint(0, CLASSES, (arguments.batch, arguments.size, arguments.size), device=device)
     for setting in arguments.settings:
@@ -184,13 +192,14 @@ def compare(composition: str, arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--composition", choices=["prithvi", "resnet"], action="append")
+    parser.add_argument("--composition", choices=[*PRITHVI, "resnet"], action="append")
     parser.add_argument("--settings", choices=["equal", "delivered"], nargs="+", default=["equal", "delivered"])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--compiled", action="store_true")
     arguments = parser.parse_args()
     torch.set_float32_matmul_precision("highest")
     print(
