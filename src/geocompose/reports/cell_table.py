@@ -138,7 +138,7 @@ def as_csv(report: StudyReport) -> str:
 
 
 def _limits(one: Row | Baseline) -> list[object]:
-    interval = one.estimate.interval if one.estimate.interval.known else one.estimate.on_these_tiles
+    interval = one.estimate.widest_known
     return [_plain(interval.low), _plain(interval.high), reported_interval(one.estimate)[1]]
 
 

@@ -99,13 +99,9 @@ def curves(lines: Sequence[Curve], score: str) -> str:
     """Return lines over epochs, each with the band from the least to the most of its seeds."""
     with _svg(6.4, 3.0) as (figure, written):
         axes = figure.subplots()
-        for line, colour in zip(lines, _LINES, strict=False):
-            axes.fill_between(line.at, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
-            axes.plot(line.at, line.values, color=colour, linewidth=1.6, label=line.label)
+        _draw_lines(axes, lines, score, marker="")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")
-        axes.set_ylabel(score)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, handlelength=1.4, columnspacing=1.2)
     return written[0]
 
 
@@ -113,17 +109,21 @@ def over_fractions(lines: Sequence[Curve], score: str) -> str:
     """Return scores over the part of the training data, on a logarithmic scale, with their intervals as bands."""
     with _svg(6.4, 3.0) as (figure, written):
         axes = figure.subplots()
-        for line, colour in zip(lines, _LINES, strict=False):
-            axes.fill_between(line.at, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
-            axes.plot(line.at, line.values, "o-", color=colour, linewidth=1.6, markersize=4, label=line.label)
+        _draw_lines(axes, lines, score, marker="o")
         shown = sorted({float(fraction) for line in lines for fraction in line.at})
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticks(shown, [f"{100 * fraction:g} %" for fraction in shown])
         axes.set_xlabel("part of the training tiles (data.fraction)")
-        axes.set_ylabel(score)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, handlelength=1.4, columnspacing=1.2)
     return written[0]
+
+
+def _draw_lines(axes: Axes, lines: Sequence[Curve], score: str, *, marker: str) -> None:
+    for line, colour in zip(lines, _LINES, strict=False):
+        axes.fill_between(line.at, line.low, line.high, color=colour, alpha=0.17, linewidth=0)
+        axes.plot(line.at, line.values, color=colour, linewidth=1.6, marker=marker, markersize=4, label=line.label)
+    axes.set_ylabel(score)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, handlelength=1.4, columnspacing=1.2)
 
 
 def bars(shares: Mapping[str, tuple[float, float | None, float | None]]) -> str:

@@ -88,27 +88,20 @@ def _against_baselines(part: Comparison) -> Iterable[str]:
     baseline = part.baselines[0]
     name, score = baseline.name, of_score(baseline.estimate.mean)
     sign = 1 if part.higher else -1
-    better, worse = [], []
+    told, better, worse = 0, 0, 0
     for row in part.rows:
-        over = row.over_baseline
-        interval = None if over is None else over.interval if over.interval.known else over.on_these_tiles
-        if interval is None or interval.low is None or interval.high is None:
-            continue
-        if min(sign * interval.low, sign * interval.high) > 0:
-            better.append(row)
-        elif max(sign * interval.low, sign * interval.high) < 0:
-            worse.append(row)
-    if not better and not worse and all(row.over_baseline is None or not _told(row.over_baseline) for row in part.rows):
+        interval = None if row.over_baseline is None else row.over_baseline.widest_known
+        if interval is not None and interval.low is not None and interval.high is not None:
+            told += 1
+            better += min(sign * interval.low, sign * interval.high) > 0
+            worse += max(sign * interval.low, sign * interval.high) < 0
+    if not told:
         return
     yield (
         f"The best baseline without a network, {name} ({baseline.detail or 'no detail'}), reaches {score}: "
-        f"{_number(len(better), len(part.rows))} better than it, {_number(len(worse), len(part.rows))} worse, each by "
+        f"{_number(better, len(part.rows))} better than it, {_number(worse, len(part.rows))} worse, each by "
         "its own interval."
     )
-
-
-def _told(one: Estimate) -> bool:
-    return one.interval.known or one.on_these_tiles.known
 
 
 def _number(some: int, of_all: int) -> str:

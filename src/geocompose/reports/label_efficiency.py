@@ -29,11 +29,6 @@ def label_efficiency(part: Comparison) -> str:
 
 def _line(name: str, points: list[tuple[float, Row]]) -> Curve:
     fractions = np.array([fraction for fraction, _ in points])
-    intervals = [
-        row.estimate.interval if row.estimate.interval.known else row.estimate.on_these_tiles for _, row in points
-    ]
-    low, high = (
-        np.array([np.nan if one is None else one for one in side], dtype=np.float64)
-        for side in ([each.low for each in intervals], [each.high for each in intervals])
-    )
+    sides = zip(*((row.estimate.widest_known.low, row.estimate.widest_known.high) for _, row in points), strict=True)
+    low, high = (np.array([np.nan if one is None else one for one in side], dtype=np.float64) for side in sides)
     return Curve(name, fractions, np.array([row.estimate.mean for _, row in points]), low, high)

@@ -1,27 +1,24 @@
 """A study's report as one HTML page that needs nothing beside itself. Free of torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from geocompose.errors import counted, shortened
 from geocompose.reports.anchors import Anchored
 from geocompose.reports.cell_table import cell_table
-from geocompose.reports.charts import MOST_LINES, Curve, Dot, bars, curves, dots, front
-from geocompose.reports.comparison import COSTS, Comparison
+from geocompose.reports.charts import MOST_LINES
+from geocompose.reports.comparison import Comparison
 from geocompose.reports.decisions import decisions
+from geocompose.reports.drawings import cost_fronts, dots_caption, factor_bars, learning_curves, score_dots
 from geocompose.reports.findings import findings
 from geocompose.reports.heat_map import heat_maps
 from geocompose.reports.label_efficiency import label_efficiency
-from geocompose.reports.metrics_files import series
-from geocompose.reports.numbers import COST_NAMES, of_score
+from geocompose.reports.numbers import of_score
 from geocompose.reports.rendering import render
 from geocompose.reports.study_report import StudyReport
 from geocompose.reports.tile_pictures import Pictures
-from geocompose.statistics.intervals import Estimate, Interval
 
-_MOST_DOTS, _MOST_PLACES, _MOST_IN_PLACES, _MOST_CLASSES = 40, 60, 6, 40
+_MOST_PLACES, _MOST_IN_PLACES, _MOST_CLASSES = 60, 6, 40
 
 
 def page(report: StudyReport, shown: Sequence[Pictures | None], command: str) -> str:
@@ -63,18 +60,18 @@ def _part(report: StudyReport, part: Comparison, pictured: Pictures | None) -> d
         "metric": metric,
         "level": round(100 * part.level),
         "findings": findings(report, part),
-        "dots": _dots(part),
-        "dots_caption": _dots_caption(part),
+        "dots": score_dots(part),
+        "dots_caption": dots_caption(part),
         "table": cell_table(part),
         "heat_maps": heat_maps(part),
-        "fronts": _fronts(part),
-        "curves": _curves(part),
+        "fronts": cost_fronts(part),
+        "curves": learning_curves(part),
         "curves_caption": (
             f"val {metric} of the {min(MOST_LINES, len(part.rows))} best compositions: the mean over seeds, and a band "
             "from the least to the most."
         ),
         "label_efficiency": label_efficiency(part),
-        "factors": _factors(part),
+        "factors": factor_bars(part),
         "no_factors": part.no_factors if len(part.rows) > 2 else "",
         "classes": part.per_class,
         "class_word": word,
@@ -96,35 +93,6 @@ def _part(report: StudyReport, part: Comparison, pictured: Pictures | None) -> d
     }
 
 
-def _limits(one: Estimate) -> Interval:
-    return one.interval if one.interval.known else one.on_these_tiles
-
-
-def _dots(part: Comparison) -> str:
-    points = [
-        Dot(
-            f"{row.place}  {row.cell.name}",
-            row.estimate.mean,
-            _limits(row.estimate).low,
-            _limits(row.estimate).high,
-            bool(row.tied),
-        )
-        for row in part.rows[:_MOST_DOTS]
-    ]
-    best = part.baselines[0] if part.baselines else None
-    return dots(
-        points,
-        f"{part.scored.split} {part.metric}",
-        line=None if best is None else best.estimate.mean,
-        line_label="" if best is None else best.name,
-    )
-
-
-def _dots_caption(part: Comparison) -> str:
-    of_all = f"The best {_MOST_DOTS} of {len(part.rows)}. " if len(part.rows) > _MOST_DOTS else ""
-    return f"{of_all}Mean over seeds and {round(100 * part.level)} % interval; blue: not told apart from the best one."
-
-
 def _anchor(one: Anchored) -> dict[str, str]:
     ours = "" if one.ours is None else of_score(one.ours)
     if one.interval is not None and one.interval.known:
@@ -138,51 +106,6 @@ def _anchor(one: Anchored) -> dict[str, str]:
         "source": one.source,
         "why": one.why,
     }
-
-
-def _fronts(part: Comparison) -> list[str]:
-    found = []
-    for cost in COSTS:
-        ahead = {row.place for row in part.front(cost)}
-        points = [
-            (str(row.place), spent, row.estimate.mean, row.place in ahead)
-            for row in part.rows
-            if (spent := row.costs[cost]) is not None
-        ]
-        if len({spent for _, spent, _, _ in points}) > 1:
-            unit = {"seconds": "seconds of a run", "memory_mb": "memory, MiB"}.get(cost, COST_NAMES[cost])
-            found.append(front(points, unit, part.metric, higher=part.higher))
-    return found
-
-
-def _curves(part: Comparison) -> str:
-    lines = []
-    metric = f"val/{part.metric}"
-    for row in part.rows[:MOST_LINES]:
-        found: Mapping[int, list[float]] = series([run.folder.metrics for run in row.cell.every_run], metric)
-        if len(found) < 2:
-            continue
-        epochs = np.array(sorted(found))
-        values = [np.array(found[epoch]) for epoch in sorted(found)]
-        lines.append(
-            Curve(
-                f"{row.place}  {row.cell.name}",
-                epochs + 1,
-                np.array([one.mean() for one in values]),
-                np.array([one.min() for one in values]),
-                np.array([one.max() for one in values]),
-            )
-        )
-    return curves(lines, f"val {part.metric}") if lines else ""
-
-
-def _factors(part: Comparison) -> str:
-    shares = {
-        name: (share.share, share.interval.low, share.interval.high)
-        for name, share in part.factors.items()
-        if np.isfinite(share.share)
-    }
-    return bars(shares) if shares else ""
 
 
 def _pictures_note(part: Comparison, pictured: Pictures | None) -> str:

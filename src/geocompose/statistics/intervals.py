@@ -77,6 +77,11 @@ class Estimate:
     effective_clusters: float
     seeds_share: float
 
+    @property
+    def widest_known(self) -> Interval:
+        """The interval to report: of new seeds and places, or, where that isn't known, of new seeds on these tiles."""
+        return self.interval if self.interval.known else self.on_these_tiles
+
 
 def estimate(counts: np.ndarray, clusters: Sequence[Hashable], score: Score, *, level: float = 0.95) -> Estimate:
     """Return a cell's score with its intervals.
