@@ -13,7 +13,7 @@ from pathlib import Path
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from geocompose.configuration.diagnosis import check_config_dir, diagnose, groups
@@ -26,6 +26,7 @@ from geocompose.launchers.computing import show_messages
 from geocompose.launchers.in_turn import Jobs
 from geocompose.launchers.stopping import Stopped
 from geocompose.lean_torchmetrics import import_core_first
+from geocompose.search.settings import NEEDS_SWEEP
 
 log = logging.getLogger("geocompose")
 
@@ -48,6 +49,9 @@ def main(conf_dir: Path) -> None:
 
     def act(composed: DictConfig) -> object:
         sys.argv[:] = typed  # records quote the command
+        # Told before what a search requires, which is of no use to a single run.
+        if not given.multirun and OmegaConf.is_missing(composed.get("search") or {}, "trials"):
+            raise UserError(NEEDS_SWEEP)
         return run_action(composed, conf_dir)
 
     for line in told(given.overrides):

@@ -47,7 +47,8 @@ OPTIONS = {
     "backbone/failing": "{_target_: tests.kit.searched_runs.Part, name: failing}",
     "backbone/failing_once": "{_target_: tests.kit.searched_runs.Part, name: failing_once}",
     "trainer/default": (
-        "{_target_: tests.kit.searched_runs.Trainer, lr: 0.1, width: 1, max_epochs: 4, epoch_s: 0.0, frozen: 0}"
+        "{_target_: tests.kit.searched_runs.Trainer, lr: 0.1, width: 1, max_epochs: 4, epoch_s: 0.0, frozen: 0, "
+        "select_by: val/mIoU}"
     ),
 }
 
@@ -81,10 +82,16 @@ class Part:
 
 
 class Trainer:
-    """How runs are trained; frozen: epochs in which nothing is learnt."""
+    """How runs are trained; frozen: epochs in which nothing is learnt. select_by: val/mIoU or val/loss."""
 
     def __init__(
-        self, lr: float = 0.1, width: int = 1, max_epochs: int = 4, epoch_s: float = 0.0, frozen: int = 0
+        self,
+        lr: float = 0.1,
+        width: int = 1,
+        max_epochs: int = 4,
+        epoch_s: float = 0.0,
+        frozen: int = 0,
+        select_by: str = "val/mIoU",
     ) -> None: ...
 
 
@@ -109,7 +116,19 @@ def try_out(config: Mapping[str, Any]) -> None:
 
 def judged(config: Mapping[str, Any]) -> Judged:
     """Say how runs are judged."""
-    return Judged("higher", config["trainer"]["max_epochs"], frozen=config["trainer"]["frozen"])
+    metric = config["trainer"]["select_by"]
+    better = "lower" if metric == "val/loss" else "higher"
+    return Judged(metric, better, config["trainer"]["max_epochs"], frozen=config["trainer"]["frozen"])
+
+
+def loss(config: Mapping[str, Any], epochs: int) -> float:
+    """Return the validation loss after so many epochs, which grows with the score."""
+    return 2 * score(config, epochs)
+
+
+def by(config: Mapping[str, Any], epochs: int) -> float:
+    """Return what a run is selected by after so many epochs."""
+    return (loss if config["trainer"]["select_by"] == "val/loss" else score)(config, epochs)
 
 
 def score(config: Mapping[str, Any], epochs: int) -> float:
@@ -137,8 +156,12 @@ def climb(experiment: Experiment, test: bool = True) -> Outcome | None:
         try:
             if state != "completed":
                 _trained(experiment, folder, failed_before=state == "failed")
-            best = max(score(config, epochs) for epochs in range(1, config["trainer"]["max_epochs"] + 1))
-            record.metrics = {"val/mIoU": best, **({"test/mIoU": 1 - best} if test else {})}
+            every = range(1, config["trainer"]["max_epochs"] + 1)
+            choose, metric = (min if judged(config).better == "lower" else max), config["trainer"]["select_by"]
+            best = choose(every, key=lambda epochs: by(config, epochs))
+            record.metrics = {"val/mIoU": score(config, best), "val/loss": loss(config, best)}
+            record.metrics |= {"test/mIoU": 1 - score(config, best)} if test else {}
+            record.training["selected_by"] = metric
             folder.finish(record)
             _append("tested.txt" if test else "completed.txt", record.run_id)
             return outcome_of(folder, record, computed=True)
@@ -165,8 +188,8 @@ def _trained(experiment: Experiment, folder: RunFolder, *, failed_before: bool) 
         if name == "failing" or (name == "failing_once" and not failed_before):
             raise UserError("The loss is not a number.")
         epochs += 1
-        rows = [f"{epoch},{score(config, epoch + 1)!r}" for epoch in range(epochs)]
-        _replace(folder.metrics, "\n".join(["epoch,val/mIoU", *rows, ""]))
+        rows = [f"{epoch},{score(config, epoch + 1)!r},{loss(config, epoch + 1)!r}" for epoch in range(epochs)]
+        _replace(folder.metrics, "\n".join(["epoch,val/mIoU,val/loss", *rows, ""]))
         _replace(folder.last, json.dumps(epochs))
         _append("epochs.txt", f"{folder.path.name[-10:]}:{epochs}")
         _look(experiment, epochs)
@@ -176,7 +199,7 @@ def _look(experiment: Experiment, epochs: int) -> None:
     config = experiment.config
     if experiment.watch is None or epochs >= config["trainer"]["max_epochs"] or epochs <= config["trainer"]["frozen"]:
         return
-    stop = experiment.watch.look(epochs, {each: score(config, each) for each in range(1, epochs + 1)})
+    stop = experiment.watch.look(epochs, {each: by(config, each) for each in range(1, epochs + 1)})
     if stop is not None:
         raise StoppedError(stop)
 

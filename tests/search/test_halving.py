@@ -25,7 +25,7 @@ from tests.search.conftest import Command
     ],
 )
 def test_rungs_are_validated_epochs_and_none_is_in_a_frozen_phase(num_epochs, every, frozen, least, factor, found):
-    assert rungs(Judged("higher", num_epochs, every, frozen), least, factor) == found
+    assert rungs(Judged("val/mIoU", "higher", num_epochs, every, frozen), least, factor) == found
 
 
 def trial(number: int, *values: float, state="running", value: float | None = None) -> Trial:

@@ -134,6 +134,20 @@ def test_pruned_trials_are_marked_everywhere_and_go_on_by_hand(command: Command)
     assert lines("epochs.txt").count(f"{record['run_id']}:1") == 1
 
 
+def test_trials_are_pruned_and_chosen_by_what_their_runs_are_selected_by(command: Command):
+    # The loss of these runs grows with their score, so that a search by the score would choose the opposite.
+    line = ("-m", "search=grid", "search.pruner=median", "backbone=b,a", "trainer.width=4,5,6,3,8")
+    command(*line, "trainer.select_by=val/loss")
+    for trial in trials():
+        metrics = records()[trial.user_attrs["run_id"]]["metrics"]
+        assert trial.value in (None, metrics.get("val/loss"))
+    assert all(trial.state.name == "COMPLETE" for trial in trials() if trial.params["backbone"] == "a")
+    best = outcome()["best"]
+    assert (best["overrides"][-2:], outcome()["better"]) == (["backbone=a", "trainer.width=8"], "lower")
+    assert outcome()["metric"] == "val/loss"
+    assert best["value"] == min(trial.value for trial in trials() if trial.state.name == "COMPLETE")
+
+
 def test_no_trial_opens_the_test_split_and_what_is_chosen_does(command: Command):
     command("-m", "search=random", "search.trials=6", "search.seeds=3", LR, "backbone=a,b")
     tested = {identity for identity, record in records().items() if "test/mIoU" in record["metrics"]}
@@ -175,6 +189,8 @@ def test_several_workers_ask_for_their_points(command: Command):
     [
         (["-m", "search=tpe", "search.trials=2", "backbone=a"], "A search needs something to vary"),
         (["-m", "search=tpe", "backbone=a,b"], "search.trials is required"),
+        (["search=tpe", "backbone=a"], "A search computes many runs: add -m"),
+        (["-m", "search=grid", "trainer.select_by=val/mIoU,val/loss"], "judged by val/loss, others of the search by val/m"),
         (["-m", "search=tpe", "search.trials=0", "backbone=a,b"], "search.trials must be"),
         (["-m", "search=tpe", "search.trials=2", "seed=0,1", "backbone=a,b"], "search.seeds=5"),
         (["-m", "search=tpe", "search.trials=2", "study=x,y"], "study can't be searched, because it changes no score"),

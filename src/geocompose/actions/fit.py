@@ -25,7 +25,7 @@ from geocompose.runs.atomic import RefusedError, refusals_told
 from geocompose.runs.environment import git_diff, git_state, hardware, source_folder, versions
 from geocompose.runs.run_log import COURSE, QUIET, RunLog, run_log
 from geocompose.runs.watching import StoppedError, Watch
-from geocompose.search.settings import is_search
+from geocompose.search.settings import NEEDS_SWEEP, is_search
 from geocompose.studies.cells import Outcome, outcome_of
 from geocompose.studies.standing import is_finished, is_refused
 from geocompose.training.processes import processes_of
@@ -146,9 +146,7 @@ def _refuse_launcher(experiment: Experiment) -> None:
                 "sweep of one cell for the launcher, or leave it out."
             )
     if not experiment.in_sweep and is_search((experiment.config.get("search") or {}).get("_target_")):
-        raise UserError(
-            "A search computes many runs: add -m, and something to vary, such as decoder=upernet,fcn; or leave it out."
-        )
+        raise UserError(NEEDS_SWEEP)
 
 
 def _refuse_failed(folder: RunFolder, config: Mapping[str, Any]) -> None:

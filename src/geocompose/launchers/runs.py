@@ -1,7 +1,7 @@
 """What a sweep needs to know of an action that computes runs: which run a configuration is, whether its parts fit."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -25,14 +25,17 @@ class Folders(Protocol):
 class Judged:
     """How a search judges runs of a configuration, by the metric that they are selected by on the validation split.
 
-    better: which values are. num_epochs: how many a run has. every: after how many of them it is validated. frozen: in
-    how many the backbone does not learn before it does, so that nothing can be told of the run yet.
+    metric: its name, such as `val/mIoU`. better: which values are. num_epochs: how many a run has. every: after how many
+    of them it is validated. frozen: in how many the backbone does not learn before it does, so that nothing can be told
+    of the run yet. depends_on: settings that say what the metric measures, by their keys; with other ones it is another.
     """
 
+    metric: str
     better: Literal["higher", "lower"]
     num_epochs: int
     every: int = 1
     frozen: int = 0
+    depends_on: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from geocompose.launchers.planning import PlannedCell, reason_of
 from geocompose.launchers.progress import Progress
 from geocompose.launchers.runs import Judged
 from geocompose.launchers.trials import news, refusals
-from geocompose.runs import RunFolder
+from geocompose.runs import Record, RunFolder
 from geocompose.runs.epoch_rows import read_metrics
 from geocompose.runs.lock import RunHeldError, is_held
 from geocompose.runs.watching import Stop, Watch
@@ -225,7 +225,7 @@ class Searching:
         stop = {} if record is None else record.stopped_by
         ours = state == "interrupted" and stop.get("search") == self.journal.folder.name
         if state == "completed" and record is not None:
-            return self._complete(trial, record.metrics)
+            return self._complete(trial, record)
         if ours and stop["how"] == "pruned":
             self.journal.prune(trial.number, str(stop["reason"]))
             return "pruned"
@@ -247,15 +247,15 @@ class Searching:
         """Have the journal know the validation scores of all epochs."""
         assert cell.folder is not None
         rows = read_metrics(cell.folder.metrics)
-        name = selected({column: 0.0 for row in rows for column in row})
+        name = selected({column: 0.0 for row in rows for column in row}, self.judged.metric)
         if name is not None:
             scores = {int(row["epoch"]) + 1: row.get(f"val/{name}", math.nan) for row in rows}
             every = self.judged.every
             self.journal.report(trial.number, {epochs: score for epochs, score in scores.items() if not epochs % every})
 
-    def _complete(self, trial: Trial, metrics: Mapping[str, float]) -> str:
-        name = selected(metrics)
-        value = math.nan if name is None else metrics[f"val/{name}"]
+    def _complete(self, trial: Trial, record: Record) -> str:
+        name = self._selected(record)
+        value = math.nan if name is None else record.metrics[f"val/{name}"]
         if math.isnan(value):
             self._fail(trial, f"its validation split gives no {name or 'score'}")
             return "failed"
@@ -328,7 +328,11 @@ class Searching:
 
     def metric(self, trial: Trial) -> str:
         """Return the metric by which a completed trial is judged."""
-        return f"val/{selected(self.folder_of(trial).read().metrics)}"
+        return f"val/{self._selected(self.folder_of(trial).read())}"
+
+    def _selected(self, record: Record) -> str | None:
+        """Return the metric by which a run's epoch was chosen; that of several regression variables, a record knows."""
+        return selected(record.metrics, record.training.get("selected_by", self.judged.metric))
 
     def summary(self) -> str:
         """Return in a line how far the search is."""

@@ -13,6 +13,9 @@ class NoSearch:
     """A sweep computes all combinations."""
 
 
+NEEDS_SWEEP = (
+    "A search computes many runs: add -m, and something to vary, such as decoder=upernet,fcn; or leave it out."
+)
 NO_SEARCH = f"{NoSearch.__module__}.{NoSearch.__qualname__}"
 
 

@@ -21,8 +21,20 @@ _TAGS = {"log", "int"}
 # Keys whose values no search may choose among, each for its reason.
 _FIXED = {
     "seed": "a seed that scores well is luck; search.seeds=5 computes what was chosen with five seeds",
-    **dict.fromkeys(("data", "data.root", "data.split", "data.split_files", "data.seed", "task"),
+    **dict.fromkeys(("data", "data.root", "data.table", "data.labels", "data.seed", "data.groups", "data.split",
+                     "data.split_files", "data.split_rename", "data.split_buffer_px", "data.num_scenes",
+                     "data.scene_px", "data.landscape", "data.missing_frames", "data.variables", "data.class_names",
+                     "data.label_column", "data.label_values", "data.unlisted_labels", "data.label_nodata",
+                     "data.ignore_index", "data.min_share", "task"),
                     "scores on other data or of another task can't be compared"),
+    **dict.fromkeys(("data.fold", "data.folds"),
+                    "a fold that scores well is luck; a sweep without a search computes a composition in all folds: "
+                    "-m data.fold=0,1,2,3,4"),
+    "data.fraction": "more labels nearly always score higher, which says nothing of a setting; a sweep without a search "
+                     "shows what each share of them gives",
+    **dict.fromkeys(("experiment", "protocol"),
+                    "it sets many keys at once, also what scores are compared by: give it one value, and search single "
+                    "keys"),
     **dict.fromkeys(("action", "debug", "launcher", "logger", "rerun", "retry", "search", "study"),
                     "it changes no score"),
 }  # fmt: skip
@@ -200,10 +212,7 @@ def space_of(overrides: Iterable[Override]) -> Space:
 def _dimension(key: str, override: Override) -> Dimension:
     line, value = override.input_line, override.value()
     name = override.key_or_group
-    reason = _FIXED.get(name) or (
-        _FIXED.get(name.partition(".")[0]) if not name.startswith(("data.", "task.")) else None
-    )
-    if reason is not None:
+    if (reason := _why_fixed(name)) is not None:
         raise UserError(f"{line}: {name} can't be searched, because {reason}.")
     tags: set[str] = getattr(value, "tags", set())
     if unknown := tags - _TAGS:
@@ -221,6 +230,14 @@ def _dimension(key: str, override: Override) -> Dimension:
         raise UserError(f"{line} has no values. Check its pattern or its range.")
     assert isinstance(value, ChoiceSweep) or override.is_choice_sweep()
     return Choice(key, texts)
+
+
+def _why_fixed(name: str) -> str | None:
+    """Return why a key can't be searched, or None where it can: most keys of data and task can."""
+    if name in _FIXED:
+        return _FIXED[name]
+    above = name.rpartition(".")[0]
+    return None if above in ("", "data", "task") else _why_fixed(above)
 
 
 def _interval(key: str, line: str | None, interval: IntervalSweep) -> Numbers:

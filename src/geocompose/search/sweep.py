@@ -164,8 +164,8 @@ class SearchSweep:
             if runs is None or runs.judged is None:
                 raise UserError(f"A search is for runs that are fitted; {cell.action.target} is not searched.")
             judged = runs.judged(cell.experiment.config)
-            if found is not None and judged.better != found.better:
-                raise UserError(f"Scores of {space.title(point)} can't be compared with the others'.")
+            if found is not None:
+                _check_comparable(space.title(point), judged, found)
             found = judged if found is None else replace(found, frozen=max(found.frozen, judged.frozen))
             first = first or cell
         assert first is not None
@@ -208,6 +208,26 @@ class SearchSweep:
 
     def _progress(self, engine: Engine, left: int) -> Progress:
         return Progress(left, one_at_a_time=getattr(engine, "workers", 0) == 1)
+
+
+def _check_comparable(title: str, judged: Judged, first: Judged) -> None:
+    """Refuse a point whose runs are judged by something else than those of the first one.
+
+    Raises:
+        UserError: says what differs.
+    """
+    if judged.metric != first.metric:
+        raise UserError(
+            f"{title}: these runs would be judged by {judged.metric}, others of the search by {first.metric}; one search "
+            "has one metric. Give what decides it, such as task.select_by, one value."
+        )
+    differing = [key for key, value in first.depends_on.items() if judged.depends_on.get(key) != value]
+    if differing:
+        raise UserError(
+            f"{title}: runs are judged by {judged.metric}, which measures something else with another "
+            f"{' and '.join(differing)}. Give one value, or have another metric judge: task.select_by, where the task "
+            "has it."
+        )
 
 
 def _is_of_search(override: Override) -> bool:
