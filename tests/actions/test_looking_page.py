@@ -50,7 +50,7 @@ def test_a_command_of_the_page_does_what_it_says(workplace, monkeypatch, capsys,
     elif "action=diff" in command:
         assert "│ seed │ 0     │ 1      │" in printed
     else:
-        assert "reproduced: 32 metrics within a tolerance of" in printed
+        assert "reproduced: 34 metrics within a tolerance of" in printed
     assert Path("floods.csv").exists() is ("action.csv" in command)
 
 

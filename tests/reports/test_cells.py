@@ -7,7 +7,7 @@ import pytest
 
 from geocompose.reports.cells import reported_cells
 from geocompose.reports.scored_tiles import clusters_of, read_tiles
-from geocompose.runs import load_rules
+from geocompose.runs import Record, load_rules
 from geocompose.studies.reading import read_studies
 from tests.kit.places import ROOT
 from tests.kit.scored_studies import scored_run, scored_study
@@ -58,6 +58,49 @@ def test_a_seed_that_lacks_a_fold_is_left_out_by_name(study):
     ((_, (cell,)),) = found.by_split.values()
     assert len(cell.runs) == 1
     assert found.left_out == [("resnet18-fcn-none-01aa", "its seed 1 lacks fold 1")]
+
+
+def test_a_run_without_a_fold_is_not_pooled_with_folds(study):
+    for fold, identity in (("0", "a0"), ("1", "a1"), ("null", "a2")):
+        scored_run(
+            study, identity, parts=PARTS, seed=0, wrong=0.1, truth_seed=hash(fold) % 7, typed=[f"data.fold={fold}"]
+        )
+    found = cells_of(study).by_split.values()
+    assert sorted(cell.counts.shape[1] for _, cells in found for cell in cells) == [16, 32]
+    assert len({scored.name for scored, _ in found}) == 2
+
+
+def test_a_fold_that_was_not_tested_is_not_pooled_with_one_that_was(study):
+    first = scored_run(study, "a0", parts=PARTS, seed=0, wrong=0.1, truth_seed=0, typed=["data.fold=0"])
+    scored_run(study, "a1", parts=PARTS, seed=0, wrong=0.1, truth_seed=1, typed=["data.fold=1"])
+    counts = np.load(first / "confusion.npz")["val"]
+    np.savez(first / "confusion.npz", val=counts)
+    found = cells_of(study).by_split.values()
+    assert sorted((scored.split, cells[0].counts.shape[1]) for scored, cells in found) == [("test", 16), ("val", 2)]
+
+
+def test_a_value_that_was_written_in_two_ways_is_one(study):
+    for seed, rate in ((0, "1e-3"), (1, "0.001"), (2, "0.0010"), (3, "0.01")):
+        scored_run(study, f"{seed}bbb", parts=PARTS, seed=seed, wrong=0.1, typed=[f"optimizer.lr={rate}"])
+    ((_, cells),) = cells_of(study).by_split.values()
+    assert sorted(len(cell.runs) for cell in cells) == [1, 3]
+
+
+def test_sections_of_other_data_have_names_that_tell_them_apart(study):
+    for seed in (0, 1):
+        scored_run(study, f"{seed}ccc", parts=PARTS, seed=0, wrong=0.1, truth_seed=seed, typed=[f"data.seed={seed}"])
+    names = sorted(scored.name for scored, _ in cells_of(study).by_split.values())
+    assert names == ["made (data.seed=0)", "made (data.seed=1)"]
+
+
+@pytest.mark.parametrize(("selected_by", "metric"), [("val/loss", "mIoU"), ("val/mIoU", "mIoU")])
+def test_runs_that_were_selected_by_their_loss_are_scored_by_their_tasks_metric(study, selected_by, metric):
+    run = scored_run(study, "aaaa", parts=PARTS, seed=0, wrong=0.1)
+    record = Record.read(run / "record.json")
+    record.training["selected_by"] = selected_by
+    record.write(run / "record.json")
+    ((scored, _),) = cells_of(study).by_split.values()
+    assert scored.score.metric == metric
 
 
 def test_cells_with_other_labels_are_not_compared(study):

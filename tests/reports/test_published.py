@@ -55,6 +55,23 @@ def test_each_data_set_is_told_by_itself_and_every_number_is_marked_as_copied(ta
     assert "| 1 | prithvi | **0.905** |" in (tmp_path / "scores_report.md").read_text()
 
 
+def test_what_cant_be_told_is_not_claimed(table, tmp_path):
+    table.write_text("metric,score,seed,backbone\nnRMSE,0.9,1,a\nnRMSE,0.5,1,b\nnRMSE,0.1,1,c\n")
+    report(table, SOURCE)
+    with (tmp_path / "scores_report.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["backbone"] for row in rows] == ["c", "b", "a"]  # an error by its name
+    assert {row["tied"] for row in rows} == {""}
+
+
+def test_a_number_that_tells_compositions_apart_is_part_of_their_names(table, tmp_path):
+    lines = [f"{0.1 if crop == 224 else 0.9},{seed},vit,{crop}" for crop in (224, 512) for seed in (1, 2)]
+    table.write_text("score,seed,backbone,crop\n" + "\n".join(lines) + "\n")
+    report(table, SOURCE)
+    with (tmp_path / "scores_report.csv").open() as file:
+        assert [(row["crop"], float(row["score"])) for row in csv.DictReader(file)] == [("512", 0.9), ("224", 0.1)]
+
+
 def test_which_way_is_better_can_be_said(table, tmp_path):
     report(table, SOURCE, COLUMNS, "action.lower_is_better=[]")
     with (tmp_path / "scores_report.csv").open() as file:

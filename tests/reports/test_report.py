@@ -1,6 +1,8 @@
 """`action=report` on made-up studies: the page, its sentences, and the tables beside it."""
 
 import csv
+import json
+import os
 import re
 from html.parser import HTMLParser
 
@@ -142,7 +144,7 @@ def test_one_seed_and_one_raster_claim_nothing(study):
     report()
     text = page_of(study).text
     assert "Whether other compositions are as good can't be said: too few seeds" in text
-    assert "All test tiles lie in one raster, only: nothing is said of other places" in text
+    assert "All tiles lie in one raster, only: nothing is said of other places" in text
 
 
 def test_a_run_alone_has_a_page_too(study):
@@ -187,6 +189,85 @@ def test_runs_of_a_published_result_are_held_against_it(study):
     scored_study(study, {GOOD: 0.10})
     report()
     assert "No run here is of one of the" in page_of(study).text
+
+
+def damaged_record(change):
+    def damage(folder):
+        path = folder / "record.json"
+        record = json.loads(path.read_text())
+        change(record)
+        path.write_text(json.dumps(record))
+
+    return damage
+
+
+def put(record, value, *keys):
+    for key in keys[:-1]:
+        record = record[key]
+    record[keys[-1]] = value
+
+
+ODD = {
+    "target_is_a_list": damaged_record(lambda r: put(r, [1], "data", "target")),
+    "kind_is_a_list": damaged_record(lambda r: put(r, ["segmentation"], "data", "target", "kind")),
+    "names_are_numbers": damaged_record(lambda r: put(r, [1, 2], "data", "target", "names")),
+    "splits_is_a_list": damaged_record(lambda r: put(r, [1], "data", "splits")),
+    "seconds_are_endless": damaged_record(lambda r: put(r, 1e308, "seconds")),
+    "rate_is_a_number": damaged_record(lambda r: put(r, 3, "training", "lr")),
+    "counts_are_negative": lambda f: np.savez(f / "confusion.npz", test=np.full((16, 2, 2), -1)),
+    "counts_are_texts": lambda f: np.savez(f / "confusion.npz", test=np.full((16, 2, 2), "x")),
+    "counts_are_no_numbers": lambda f: np.savez(f / "confusion.npz", test=np.full((16, 2, 2), np.nan)),
+    "predictions_are_small": lambda f: np.savez(
+        f / "predictions.npz", prediction=np.zeros((16, 2, 2)), label=np.zeros(16)
+    ),
+    "predictions_are_damaged": lambda f: (f / "predictions.npz").write_bytes(b"PK"),
+    "baselines_are_damaged": lambda f: (f / "baselines.npz").write_bytes(b"PK"),
+    "baselines_are_of_others": lambda f: np.savez(f / "baselines.npz", logistic=np.ones((16, 2, 2), int)),
+    "thresholds_are_old": lambda f: np.savez(f / "thresholds.npz", val=np.zeros((2, 3)), test=np.zeros((16, 3))),
+    "thresholds_are_empty": lambda f: np.savez(
+        f / "thresholds.npz", val=np.zeros((2, 2, 100)), test=np.ones((16, 2, 100))
+    ),
+    "metrics_are_foreign": lambda f: (f / "metrics.csv").write_bytes(b"\xff\x00,,\n1,2,3\n"),
+    "a_fraction_is_a_word": lambda f: (f / "overrides.yaml").write_text('- "data.fraction=abc"\n'),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_one_odd_run_does_not_end_the_report(study, odd):
+    scored_study(study, {GOOD: 0.10, BAD: 0.25}, seeds=(0, 1), predictions=True)
+    folder = sorted(study.glob("resnet18*"))[0]
+    ODD[odd](folder)
+    report()
+    page = page_of(study)
+    assert "prithvi" in page.text
+    assert "Which to take" in page.text
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(study):
+    scored_study(study, {GOOD: 0.10, BAD: 0.25}, seeds=(0, 1))
+    folder = sorted(study.glob("resnet18*"))[0]
+    for name in ("splits.csv", "confusion.npz"):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+    report()
+    assert "is not a file" in page_of(study).text
+
+
+def test_settings_that_cells_do_not_share_are_no_protocol(study):
+    for number, (optimizer, rate) in enumerate((("adamw", 0.001), ("sgd", 0.1))):
+        scored_run(
+            study, f"{number}aaa", parts=GOOD, seed=0, wrong=0.1, typed=[f"optimizer={optimizer}"],
+            config=f"optimizer: {{lr: {rate}, weight_decay: 0.05}}\ntrainer: {{max_epochs: 7}}\ndata: {{fold: 0}}\n",
+        )  # fmt: skip
+        record = Record.read(study / f"resnet18-fcn-none-{number}aaa" / "record.json")
+        record.choices["optimizer"] = optimizer
+        record.write(study / f"resnet18-fcn-none-{number}aaa" / "record.json")
+    report()
+    told = (study / "report.md").read_text()
+    assert "trainer.max\\_epochs: 7" in told
+    assert "optimizer.weight\\_decay: 0.05" in told
+    assert "optimizer.lr:" not in told
+    assert "data.fold" not in told
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Literal
 
 from geocompose.reports.comparison import COSTS, Baseline, Comparison, Row
 from geocompose.reports.findings import reported_interval
-from geocompose.reports.numbers import COST_NAMES, UNKNOWN, cost_in_words, of_score
+from geocompose.reports.numbers import COST_NAMES, UNKNOWN, cost_in_words, of_difference, of_score
 from geocompose.reports.study_report import StudyReport
 
 RowKind = Literal["tied", "other", "baseline"]
@@ -74,7 +74,7 @@ def value_of(row: Row, key: str) -> str:
 def _cell(row: Row, keys: Sequence[str], *, with_over: bool) -> TableRow:
     interval, _ = reported_interval(row.estimate)
     mark = "" if row.estimate.interval.known else " *"
-    over = [] if not with_over else ["" if row.over_baseline is None else f"{row.over_baseline.mean:+.3f}"]
+    over = [] if not with_over else ["" if row.over_baseline is None else of_difference(row.over_baseline.mean)]
     return TableRow(
         "tied" if row.tied else "other",
         (
@@ -111,7 +111,7 @@ def _note(part: Comparison) -> str:
 
 def as_csv(report: StudyReport) -> str:
     """Return all cells and baselines as a CSV with all digits; their origin is `rerun`, not `copied`."""
-    keys = list(dict.fromkeys(key for part in report.sets for key in keys_of(part)))
+    keys = list(report.keys) or ["composition"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([

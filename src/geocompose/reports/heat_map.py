@@ -1,11 +1,14 @@
 """Scores of backbone x decoder x method as tables whose cells are coloured by the score. Free of torch."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from geocompose.reports.comparison import Comparison, Row
 
 _ORDER = ("backbone", "decoder", "peft")
+# A searched number has as many values as there are trials: that is no table.
+_MOST_VALUES = 24
 
 
 @dataclass(frozen=True)
@@ -35,21 +38,23 @@ def heat_maps(report: Comparison) -> list[HeatMap]:
     """
     names = {name for row in report.rows for name in row.cell.settings}
     varying = [name for name in names if len({row.cell.settings.get(name) for row in report.rows}) > 1]
-    keys = sorted(varying, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
+    listed = [name for name in varying if len({row.cell.settings.get(name) for row in report.rows}) <= _MOST_VALUES]
+    keys = sorted(listed, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
     if len(keys) < 2:
         return []
     down, across, *others = keys
-    facet, rest = (others[0], others[1:]) if others else (None, [])
+    facet = others[0] if others else None
+    rest = [name for name in varying if name not in (down, across, facet)]
     means = [row.estimate.mean for row in report.rows]
     low, high = min(means), max(means)
-    chosen: dict[tuple[str, str, str], Row] = {}
+    chosen: dict[tuple[str, str, str], list[Row]] = {}
     for row in report.rows:
         place = tuple(row.cell.settings.get(key, "-") if key else "" for key in (facet, down, across))
         assert len(place) == 3
-        if place not in chosen or _better(row, chosen[place], higher=report.higher):
-            chosen[place] = row
+        chosen.setdefault(place, []).append(row)
 
-    def cell(row: Row | None) -> HeatCell:
+    def cell(rows: list[Row]) -> HeatCell:
+        row = _best_on_validation(rows, higher=report.higher)
         if row is None:
             return HeatCell(None)
         share = (row.estimate.mean - low) / (high - low) if high > low else 1.0
@@ -65,7 +70,7 @@ def heat_maps(report: Comparison) -> list[HeatMap]:
             down=down,
             columns=tuple(values[2]),
             rows=tuple(
-                (name, tuple(cell(chosen.get((title, name, column))) for column in values[2])) for name in values[1]
+                (name, tuple(cell(chosen.get((title, name, column), [])) for column in values[2])) for name in values[1]
             ),
             rest=tuple(rest),
         )
@@ -73,5 +78,10 @@ def heat_maps(report: Comparison) -> list[HeatMap]:
     ]
 
 
-def _better(one: Row, other: Row, *, higher: bool) -> bool:
-    return one.val > other.val if higher else one.val < other.val
+def _best_on_validation(rows: list[Row], *, higher: bool) -> Row | None:
+    """Return the row that stands for several: the best on validation; None where that isn't known of all."""
+    if len(rows) < 2:
+        return rows[0] if rows else None
+    if any(math.isnan(row.val) for row in rows):
+        return None
+    return (max if higher else min)(rows, key=lambda row: row.val)

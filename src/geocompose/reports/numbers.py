@@ -12,15 +12,20 @@ COST_NAMES = {
 
 
 def of_score(value: float) -> str:
-    """Return a score with as many digits as can matter: three after the point, or three of a large number."""
-    if math.isnan(value):
+    """Return a score with as many digits as can matter: three after the point, or three in all of others."""
+    if not math.isfinite(value):
         return "not defined"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.3g}"
+    return f"{value:.3f}" if value == 0 or 0.01 <= abs(value) < 10 else f"{value:.3g}"
+
+
+def of_difference(value: float) -> str:
+    """Return a difference of scores, with its sign."""
+    return of_score(value) if not math.isfinite(value) else f"{'+' if value >= 0 else '-'}{of_score(abs(value))}"
 
 
 def cost_in_words(name: str, value: float | None) -> str:
     """Return a cost with its unit: `5.6 M`, `12.3`, `2 min 5 s`, `1.2 GB`; a dash where it isn't known."""
-    if value is None or math.isnan(value):
+    if value is None or not math.isfinite(value):
         return UNKNOWN
     if name == "seconds":
         return _duration(value)

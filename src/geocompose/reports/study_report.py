@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from geocompose.errors import UserError, counted, shortened
+from yaml import YAMLError
+
+from geocompose.errors import UserError, counted, first_line, shortened
 from geocompose.reports.anchors import Anchored, held_against
-from geocompose.reports.cells import Cells, lone_name, reported_cells
+from geocompose.reports.cells import REPEATS, Cells, lone_name, reported_cells
 from geocompose.reports.comparison import Comparison, compare, is_pretrained
 from geocompose.reports.searches import searches
 from geocompose.runs.bounded_yaml import bounded_yaml
@@ -18,6 +20,7 @@ from geocompose.studies.reading import LoneCell, Run, StudyFiles
 # What of a configuration is the protocol; parts, data and method stand beside it as choices.
 _PROTOCOL = ("trainer", "optimizer", "scheduler", "task", "data")
 _IDLE = ("progress_bar", "accelerator", "devices", "num_nodes", "keep", "num_workers", "cache_mb", "root")
+_MOST_CONFIGS = 200
 _VERSIONS = ("geocompose", "python", "torch", "lightning", "timm", "segmentation-models-pytorch", "peft")
 
 
@@ -124,24 +127,30 @@ _UNSAID = {
 
 
 def _protocol(runs: Sequence[Run], keys: Sequence[str]) -> dict[str, str]:
-    """Return the settings of the first run that no cell differs in."""
-    if not runs:
-        return {}
-    try:
-        config = bounded_yaml(runs[0].folder.config)
-    except (UserError, OSError, ValueError) as error:
-        return {"configuration": f"can't be read: {error}"}
-    shared = {}
+    """Return the settings that the configurations of all cells share.
+
+    Of runs with the same options one configuration stands for all: what else differs between them is among `keys`.
+    """
+    by_options = {tuple(sorted(run.record.choices.items(), key=str)): run for run in runs}
+    shared: dict[str, str] | None = None
+    for run in list(by_options.values())[:_MOST_CONFIGS]:
+        try:
+            config = bounded_yaml(run.folder.config)
+        except (UserError, OSError, ValueError, YAMLError) as error:
+            return {"configuration": f"of {run.folder.path.name} can't be read: {first_line(error)}"}
+        own = dict(_settings(run, config if isinstance(config, Mapping) else {}))
+        shared = own if shared is None else {key: value for key, value in shared.items() if own.get(key) == value}
+    return {key: value for key, value in (shared or {}).items() if key not in (*keys, *REPEATS)}
+
+
+def _settings(run: Run, config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for group in ("data", "task", "optimizer", "scheduler", "protocol"):
+        if run.record.choices.get(group) is not None:
+            yield group, str(run.record.choices[group])
     for group in _PROTOCOL:
-        node = config.get(group) if isinstance(config, Mapping) else None
-        for key, value in _leaves(node, group):
-            if key not in keys and key.rpartition(".")[2] not in _IDLE and not key.endswith("_target_"):
-                shared[key] = value
-    choices = {group: str(option) for group, option in runs[0].record.choices.items() if option is not None}
-    named: dict[str, str] = {
-        group: choices[group] for group in ("data", "task", "optimizer", "scheduler", "protocol") if group in choices
-    }
-    return {key: value for key, value in {**named, **shared}.items() if key not in keys}
+        for key, value in _leaves(config.get(group), group):
+            if key.rpartition(".")[2] not in _IDLE and not key.endswith("_target_"):
+                yield key, value
 
 
 def _leaves(node: Any, prefix: str) -> Iterable[tuple[str, str]]:
@@ -188,21 +197,19 @@ def _commit(run: Run) -> str:
 
 def _hardware(run: Run) -> str:
     known = run.record.hardware
-    cores = known.get("cores")
+    cores, threads = known.get("cores"), known.get("threads")
     parts = [known.get("accelerator"), known.get("cpu"), f"{cores} cores" if cores else None, known.get("system")]
-    threads = known.get("threads")
-    return ", ".join(
-        str(part) for part in (*parts, f"{counted(threads, 'thread')} per cell" if threads else None) if part
-    )
+    parts.append(f"{counted(threads, 'thread')} per cell" if isinstance(threads, int) else None)
+    return ", ".join(str(part) for part in parts if part)
 
 
 def _data(run: Run) -> str:
     data = run.record.data
-    splits = data.get("splits") or {}
+    splits = data.get("splits")
     tiles = ", ".join(
         f"{name} {counted(known['tiles'], 'tile')} of {counted(known['scenes'], 'scene')}"
-        for name, known in splits.items()
-        if isinstance(known, Mapping) and {"tiles", "scenes"} <= set(known)
+        for name, known in (splits.items() if isinstance(splits, Mapping) else ())
+        if isinstance(known, Mapping) and all(isinstance(known.get(what), int) for what in ("tiles", "scenes"))
     )
     fingerprint = str(data.get("fingerprint") or "")[:12]
     return f"{data.get('name', 'data')}: {tiles}" + (f"; fingerprint {fingerprint}" if fingerprint else "")

@@ -60,7 +60,7 @@ def markdown(report: StudyReport, command: str) -> str:
     lines += [f"- weights: {plain(text)}" for text in report.weights]
     lines += [f"- commit: {plain(text)}" for text in report.commits]
     lines += [f"- machine: {plain(text)}" for text in report.hardware]
-    lines.append("- versions: " + ", ".join(f"{name} {version}" for name, version in report.versions.items()))
+    lines.append("- versions: " + plain(", ".join(f"{name} {version}" for name, version in report.versions.items())))
     lines += [f"- {plain(key)}: {plain(value)}" for key, value in report.protocol.items()]
     return "\n".join(lines) + "\n"
 
@@ -83,7 +83,7 @@ def _per_class(part: Comparison) -> list[str]:
     names = [name for name, _ in part.per_class]
     lines = [f"### Per {word}", "", markdown_line(["#", "composition", *names]), "|---:|---|" + "---:|" * len(names)]
     for place, row in enumerate(part.rows):
-        scores = [f"{values[place]:.3f}" for _, values in part.per_class]
+        scores = [of_score(values[place]) for _, values in part.per_class]
         lines.append(markdown_line([str(row.place), row.cell.name, *scores]))
     return [*lines, ""]
 
