@@ -212,14 +212,12 @@ ODD = {
     "kind_is_a_list": damaged_record(lambda r: put(r, ["segmentation"], "data", "target", "kind")),
     "names_are_numbers": damaged_record(lambda r: put(r, [1, 2], "data", "target", "names")),
     "splits_is_a_list": damaged_record(lambda r: put(r, [1], "data", "splits")),
-    "seconds_are_endless": damaged_record(lambda r: put(r, 1e308, "seconds")),
+    "seconds_are_endless": damaged_record(lambda r: put(r, 1e300, "seconds")),
     "rate_is_a_number": damaged_record(lambda r: put(r, 3, "training", "lr")),
     "counts_are_negative": lambda f: np.savez(f / "confusion.npz", test=np.full((16, 2, 2), -1)),
     "counts_are_texts": lambda f: np.savez(f / "confusion.npz", test=np.full((16, 2, 2), "x")),
     "counts_are_no_numbers": lambda f: np.savez(f / "confusion.npz", test=np.full((16, 2, 2), np.nan)),
-    "predictions_are_small": lambda f: np.savez(
-        f / "predictions.npz", prediction=np.zeros((16, 2, 2)), label=np.zeros(16)
-    ),
+    "predictions_are_small": lambda f: np.savez(f / "predictions.npz", label=np.zeros(16), prediction=np.zeros((1, 2))),
     "predictions_are_damaged": lambda f: (f / "predictions.npz").write_bytes(b"PK"),
     "baselines_are_damaged": lambda f: (f / "baselines.npz").write_bytes(b"PK"),
     "baselines_are_of_others": lambda f: np.savez(f / "baselines.npz", logistic=np.ones((16, 2, 2), int)),

@@ -1,7 +1,6 @@
 """A study as one page with all that is needed to believe it, and as Markdown, CSV and LaTeX. Free of torch itself."""
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ def report(
     table: str | None = None,
     source: str | None = None,
     columns: dict[str, str] | None = None,
-    lower_is_better: Sequence[str] = (),
+    lower_is_better: list[str] | None = None,
     output: str | None = None,
     level: float = 0.95,
     images: bool = True,
@@ -73,7 +72,7 @@ def _report_published(
     table: Path,
     source: str | None,
     columns: dict[str, str] | None,
-    lower_is_better: Sequence[str],
+    lower_is_better: list[str] | None,
     level: float,
     output: str | None,
 ) -> None:

@@ -24,7 +24,7 @@ def tile_images(
     """
     try:
         return _images(experiment, run, split, tiles, trust), ""
-    except (UserError, OSError) as error:
+    except (UserError, OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
         log.warning("The report shows no images: %s", in_one_line(error))
         return {}, f"no images: {in_one_line(error)}"
 

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import isnan, nan
+from math import inf, isnan, nan
 from typing import Literal
 
 import numpy as np
@@ -127,9 +127,10 @@ def _best_searched(anchor: Anchor, runs: Sequence[Run]) -> Sequence[Run]:
         groups.setdefault(tuple(typed.get(key, "") for key in anchor.searched), []).append(run)
 
     def goodness(group: Sequence[Run]) -> float:
-        metric = selected(group[0])
-        assert metric is not None, "a finished run has been selected by something"
-        mean = statistics.fmean(run.record.metrics[metric] for run in group)
+        metric = selected(group[0]) or ""
+        mean = statistics.fmean(run.record.metrics.get(metric, nan) for run in group)
+        if isnan(mean):  # a rate of which validation says nothing can't be chosen
+            return -inf
         return -mean if better(metric) == "lower" else mean
 
     return max(groups.values(), key=goodness) if len(groups) > 1 else runs
@@ -142,7 +143,9 @@ def _interval(anchor: Anchor, runs: Sequence[Run]) -> Interval | None:
     if metric.startswith("scene_") or not names or not all(_has_counts(run) for run in runs):
         return None
     try:
-        counts = [read_arrays(run.folder.confusion, ["test"])["test"] for run in runs]
+        counts = [one for run in runs for one in read_arrays(run.folder.confusion, ["test"]).values()]
+        if len(counts) < len(runs):
+            return None
         if len({one.shape for one in counts}) > 1:
             return Interval(None, None, "the runs were tested on different tiles")
         clusters = clusters_of(read_tiles(runs[0].folder.splits, "test"))

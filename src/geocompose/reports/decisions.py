@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geocompose.errors import UserError
 from geocompose.reports.charts import precision_recall_chart
 from geocompose.reports.comparison import Comparison
 from geocompose.reports.numbers import of_score
@@ -26,7 +25,8 @@ class Decisions:
 def decisions(part: Comparison) -> Decisions | None:
     """Return the best cell's decisions; None where there are not two classes, or its runs kept no counts of them."""
     score, runs = part.scored.score, part.rows[0].cell.every_run
-    if len(score.names) != 2 or score.kind not in ("segmentation", "classification"):
+    # On the split that chooses the threshold nothing could be said of it.
+    if len(score.names) != 2 or score.kind not in ("segmentation", "classification") or part.scored.split != "test":
         return None
     counts = _counts(runs, ("val", part.scored.split))
     if counts is None:
@@ -60,7 +60,7 @@ def _counts(runs: Sequence[Run], splits: tuple[str, str]) -> tuple[np.ndarray, n
         arrays = read_arrays(run.folder.thresholds, splits)
         for place, split in enumerate(splits):
             one = arrays.get(split)
-            if one is None or one.ndim != 3 or one.shape[1:] != (2, THRESHOLD_BINS):
-                raise UserError(f"{run.folder.thresholds} is not of this version: {split} is not (tiles, 2, bins).")
+            if one is None or one.ndim != 3 or one.shape[1:] != (2, THRESHOLD_BINS) or not one.sum() > 0:
+                return None  # of another version, or without a label
             found[place].append(one.sum(axis=0))
     return np.stack(found[0]), np.stack(found[1])

@@ -154,12 +154,11 @@ def _unknown(report: StudyReport, part: Comparison) -> Iterable[str]:
     if part.clusters.caveat:
         yield part.clusters.caveat
     if part.scored.split != "test":
-        yield "There is no test split: scores are of the validation split, by which epochs were chosen, and too high."
-    yield (
-        "Other sensors, regions and years: nothing here was tested on them."
-        if not part.clusters.caveat
-        else ("Other sensors and years: nothing here was tested on them.")
-    )
+        yield (
+            "These runs did not open a test split: scores are of the validation split, which chose their epochs (and a "
+            "search's trials), and too high."
+        )
+    yield "Whatever the test data has none of, such as other sensors, regions or years: nothing here was tested on it."
     yield from _untuned(part)
     lacking = {state: number for state, number in report.states.items() if state != "done"}
     if lacking:

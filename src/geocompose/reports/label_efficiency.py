@@ -17,14 +17,21 @@ def label_efficiency(part: Comparison) -> str:
     """
     lines: dict[str, list[tuple[float, Row]]] = defaultdict(list)
     for row in part.rows:
-        if FRACTION in row.cell.settings:
+        fraction = _number(row.cell.settings.get(FRACTION, ""))
+        if fraction is not None:
             others = [value for key, value in row.cell.settings.items() if key != FRACTION]
-            lines[" · ".join(others) or row.cell.choices.get("backbone", "")].append(
-                (float(row.cell.settings[FRACTION]), row)
-            )
+            lines[" · ".join(others) or row.cell.choices.get("backbone", "")].append((fraction, row))
     several = {name: sorted(points, key=lambda point: point[0]) for name, points in lines.items() if len(points) > 1}
     ranked = sorted(several, key=lambda name: several[name][-1][1].place)[:MOST_LINES]
     return over_fractions([_line(name, several[name]) for name in ranked], part.metric) if ranked else ""
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value <= 1 else None
 
 
 def _line(name: str, points: list[tuple[float, Row]]) -> Curve:

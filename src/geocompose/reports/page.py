@@ -1,5 +1,6 @@
 """A study's report as one HTML page that needs nothing beside itself. Free of torch."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ def page(report: StudyReport, shown: Sequence[Pictures | None], command: str) ->
         held=[one.name for one in report.anchors if one.verdict != "not run"],
         score=of_score,
         shortened=shortened,
+        quoted=lambda path: shlex.quote(str(path)),
         split_word="test" if splits <= {"test"} else " or ".join(sorted(splits)),
     )
 
@@ -86,6 +88,8 @@ def _part(report: StudyReport, part: Comparison, pictured: Pictures | None) -> d
         ]
         if part.clusters.number > 1
         else [],
+        "number_of_places": part.clusters.number,
+        "number_of_cells": len(part.rows),
         "place_word": place_word,
         "place_columns": [f"#{row.place} {row.cell.name}" for row in shown],
         "pictures": pictured,

@@ -19,6 +19,7 @@ from geocompose.errors import UserError, choices, counted, did_you_mean
 from geocompose.reports.numbers import of_score
 from geocompose.runs.atomic import explained
 from geocompose.runs.environment import utc_now
+from geocompose.scores import better
 from geocompose.statistics.comparing import Tied, tied_by_seeds
 from geocompose.statistics.crossed import quantile
 
@@ -30,12 +31,12 @@ _MOST_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class PublishedCell:
-    """A composition's scores: name, of what tells it apart; one score per seed."""
+    """A composition's scores: name, of what tells it apart; one per seed. tied: None where that can't be said."""
 
     name: str
     settings: Mapping[str, str]
     scores: tuple[float, ...]
-    tied: bool
+    tied: bool | None
     low: float | None
     high: float | None
 
@@ -92,7 +93,8 @@ class PublishedReport:
             for place, cell in enumerate(each.cells, 1):
                 writer.writerow([
                     ORIGIN, self.source, each.dataset, each.metric, place, *(cell.settings[key] for key in self.keys),
-                    cell.mean, "" if cell.low is None else cell.low, "" if cell.high is None else cell.high, cell.tied,
+                    cell.mean, "" if cell.low is None else cell.low, "" if cell.high is None else cell.high,
+                    "" if cell.tied is None else cell.tied,
                     len(cell.scores), " ".join(map(repr, cell.scores)),
                 ])  # fmt: skip
         return text.getvalue()
@@ -102,14 +104,15 @@ def published_report(
     path: Path,
     source: str | None,
     columns: Mapping[str, str] | None,
-    lower_is_better: Sequence[str],
+    lower_is_better: Sequence[str] | None,
     level: float,
 ) -> PublishedReport:
     """Return what a CSV of published scores tells.
 
     path: a row per score, with columns for the score and the seed, and any for data set and metric; all others tell the
     compositions apart. source: where the numbers are from; copied numbers without one are not reported. columns: the
-    table's own name of each of ROLES. lower_is_better: metrics of which less is better. level: of confidence.
+    table's own name of each of ROLES. lower_is_better: metrics of which less is better; None: those that are errors by
+    their names here (RMSE, nRMSE, MAE, ...). level: of confidence.
 
     Raises:
         UserError: there is no such file or column, a score isn't a number, a seed is there twice, or no source is
@@ -123,7 +126,8 @@ def published_report(
     names, rows = _read(path)
     roles = _roles(names, columns or {}, path)
     named = {role: name for role, name in roles.items() if name is not None}
-    keys = _varying([name for name in names if name not in named.values()], rows)
+    beside = [named[role] for role in ("dataset", "metric") if role in named]
+    keys = _varying([name for name in names if name not in named.values()], rows, beside)
     by_set: dict[tuple[str, str], dict[tuple[str, ...], dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     left_out = 0
     for line, row in enumerate(rows, 2):
@@ -186,14 +190,19 @@ def _roles(names: Sequence[str], columns: Mapping[str, str], path: Path) -> dict
     return found
 
 
-def _varying(names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> list[str]:
+def _varying(names: Sequence[str], rows: Sequence[Mapping[str, str]], beside: Sequence[str]) -> list[str]:
     """Return the columns that tell compositions apart: those with several values, but for numbers that follow others.
 
-    A searched learning rate differs between compositions, not within one: it follows, and is no composition's name.
+    A searched learning rate differs between compositions, not within one: it follows, and is not part of a name.
+    beside: the columns of data set and metric.
     """
     several = [name for name in names if len({row[name] for row in rows}) > 1]
     words = [name for name in several if not all(_is_number(row[name]) for row in rows)]
-    return words or several
+    within: dict[tuple[str, ...], set[tuple[str, ...]]] = defaultdict(set)
+    numbers = [name for name in several if name not in words]
+    for row in rows:
+        within[tuple(row[name] for name in (*words, *beside))].add(tuple(row[name] for name in numbers))
+    return words if words and all(len(values) == 1 for values in within.values()) else several
 
 
 def _is_number(text: str) -> bool:
@@ -220,19 +229,30 @@ def _published_set(
     metric: str,
     cells: Mapping[tuple[str, ...], Mapping[str, float]],
     keys: Sequence[str],
-    lower_is_better: Sequence[str],
+    lower_is_better: Sequence[str] | None,
     level: float,
 ) -> PublishedSet:
-    higher = metric.casefold() not in {name.casefold() for name in lower_is_better}
+    if lower_is_better is None:
+        higher = better(metric) != "lower"
+    else:
+        higher = metric.casefold() not in {name.casefold() for name in lower_is_better}
     names, scores = list(cells), [tuple(seeds.values()) for seeds in cells.values()]
     order = sorted(range(len(names)), key=lambda place: float(np.mean(scores[place])), reverse=higher)
     scores, names = [scores[place] for place in order], [names[place] for place in order]
-    tied = tied_by_seeds(scores, higher=higher, level=level) if len(scores) > 1 else None
+    several = [place for place, values in enumerate(scores) if len(values) > 1]
+    compared = several if len(several) > 1 else list(range(len(scores)))
+    tied = None
+    if len(scores) > 1:
+        tied = tied_by_seeds([scores[place] for place in compared], higher=higher, level=level)
     first_two = tied_by_seeds(scores[:2], higher=higher, level=level) if len(scores) > 1 else None
     found = []
     for place, (name, values) in enumerate(zip(names, scores, strict=True)):
         low, high = _interval(values, level)
-        is_tied = tied is None or place in tied.members
+        is_tied = None
+        if tied is None:
+            is_tied = True
+        elif tied.pairs and place in compared:
+            is_tied = compared.index(place) in tied.members
         settings = dict(zip(keys, name, strict=True))
         found.append(PublishedCell(" · ".join(filter(None, name)), settings, values, is_tied, low, high))
     differ = None if first_two is None or not first_two.pairs else first_two.pairs[0].differ

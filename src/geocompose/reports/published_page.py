@@ -41,7 +41,8 @@ def _limits(low: float | None, high: float | None) -> str:
 def _dots(each: PublishedSet) -> str:
     shown = each.cells[:_MOST_DOTS]
     points = [
-        Dot(f"{place}  {cell.name}", cell.mean, cell.low, cell.high, cell.tied) for place, cell in enumerate(shown, 1)
+        Dot(f"{place}  {cell.name}", cell.mean, cell.low, cell.high, bool(cell.tied))
+        for place, cell in enumerate(shown, 1)
     ]
     return dots(points, each.metric or "score")
 
@@ -49,7 +50,8 @@ def _dots(each: PublishedSet) -> str:
 def sentences(each: PublishedSet) -> list[str]:
     """Return what one data set's scores tell."""
     best = each.cells[0]
-    said = [f"The best of {counted(len(each.cells), 'composition')} is {best.name}, {in_words(best)}."]
+    way = "" if each.higher else " Less is better."
+    said = [f"The best of {counted(len(each.cells), 'composition')} is {best.name}, {in_words(best)}.{way}"]
     if each.tied is not None and each.tied.pairs:
         members = len(each.members)
         said.append(

@@ -8,6 +8,8 @@ from pathlib import Path
 from geocompose.errors import UserError
 from geocompose.runs.atomic import explained
 
+_MOST_BYTES = 256 * 2**20
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -49,6 +51,8 @@ def read_tiles(path: Path, split: str) -> list[Tile]:
         UserError: the file is missing or damaged.
     """
     try:
+        if path.exists() and (not path.is_file() or path.stat().st_size > _MOST_BYTES):
+            raise UserError(f"{path} is not a file, or larger than any table of tiles.")
         with explained(path, "read"), path.open(encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["split"] == split]
             return [
@@ -62,6 +66,8 @@ def read_tiles(path: Path, split: str) -> list[Tile]:
                 )
                 for row in rows
             ]
+    except UserError:
+        raise
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing, which says what the run's tiles are.") from error
     except (KeyError, ValueError, TypeError, csv.Error) as error:
@@ -78,5 +84,5 @@ def clusters_of(tiles: Sequence[Tile]) -> Clusters:
         return Clusters(tuple(tile.group for tile in tiles), "groups")
     scenes = tuple(tile.scene for tile in tiles)
     alone = len(set(scenes)) == 1
-    caveat = f"All test tiles lie in one raster, {scenes[0]}: nothing is said of other places." if alone else ""
+    caveat = f"All tiles lie in one raster, {scenes[0]}: nothing is said of other places." if alone else ""
     return Clusters(scenes, "scenes", caveat)

@@ -24,14 +24,14 @@ def searches(folders: Sequence[Path]) -> Iterable[str]:
         for path in sorted((folder / "search").glob("*.json")):
             try:
                 yield _in_words(path.stem, _read(path))
-            except (UserError, KeyError, TypeError, ValueError, AttributeError) as error:
+            except (UserError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
                 log.warning("%s is not a search's file and left out: %s", path, error or type(error).__name__)
 
 
 def _read(path: Path) -> dict[str, Any]:
     with explained(path, "read"):
-        if path.stat().st_size > _MOST_BYTES:
-            raise UserError("it is too large")
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            raise UserError("it is not a file, or too large")
         found = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(found, dict):
         raise UserError("it holds no mapping")
@@ -47,10 +47,11 @@ def _in_words(name: str, found: dict[str, Any]) -> str:
     chosen = " Nothing was chosen."
     if best is not None:
         overrides = " ".join(map(str, best["overrides"]))
-        seeds = counted(len(found.get("chosen") or []), "run")
+        runs = len(found.get("chosen") or [])
+        tested = f"computed and tested in {counted(runs, 'run')}" if runs else "not tested"
         chosen = (
             f" Chosen by {found['metric']} {of_score(float(best['value']))}, the best of these trials: {overrides} "
-            f"(computed and tested in {seeds})."
+            f"({tested})."
         )
     return f"Search {name} ({found['sampler']}): {counts}. Space: {space}.{chosen}{ended}"
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import matplotlib.image
 import numpy as np
 
+from geocompose.errors import UserError, first_line
 from geocompose.figures.palette import IGNORED, class_colours
 from geocompose.reports.cells import ReportedCell, ScoredSplit
 from geocompose.reports.scored_tiles import Tile
@@ -21,6 +22,7 @@ from geocompose.runs.arrays import read_arrays
 _RIGHT, _WRONG, _OVER, _UNDER = (176, 213, 203), (170, 0, 60), (178, 24, 43), (33, 102, 172)
 _MOST_SCENES, _MAP_PX = 6, 560
 _TILES, _TILE_PX = 4, 200
+_MOST_PIXELS = 2**34  # of a scene, which is 130,000 px square
 _MAPPED = ("segmentation", "regression")
 
 
@@ -71,10 +73,17 @@ def pictures(cell: ReportedCell, scored: ScoredSplit, images: Mapping[int, np.nd
     images: (3, H, W) in 0 ... 1, by the tile's number, of the tiles that `extreme_tiles` names; no_images: why there
     are none.
     """
-    kind = scored.score.kind
-    worst, best = extreme_tiles(cell, scored)
     if not all(run.folder.predictions.is_file() for run in cell.runs[0]):
         return Pictures(missing="its runs have kept no predictions (action.predictions_mb)")
+    try:
+        return _drawn(cell, scored, images, no_images)
+    except (UserError, ValueError, IndexError, TypeError, MemoryError) as error:
+        return Pictures(missing=f"its runs' predictions can't be shown ({first_line(error)})")
+
+
+def _drawn(cell: ReportedCell, scored: ScoredSplit, images: Mapping[int, np.ndarray], no_images: str) -> Pictures:
+    kind = scored.score.kind
+    worst, best = extreme_tiles(cell, scored)
     kept = [read_arrays(run.folder.predictions, ("prediction", "label")) for run in cell.runs[0]]
     if not all({"prediction", "label"} <= set(each) for each in kept):
         return Pictures(missing="its runs' predictions.npz lack prediction or label")
@@ -188,12 +197,18 @@ class _Painter:
         top, left = min(tile.row for tile in tiles), min(tile.column for tile in tiles)
         height = max(tile.row + tile.height for tile in tiles) - top
         width = max(tile.column + tile.width for tile in tiles) - left
-        whole = np.full((height, width, 3), IGNORED, dtype=np.uint8)
+        if height * width > _MOST_PIXELS:
+            raise UserError(f"{scene} spans {height:,} x {width:,} pixels")
+        # Every n-th pixel of each tile, so that a scene of any size takes no more memory than its picture.
+        step = max(1, -(-max(height, width) // _MAP_PX))
+        whole = np.full((-(-height // step), -(-width // step), 3), IGNORED, dtype=np.uint8)
         for number, tile in zip(numbers, tiles, strict=True):
-            said, truth = self._cut(number)
             row, column = tile.row - top, tile.column - left
-            whole[row : row + tile.height, column : column + tile.width] = self._errors(said, truth)
-        return _picture(whole / 255, scene, _MAP_PX)
+            first_row, first_column = -row % step, -column % step
+            shown = self._errors(*(each[first_row::step, first_column::step] for each in self._cut(number)))
+            at_row, at_column = (row + first_row) // step, (column + first_column) // step
+            whole[at_row : at_row + shown.shape[0], at_column : at_column + shown.shape[1]] = shown
+        return _picture(whole, scene, _MAP_PX)
 
     def _cut(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Return what lies inside the scene of a tile's prediction and label."""
