@@ -190,7 +190,10 @@ def test_several_workers_ask_for_their_points(command: Command):
         (["-m", "search=tpe", "search.trials=2", "backbone=a"], "A search needs something to vary"),
         (["-m", "search=tpe", "backbone=a,b"], "search.trials is required"),
         (["search=tpe", "backbone=a"], "A search computes many runs: add -m"),
-        (["-m", "search=grid", "trainer.select_by=val/mIoU,val/loss"], "judged by val/loss, others of the search by val/m"),
+        (
+            ["-m", "search=grid", "trainer.select_by=val/mIoU,val/loss"],
+            "judged by val/loss, others of the search by val/m",
+        ),
         (["-m", "search=tpe", "search.trials=0", "backbone=a,b"], "search.trials must be"),
         (["-m", "search=tpe", "search.trials=2", "seed=0,1", "backbone=a,b"], "search.seeds=5"),
         (["-m", "search=tpe", "search.trials=2", "study=x,y"], "study can't be searched, because it changes no score"),

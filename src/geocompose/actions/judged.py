@@ -35,7 +35,9 @@ def judged(config: Mapping[str, Any]) -> Judged:
     direction = better(metric)
     if direction is None:
         name = metric.removeprefix("val/")
-        raise UserError(f"task.select_by has no {name!r}. The comment in the task's file in conf/task lists what it has.")
+        raise UserError(
+            f"task.select_by has no {name!r}. The comment in the task's file in conf/task lists what it has."
+        )
     num_epochs = int(trainer["max_epochs"])
     frozen = 0
     if method_name(peft) == "lp_ft" and num_epochs > 1:
