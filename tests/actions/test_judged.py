@@ -2,10 +2,12 @@
 
 import importlib
 import inspect
+import sys
 
 import pytest
 
 from geocompose.actions.judged import METRICS, judged
+from geocompose.cli import main
 from geocompose.errors import UserError
 from geocompose.launchers.runs import Judged
 from geocompose.scores import better
@@ -52,6 +54,23 @@ def test_several_variables_are_judged_by_their_error_in_deviations():
     files = ("task=regression", "data=geotiff_regression", "data.root=.", "data.images=x", "data.labels=y")
     assert judged(composed_config(*files, "data.variables=[height]")).metric == "val/RMSE"
     assert judged(composed_config(*files, "data.variables=[height,cover]")).metric == "val/nRMSE"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["task.select_by=null,loss"], "would be judged by val/loss, others of the search by val/mIoU"),
+        (["task.select_by=loss", "task.loss=ce,dice"], "measures something else with another task.loss"),
+        (["task=reconstruction", "task.mask_ratio=0.5,0.75"], "measures something else with another task.mask_ratio"),
+    ],
+)
+def test_a_search_of_runs_that_are_judged_differently_is_refused(arguments, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["run.py", "-m", "search=grid", *arguments])
+    with pytest.raises(SystemExit):
+        main(CONF)
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "outputs").exists()
 
 
 def test_a_metric_that_there_is_not_is_refused():

@@ -25,9 +25,9 @@ class Folders(Protocol):
 class Judged:
     """How a search judges runs of a configuration, by the metric that they are selected by on the validation split.
 
-    metric: its name, such as `val/mIoU`. better: which values are. num_epochs: how many a run has. every: after how many
-    of them it is validated. frozen: in how many the backbone does not learn before it does, so that nothing can be told
-    of the run yet. depends_on: settings that say what the metric measures, by their keys; with other ones it is another.
+    metric: its name, such as `val/mIoU`. better: which values are. num_epochs: how many a run has. every: after how
+    many of them it is validated. frozen: in how many the backbone does not learn before it does, so that nothing can be
+    told of the run yet. depends_on: settings, by their keys, that say what the metric measures.
     """
 
     metric: str

@@ -28,10 +28,10 @@ _FIXED = {
                      "data.ignore_index", "data.min_share", "task"),
                     "scores on other data or of another task can't be compared"),
     **dict.fromkeys(("data.fold", "data.folds"),
-                    "a fold that scores well is luck; a sweep without a search computes a composition in all folds: "
-                    "-m data.fold=0,1,2,3,4"),
-    "data.fraction": "more labels nearly always score higher, which says nothing of a setting; a sweep without a search "
-                     "shows what each share of them gives",
+                    "a fold that scores well is luck; a sweep without a search (-m data.fold=0,1,2,3,4) computes a "
+                    "composition in all of them"),
+    "data.fraction": "more labels nearly always score higher, which says nothing of a setting; a sweep without a "
+                     "search shows what each share of them gives",
     **dict.fromkeys(("experiment", "protocol"),
                     "it sets many keys at once, also what scores are compared by: give it one value, and search single "
                     "keys"),

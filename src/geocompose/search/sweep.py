@@ -218,8 +218,8 @@ def _check_comparable(title: str, judged: Judged, first: Judged) -> None:
     """
     if judged.metric != first.metric:
         raise UserError(
-            f"{title}: these runs would be judged by {judged.metric}, others of the search by {first.metric}; one search "
-            "has one metric. Give what decides it, such as task.select_by, one value."
+            f"{title}: these runs would be judged by {judged.metric}, others of the search by {first.metric}; one "
+            "search has one metric. Give what decides it, such as task.select_by, one value."
         )
     differing = [key for key, value in first.depends_on.items() if judged.depends_on.get(key) != value]
     if differing:
