@@ -65,6 +65,20 @@ def test_the_page_says_which_to_take_what_it_costs_and_what_is_not_known(study):
     assert "no images" in page.text.casefold()
 
 
+def test_perfect_compositions_do_not_keep_a_bad_one_from_being_worse(study):
+    scored_study(study, {GOOD: 0.0, SAME: 0.0, BAD: 0.4})
+    report()
+    assert "2 compositions of 3 can't be told apart from the best one; 1 is worse" in page_of(study).text
+
+
+def test_one_seed_of_each_explains_nothing(study):
+    scored_study(study, {GOOD: 0.10, SAME: 0.12, BAD: 0.25}, seeds=(0,))
+    report()
+    text = page_of(study).text
+    assert "takes two seeds or more of some compositions" in text
+    assert "backbone explains" not in text
+
+
 def test_the_page_needs_nothing_beside_itself(study):
     scored_study(study, {GOOD: 0.10, BAD: 0.25}, predictions=True)
     report()

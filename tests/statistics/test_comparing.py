@@ -60,12 +60,77 @@ def test_a_single_seed_tells_nothing_and_all_cells_stay():
     assert np.isnan(found.smallest_seen)
 
 
+def same_everywhere(wrong, seeds=3):
+    """Return the counts of a cell that is wrong in as many pixels of each class and tile, whatever the seed."""
+    return np.tile([[400 - wrong, wrong], [wrong, 400 - wrong]], (seeds, 24, 1, 1))
+
+
+def test_two_perfect_cells_do_not_keep_a_bad_one_from_being_out():
+    found = tied_with_best([same_everywhere(0), same_everywhere(0), *counts_of([0.4])], SCENES, MIOU)
+    assert sorted(found.members) == [0, 1]
+    assert found.chance == "both"
+    assert found.pairs[0].limit > 0
+    assert np.isfinite(found.smallest_seen)
+
+
+@pytest.mark.parametrize("wrong", [(0, 0), (10, 10), (10, 20), (0, 10, 20)])
+def test_cells_of_which_nothing_varies_are_not_told_apart(wrong):
+    found = tied_with_best([same_everywhere(one) for one in wrong], SCENES, MIOU)
+    assert sorted(found.members) == list(range(len(wrong)))
+    assert found.pairs == ()
+    assert "nothing varies" in found.reason
+
+
+def test_two_equal_constant_cells_are_tied_beside_one_that_varies():
+    found = tied_with_best([same_everywhere(10), same_everywhere(10), *counts_of([0.4])], SCENES, MIOU)
+    assert sorted(found.members) == [0, 1]
+
+
+def test_one_place_and_seeds_that_do_not_vary_tell_nothing():
+    first, second = (np.repeat(one[:1], 3, axis=0) for one in counts_of([0.1, 0.4]))
+    found = tied_with_best([first, second], ["one"] * 24, MIOU)
+    assert found.members == (0, 1)
+    assert "too few clusters: 1" in found.reason
+    assert "no cell's seeds vary" in found.reason
+
+
+def test_a_class_of_one_scene_alone_leaves_other_seeds_and_one_of_none_leaves_nothing():
+    counts = np.zeros((2, 3, 24, 3, 3))
+    counts[..., :2, :2] = counts_of([0.1, 0.4])
+    absent = tied_with_best(list(counts), SCENES, Score("IoU_reef", ("land", "water", "reef")))
+    assert "IoU_reef is not defined" in absent.reason
+    counts[:, :, 5, 2, 2] = 50
+    alone = tied_with_best(list(counts), SCENES, Score("mIoU", ("land", "water", "reef")))
+    assert alone.chance == "seeds"
+    assert "one alone has a class" in alone.reason
+    assert alone.members == (0,)
+
+
 def test_cells_must_be_scored_on_the_same_tiles_and_be_two():
     first, second = counts_of([0.1, 0.2])
     with pytest.raises(UserError, match="same tiles"):
         tied_with_best([first, second[:, ::-1] + 1], SCENES, MIOU)
     with pytest.raises(UserError, match="2 or more cells; got 1"):
         tied_by_seeds([[0.1, 0.2]])
+
+
+@pytest.mark.parametrize("scores", [[[0.7] * 3, [0.8] * 3], [[0.71] * 3, [0.7] * 3, [0.1] * 5]])
+def test_seeds_that_do_not_vary_tell_nothing_since_scores_may_be_rounded(scores):
+    found = tied_by_seeds(scores)
+    assert sorted(found.members) == list(range(len(scores)))
+    assert found.pairs == ()
+    assert f"the seeds of all {len(scores)} cells do not vary: scores may be rounded" in found.reason
+
+
+def test_two_cells_whose_seeds_do_not_vary_are_given_the_chance_of_the_others():
+    near, far = (tied_by_seeds([[0.8] * 3, [other] * 3, [0.79, 0.81, 0.8]]) for other in (0.801, 0.2))
+    assert sorted(near.members) == [0, 1, 2]
+    assert sorted(far.members) == [0, 2]
+
+
+def test_scores_that_are_no_finite_numbers_are_refused():
+    with pytest.raises(UserError, match=r"finite numbers; got \[0.3, nan\] of cell 1"):
+        tied_by_seeds([[0.1, 0.2], [0.3, float("nan")]])
 
 
 @pytest.mark.parametrize("seed", range(6))

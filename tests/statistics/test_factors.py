@@ -77,9 +77,14 @@ def test_a_rate_with_many_values_is_a_curve_and_explains_no_more_than_it_can():
     assert found["optimizer.lr"].share < 0.15
 
 
-def test_one_seed_has_no_share_and_too_little_is_refused():
-    found = explained(CELLS, [Scores(np.array([mean])) for mean in MEANS])
-    assert "seed" not in found
+def test_one_seed_of_each_cell_is_refused_since_chance_looks_like_an_effect():
+    with pytest.raises(UserError, match="two seeds or more of some compositions"):
+        explained(CELLS, [Scores(np.array([mean])) for mean in MEANS])
+    one = [Scores(np.array([mean])) for mean in MEANS[1:]]
+    assert "seed" in explained(CELLS, [Scores(MEANS[0] + np.array([-0.01, 0.01])), *one])
+
+
+def test_too_little_is_refused():
     with pytest.raises(UserError, match="3 or more cells"):
         explained(CELLS[:2], drawn(0.01, np.random.default_rng(0))[:2])
     with pytest.raises(UserError, match="same factors"):

@@ -115,31 +115,58 @@ def tied_with_best(
         cells = [crossed(one, score_of, seeds_vary=varies) for one, varies in zip(pooled, vary, strict=True)]
         means = [float(cell.mean) for cell in cells]
         lone = [place for place, cell in enumerate(cells) if cell.seeds_vary and cell.scores.shape[-2] < 2]
+        if not np.isfinite(means).all():
+            return tied(means, [], higher=score.higher, level=level, reason=_UNDEFINED.format(score.metric))
         if lone:
             return tied(means, [], higher=score.higher, level=level, reason=_LONE.format(len(lone), len(cells)))
         parts = _all_parts(cells, "both")
+        if not _vary(parts):
+            return tied(means, [], higher=score.higher, level=level, reason=_STILL)
         lack = _lack(len(labels[0]), parts)
         if not lack:
             return tied(means, parts, higher=score.higher, level=level)
-        return tied(means, _all_parts(cells, "seeds"), chance="seeds", higher=score.higher, level=level, reason=lack)
+        parts = _all_parts(cells, "seeds")
+        if not _vary(parts):
+            return tied(means, [], chance="seeds", higher=score.higher, level=level, reason=f"{lack}, {_SAME_SEEDS}")
+        return tied(means, parts, chance="seeds", higher=score.higher, level=level, reason=lack)
 
 
 def tied_by_seeds(scores: Sequence[Sequence[float]], *, higher: bool = True, level: float = 0.95) -> Tied:
     """Return which of two or more cells are tied with the best one, by the scores of their seeds alone.
 
     For tables of which the tiles' counts aren't known, such as published ones: what is said holds for other seeds on
-    the very same test tiles. scores: of each cell, one per seed; the cells may have different numbers of them.
+    the very same test tiles. scores: of each cell, one per seed; the cells may have different numbers of them. Where no
+    cell's seeds vary, as of scores that were rounded, nothing can be told.
+
+    Raises:
+        UserError: fewer than two cells, or a score that is not a finite number.
     """
     values = [np.asarray(one, dtype=np.float64) for one in scores]
+    odd = [place for place, one in enumerate(values) if not np.isfinite(one).all()]
+    if odd:
+        raise UserError(f"scores must be finite numbers; got {list(scores[odd[0]])} of cell {odd[0]}.")
     means = [float(one.mean()) for one in values]
     lone = sum(len(one) < 2 for one in values)
     if lone:
         return tied(means, [], chance="seeds", higher=higher, level=level, reason=_LONE.format(lone, len(values)))
-    parts = [Part(one.var(ddof=1) / len(one), float(len(one) - 1)) for one in values]
-    return tied(means, list(combinations(parts, 2)), chance="seeds", higher=higher, level=level)
+    # From the first seed, so that equal scores have a variance of 0, not what rounding leaves of their mean.
+    parts = [Part((one - one[0]).var(ddof=1) / len(one), float(len(one) - 1)) for one in values]
+    pairs = list(combinations(parts, 2))
+    if pairs and not _vary(pairs):
+        reason = f"the seeds of all {len(values)} cells do not vary: scores may be rounded"
+        return tied(means, [], chance="seeds", higher=higher, level=level, reason=reason)
+    return tied(means, pairs, chance="seeds", higher=higher, level=level)
 
 
 _LONE = "too few seeds: {} of {} cells have a single one, which doesn't tell what another would give"
+_STILL = "nothing varies: neither seeds nor clusters change any difference, so there is nothing to go by"
+_SAME_SEEDS = "and no cell's seeds vary"
+_UNDEFINED = "{} is not defined: the test tiles have no label that it needs"
+
+
+def _vary(parts: Sequence[Sequence[Part]]) -> bool:
+    """Return whether anything of the pairs varies, or is not known; else the least difference would count."""
+    return not all(part.variance == 0 for pair in parts for part in pair)
 
 
 def tied(
@@ -153,10 +180,12 @@ def tied(
 ) -> Tied:
     """Return the tied group from the cells' scores and the parts of the variance of each pair's difference.
 
-    parts: one sequence per pair, in the order of `itertools.combinations`; none where nothing can be told.
+    parts: one sequence per pair, in the order of `itertools.combinations`; none where nothing can be told. All are
+        finite: what is not known of one pair would reach the limits of all, and nothing would ever differ.
     """
     if len(means) < 2:
         raise UserError(f"A comparison needs 2 or more cells; got {len(means)}.")
+    assert all(np.isfinite(part.variance) and np.isfinite(part.df) for pair in parts for part in pair), parts
     signed = np.array(means) * (1 if higher else -1)
     order = tuple(np.argsort(-signed, kind="stable").tolist())
     pairs = tuple(_pairs(means, parts, level)) if parts else ()
@@ -197,10 +226,10 @@ def limits(parts: Sequence[Sequence[Part]], level: float, cells: int) -> list[np
     for pair, variance in zip(parts, own, strict=True):
         half = half_width(pair, level, lambda at, df: simultaneous(at, df / lost, cells))
         with np.errstate(invalid="ignore", divide="ignore"):
-            steadied = np.sqrt(np.maximum(1, (variance + mean) / (2 * variance)))
+            steadied = half * np.sqrt(np.maximum(1, (variance + mean) / (2 * variance)))
         # Two cells of which nothing varies are given the others' chance alone.
         without = simultaneous(level, 1 / lost, cells) * np.sqrt(mean / 2)
-        found.append(np.where(variance > 0, half * steadied, without))
+        found.append(np.where(variance > 0, steadied, without))
     return found
 
 
@@ -212,9 +241,13 @@ def _lack(clusters: int, parts: Sequence[Sequence[Part]]) -> str:
     """Return why other places can't be told of, or nothing."""
     if clusters < LEAST_CLUSTERS:
         return f"too few clusters: {clusters}; this is about other seeds on these very tiles"
-    of_clusters = [pair[0] for pair in parts if float(pair[0].variance) > 0]
-    if any(too_few(clusters, part.df) or np.isnan(part.variance) for part in of_clusters) or not of_clusters:
+    of_clusters = [pair[0] for pair in parts]
+    if not all(np.isfinite(part.variance) for part in of_clusters):
+        return "too few clusters: one alone has a class or variable; this is about other seeds on these very tiles"
+    if any(part.variance > 0 and too_few(clusters, part.df) for part in of_clusters):
         return "too few clusters: the scores rest on a few of them; this is about other seeds on these very tiles"
+    if not any(part.variance > 0 for part in of_clusters):
+        return "no cluster changes any difference; this is about other seeds on these very tiles"
     return ""
 
 

@@ -146,8 +146,9 @@ class Part:
 
 def seeds_part(cell: Crossed) -> Part:
     """Return A: the part of chance in training."""
-    seeds = cell.scores.shape[-2]
-    return Part(cell.of_seeds.var(axis=-1, ddof=1) / seeds, seeds - 1)
+    seeds, scores = cell.scores.shape[-2], cell.of_seeds
+    # From the first seed, so that equal scores have a variance of 0, not what rounding leaves of their mean.
+    return Part((scores - scores[..., :1]).var(axis=-1, ddof=1) / seeds, seeds - 1)
 
 
 def shift_of(cells: Sequence[Crossed]) -> np.ndarray:
@@ -157,9 +158,13 @@ def shift_of(cells: Sequence[Crossed]) -> np.ndarray:
 
 
 def shared_weights(cells: Sequence[Crossed]) -> np.ndarray:
-    """Return the weights of the clusters (..., G), which sum to 1: by how much of these cells' scores rests on each."""
+    """Return the weights of the clusters (..., G), which sum to 1: by how much of these cells' scores rests on each.
+
+    Perfect cells have no pull, since no further pixel would move their score: all clusters then weigh the same.
+    """
     pulls = np.sqrt(sum(cell.pull**2 for cell in cells))
-    return pulls / pulls.sum(axis=-1, keepdims=True)
+    whole = pulls.sum(axis=-1, keepdims=True)
+    return np.where(whole == 0, 1 / pulls.shape[-1], pulls / whole)
 
 
 def interaction(cell: Crossed, weights: np.ndarray) -> np.ndarray:

@@ -59,11 +59,11 @@ def explained(
     """Return the share of each factor, of their interactions and of the seed, which sum to 1 but for rounding at 0.
 
     cells: what each one was set to, by the factor's name; all with the same factors. Those that don't vary are left
-    out. scores: of each cell. Without a second seed in any cell, `seed` is not known, is left out, and is part of the
-    interactions.
+    out. scores: of each cell; some have two seeds or more.
 
     Raises:
-        UserError: fewer than three cells, another number of scores, factors that differ or are too many.
+        UserError: fewer than three cells, another number of scores, factors that differ or are too many, or a single
+            seed of every cell.
     """
     factors = _varying(cells)
     if len(cells) < 3 or len(cells) != len(scores) or not factors:
@@ -73,8 +73,14 @@ def explained(
         )
     if len(factors) > _MOST_FACTORS:
         raise UserError(f"At most {_MOST_FACTORS} factors can be told apart; got {', '.join(factors)}.")
-    model = _Model.of([[cell[factor] for cell in cells] for factor in factors])
     seeds = [one.of_seeds for one in scores]
+    lost = sum(len(one) - 1 for one in seeds)
+    if not lost:
+        raise UserError(
+            "What explains the scores takes two seeds or more of some compositions: with one seed of each, what chance "
+            "does can't be told from what was chosen."
+        )
+    model = _Model.of([[cell[factor] for cell in cells] for factor in factors])
     found = model.shares(seeds)
     parts = [_seeds_part(model, seeds)]
     if all(one.without is not None for one in scores):
@@ -83,10 +89,7 @@ def explained(
         name: Share(float(found[place]), _interval(float(found[place]), parts, place, level))
         for place, name in enumerate([*factors, INTERACTIONS, SEED])
     }
-    lost = sum(len(one) - 1 for one in seeds)
-    if not lost:
-        del told[SEED]
-    elif told[SEED].interval.known:
+    if told[SEED].interval.known:
         told[SEED] = Share(told[SEED].share, _of_seed(told[SEED], lost, level))
     return told
 
