@@ -1,5 +1,6 @@
 """What can be said of the cells that were scored on one test set: scores, ties, what explains them. Free of torch."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,12 +17,17 @@ from geocompose.statistics.comparing import Tied, tied_with_best
 from geocompose.statistics.crossed import crossed
 from geocompose.statistics.factors import Scores, Share, explained
 from geocompose.statistics.intervals import Estimate, difference, estimate
-from geocompose.statistics.pooled import in_clusters
+from geocompose.statistics.pooled import check_one_truth, in_clusters
 from geocompose.studies.costs import costs_of
+from geocompose.studies.progress import selected
+from geocompose.studies.reading import Run
 from geocompose.studies.settings import NAMED
+
+log = logging.getLogger("geocompose")
 
 # Costs in the order in which they are told: the name of each, and whether less is better.
 COSTS = ("trainable", "gflops", "seconds", "memory_mb")
+_MOST = 1e15  # of any cost: a foreign record's number, which no axis could show
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ def compare(scored: ScoredSplit, cells: Sequence[ReportedCell], *, level: float 
             place=place + 1,
             cell=cell,
             estimate=estimates[order[place]],
-            val=cell.metric(f"val/{score.metric}"),
+            val=_validation(cell, score.metric),
             tied=_is_tied(place, compared, tied),
             over_baseline=_over(cell, baselines, clusters, scored, level),
             costs=_costs(cell),
@@ -153,6 +159,12 @@ def compare(scored: ScoredSplit, cells: Sequence[ReportedCell], *, level: float 
     )
     factors, no_factors = _factors(ordered, clusters, scored, level)
     return Comparison(scored, clusters, rows, baselines, tied, factors, no_factors, level)
+
+
+def _validation(cell: ReportedCell, metric: str) -> float:
+    """Return the mean validation score of a cell's runs; NaN where they were selected by another metric."""
+    same = all(selected(run) == f"val/{metric}" for run in cell.every_run)
+    return cell.metric(f"val/{metric}") if same else float("nan")
 
 
 def _is_tied(place: int, compared: Sequence[int], tied: Tied | None) -> bool | None:
@@ -167,25 +179,37 @@ def _is_tied(place: int, compared: Sequence[int], tied: Tied | None) -> bool | N
 def _baselines(
     scored: ScoredSplit, cells: Sequence[ReportedCell], clusters: Clusters, level: float
 ) -> tuple[Baseline, ...]:
-    """Return the baselines of the first seed that has any; all runs of a test set have the same ones."""
+    """Return the baselines of the first seed that has any; all runs of a test set have the same ones.
+
+    What can't be read, or was scored on other tiles, is left out, which the log says: the runs' own scores stand.
+    """
     if scored.split != "test":
         return ()
-    score = scored.score
     for cell in cells:
         for folds in cell.runs:
             if not all(run.folder.baselines.is_file() for run in folds):
                 continue
-            arrays = [read_arrays(run.folder.baselines) for run in folds]
-            details = {str(each.get("name")): str(each.get("detail", "")) for each in folds[0].record.baselines}
-            found = []
-            for name in arrays[0]:
-                counts = np.concatenate([each[name] for each in arrays if name in each])
-                if counts.shape != cell.counts.shape[1:]:
-                    continue
-                told = estimate(counts, clusters.labels, score, level=level)
-                found.append(Baseline(name, details.get(name, ""), counts, told))
-            return tuple(sorted(found, key=lambda each: each.estimate.mean, reverse=score.higher))
+            try:
+                return _baselines_of(folds, cell, scored, clusters, level)
+            except (UserError, TypeError, ValueError) as error:
+                log.warning("Baselines of %s are left out: %s", folds[0].folder.path, error)
     return ()
+
+
+def _baselines_of(
+    folds: Sequence[Run], cell: ReportedCell, scored: ScoredSplit, clusters: Clusters, level: float
+) -> tuple[Baseline, ...]:
+    score = scored.score
+    arrays = [read_arrays(run.folder.baselines) for run in folds]
+    details = {str(each.get("name")): str(each.get("detail", "")) for each in folds[0].record.baselines}
+    found = []
+    for name in arrays[0]:
+        counts = np.concatenate([each[name] for each in arrays if name in each])
+        if counts.shape == cell.counts.shape[1:]:
+            check_one_truth(cell.counts[0].astype(np.float64), counts.astype(np.float64), score)
+            told = estimate(counts, clusters.labels, score, level=level)
+            found.append(Baseline(name, details.get(name, ""), counts, told))
+    return tuple(sorted(found, key=lambda each: each.estimate.mean, reverse=score.higher))
 
 
 def _over(
@@ -209,6 +233,7 @@ def _costs(cell: ReportedCell) -> dict[str, float | None]:
 
 def _mean(values: Sequence[object]) -> float | None:
     known = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    known = [value for value in known if 0 <= value < _MOST]
     return float(np.mean(known)) if known and len(known) == len(values) else None
 
 
@@ -221,7 +246,7 @@ def _remarks(cell: ReportedCell) -> list[str]:
         trained = cell.choices.get("peft")
         found.append("random encoder" if trained == "frozen" else "from random weights")
     rates = [record.training.get("lr") or {} for record in records]
-    if any(str(rate.get("source", "")).startswith("untuned") for rate in rates):
+    if any(isinstance(rate, Mapping) and str(rate.get("source", "")).startswith("untuned") for rate in rates):
         found.append("untuned rate")
     unfinished = sum(record.training.get("converged") is False for record in records)
     if unfinished:
