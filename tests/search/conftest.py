@@ -11,6 +11,7 @@ from geocompose.errors import UserError
 from geocompose.launchers import fork_server
 from geocompose.launchers.planning import PlannedCell
 from tests.kit import jobs
+from tests.kit.places import ROOT
 from tests.kit.searched_runs import try_out, write_conf
 
 Command = Callable[..., tuple[int, str, str]]
@@ -19,7 +20,9 @@ Command = Callable[..., tuple[int, str, str]]
 @pytest.fixture(scope="package")
 def light_server() -> Iterator[None]:
     """Let searches start their processes with these runs loaded, and without libraries, which they don't need."""
-    with jobs.light_server():
+    with jobs.light_server(), pytest.MonkeyPatch.context() as patch:
+        # mmsegmentation installs a package `tests` of its own, which a server that starts elsewhere would find first.
+        patch.setenv("PYTHONPATH", f"{ROOT / 'src'}:{ROOT}")
         fork_server.PRELOADED = [*fork_server.PRELOADED, "tests.kit.searched_runs"]
         yield
 
