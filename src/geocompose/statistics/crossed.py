@@ -57,6 +57,7 @@ _LOST = 1.2
 # From so many clusters and degrees of freedom on, the simulation covers.
 LEAST_CLUSTERS, LEAST_DF = 5, 1.5
 _STEP = 1e-4  # of a count, for derivatives
+_NUMBERS_AT_ONCE = 2**20  # 8 MB of pooled counts
 
 
 @dataclass(frozen=True)
@@ -105,15 +106,16 @@ def pull(counts: np.ndarray, score_of: ScoreOf) -> np.ndarray:
     """
     pooled = counts.sum(axis=-2)
     squares = np.zeros(counts.shape[:-1])
-    for cell in range(counts.shape[-1]):
-        step = _STEP * np.abs(pooled[..., cell])
-        if not step.any():
-            continue
-        more, less = pooled.copy(), pooled.copy()
-        more[..., cell] += step
-        less[..., cell] -= step
-        slope = (score_of(more) - score_of(less)).mean(axis=-1) / np.where(step > 0, 2 * step, np.inf)
-        squares += (slope[..., None] * counts[..., cell]) ** 2
+    filled = np.flatnonzero(pooled.reshape(-1, pooled.shape[-1]).any(axis=0))
+    at_once = max(1, _NUMBERS_AT_ONCE // pooled.size)
+    for cells in np.split(filled, range(at_once, len(filled), at_once)):
+        # One copy of the pooled counts for each cell, in which that cell alone is moved: (cells moved, ..., cells).
+        step = np.zeros((len(cells), *pooled.shape))
+        for row, cell in zip(step, cells, strict=True):
+            row[..., cell] = _STEP * np.abs(pooled[..., cell])
+        change, width = (score_of(pooled + step) - score_of(pooled - step)).mean(axis=-1), 2 * step.sum(axis=-1)
+        slopes = change / np.where(width > 0, width, np.inf)
+        squares += np.einsum("c...,...gc->...g", slopes**2, counts[..., cells] ** 2)
     return np.sqrt(squares)
 
 
