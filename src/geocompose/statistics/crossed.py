@@ -35,6 +35,7 @@ Med 27 (MOVER).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -74,7 +75,7 @@ class Crossed:
     pull: np.ndarray
     seeds_vary: bool = True
 
-    @property
+    @cached_property  # asked for once per pair of cells
     def of_seeds(self) -> np.ndarray:
         """The score of each seed: (..., S)."""
         return self.scores.mean(axis=-1)
@@ -84,7 +85,7 @@ class Crossed:
         """The mean score: (...)."""
         return self.of_seeds.mean(axis=-1)
 
-    @property
+    @cached_property
     def shifts(self) -> np.ndarray:
         """What leaving out each cluster does to each seed's score: (..., S, G)."""
         return self.left_out.mean(axis=-1) - self.of_seeds[..., None]
