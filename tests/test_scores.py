@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error, r
 
 from geocompose.imagery.samples import Kind, Target
 from geocompose.scores import (
+    MANY_SCORES,
     SCORES,
     better,
     confusion_matrix,
@@ -241,3 +242,15 @@ def test_tasks_select_their_best_epoch_in_the_direction_of_their_metric(name):
     task = hydra.utils.get_class(yaml.safe_load((CONF / "task" / f"{name}.yaml").read_text())["_target_"])
     metric, mode = task.selection
     assert {"max": "higher", "min": "lower"}[mode] == better(metric)
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_scores_of_many_counts_at_once_are_those_of_each(kind):
+    random, names = np.random.default_rng(0), ("a", "b", "c")
+    inner = {"multilabel": (3, 2, 2), "segmentation": (3, 3), "classification": (3, 3)}.get(kind, (3, 6))
+    counts = random.integers(1, 40, (2, 4, *inner)).astype(float)
+    counts[0, 0], counts[0, 1, 0], counts[0, 2, ..., 1] = 0, 0, 0  # nothing at all, an absent class, one never said
+    found = MANY_SCORES[kind](counts, names)
+    for place in np.ndindex(2, 4):
+        alone = SCORES[kind](counts[place], names)
+        assert {name: float(values[place]) for name, values in found.items()} == pytest.approx(alone, nan_ok=True)

@@ -73,32 +73,41 @@ def from_confusion(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, 
     neither in the truth nor in the prediction counts 0 too, as in PANGAEA (arXiv 2412.04204). `accuracy_micro`: share
     of all pixels that are right. Without any pixel all of these are NaN and `classes_present` is 0.
     """
-    counts = _square(matrix, class_names)
-    right, truth, predicted = np.diag(counts), counts.sum(1), counts.sum(0)
+    return _single(_of_confusion, matrix, class_names)
+
+
+def _of_confusion(matrices: np.ndarray, class_names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the scores of `from_confusion` of many matrices at once: (..., classes, classes) to (...) each."""
+    counts = _counts(matrices, len(class_names), len(class_names))
+    right, truth, predicted = np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(axis=-1), counts.sum(axis=-2)
     present, seen = truth > 0, truth + predicted > 0
     iou, f1, recall = (_shares(part, whole, present) for part, whole in (
         # IoU = TP / (TP + FP + FN), F1 = 2 TP / (2 TP + FP + FN), recall = TP / (TP + FN); truth = TP + FN.
         (right, truth + predicted - right), (2 * right, truth + predicted), (right, truth),
     ))  # fmt: skip
-    iou_seen = _shares(right, truth + predicted - right, seen)
+    iou_seen, any_pixel = _shares(right, truth + predicted - right, seen), present.any(axis=-1)
     scores = {
         "mIoU": _mean(iou),
         "mIoU_union": _mean(iou_seen),
-        "mIoU_all": float(np.nan_to_num(iou_seen).mean()) if present.any() else float("nan"),
+        "mIoU_all": np.where(any_pixel, np.nan_to_num(iou_seen).mean(axis=-1), np.nan),
         "F1_macro": _mean(f1),
-        "accuracy_micro": float(right.sum() / counts.sum()) if present.any() else float("nan"),
+        "accuracy_micro": _shares(right.sum(axis=-1), truth.sum(axis=-1), any_pixel),
         "accuracy_macro": _mean(recall),
-        "classes_present": float(present.sum()),
+        "classes_present": present.sum(axis=-1),
     }
     for i, name in enumerate(class_names):
-        scores[f"IoU_{name}"] = float(iou[i])
-        scores[f"F1_{name}"] = float(f1[i])
+        scores[f"IoU_{name}"] = iou[..., i]
+        scores[f"F1_{name}"] = f1[..., i]
     return scores
 
 
 def image_scores_from_confusion(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
     """Return the scores of a confusion matrix of images: those of `from_confusion` but the IoU."""
-    scores = from_confusion(matrix, class_names)
+    return _single(_of_confused_images, matrix, class_names)
+
+
+def _of_confused_images(matrices: np.ndarray, class_names: Sequence[str]) -> dict[str, np.ndarray]:
+    scores = _of_confusion(matrices, class_names)
     return {name: value for name, value in scores.items() if not name.startswith(("mIoU", "IoU_"))}
 
 
@@ -111,19 +120,23 @@ def multilabel_scores(counts: np.ndarray, class_names: Sequence[str]) -> dict[st
     present. `F1_micro`: F1 of all decisions together, NaN where no class belongs to any image. `accuracy_micro`: share
     of all decisions that are right, NaN without any.
     """
-    counts = np.asarray(counts, dtype=np.float64)
-    assert counts.shape == (len(class_names), 2, 2), (counts.shape, len(class_names))
-    hits, truth, predicted = counts[:, 1, 1], counts[:, 1].sum(1), counts[:, :, 1].sum(1)
+    return _single(_of_labels, counts, class_names)
+
+
+def _of_labels(counts: np.ndarray, class_names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the scores of `multilabel_scores` of many counts at once: (..., classes, 2, 2) to (...) each."""
+    counts = _counts(counts, len(class_names), 2, 2)
+    hits, truth, predicted = counts[..., 1, 1], counts[..., 1, :].sum(axis=-1), counts[..., :, 1].sum(axis=-1)
     present = truth > 0
     f1 = _shares(2 * hits, truth + predicted, present)
-    every = counts.sum()
+    every = counts.sum(axis=(-3, -2, -1))
     scores = {
         "F1_macro": _mean(f1),
-        "F1_micro": float(2 * hits.sum() / (truth + predicted).sum()) if present.any() else float("nan"),
-        "accuracy_micro": float((hits.sum() + counts[:, 0, 0].sum()) / every) if every else float("nan"),
-        "classes_present": float(present.sum()),
+        "F1_micro": _shares(2 * hits.sum(axis=-1), (truth + predicted).sum(axis=-1), present.any(axis=-1)),
+        "accuracy_micro": _shares(hits.sum(axis=-1) + counts[..., 0, 0].sum(axis=-1), every, every > 0),
+        "classes_present": present.sum(axis=-1),
     }
-    return scores | {f"F1_{name}": float(value) for name, value in zip(class_names, f1, strict=True)}
+    return scores | {f"F1_{name}": f1[..., i] for i, name in enumerate(class_names)}
 
 
 def regression_scores(sums: np.ndarray, variable_names: Sequence[str]) -> dict[str, float]:
@@ -135,9 +148,13 @@ def regression_scores(sums: np.ndarray, variable_names: Sequence[str]) -> dict[s
     means over the variables for which they are defined. Without any valid pixel all are NaN; R2 (one minus the squared
     errors' share of the truth's squared deviations from its mean) is NaN too where the truth is constant.
     """
-    sums = np.asarray(sums, dtype=np.float64)
-    assert sums.shape == (len(variable_names), len(SUMS)), (sums.shape, len(variable_names))
-    n, sum_y, sum_y2, _, sum_e2, sum_abs_e = sums.T
+    return _single(_of_sums, sums, variable_names)
+
+
+def _of_sums(sums: np.ndarray, variable_names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the scores of `regression_scores` of many sums at once: (..., variables, 6) to (...) each."""
+    sums = _counts(sums, len(variable_names), len(SUMS))
+    n, sum_y, sum_y2, _, sum_e2, sum_abs_e = np.moveaxis(sums, -1, 0)
     measured = n > 0
     # sum (y - mean)^2 = sum y^2 - (sum y)^2 / n. What rounding leaves of a constant is below _CONSTANT * sum y^2.
     spread = sum_y2 - sum_y**2 / np.where(measured, n, 1)
@@ -150,7 +167,7 @@ def regression_scores(sums: np.ndarray, variable_names: Sequence[str]) -> dict[s
     scores = {name: _mean(value) for name, value in values.items()}
     if len(variable_names) > 1:
         for name, value in values.items():
-            scores |= {f"{name}_{variable}": float(v) for variable, v in zip(variable_names, value, strict=True)}
+            scores |= {f"{name}_{variable}": value[..., i] for i, variable in enumerate(variable_names)}
     return scores
 
 
@@ -179,6 +196,15 @@ SCORES: Mapping[Kind, Callable[[np.ndarray, Sequence[str]], dict[str, float]]] =
     "scalar_regression": regression_scores,
     "reconstruction": regression_scores,
 }
+# The same of many counts at once: (..., as of one) to (...) of each score.
+MANY_SCORES: Mapping[Kind, Callable[[np.ndarray, Sequence[str]], dict[str, np.ndarray]]] = {
+    "segmentation": _of_confusion,
+    "regression": _of_sums,
+    "classification": _of_confused_images,
+    "multilabel": _of_labels,
+    "scalar_regression": _of_sums,
+    "reconstruction": _of_sums,
+}
 
 
 def scores_of(counts: np.ndarray, target: Target) -> dict[str, float]:
@@ -192,7 +218,7 @@ def scores_of(counts: np.ndarray, target: Target) -> dict[str, float]:
         assert target.deviation is not None
         of_variable = np.array([scores[f"RMSE_{name}"] for name in target.names])
         deviation = np.array(target.deviation)
-        scores["nRMSE"] = _mean(_shares(of_variable, deviation, deviation > 0))
+        scores["nRMSE"] = float(_mean(_shares(of_variable, deviation, deviation > 0)))
     return scores
 
 
@@ -201,23 +227,32 @@ def has_normalized_error(target: Target) -> bool:
     return target.num_outputs > 1 and target.deviation is not None and max(target.deviation) > 0
 
 
-def _square(matrix: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
-    counts = np.asarray(matrix, dtype=np.float64)
-    assert counts.shape == (len(class_names), len(class_names)), (counts.shape, len(class_names))
+def _single(
+    of_many: Callable[[np.ndarray, Sequence[str]], dict[str, np.ndarray]], counts: np.ndarray, names: Sequence[str]
+) -> dict[str, float]:
+    """Return the scores of the counts of one split."""
+    scores = of_many(counts, names)
+    assert all(np.ndim(value) == 0 for value in scores.values()), np.shape(counts)
+    return {name: float(value) for name, value in scores.items()}
+
+
+def _counts(counts: np.ndarray, *inner: int) -> np.ndarray:
+    """Return counts or sums (..., *inner) as float64."""
+    counts = np.asarray(counts, dtype=np.float64)
+    assert counts.shape[-len(inner) :] == inner, (counts.shape, inner)
     return counts
 
 
 def _shares(part: np.ndarray, whole: np.ndarray, defined: np.ndarray) -> np.ndarray:
     """Return part / whole where it is defined, NaN elsewhere."""
-    shares = np.full(len(part), np.nan)
-    shares[defined] = part[defined] / whole[defined]
-    return shares
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=defined)
 
 
-def _mean(values: np.ndarray) -> float:
-    """Return the mean of the values that are numbers, NaN where there are none."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Return the mean over the last axis of the values that are numbers, NaN where there are none."""
+    known = ~np.isnan(values)
+    number = known.sum(axis=-1)
+    return _shares(np.where(known, values, 0.0).sum(axis=-1), number, number > 0)
 
 
 def better(metric: str) -> Literal["higher", "lower"] | None:

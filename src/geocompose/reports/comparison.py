@@ -1,9 +1,11 @@
 """What can be said of the cells that were scored on one test set: scores, ties, what explains them. Free of torch."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,12 +14,11 @@ from geocompose.reports.cells import ReportedCell, ScoredSplit
 from geocompose.reports.scored_tiles import Clusters, clusters_of
 from geocompose.runs import Record
 from geocompose.runs.arrays import read_arrays
-from geocompose.scores import SCORES
-from geocompose.statistics.comparing import Tied, tied_with_best
-from geocompose.statistics.crossed import crossed
+from geocompose.statistics.comparing import Tied, tied_of
 from geocompose.statistics.factors import Scores, Share, explained
-from geocompose.statistics.intervals import Estimate, difference, estimate
-from geocompose.statistics.pooled import check_one_truth, in_clusters
+from geocompose.statistics.intervals import Estimate, difference_of, estimate_of
+from geocompose.statistics.pooled import by_cluster, check_one_truth, checked_counts, truth_of
+from geocompose.statistics.prepared import Prepared, prepared
 from geocompose.studies.costs import costs_of
 from geocompose.studies.progress import selected
 from geocompose.studies.reading import Run
@@ -56,7 +57,6 @@ class Baseline:
 
     name: str
     detail: str
-    counts: np.ndarray
     estimate: Estimate
 
 
@@ -65,7 +65,8 @@ class Comparison:
     """Cells on one test set. rows: from the best to the worst cell. tied: of those with several seeds, in the
     order of the rows; None where there is a single cell.
 
-    factors: how much of the variance each explains; empty where too little varies, which `no_factors` says.
+    factors: how much of the variance each explains; empty where that can't be told, as of one seed each;
+    `no_factors` says why.
     """
 
     scored: ScoredSplit
@@ -92,14 +93,13 @@ class Comparison:
         """Each class's or variable's score: its name, and the mean over seeds of each row."""
         score = self.scored.score
         stem = {"mIoU": "IoU", "mIoU_union": "IoU", "F1_macro": "F1", "F1_micro": "F1"}.get(score.metric, score.metric)
-        found = []
-        pooled = [row.cell.counts.sum(axis=1) for row in self.rows]
-        values = [[SCORES[score.kind](one, score.names) for one in seeds] for seeds in pooled]
-        for name in score.names:
-            key = f"{stem}_{name}"
-            if all(key in one for seeds in values for one in seeds):
-                found.append((name, [float(np.mean([one[key] for one in seeds])) for seeds in values]))
-        return found
+        values = [score.every(row.cell.counts.sum(axis=1).reshape(len(row.cell.counts), -1)) for row in self.rows]
+        keys = {name: f"{stem}_{name}" for name in score.names}
+        return [
+            (name, [float(seeds[key].mean()) for seeds in values])
+            for name, key in keys.items()
+            if all(key in seeds for seeds in values)
+        ]
 
     @cached_property
     def per_cluster(self) -> list[tuple[str, int, list[float]]]:
@@ -107,18 +107,10 @@ class Comparison:
 
         A class that a cluster lacks doesn't count there, so these don't average to the score of all.
         """
-        score = self.scored.score
-        labels = np.array(self.clusters.labels)
-        found = []
-        for label in dict.fromkeys(self.clusters.labels):
-            mine = labels == label
-            pooled = [row.cell.counts[:, mine].sum(axis=1) for row in self.rows]
-            values = [
-                float(np.mean([SCORES[score.kind](one, score.names)[score.metric] for one in seeds]))
-                for seeds in pooled
-            ]
-            found.append((str(label), int(mine.sum()), values))
-        return found
+        score, tiles = self.scored.score, Counter(self.clusters.labels)
+        pooled = (by_cluster(row.cell.counts, self.clusters.labels)[0] for row in self.rows)
+        values = np.stack([score.every(one)[score.metric].mean(axis=0) for one in pooled], axis=-1)
+        return [(label, tiles[label], own.tolist()) for label, own in zip(tiles, values, strict=True)]
 
     def front(self, cost: str) -> list[Row]:
         """Return the rows that no other row beats in both the score and a cost, the cheapest first."""
@@ -133,17 +125,25 @@ class Comparison:
 def compare(scored: ScoredSplit, cells: Sequence[ReportedCell], *, level: float = 0.95) -> Comparison:
     """Return what can be said of cells that were scored on the same test set."""
     score, clusters = scored.score, clusters_of(scored.tiles)
-    baselines = _baselines(scored, cells, clusters, level)
-    estimates = [estimate(cell.counts, clusters.labels, score, level=level) for cell in cells]
+    guesses = _guesses(scored, cells)
+    ready = prepared([*(cell.counts for cell in cells), *(guess.counts for guess in guesses)], clusters.labels, score)
+    ready, ready_guesses = ready[: len(cells)], ready[len(cells) :]
+    told = [
+        (Baseline(guess.name, guess.detail, estimate_of(one, level=level)), one)
+        for guess, one in zip(guesses, ready_guesses, strict=True)
+    ]
+    told.sort(key=lambda each: each[0].estimate.mean, reverse=score.higher)
+    best_guess = told[0][1] if told else None
+    estimates = [estimate_of(one, level=level) for one in ready]
     signed = np.array([one.mean for one in estimates]) * (1 if score.higher else -1)
     order = np.argsort(-signed, kind="stable").tolist()
-    ordered = [cells[place] for place in order]
+    ordered, ready = [cells[place] for place in order], [ready[place] for place in order]
     # A cell with a single seed can't be compared, and doesn't keep the others from it.
     several = [place for place, cell in enumerate(ordered) if len(cell.runs) > 1]
     compared = several if len(several) > 1 else list(range(len(ordered)))
     tied = None
     if len(cells) > 1:
-        tied = tied_with_best([ordered[place].counts for place in compared], clusters.labels, score, level=level)
+        tied = tied_of([ready[place] for place in compared], level=level)
     rows = tuple(
         Row(
             place=place + 1,
@@ -151,14 +151,14 @@ def compare(scored: ScoredSplit, cells: Sequence[ReportedCell], *, level: float 
             estimate=estimates[order[place]],
             val=_validation(cell, score.metric),
             tied=_is_tied(place, compared, tied),
-            over_baseline=_over(cell, baselines, clusters, scored, level),
+            over_baseline=None if best_guess is None else difference_of(ready[place], best_guess, level=level),
             costs=_costs(cell),
             remarks=tuple(_remarks(cell)),
         )
         for place, cell in enumerate(ordered)
     )
-    factors, no_factors = _factors(ordered, clusters, scored, level)
-    return Comparison(scored, clusters, rows, baselines, tied, factors, no_factors, level)
+    factors, no_factors = _factors(ordered, ready, level)
+    return Comparison(scored, clusters, rows, tuple(one for one, _ in told), tied, factors, no_factors, level)
 
 
 def _validation(cell: ReportedCell, metric: str) -> float:
@@ -176,48 +176,43 @@ def _is_tied(place: int, compared: Sequence[int], tied: Tied | None) -> bool | N
     return compared.index(place) in tied.members
 
 
-def _baselines(
-    scored: ScoredSplit, cells: Sequence[ReportedCell], clusters: Clusters, level: float
-) -> tuple[Baseline, ...]:
+class _Guess(NamedTuple):
+    """What a baseline has counted: (tiles, ...)."""
+
+    name: str
+    detail: str
+    counts: np.ndarray
+
+
+def _guesses(scored: ScoredSplit, cells: Sequence[ReportedCell]) -> list[_Guess]:
     """Return the baselines of the first seed that has any; all runs of a test set have the same ones.
 
     What can't be read, or was scored on other tiles, is left out, which the log says: the runs' own scores stand.
     """
     if scored.split != "test":
-        return ()
+        return []
     for cell in cells:
         for folds in cell.runs:
             if not all(run.folder.baselines.is_file() for run in folds):
                 continue
             try:
-                return _baselines_of(folds, cell, scored, clusters, level)
+                return _guesses_of(folds, cell, scored)
             except (UserError, TypeError, ValueError) as error:
                 log.warning("Baselines of %s are left out: %s", folds[0].folder.path, error)
-    return ()
+    return []
 
 
-def _baselines_of(
-    folds: Sequence[Run], cell: ReportedCell, scored: ScoredSplit, clusters: Clusters, level: float
-) -> tuple[Baseline, ...]:
-    score = scored.score
+def _guesses_of(folds: Sequence[Run], cell: ReportedCell, scored: ScoredSplit) -> list[_Guess]:
     arrays = [read_arrays(run.folder.baselines) for run in folds]
     details = {str(each.get("name")): str(each.get("detail", "")) for each in folds[0].record.baselines}
+    truth = truth_of(checked_counts(cell.counts, scored.score)[0], scored.score)
     found = []
     for name in arrays[0]:
         counts = np.concatenate([each[name] for each in arrays if name in each])
         if counts.shape == cell.counts.shape[1:]:
-            check_one_truth(cell.counts[0].astype(np.float64), counts.astype(np.float64), score)
-            told = estimate(counts, clusters.labels, score, level=level)
-            found.append(Baseline(name, details.get(name, ""), counts, told))
-    return tuple(sorted(found, key=lambda each: each.estimate.mean, reverse=score.higher))
-
-
-def _over(
-    cell: ReportedCell, baselines: Sequence[Baseline], clusters: Clusters, scored: ScoredSplit, level: float
-) -> Estimate | None:
-    if not baselines:
-        return None
-    return difference(cell.counts, baselines[0].counts, clusters.labels, scored.score, level=level)
+            check_one_truth(truth, truth_of(checked_counts(counts, scored.score)[0], scored.score))
+            found.append(_Guess(name, details.get(name, ""), counts))
+    return found
 
 
 def _costs(cell: ReportedCell) -> dict[str, float | None]:
@@ -259,27 +254,22 @@ def is_pretrained(record: Record) -> bool:
     return bool(set(record.weights) - {"base"})
 
 
-def _factors(
-    cells: Sequence[ReportedCell], clusters: Clusters, scored: ScoredSplit, level: float
-) -> tuple[Mapping[str, Share], str]:
+def _factors(cells: Sequence[ReportedCell], ready: Sequence[Prepared], level: float) -> tuple[Mapping[str, Share], str]:
     names = {name for cell in cells for name in cell.settings}
     complete = [name for name in sorted(names) if all(name in cell.settings for cell in cells)]
     order: list[str] = [name for name in NAMED if name in complete]
     order += [name for name in complete if name not in order]
     settings = [{name: _typed(cell.settings[name]) for name in order} for cell in cells]
     try:
-        return explained(settings, [_scores(cell, clusters, scored) for cell in cells], level=level), ""
+        return explained(settings, [_scores(one) for one in ready], level=level), ""
     except UserError as error:
         return {}, str(error)
 
 
-def _scores(cell: ReportedCell, clusters: Clusters, scored: ScoredSplit) -> Scores:
-    pooled, labels = in_clusters(cell.counts.astype(np.float64), clusters.labels, scored.score)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = crossed(pooled, scored.score.of(pooled[0].sum(axis=0)))
-    left_out = found.left_out.mean(axis=-1)
-    known = len(labels) > 1 and np.isfinite(left_out).all()
-    return Scores(found.of_seeds, left_out if known else None)
+def _scores(ready: Prepared) -> Scores:
+    left_out = ready.crossed.left_out.mean(axis=-1)
+    known = len(ready.labels) > 1 and np.isfinite(left_out).all()
+    return Scores(ready.crossed.of_seeds, left_out if known else None)
 
 
 def _typed(text: str) -> str | float:

@@ -36,13 +36,13 @@ from geocompose.statistics.crossed import (
     Chance,
     Crossed,
     Part,
-    crossed,
     half_width,
     parts_of,
     quantile,
     too_few,
 )
-from geocompose.statistics.pooled import Score, check_one_truth, checked_counts, in_clusters
+from geocompose.statistics.pooled import Score
+from geocompose.statistics.prepared import Prepared, prepared
 
 POWER = 0.8
 # With fewer seeds A - I is taken for A: among many pairs one is far too small.
@@ -105,14 +105,15 @@ def tied_with_best(
     Raises:
         UserError: fewer than two cells, or cells that were not scored on the same tiles.
     """
-    checked = [checked_counts(one, score) for one in counts]
-    for other in checked[1:]:
-        check_one_truth(checked[0][0], other[0], score)
-    vary = [np.ndim(one) == len(score.shape) + 2 for one in counts]
-    pooled, labels = zip(*(in_clusters(one, clusters, score) for one in checked), strict=True)
-    score_of = score.of(pooled[0][0].sum(axis=0))
+    return tied_of(prepared(counts, clusters, score), level=level)
+
+
+def tied_of(ready: Sequence[Prepared], *, level: float = 0.95) -> Tied:
+    """Return the same as `tied_with_best` of cells that were prepared together."""
+    _check_two(len(ready))
+    score, labels, cells = ready[0].score, ready[0].labels, [one.crossed for one in ready]
+    assert all((one.score, one.labels) == (score, labels) for one in ready), "cells that were prepared apart"
     with np.errstate(invalid="ignore", divide="ignore"):
-        cells = [crossed(one, score_of, seeds_vary=varies) for one, varies in zip(pooled, vary, strict=True)]
         means = [float(cell.mean) for cell in cells]
         lone = [place for place, cell in enumerate(cells) if cell.seeds_vary and cell.scores.shape[-2] < 2]
         if not np.isfinite(means).all():
@@ -122,7 +123,7 @@ def tied_with_best(
         parts = _all_parts(cells, "both")
         if not _vary(parts):
             return tied(means, [], higher=score.higher, level=level, reason=_STILL)
-        lack = _lack(len(labels[0]), parts)
+        lack = _lack(len(labels), parts)
         if not lack:
             return tied(means, parts, higher=score.higher, level=level)
         parts = _all_parts(cells, "seeds")
@@ -183,8 +184,7 @@ def tied(
     parts: one sequence per pair, in the order of `itertools.combinations`; none where nothing can be told. All are
         finite: what is not known of one pair would reach the limits of all, and nothing would ever differ.
     """
-    if len(means) < 2:
-        raise UserError(f"A comparison needs 2 or more cells; got {len(means)}.")
+    _check_two(len(means))
     assert all(np.isfinite(part.variance) and np.isfinite(part.df) for pair in parts for part in pair), parts
     signed = np.array(means) * (1 if higher else -1)
     order = tuple(np.argsort(-signed, kind="stable").tolist())
@@ -201,6 +201,11 @@ def tied(
         level=level,
         reason=reason,
     )
+
+
+def _check_two(cells: int) -> None:
+    if cells < 2:
+        raise UserError(f"A comparison needs 2 or more cells; got {cells}.")
 
 
 def _pairs(means: Sequence[float], parts: Sequence[Sequence[Part]], level: float) -> Iterator[Pair]:

@@ -35,6 +35,7 @@ Med 27 (MOVER).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -57,6 +58,7 @@ _LOST = 1.2
 # From so many clusters and degrees of freedom on, the simulation covers.
 LEAST_CLUSTERS, LEAST_DF = 5, 1.5
 _STEP = 1e-4  # of a count, for derivatives
+_NUMBERS_AT_ONCE = 2**20  # 8 MB of pooled counts
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Crossed:
     pull: np.ndarray
     seeds_vary: bool = True
 
-    @property
+    @cached_property  # asked for once per pair of cells
     def of_seeds(self) -> np.ndarray:
         """The score of each seed: (..., S)."""
         return self.scores.mean(axis=-1)
@@ -83,7 +85,7 @@ class Crossed:
         """The mean score: (...)."""
         return self.of_seeds.mean(axis=-1)
 
-    @property
+    @cached_property
     def shifts(self) -> np.ndarray:
         """What leaving out each cluster does to each seed's score: (..., S, G)."""
         return self.left_out.mean(axis=-1) - self.of_seeds[..., None]
@@ -105,15 +107,16 @@ def pull(counts: np.ndarray, score_of: ScoreOf) -> np.ndarray:
     """
     pooled = counts.sum(axis=-2)
     squares = np.zeros(counts.shape[:-1])
-    for cell in range(counts.shape[-1]):
-        step = _STEP * np.abs(pooled[..., cell])
-        if not step.any():
-            continue
-        more, less = pooled.copy(), pooled.copy()
-        more[..., cell] += step
-        less[..., cell] -= step
-        slope = (score_of(more) - score_of(less)).mean(axis=-1) / np.where(step > 0, 2 * step, np.inf)
-        squares += (slope[..., None] * counts[..., cell]) ** 2
+    filled = np.flatnonzero(pooled.reshape(-1, pooled.shape[-1]).any(axis=0))
+    at_once = max(1, _NUMBERS_AT_ONCE // pooled.size)
+    for cells in np.split(filled, range(at_once, len(filled), at_once)):
+        # One copy of the pooled counts for each cell, in which that cell alone is moved: (cells moved, ..., cells).
+        step = np.zeros((len(cells), *pooled.shape))
+        for row, cell in zip(step, cells, strict=True):
+            row[..., cell] = _STEP * np.abs(pooled[..., cell])
+        change, width = (score_of(pooled + step) - score_of(pooled - step)).mean(axis=-1), 2 * step.sum(axis=-1)
+        slopes = change / np.where(width > 0, width, np.inf)
+        squares += np.einsum("c...,...gc->...g", slopes**2, counts[..., cells] ** 2)
     return np.sqrt(squares)
 
 

@@ -104,13 +104,14 @@ def _varying(cells: Sequence[Mapping[str, Level]]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Model:
-    """The additive models of all sets of factors, as projections of the cells' means.
+    """The additive models of all sets of factors, each as an orthonormal basis of what it can make of the cells' means.
 
-    projections: (sets, K, K), the empty set, which is the mean, first, and that of all factors last. df: (sets), of
-    each. orders: (factors, sets), the weights with which what each set explains makes up a factor's part.
+    bases: (directions, K), those of all sets, one after the other; the empty set, which is the mean, first, and that of
+    all factors last. df: (sets), the directions of each. orders: (factors, sets), the weights with which what each set
+    explains makes up a factor's part.
     """
 
-    projections: np.ndarray
+    bases: np.ndarray
     df: np.ndarray
     orders: np.ndarray
 
@@ -135,9 +136,7 @@ class _Model:
                 weight = 1 / (len(values) * math.comb(len(values) - 1, len(places)))
                 orders[factor, number[places | {factor}]] += weight
                 orders[factor, number[places]] -= weight
-        return cls(
-            np.stack([basis @ basis.T for basis in bases]), np.array([basis.shape[1] for basis in bases]), orders
-        )
+        return cls(np.concatenate(bases, axis=1).T.copy(), np.array([basis.shape[1] for basis in bases]), orders)
 
     def shares(self, seeds: Sequence[np.ndarray]) -> np.ndarray:
         """Return the shares of the factors, the interactions and the seed: (parts), NaN where nothing varies."""
@@ -146,7 +145,8 @@ class _Model:
         of_seed = sum(((one - one.mean()) ** 2).sum() for one in seeds) / lost if lost else 0.0
         # What chance among seeds adds to a sum of squares per degree of freedom.
         chance = of_seed * float(np.mean([1 / len(one) for one in seeds]))
-        squares = self.projections @ means @ means - chance * self.df
+        # The squared length of the means' part in each model.
+        squares = np.add.reduceat((self.bases @ means) ** 2, np.cumsum(self.df) - self.df) - chance * self.df
         between = float(means @ means) - chance * len(means) - squares[-1]
         parts = np.maximum([*(self.orders @ squares), between, of_seed * (len(means) - 1)], 0.0)
         total = parts.sum()

@@ -24,17 +24,9 @@ from typing import get_args
 import numpy as np
 
 from geocompose.errors import UserError
-from geocompose.statistics.crossed import (
-    LEAST_CLUSTERS,
-    Chance,
-    Crossed,
-    Part,
-    crossed,
-    limits,
-    parts_of,
-    too_few,
-)
-from geocompose.statistics.pooled import Score, check_one_truth, checked_counts, in_clusters
+from geocompose.statistics.crossed import LEAST_CLUSTERS, Chance, Crossed, Part, limits, parts_of, too_few
+from geocompose.statistics.pooled import Score
+from geocompose.statistics.prepared import Prepared, prepared
 
 
 @dataclass(frozen=True)
@@ -95,7 +87,13 @@ def estimate(counts: np.ndarray, clusters: Sequence[Hashable], score: Score, *, 
     Raises:
         UserError: counts, clusters and score don't fit together, or seeds have other truths on a tile.
     """
-    return _estimate([checked_counts(counts, score)], clusters, score, level, [_vary(counts, score)])
+    (cell,) = prepared([counts], clusters, score)
+    return estimate_of(cell, level=level)
+
+
+def estimate_of(cell: Prepared, *, level: float = 0.95) -> Estimate:
+    """Return the same as `estimate` of a cell that is prepared."""
+    return _estimate([cell], level)
 
 
 def difference(
@@ -106,31 +104,30 @@ def difference(
     Tiles are paired: what is hard for both cells cancels. Seeds are not: equal numbers make no pairs, so the cells may
     have different seeds, and more or fewer of them. For the rest see `estimate`.
     """
-    cells = [checked_counts(counts, score) for counts in (first, second)]
-    check_one_truth(cells[0][0], cells[1][0], score)
-    return _estimate(cells, clusters, score, level, [_vary(counts, score) for counts in (first, second)])
+    cells = prepared([first, second], clusters, score)
+    return difference_of(*cells, level=level)
 
 
-def _vary(counts: np.ndarray, score: Score) -> bool:
-    """Return whether counts have an axis of seeds."""
-    return np.ndim(counts) == len(score.shape) + 2
+def difference_of(first: Prepared, second: Prepared, *, level: float = 0.95) -> Estimate:
+    """Return the same as `difference` of two cells that were prepared together."""
+    return _estimate([first, second], level)
 
 
-def _estimate(
-    counts: list[np.ndarray], clusters: Sequence[Hashable], score: Score, level: float, seeds_vary: list[bool]
-) -> Estimate:
+def _estimate(ready: Sequence[Prepared], level: float) -> Estimate:
     if not 0 < level < 1:
         raise UserError(f"level must be between 0 and 1, such as 0.95; got {level}.")
-    pooled, labels = zip(*(in_clusters(one, clusters, score) for one in counts), strict=True)
-    # A cluster that only one cell has counts in would have failed the check of one truth.
-    score_of = score.of(pooled[0][0].sum(axis=0))
+    score, labels, cells = ready[0].score, ready[0].labels, [one.crossed for one in ready]
+    assert all((one.score, one.labels) == (score, labels) for one in ready), "cells that were prepared apart"
     with np.errstate(invalid="ignore", divide="ignore"):
-        cells = [crossed(one, score_of, seeds_vary=vary) for one, vary in zip(pooled, seeds_vary, strict=True)]
         parts = parts_of(cells)
         known = {chance: limits(cells, level, score.scale, chance) for chance in get_args(Chance)}
     mean = float(cells[0].mean) if len(cells) == 1 else float(cells[0].mean - cells[1].mean)
-    no_seeds, no_clusters = _seeds_lack(cells), _clusters_lack(cells, labels[0], parts[0], score)
-    fixed = "" if any(seeds_vary) else "training has no chance in it: on these tiles the score is what it is"
+    no_seeds, no_clusters = _seeds_lack(cells), _clusters_lack(cells, labels, parts[0], score)
+    fixed = (
+        ""
+        if any(cell.seeds_vary for cell in cells)
+        else "training has no chance in it: on these tiles the score is what it is"
+    )
 
     def interval(chance: Chance, *reasons: str) -> Interval:
         low, high = (float(side) for side in known[chance])
@@ -147,8 +144,8 @@ def _estimate(
         on_these_tiles=interval("seeds", no_seeds, fixed),
         of_these_models=interval("clusters", no_clusters),
         level=level,
-        clusters=len(labels[0]),
-        effective_clusters=float(parts[0].df) + 1 if len(labels[0]) > 1 else float(len(labels[0])),
+        clusters=len(labels),
+        effective_clusters=float(parts[0].df) + 1 if len(labels) > 1 else float(len(labels)),
         seeds_share=1 - of_clusters / of_all if told else float("nan"),
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from geocompose.errors import UserError, did_you_mean
 from geocompose.imagery.samples import OF_CLASSES, Kind
-from geocompose.scores import SCORES, better
+from geocompose.scores import MANY_SCORES, better
 from geocompose.statistics.crossed import Scale, ScoreOf
 
 
@@ -23,7 +23,7 @@ class Score:
     kind: Kind = "segmentation"
 
     def __post_init__(self) -> None:
-        known = SCORES[self.kind](np.zeros(self.shape), self.names)
+        known = MANY_SCORES[self.kind](np.zeros(self.shape), self.names)
         if self.metric not in known or self.metric == "classes_present":
             offered = [name for name in known if name != "classes_present"]
             raise UserError(
@@ -62,7 +62,7 @@ class Score:
         Of a mean over classes or variables, C are those of its classes or variables that the pooled counts have. It
         returns NaN for a part in which one of them is missing: the mean of fewer is another quantity.
         """
-        whole = self._scores(pooled)
+        whole = self.every(pooled)
         present = {name for name in whole if not np.isnan(whole[name])}
         stem = {"mIoU": "IoU", "F1_macro": "F1"}.get(self.metric, self.metric)
         parts = [f"{stem}_{name}" for name in self.names if f"{stem}_{name}" in present]
@@ -74,17 +74,17 @@ class Score:
         needed = {name for name in present if name.endswith(signs)} if self.of_classes and signs else set(parts)
 
         def score_of(counts: np.ndarray) -> np.ndarray:
-            values = np.full((counts[..., 0].size, len(parts)), np.nan)
-            for row, one in zip(values, counts.reshape(-1, counts.shape[-1]), strict=True):
-                scores = self._scores(one)
-                if not any(np.isnan(scores[name]) for name in needed):
-                    row[:] = [scores[part] for part in parts]
-            return values.reshape(*counts.shape[:-1], len(parts))
+            scores = self.every(counts)
+            values = np.stack([scores[part] for part in parts], axis=-1)
+            for name in needed:
+                values[np.isnan(scores[name])] = np.nan
+            return values
 
         return score_of
 
-    def _scores(self, counts: np.ndarray) -> dict[str, float]:
-        return SCORES[self.kind](counts.reshape(self.shape), self.names)
+    def every(self, counts: np.ndarray) -> dict[str, np.ndarray]:
+        """Return all scores of the metric's kind, by name, of counts (..., cells): (...) each."""
+        return MANY_SCORES[self.kind](counts.reshape(*counts.shape[:-1], *self.shape), self.names)
 
 
 def checked_counts(counts: np.ndarray, score: Score) -> np.ndarray:
@@ -107,17 +107,21 @@ def checked_counts(counts: np.ndarray, score: Score) -> np.ndarray:
         )
     counts = counts if counts.ndim == inner + 2 else counts[None]
     for other in counts[1:]:
-        check_one_truth(counts[0], other, score)
+        check_one_truth(truth_of(counts[0], score), truth_of(other, score))
     return counts
 
 
-def check_one_truth(first: np.ndarray, second: np.ndarray, score: Score) -> None:
-    """Refuse counts (tiles, ...) of two models that were not scored on the same tiles in the same order.
+def truth_of(counts: np.ndarray, score: Score) -> np.ndarray:
+    """Return what counts (tiles, ...) say of the tiles' labels: how many each class or variable has, (tiles, ...)."""
+    return counts.sum(axis=-1) if score.of_classes else counts[..., 0]
+
+
+def check_one_truth(one: np.ndarray, other: np.ndarray) -> None:
+    """Refuse truths (tiles, ...) of two models that were not scored on the same tiles in the same order.
 
     Raises:
         UserError: names the first tile where they differ.
     """
-    one, other = (counts.sum(axis=-1) if score.of_classes else counts[..., 0] for counts in (first, second))
     if one.shape != other.shape:
         raise UserError(f"Both must be scored on the same tiles; got {len(one)} and {len(other)} tiles.")
     differs = (one != other).reshape(len(one), -1).any(axis=-1)
@@ -128,7 +132,7 @@ def check_one_truth(first: np.ndarray, second: np.ndarray, score: Score) -> None
         )
 
 
-def in_clusters(counts: np.ndarray, clusters: Sequence[Hashable], score: Score) -> tuple[np.ndarray, list[Hashable]]:
+def in_clusters(counts: np.ndarray, clusters: Sequence[Hashable]) -> tuple[np.ndarray, list[Hashable]]:
     """Return the counts (seeds, clusters, cells) of each cluster, and the clusters' labels in order of appearance.
 
     counts: (seeds, tiles, ...). Clusters without any count are left out: they say nothing.
@@ -136,6 +140,13 @@ def in_clusters(counts: np.ndarray, clusters: Sequence[Hashable], score: Score) 
     Raises:
         UserError: not a label per tile, or a tile without one.
     """
+    pooled, labels = by_cluster(counts, clusters)
+    filled = np.flatnonzero(pooled.any(axis=(0, 2)))
+    return pooled[:, filled], [labels[i] for i in filled]
+
+
+def by_cluster(counts: np.ndarray, clusters: Sequence[Hashable]) -> tuple[np.ndarray, list[Hashable]]:
+    """Return the same as `in_clusters`, with the clusters that have no counts."""
     tiles = counts.shape[1]
     if len(clusters) != tiles:
         raise UserError(f"clusters must be a label per tile; got {len(clusters)} labels for {tiles} tiles.")
@@ -143,9 +154,8 @@ def in_clusters(counts: np.ndarray, clusters: Sequence[Hashable], score: Score) 
     if missing:
         raise UserError(f"clusters must be a label per tile; {len(missing)} tiles have none, first tile {missing[0]}.")
     places = {label: i for i, label in enumerate(dict.fromkeys(clusters))}
-    pooled = np.zeros((len(counts), len(places), int(np.prod(score.shape))))
+    flat = counts.reshape(len(counts), tiles, -1)
+    pooled = np.zeros((len(counts), len(places), flat.shape[-1]))
     for tile, label in enumerate(clusters):
-        pooled[:, places[label]] += counts[:, tile].reshape(len(counts), -1)
-    filled = np.flatnonzero(pooled.any(axis=(0, 2)))
-    labels = list(places)
-    return pooled[:, filled], [labels[i] for i in filled]
+        pooled[:, places[label]] += flat[:, tile]
+    return pooled, list(places)
