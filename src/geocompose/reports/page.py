@@ -69,8 +69,8 @@ def _part(report: StudyReport, part: Comparison, pictured: Pictures | None) -> d
         "fronts": cost_fronts(part),
         "curves": learning_curves(part),
         "curves_caption": (
-            f"val {metric} of the {min(MOST_LINES, len(part.rows))} best compositions: the mean over seeds, and a band "
-            "from the least to the most."
+            f"val {metric} of the {counted(min(MOST_LINES, len(part.rows)), 'best composition')}: the mean over seeds, "
+            "and a band from the least to the most."
         ),
         "label_efficiency": label_efficiency(part),
         "factors": factor_bars(part),
