@@ -50,7 +50,8 @@ def main(conf_dir: Path) -> None:
     def act(composed: DictConfig) -> object:
         sys.argv[:] = typed  # records quote the command
         # Told before what a search requires, which is of no use to a single run.
-        if not given.multirun and OmegaConf.is_missing(composed.get("search") or {}, "trials"):
+        search = composed.get("search")
+        if not given.multirun and isinstance(search, DictConfig) and OmegaConf.is_missing(search, "trials"):
             raise UserError(NEEDS_SWEEP)
         return run_action(composed, conf_dir)
 
