@@ -33,6 +33,7 @@ PACKAGES = (
     "scipy",
     "shapely",
     "matplotlib",
+    "jinja2",
     "rich",
     "filelock",
     "psutil",
