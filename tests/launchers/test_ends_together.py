@@ -20,7 +20,11 @@ from tests.kit.places import ROOT
 def sweeping(folder: Path, *names: str, workers: int = 2, act: str = "save_when_stopped") -> Iterator[subprocess.Popen]:
     """Let another process compute jobs that sleep, begun when the block begins."""
     command = [sys.executable, "-m", "tests.kit.jobs", str(folder), str(workers), act, *names]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A command that was run in this process before has set PYTHONSAFEPATH: the current folder is then not looked into.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         kit.wait_until(lambda: len(begun(folder)) == min(workers, len(names)))
         yield process
@@ -94,7 +98,11 @@ def test_jobs_that_do_not_end_are_killed_when_the_sweep_is_asked_again(tmp_path)
 
 def test_a_sweep_that_was_started_to_ignore_hangups_goes_on(tmp_path):
     command = ["nohup", sys.executable, "-m", "tests.kit.jobs", str(tmp_path), "1", "save_when_stopped", "a"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A command that was run in this process before has set PYTHONSAFEPATH: the current folder is then not looked into.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     kit.wait_until(lambda: len(begun(tmp_path)) == 1)
     process.send_signal(signal.SIGHUP)
     with pytest.raises(subprocess.TimeoutExpired):
