@@ -16,14 +16,20 @@ from tests.kit import jobs as kit
 from tests.kit.places import ROOT
 
 
+def environment() -> dict[str, str]:
+    """Return an environment in which the kit is found, whatever ran in this process before.
+
+    A command sets PYTHONSAFEPATH, with which the current folder is not looked into.
+    """
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+
+
 @contextmanager
 def sweeping(folder: Path, *names: str, workers: int = 2, act: str = "save_when_stopped") -> Iterator[subprocess.Popen]:
     """Let another process compute jobs that sleep, begun when the block begins."""
     command = [sys.executable, "-m", "tests.kit.jobs", str(folder), str(workers), act, *names]
-    # A command that was run in this process before has set PYTHONSAFEPATH: the current folder is then not looked into.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         kit.wait_until(lambda: len(begun(folder)) == min(workers, len(names)))
@@ -77,7 +83,9 @@ def test_a_sweep_that_is_asked_to_end_lets_its_jobs_save_and_begins_no_more(numb
 def test_ctrl_c_in_a_terminal_reaches_the_jobs_through_the_sweep_alone(tmp_path):
     """A terminal sends the signal to all processes of the sweep's group."""
     command = [sys.executable, "-m", "tests.kit.jobs", str(tmp_path), "2", "save_when_stopped", "a", "b"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     kit.wait_until(lambda: len(begun(tmp_path)) == 2)
     os.killpg(process.pid, signal.SIGINT)
     shown, _ = process.communicate(timeout=60)
@@ -98,10 +106,8 @@ def test_jobs_that_do_not_end_are_killed_when_the_sweep_is_asked_again(tmp_path)
 
 def test_a_sweep_that_was_started_to_ignore_hangups_goes_on(tmp_path):
     command = ["nohup", sys.executable, "-m", "tests.kit.jobs", str(tmp_path), "1", "save_when_stopped", "a"]
-    # A command that was run in this process before has set PYTHONSAFEPATH: the current folder is then not looked into.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     kit.wait_until(lambda: len(begun(tmp_path)) == 1)
     process.send_signal(signal.SIGHUP)
