@@ -238,10 +238,13 @@ def _truth(part: _Counted) -> np.ndarray:
 def _number(truth: np.ndarray, known: list[np.ndarray]) -> int:
     """Return the place of a truth among those that are known, and add it where it is new.
 
-    Sums over numbers differ in their last digits with the order in which they were added.
+    Counts are equal or they are not; sums over numbers differ in their last digits with the order of adding.
     """
+    whole = bool((truth == truth.round()).all())
     for number, other in enumerate(known):
-        if other.shape == truth.shape and np.allclose(other, truth, rtol=1e-6):
+        if other.shape == truth.shape and (
+            np.array_equal(other, truth) or (not whole and np.allclose(other, truth, rtol=1e-6))
+        ):
             return number
     known.append(truth)
     return len(known) - 1

@@ -62,10 +62,10 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Cells on one test set. rows: from the best to the worst cell. tied: of those with several seeds, in the
-    order of the rows; None where there is a single cell.
+    """Cells on one test set.
 
-    factors: how much of the variance each explains; empty where that can't be told, as of one seed each;
+    rows: from the best to the worst cell. tied: of those with several seeds, in the order of the rows; None where there
+    is a single cell. factors: how much of the variance each explains; empty where that can't be told, as of one seed each;
     `no_factors` says why.
     """
 
@@ -92,7 +92,9 @@ class Comparison:
     def per_class(self) -> list[tuple[str, list[float]]]:
         """Each class's or variable's score: its name, and the mean over seeds of each row."""
         score = self.scored.score
-        stem = {"mIoU": "IoU", "mIoU_union": "IoU", "F1_macro": "F1", "F1_micro": "F1"}.get(score.metric, score.metric)
+        stem = {"mIoU": "IoU", "mIoU_union": "IoU", "mIoU_all": "IoU", "F1_macro": "F1", "F1_micro": "F1"}.get(
+            score.metric, score.metric
+        )
         values = [score.every(row.cell.counts.sum(axis=1).reshape(len(row.cell.counts), -1)) for row in self.rows]
         keys = {name: f"{stem}_{name}" for name in score.names}
         return [

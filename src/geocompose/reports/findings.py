@@ -10,6 +10,7 @@ from geocompose.reports.numbers import COST_NAMES, cost_in_words, of_score
 from geocompose.reports.study_report import StudyReport
 from geocompose.statistics.factors import INTERACTIONS, SEED
 from geocompose.statistics.intervals import Estimate
+from geocompose.studies.progress import selected
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,9 @@ def _unknown(report: StudyReport, part: Comparison) -> Iterable[str]:
         yield f"Other places or seeds: {part.rows[0].estimate.interval.reason}."
     if part.clusters.caveat:
         yield part.clusters.caveat
+    others = sorted({name for row in part.rows for run in row.cell.every_run if (name := selected(run)) is not None})
+    if others != [f"val/{part.metric}"]:
+        yield f"Best epochs were chosen by {', '.join(others)}, and scores here are {part.metric}: not what was chosen by."
     if part.scored.split != "test":
         yield (
             "These runs did not open a test split: scores are of the validation split, which chose their epochs (and a "
