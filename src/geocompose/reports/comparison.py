@@ -65,8 +65,8 @@ class Comparison:
     """Cells on one test set.
 
     rows: from the best to the worst cell. tied: of those with several seeds, in the order of the rows; None where there
-    is a single cell. factors: how much of the variance each explains; empty where that can't be told, as of one seed each;
-    `no_factors` says why.
+    is a single cell. factors: how much of the variance each explains; empty where that can't be told, as of one seed
+    each; `no_factors` says why.
     """
 
     scored: ScoredSplit

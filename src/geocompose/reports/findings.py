@@ -156,7 +156,7 @@ def _unknown(report: StudyReport, part: Comparison) -> Iterable[str]:
         yield part.clusters.caveat
     others = sorted({name for row in part.rows for run in row.cell.every_run if (name := selected(run)) is not None})
     if others != [f"val/{part.metric}"]:
-        yield f"Best epochs were chosen by {', '.join(others)}, and scores here are {part.metric}: not what was chosen by."
+        yield f"Best epochs were chosen by {', '.join(others)}, and scores here are {part.metric}."
     if part.scored.split != "test":
         yield (
             "These runs did not open a test split: scores are of the validation split, which chose their epochs (and a "
