@@ -124,8 +124,7 @@ def be_preempted_once(mark: Path) -> None:
         return
     server = psutil.Process().parent()
     assert server is not None
-    os.kill(server.ppid(), signal.SIGUSR2)
-    save_when_stopped(mark)
+    save_when_stopped(mark, lambda: os.kill(server.ppid(), signal.SIGUSR2))
 
 
 def kill_the_pack() -> None:
@@ -146,8 +145,9 @@ def leave_a_thread() -> None:
     threading.Thread(target=time.sleep, args=(60,)).start()
 
 
-def save_when_stopped(mark: Path) -> None:
+def save_when_stopped(mark: Path, before=lambda: None) -> None:
     try:
+        before()
         sleep(60, mark)
     except KeyboardInterrupt:
         time.sleep(0.3)

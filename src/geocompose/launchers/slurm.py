@@ -93,16 +93,16 @@ class SlurmEngine:
             ArrayJob(pack.jobs, pack.engine, pack.until_s)
             for pack in packs(jobs, self.cells_per_job, self._on_the_node(), self.hours)
         ]
-        submitted = self._submitted(made, jobs[0].log.parent / "slurm")
-        for job in jobs:
-            told(Started(job))
-        names, folder = shortened([job.job_id for job in submitted], 4), jobs[0].log.parent / "slurm"
-        log.info("%s submitted: %s; their output is in %s.", counted(len(submitted), "job"), names, folder)
-        if not self.wait:
-            log.info("action=status study=%s tells how far they are.", jobs[0].log.parent.parent.name)
-            return
-        with stop_requests() as stop:
-            self._wait(dict(zip(submitted, made, strict=True)), told, stop)
+        with stop_requests() as stop:  # from here on, so that no array is left behind
+            submitted = self._submitted(made, jobs[0].log.parent / "slurm")
+            for job in jobs:
+                told(Started(job))
+            names, folder = shortened([job.job_id for job in submitted], 4), jobs[0].log.parent / "slurm"
+            log.info("%s submitted: %s; their output is in %s.", counted(len(submitted), "job"), names, folder)
+            if self.wait or stop.numbers:
+                self._wait(dict(zip(submitted, made, strict=True)), told, stop)
+            else:
+                log.info("action=status study=%s tells how far they are.", jobs[0].log.parent.parent.name)
 
     def _on_the_node(self) -> LocalEngine:
         return LocalEngine(self.cells_at_once, self.timeout_minutes, self.memory_gb, "auto", self.hours)
