@@ -64,11 +64,15 @@ class ReportedCell:
 
 @dataclass
 class Cells:
-    """All cells of a study that can be reported, by test set; and those left out, with the reason."""
+    """All cells of a study that can be reported, by test set; and those left out, with the reason.
+
+    studies: the names of several, in the order in which they were given; empty of one.
+    """
 
     by_split: dict[int, tuple[ScoredSplit, list[ReportedCell]]] = field(default_factory=dict)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     keys: tuple[str, ...] = ()
+    studies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,8 @@ def reported_cells(study: StudyFiles, volatile: Iterable[str]) -> Cells:
     runs = [run for run in study.runs.values() if run.state == "done"]
     keys, settings = distinguishing(runs, volatile)
     studies = _study_names(study)
-    found = Cells(keys=(*(["study"] if len(studies) > 1 else []), *(key for key in keys if key not in REPEATS)))
+    several = tuple(studies.values()) if len(studies) > 1 else ()
+    found = Cells(keys=(*(["study"] if several else []), *(key for key in keys if key not in REPEATS)), studies=several)
     grouped: dict[object, list[tuple[_Counted, Settings]]] = defaultdict(list)
     for run, told in zip(runs, settings, strict=True):
         try:

@@ -11,6 +11,7 @@ import numpy as np
 
 from geocompose.errors import UserError, counted
 from geocompose.reports.cells import ReportedCell, ScoredSplit
+from geocompose.reports.equal_compositions import StudyPair, study_pairs
 from geocompose.reports.scored_tiles import Clusters, clusters_of
 from geocompose.runs import Record
 from geocompose.runs.arrays import read_arrays
@@ -66,7 +67,7 @@ class Comparison:
 
     rows: from the best to the worst cell. tied: of those with several seeds, in the order of the rows; None where there
     is a single cell. factors: how much of the variance each explains; empty where that can't be told, as of one seed
-    each; `no_factors` says why.
+    each; `no_factors` says why. pairs: each further study against the first one.
     """
 
     scored: ScoredSplit
@@ -77,6 +78,7 @@ class Comparison:
     factors: Mapping[str, Share]
     no_factors: str
     level: float
+    pairs: tuple[StudyPair, ...] = ()
 
     @property
     def metric(self) -> str:
@@ -124,8 +126,10 @@ class Comparison:
         return front
 
 
-def compare(scored: ScoredSplit, cells: Sequence[ReportedCell], *, level: float = 0.95) -> Comparison:
-    """Return what can be said of cells that were scored on the same test set."""
+def compare(
+    scored: ScoredSplit, cells: Sequence[ReportedCell], *, level: float = 0.95, studies: Sequence[str] = ()
+) -> Comparison:
+    """Return what can be said of cells that were scored on the same test set. studies: they are of, if several."""
     score, clusters = scored.score, clusters_of(scored.tiles)
     guesses = _guesses(scored, cells)
     ready = prepared([*(cell.counts for cell in cells), *(guess.counts for guess in guesses)], clusters.labels, score)
@@ -160,7 +164,8 @@ def compare(scored: ScoredSplit, cells: Sequence[ReportedCell], *, level: float 
         for place, cell in enumerate(ordered)
     )
     factors, no_factors = _factors(ordered, ready, level)
-    return Comparison(scored, clusters, rows, tuple(one for one, _ in told), tied, factors, no_factors, level)
+    pairs = tuple(study_pairs(ordered, ready, studies, higher=score.higher, level=level))
+    return Comparison(scored, clusters, rows, tuple(one for one, _ in told), tied, factors, no_factors, level, pairs)
 
 
 def _validation(cell: ReportedCell, metric: str) -> float:

@@ -16,6 +16,8 @@ from geocompose.reports.heat_map import heat_maps
 from geocompose.reports.label_efficiency import label_efficiency
 from geocompose.reports.numbers import of_score
 from geocompose.reports.rendering import render
+from geocompose.reports.several_sets import several_sets
+from geocompose.reports.side_by_side import pair_in_words, pair_table, sets_in_words, sets_table
 from geocompose.reports.study_report import StudyReport
 from geocompose.reports.tile_pictures import Pictures
 
@@ -28,10 +30,12 @@ def page(report: StudyReport, shown: Sequence[Pictures | None], command: str) ->
     shown: of each test set, its pictures; None where there are none. command: what made the page.
     """
     splits = {part.scored.split for part in report.sets}
+    several = several_sets(report.sets)
     return render(
         "study.html.j2",
         report=report,
         parts=[_part(report, part, pictured) for part, pictured in zip(report.sets, shown, strict=True)],
+        several=several and {"words": sets_in_words(several), "table": sets_table(several)},
         subtitle=subtitle(report),
         command=command,
         anchors=[_anchor(one) for one in report.anchors],
@@ -65,6 +69,14 @@ def _part(report: StudyReport, part: Comparison, pictured: Pictures | None) -> d
         "dots": score_dots(part),
         "dots_caption": dots_caption(part),
         "table": cell_table(part),
+        "pairs": [
+            {
+                "title": " and ".join(pair.names),
+                "words": list(pair_in_words(pair)),
+                "table": pair_table(pair) if pair.changes else None,
+            }
+            for pair in part.pairs
+        ],
         "heat_maps": heat_maps(part),
         "fronts": cost_fronts(part),
         "curves": learning_curves(part),

@@ -80,7 +80,9 @@ def study_report(study: StudyFiles, volatile: Iterable[str], *, level: float = 0
     """
     volatile = tuple(volatile)
     cells = reported_cells(study, volatile)
-    sets = tuple(compare(scored, members, level=level) for scored, members in cells.by_split.values())
+    sets = tuple(
+        compare(scored, members, level=level, studies=cells.studies) for scored, members in cells.by_split.values()
+    )
     runs = tuple(run for each in sets for row in each.rows for run in row.cell.every_run)
     return StudyReport(
         title=", ".join(folder.name for folder in study.folders),

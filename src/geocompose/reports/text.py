@@ -9,6 +9,8 @@ from geocompose.reports.comparison import Comparison
 from geocompose.reports.findings import findings
 from geocompose.reports.numbers import UNKNOWN, of_score
 from geocompose.reports.page import subtitle
+from geocompose.reports.several_sets import several_sets
+from geocompose.reports.side_by_side import pair_in_words, pair_table, sets_in_words, sets_table
 from geocompose.reports.study_report import StudyReport
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$])")
@@ -35,7 +37,12 @@ def markdown(report: StudyReport, command: str) -> str:
             if sentences:
                 lines += [f"### {title}", "", *(f"- {plain(text)}" for text in sentences), ""]
         lines += ["### Scores", "", *_table(cell_table(part)), ""]
+        lines += _pairs(part)
         lines += _per_class(part)
+    several = several_sets(report.sets)
+    if several:
+        lines += ["## The same compositions on each test set", "", plain(sets_in_words(several)), ""]
+        lines += [*_table(sets_table(several)), ""]
     if not report.sets:
         lines += ["No run of this study is completed.", ""]
     if report.failures:
@@ -74,6 +81,15 @@ def _table(table: CellTable) -> list[str]:
             values[table.score] = f"**{values[table.score]}**"
         rows.append("| " + " | ".join(values) + " |")
     return [markdown_line([column.name for column in table.columns]), rule, *rows, "", plain(table.note)]
+
+
+def _pairs(part: Comparison) -> list[str]:
+    lines = []
+    for pair in part.pairs:
+        title = f"### {plain(' and '.join(pair.names))}: the same compositions"
+        lines += [title, "", *(f"- {plain(text)}" for text in pair_in_words(pair)), ""]
+        lines += [*_table(pair_table(pair)), ""] if pair.changes else []
+    return lines
 
 
 def _per_class(part: Comparison) -> list[str]:
