@@ -1,16 +1,19 @@
 """The command line without a new process: compose as Hydra does, then run the action in the working directory."""
 
 import json
+import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
 
-from geocompose.cli import run_action
+from geocompose.cli import main, run_action
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
 from tests.kit.places import CONF
@@ -45,6 +48,27 @@ def run(*overrides: str, figures: bool = False) -> None:
         del config["hydra"]
     with nullcontext() if figures else patch("geocompose.training.computation.draw"):
         run_action(config, CONF)
+
+
+def typed(
+    conf: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that does what a typed command line does with a user's conf.
+
+    It takes the arguments, and returns the exit code, what was printed, and the errors.
+    """
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
+        code = 0
+        try:
+            main(conf)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = capfd.readouterr()
+        return code, printed.out, printed.err
+
+    return call
 
 
 def composed_config(*overrides: str) -> dict[str, Any]:

@@ -1,15 +1,14 @@
 """Sweeps of runs that take no time, in this process: their exit codes, and what they print."""
 
 import csv
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from geocompose.cli import main
 from geocompose.studies.plan import read_plan
 from tests.kit import jobs
+from tests.kit.command import typed
 from tests.kit.swept_runs import write_conf
 
 Sweep = Callable[..., tuple[int, str, str]]
@@ -29,18 +28,7 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("COLUMNS", "80")
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
-        code = 0
-        try:
-            main(tmp_path / "conf")
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = capfd.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+    return typed(tmp_path / "conf", monkeypatch, capfd)
 
 
 def table(study: str = "default") -> list[dict[str, str]]:

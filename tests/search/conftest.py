@@ -1,16 +1,15 @@
 """Searches in this process, of runs that take no time."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from geocompose.cli import main
 from geocompose.errors import UserError
 from geocompose.launchers import fork_server
 from geocompose.launchers.planning import PlannedCell
 from tests.kit import jobs
+from tests.kit.command import typed
 from tests.kit.places import ROOT
 from tests.kit.searched_runs import try_out, write_conf
 
@@ -51,15 +50,4 @@ def command(
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("COLUMNS", "120")
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
-        code = 0
-        try:
-            main(tmp_path / "conf")
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = capfd.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+    return typed(tmp_path / "conf", monkeypatch, capfd)

@@ -23,6 +23,9 @@ def test_a_search_tries_so_many_points_and_a_second_command_none(sampler, comman
     assert all(1e-4 <= point["trainer.lr"] <= 1 and point["trainer.width"] in range(1, 8) for point in points())
     best = max(trials(), key=lambda trial: trial.value)
     assert outcome()["best"]["value"] == best.value
+    assert [(each["trial"], each["point"], each["value"]) for each in outcome()["tried"]] == [
+        (trial.number, trial.params, trial.value) for trial in trials()
+    ]
     assert f"trial {best.number}, val/mIoU {best.value:.4f}" in printed
     again, printed, _ = command(*line)
     assert again == 0

@@ -118,6 +118,46 @@ def over_fractions(lines: Sequence[Curve], score: str) -> str:
     return written[0]
 
 
+def over_trials(numbers: Sequence[int], values: Sequence[float], best_so_far: Sequence[float], score: str) -> str:
+    """Return the value of each trial of a search in their order, and the best one so far as a line."""
+    with _svg(3.3, 2.6) as (figure, written):
+        axes = figure.subplots()
+        axes.plot(numbers, values, "o", color=_OTHER, markersize=3.5)
+        axes.step(numbers, best_so_far, where="post", color=_MARK, linewidth=1.2)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_xlabel("trial; the line is the best so far")
+        axes.set_ylabel(score)
+    return written[0]
+
+
+def over_values(
+    at: Sequence[float] | Sequence[str], values: Sequence[float], best: int | None, key: str, score: str, *, log: bool
+) -> str:
+    """Return the value of each trial over what was set: numbers on an axis, by their logarithm or not, names by rows.
+
+    best: the place of the trial that was chosen, which is marked.
+    """
+    with _svg(3.3, 2.6) as (figure, written):
+        axes = figure.subplots()
+        names = sorted({each for each in at if isinstance(each, str)})
+        places = [names.index(each) if isinstance(each, str) else each for each in at]
+        axes.plot(places, values, "o", color=_OTHER, markersize=3.5)
+        if best is not None:
+            axes.plot([places[best]], [values[best]], "o", color=_MARK, markersize=6)
+        if names:
+            turned = max(map(len, names)) * len(names) > 30
+            axes.set_xticks(range(len(names)), names, rotation=45 if turned else 0, ha="right" if turned else "center")
+            axes.set_xlim(-0.5, len(names) - 0.5)
+        elif log and min(places) > 0:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0,), numticks=6))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set_xlabel(key)
+        axes.set_ylabel(score)
+    return written[0]
+
+
 def _draw_lines(axes: Axes, lines: Sequence[Curve], score: str, *, marker: str) -> None:
     for line, colour in zip(lines, _LINES, strict=False):
         axes.fill_between(line.at, line.low, line.high, color=colour, alpha=0.17, linewidth=0)

@@ -1,13 +1,14 @@
-"""The drawings of a comparison: scores, costs, curves and shares of the variance. Free of torch."""
+"""The drawings of a report: scores, costs, curves, shares of the variance, trials of searches. Free of torch."""
 
 import math
 from collections import defaultdict
 
 import numpy as np
 
-from geocompose.reports.charts import MOST_LINES, Curve, Dot, bars, curves, dots, front
+from geocompose.reports.charts import MOST_LINES, Curve, Dot, bars, curves, dots, front, over_trials, over_values
 from geocompose.reports.comparison import COSTS, Comparison, Row
 from geocompose.reports.numbers import COST_NAMES
+from geocompose.reports.searches import SearchTold
 from geocompose.runs.epoch_rows import read_metrics
 
 _MOST_DOTS = 40
@@ -81,3 +82,17 @@ def factor_bars(part: Comparison) -> str:
         if np.isfinite(share.share)
     }
     return bars(shares) if shares else ""
+
+
+def search_drawings(search: SearchTold) -> list[str]:
+    """Return a search's trials in their order, then over each key that was searched; nothing of fewer than two."""
+    if len(search.tried) < 2:
+        return []
+    numbers, values = [trial.trial for trial in search.tried], [trial.value for trial in search.tried]
+    best_so_far = (np.maximum if search.higher else np.minimum).accumulate(values).tolist()
+    best = numbers.index(search.best) if search.best in numbers else None
+    over_keys = [
+        over_values(search.values_of(key), values, best, key, search.metric, log=key in search.logarithmic)
+        for key in search.keys
+    ]
+    return [over_trials(numbers, values, best_so_far, search.metric), *over_keys]

@@ -10,7 +10,14 @@ from geocompose.reports.cell_table import cell_table
 from geocompose.reports.charts import MOST_LINES
 from geocompose.reports.comparison import Comparison
 from geocompose.reports.decisions import decisions
-from geocompose.reports.drawings import cost_fronts, dots_caption, factor_bars, learning_curves, score_dots
+from geocompose.reports.drawings import (
+    cost_fronts,
+    dots_caption,
+    factor_bars,
+    learning_curves,
+    score_dots,
+    search_drawings,
+)
 from geocompose.reports.findings import findings
 from geocompose.reports.heat_map import heat_maps
 from geocompose.reports.label_efficiency import label_efficiency
@@ -36,6 +43,7 @@ def page(report: StudyReport, shown: Sequence[Pictures | None], command: str) ->
         report=report,
         parts=[_part(report, part, pictured) for part, pictured in zip(report.sets, shown, strict=True)],
         several=several and {"words": sets_in_words(several), "table": sets_table(several)},
+        searches=[{"words": search.words, "drawings": search_drawings(search)} for search in report.searches],
         subtitle=subtitle(report),
         command=command,
         anchors=[_anchor(one) for one in report.anchors],

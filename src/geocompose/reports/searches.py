@@ -1,8 +1,10 @@
-"""What the searches of a study have found, from the files that they wrote. Free of torch."""
+"""What the searches of a study have found, in words and in drawings, from the files that they wrote. Free of torch."""
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,61 @@ from geocompose.runs.atomic import explained
 
 log = logging.getLogger("geocompose")
 
-_MOST_BYTES = 2**20
+_MOST_BYTES = 2**24
+_MOST_TRIALS = 10_000  # that a drawing shows, and names of values on an axis
+_MOST_VALUES = 40
 
 
-def searches(folders: Sequence[Path]) -> Iterable[str]:
-    """Yield a sentence or two per search: how it chose, among how many trials of which space, and what.
+@dataclass(frozen=True)
+class Tried:
+    """A completed trial: its number, its value, and its point."""
+
+    trial: int
+    value: float
+    point: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SearchTold:
+    """One search.
+
+    words: how it chose, among how many trials of which space, and what. metric: by which. higher: whether more of it is
+    better. tried: completed trials in their order; empty where the file doesn't tell. logarithmic: keys that were drawn
+    by their logarithm. best: the number of the chosen trial.
+    """
+
+    words: str
+    metric: str = ""
+    higher: bool = True
+    tried: tuple[Tried, ...] = ()
+    logarithmic: tuple[str, ...] = ()
+    best: int | None = None
+
+    def values_of(self, key: str) -> list[float] | list[str]:
+        """Return each trial's value of a key: numbers where all are, else texts."""
+        found = [trial.point[key] for trial in self.tried]
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in found):
+            return [float(value) for value in found]
+        return [str(value) for value in found]
+
+    @property
+    def keys(self) -> list[str]:
+        """What differs between completed trials, and has few enough values for an axis."""
+        names = [key for key in (self.tried[0].point if self.tried else ()) if all(key in t.point for t in self.tried)]
+        different = {key: set(self.values_of(key)) for key in names}
+        numbers = {key for key in names if all(isinstance(value, float) for value in different[key])}
+        return [key for key in names if 1 < len(different[key]) <= (_MOST_TRIALS if key in numbers else _MOST_VALUES)]
+
+
+def searches(folders: Sequence[Path]) -> Iterable[SearchTold]:
+    """Yield what each search has found.
 
     folders: of the studies. A file that isn't a search's is left out, which the log says.
     """
     for folder in folders:
         for path in sorted((folder / "search").glob("*.json")):
             try:
-                yield _in_words(path.stem, _read(path))
+                yield _told(path.stem, _read(path))
             except (UserError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
                 log.warning("%s is not a search's file and left out: %s", path, error or type(error).__name__)
 
@@ -36,6 +81,22 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UserError("it holds no mapping")
     return found
+
+
+def _told(name: str, found: dict[str, Any]) -> SearchTold:
+    tried: list[Tried] = []
+    for each in found.get("tried") or ():  # searches of before have none
+        if each["state"] == "completed" and len(tried) < _MOST_TRIALS and math.isfinite(float(each["value"])):
+            tried.append(Tried(int(each["trial"]), float(each["value"]), dict(each["point"])))
+    best = found.get("best")
+    return SearchTold(
+        words=_in_words(name, found),
+        metric=str(found.get("metric", "")),
+        higher=found.get("better") != "lower",
+        tried=tuple(sorted(tried, key=lambda trial: trial.trial)),
+        logarithmic=tuple(key for key, told in found["space"].items() if told.get("log")),
+        best=None if best is None else int(best["trial"]),
+    )
 
 
 def _in_words(name: str, found: dict[str, Any]) -> str:

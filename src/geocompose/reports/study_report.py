@@ -12,7 +12,7 @@ from geocompose.errors import UserError, counted, first_line, shortened
 from geocompose.reports.anchors import Anchored, held_against
 from geocompose.reports.cells import REPEATS, Cells, lone_name, reported_cells
 from geocompose.reports.comparison import Comparison, compare, is_pretrained
-from geocompose.reports.searches import searches
+from geocompose.reports.searches import SearchTold, searches
 from geocompose.runs.bounded_yaml import bounded_yaml
 from geocompose.runs.environment import utc_now
 from geocompose.studies.reading import LoneCell, Run, StudyFiles
@@ -42,7 +42,7 @@ class StudyReport:
     settings that all cells share, by dotted key. defaults: what runs decided where nothing was given. said: what runs
     left out, converted or assumed, and how many said so. versions, commits, hardware, data, weights: what made the
     numbers, in words. runs: those that were scored. anchors: published results, and what runs here
-    say of them. searches: what each search has found, in words.
+    say of them. searches: what each search has found.
     """
 
     title: str
@@ -61,7 +61,7 @@ class StudyReport:
     weights: tuple[str, ...]
     runs: tuple[Run, ...]
     anchors: tuple[Anchored, ...]
-    searches: tuple[str, ...]
+    searches: tuple[SearchTold, ...]
     level: float
 
     @cached_property

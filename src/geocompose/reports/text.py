@@ -52,7 +52,7 @@ def markdown(report: StudyReport, command: str) -> str:
             lines.append(markdown_line(row))
         lines.append("")
     if report.searches:
-        lines += ["## Searches", "", *(f"- {plain(text)}" for text in report.searches), ""]
+        lines += ["## Searches", "", *(f"- {plain(search.words)}" for search in report.searches), ""]
     held = [one for one in report.anchors if one.verdict != "not run"]
     if held:
         lines += ["## Published results", ""]

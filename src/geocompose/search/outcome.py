@@ -72,6 +72,10 @@ def write_outcome(searching: Searching, chosen: Sequence[PlannedCell]) -> Path:
         "space": searching.space.described(), "fixed": _own(searching.space.fixed),
         "better": searching.judged.better, "trials": asdict(counts(trials)), "best": None,
         "chosen": [cell.run_id for cell in chosen],
+        "tried": [
+            {"trial": each.number, "state": each.state, "point": dict(each.point), "value": each.value}
+            for each in points(trials)
+        ],
     }  # fmt: skip
     if best is not None:
         found["metric"] = searching.metric(best)
