@@ -1,6 +1,7 @@
 """`action=report` on made-up studies: the page, its sentences, and the tables beside it."""
 
 import csv
+import io
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from geocompose.errors import UserError
+from geocompose.reports.spreadsheet import csv_of
 from geocompose.runs import Record
 from geocompose.studies.plan import PlanCell, PlanEvent, add_cells, add_events
 from tests.kit.command import run
@@ -122,6 +124,13 @@ def test_names_of_others_are_shown_and_not_executed(study):
     assert names[0] in page.text
     assert "onerror" not in " ".join(page.asks)
     assert "a\\_b \\& c\\$" not in (study / "report.html").read_text()
+
+
+def test_a_spreadsheet_takes_no_name_for_a_formula():
+    numbers = ["-0.5", "+1e-3", -0.25, "", None]
+    assert list(csv.reader(io.StringIO(csv_of([["=1+1", "@a", "-b", "a=1"], numbers])))) == [
+        ["'=1+1", "'@a", "'-b", "a=1"], ["-0.5", "+1e-3", "-0.25", "", ""],
+    ]  # fmt: skip
 
 
 def test_a_study_without_a_finished_run_has_a_page_that_says_why(study):

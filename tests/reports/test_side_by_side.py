@@ -116,6 +116,18 @@ def test_the_same_compositions_stand_beside_each_other_on_each_test_set(outputs)
     assert "(#1, tied)" in sets_table(several).rows[0].values[1]
 
 
+def test_sets_share_compositions_whichever_of_their_studies_these_are_of(outputs):
+    write(outputs / "usual", {FCN: 0.10, UNET: 0.11}, typed=["optimizer.lr=1e-3"])
+    write(outputs / "slow", {FCN: 0.20, UNET: 0.30}, typed=["optimizer.lr=1e-4"], number=1)
+    write(outputs / "there", {FCN: 0.10, UNET: 0.40}, typed=["optimizer.lr=0.001"], truth_seed=9, number=2)
+    several = several_sets(compared(outputs / "usual", outputs / "slow", outputs / "there"))
+    assert several is not None
+    assert [name for name, _ in several.rows] == ["fcn · lr=1e-3", "unet · lr=1e-3"]
+    write(outputs / "again", {FCN: 0.10, UNET: 0.11}, typed=["optimizer.lr=1e-3"], number=3)
+    several = several_sets(compared(outputs / "usual", outputs / "again", outputs / "there"))
+    assert several is None, "which of two equal compositions stands for both isn't known"
+
+
 def test_one_test_set_or_one_shared_composition_is_no_table(outputs):
     write(outputs / "a", {FCN: 0.1, UNET: 0.1})
     assert several_sets(compared(outputs / "a")) is None

@@ -1,7 +1,5 @@
 """The table of a test set's cells, once for the page, Markdown and LaTeX; and with all digits as a CSV. No torch."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +7,7 @@ from typing import Literal
 from geocompose.reports.comparison import COSTS, Baseline, Comparison, Row
 from geocompose.reports.findings import reported_interval
 from geocompose.reports.numbers import COST_NAMES, UNKNOWN, cost_in_words, of_difference, of_score
+from geocompose.reports.spreadsheet import csv_of
 from geocompose.reports.study_report import StudyReport
 
 RowKind = Literal["tied", "other", "baseline"]
@@ -16,10 +15,11 @@ RowKind = Literal["tied", "other", "baseline"]
 
 @dataclass(frozen=True)
 class Column:
-    """A heading. text: its values are words, not numbers."""
+    """A heading. text: its values are words, not numbers. wide: they are sentences, which may take several lines."""
 
     name: str
     text: bool = False
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def cell_table(part: Comparison) -> CellTable:
         *over,
         Column("seeds"),
         *(Column(COST_NAMES[name]) for name in COSTS),
-        Column("remarks", text=True),
+        Column("remarks", text=True, wide=True),
     )
     rows = [_cell(row, keys, with_over=bool(over)) for row in part.rows]
     rows += [_baseline(baseline, len(columns), len(keys)) for baseline in part.baselines]
@@ -112,29 +112,27 @@ def _note(part: Comparison) -> str:
 def as_csv(report: StudyReport) -> str:
     """Return all cells and baselines as a CSV with all digits; their origin is `rerun`, not `copied`."""
     keys = list(report.keys) or ["composition"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([
+    rows: list[list[object]] = [[
         "origin", "data", "split", "metric", "place", "what", *keys, "score", "low", "high", "interval_of", "tied",
         "val", "over_baseline", "seeds", "clusters", *COSTS, "remarks", "runs",
-    ])  # fmt: skip
+    ]]  # fmt: skip
     for part in report.sets:
         about = ["rerun", part.scored.name, part.scored.split, part.metric]
         for row in part.rows:
             over = row.over_baseline.mean if row.over_baseline else ""
             values = [value_of(row, key) if key == "composition" else row.cell.settings.get(key, "") for key in keys]
             tied = "" if row.tied is None else row.tied
-            writer.writerow([
+            rows.append([
                 *about, row.place, "composition", *values, row.estimate.mean, *_limits(row), tied, row.val, over,
                 len(row.cell.runs), part.clusters.number, *(_plain(row.costs[name]) for name in COSTS),
                 "; ".join(row.remarks), " ".join(run.folder.path.name for run in row.cell.every_run),
             ])  # fmt: skip
         for baseline in part.baselines:
-            writer.writerow([
+            rows.append([
                 *about, "", "baseline", baseline.name, *[""] * (len(keys) - 1), baseline.estimate.mean,
                 *_limits(baseline), "", "", "", "", part.clusters.number, *[""] * len(COSTS), baseline.detail, "",
             ])  # fmt: skip
-    return text.getvalue()
+    return csv_of(rows)
 
 
 def _limits(one: Row | Baseline) -> list[object]:

@@ -6,7 +6,6 @@ over data sets, and no mean of ranks: what is best on one says little of another
 """
 
 import csv
-import io
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 
 from geocompose.errors import UserError, choices, counted, did_you_mean
 from geocompose.reports.numbers import of_score
+from geocompose.reports.spreadsheet import csv_of
 from geocompose.runs.atomic import explained
 from geocompose.runs.environment import utc_now
 from geocompose.scores import better
@@ -85,19 +85,17 @@ class PublishedReport:
 
     def as_csv(self) -> str:
         """Return a row per data set and composition, with all digits; `origin` is `copied`."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
         header = ["origin", "source", "dataset", "metric", "place", *self.keys, "score", "low", "high", "tied", "seeds"]
-        writer.writerow([*header, "scores"])
+        rows: list[list[object]] = [[*header, "scores"]]
         for each in self.sets:
             for place, cell in enumerate(each.cells, 1):
-                writer.writerow([
+                rows.append([
                     ORIGIN, self.source, each.dataset, each.metric, place, *(cell.settings[key] for key in self.keys),
                     cell.mean, "" if cell.low is None else cell.low, "" if cell.high is None else cell.high,
                     "" if cell.tied is None else cell.tied,
                     len(cell.scores), " ".join(map(repr, cell.scores)),
                 ])  # fmt: skip
-        return text.getvalue()
+        return csv_of(rows)
 
 
 def published_report(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from geocompose.reports.cells import name_of
 from geocompose.reports.comparison import Comparison, Row
-from geocompose.reports.equal_compositions import differing_throughout, without
+from geocompose.reports.equal_compositions import STUDY, differing_throughout, without
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,18 @@ def several_sets(parts: Sequence[Comparison]) -> SeveralSets | None:
     """Return what test sets have in common; None of one set, or without two compositions that all have."""
     if len(parts) < 2:
         return None
-    throughout = differing_throughout([[row.cell.settings for row in part.rows] for part in parts])
-    by_composition = [{without(row.cell.settings, throughout): row for row in part.rows} for part in parts]
+    throughout = set(differing_throughout([[row.cell.settings for row in part.rows] for part in parts]))
+    # A study's name makes no other composition, unless nothing else tells two of them apart.
+    for left_out in (throughout | {STUDY}, throughout):
+        by_composition = [{without(row.cell.settings, left_out): row for row in part.rows} for part in parts]
+        if all(len(found) == len(part.rows) for found, part in zip(by_composition, parts, strict=True)):
+            break
     shared = [same for same in by_composition[0] if all(same in others for others in by_composition[1:])]
     if len(shared) < 2:
         return None
     rows = []
     for same in shared:
         cell = by_composition[0][same].cell
-        keys = [key for key in cell.settings if key not in throughout]
+        keys = [key for key in cell.settings if key not in left_out]
         rows.append((name_of(cell.settings, cell.choices, keys), tuple(found[same] for found in by_composition)))
     return SeveralSets(tuple(f"{part.scored.name} ({part.metric})" for part in parts), tuple(rows))

@@ -72,7 +72,7 @@ def sets_table(several: SeveralSets) -> CellTable:
         )
         for name, own in several.rows
     )
-    columns = (Column("composition", text=True), *(Column(name) for name in several.sets))
+    columns = (Column("composition", text=True), *(Column(name, text=True) for name in several.sets))
     note = (
         "In brackets the place among all compositions of that set; tied: not told apart from its best one. Scores of "
         "different data are not averaged."
