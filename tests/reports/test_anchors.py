@@ -86,6 +86,14 @@ def test_runs_of_another_option_are_of_another_anchor(tmp_path):
     assert held(tmp_path).verdict == "not run"
 
 
+def test_runs_of_different_weights_are_no_result_together(tmp_path):
+    for seed, digest in enumerate(("a" * 64, "b" * 64)):
+        run(tmp_path, seed, ANCHOR.value, "backbone.ckpt_path=x.pt", weights={"source": "x.pt", "sha256": digest})
+    one = held(tmp_path)
+    assert (one.verdict, one.ours) == ("not run", None)
+    assert one.why == f"2 runs here, of different weights: sha256 {'a' * 12}, {'b' * 12}"
+
+
 def test_of_searched_rates_those_that_validate_best_count(tmp_path):
     for seed in (0, 1):
         run(tmp_path, seed, ANCHOR.value, "optimizer.lr=1e-3", metrics={ANCHOR.metric: 0.95, "val/mIoU": 0.80})

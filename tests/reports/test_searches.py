@@ -97,6 +97,18 @@ def test_values_of_several_types_are_names_on_the_axis(study):
     assert len(search_drawings(found)) == 2
 
 
+@pytest.mark.parametrize("chosen", [True, False])
+def test_a_runs_page_tells_of_the_searches_that_chose_it(study, chosen):
+    scored_study(study, {("resnet18", "fcn", "none"): 0.1}, seeds=(0, 1))
+    folder = min(path for path in study.iterdir() if path.is_dir())
+    identity = folder.name.rpartition("-")[2]
+    write(study, FOUND | {"chosen": [identity if chosen else "ffff"]})
+    run("action=report", f"action.run={folder}")
+    page = (folder / "report.html").read_text()
+    assert ("Search 0123456789" in page) is chosen
+    assert f"<h1>floods: {folder.name}</h1>" in page
+
+
 def test_the_page_holds_the_drawings(study):
     scored_study(study, {("resnet18", "fcn", "none"): 0.1, ("resnet18", "unet", "none"): 0.2})
     run("action=report", "study=floods")

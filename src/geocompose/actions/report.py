@@ -59,8 +59,9 @@ def report(
     from geocompose.reports.text import latex, markdown
 
     folder = found.folders[0] if run is None else next(iter(found.runs.values())).folder.path
+    alone = None if run is None else folder.name
     destination = _destination(output, folder / "report.html")
-    told = study_report(found, load_rules(experiment.conf_dir).volatile, level=level)
+    told = study_report(found, load_rules(experiment.conf_dir).volatile, level=level, alone=alone)
     shown = [_pictures(experiment, told, place, trust, images=images) for place in range(len(told.sets))]
     command = _command(experiment)
     _write(destination, page(told, shown, command), markdown(told, command), as_csv(told), latex(told))

@@ -61,7 +61,8 @@ def held_against(runs: Iterable[Run], volatile: Iterable[str]) -> list[Anchored]
 
     A result is reproduced where the mean over the runs lies within the anchor's tolerance of the published value,
     whatever the interval: a wide one would agree with anything. Runs in which a key was changed that the anchor pins
-    don't count. Where rates were searched, those of the best mean on validation count.
+    don't count, and runs of different weights are no result together. Where rates were searched, those of the best mean
+    on validation count.
 
     volatile: patterns of keys that change no result (conf/identity.yaml).
     """
@@ -85,6 +86,10 @@ def _held(anchor: Anchor, runs: Sequence[Run], volatile: tuple[str, ...]) -> Anc
     if not counting:
         keys = shortened(sorted({key for found in changed.values() for key in found}), 4)
         return Anchored(anchor, "not run", f"{counted(len(done), 'run')} here, changed in what it pins: {keys}")
+    weights = sorted({str(run.record.weights.get("sha256") or "unknown")[:12] for run in counting})
+    if len(weights) > 1:  # which of them the published result had, nobody here knows
+        told = shortened(weights, 4)
+        return Anchored(anchor, "not run", f"{counted(len(counting), 'run')} here, of different weights: sha256 {told}")
     return _compared(anchor, _best_searched(anchor, counting))
 
 

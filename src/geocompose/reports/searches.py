@@ -34,7 +34,7 @@ class SearchTold:
 
     words: how it chose, among how many trials of which space, and what. metric: by which. higher: whether more of it is
     better. tried: completed trials in their order; empty where the file doesn't tell. logarithmic: keys that were drawn
-    by their logarithm. best: the number of the chosen trial.
+    by their logarithm. best: the number of the chosen trial. chosen: the ids of the runs that it was computed in.
     """
 
     words: str
@@ -43,6 +43,7 @@ class SearchTold:
     tried: tuple[Tried, ...] = ()
     logarithmic: tuple[str, ...] = ()
     best: int | None = None
+    chosen: frozenset[str] = frozenset()
 
     def values_of(self, key: str) -> list[float] | list[str]:
         """Return each trial's value of a key: numbers where all are, else texts."""
@@ -96,6 +97,7 @@ def _told(name: str, found: dict[str, Any]) -> SearchTold:
         tried=tuple(sorted(tried, key=lambda trial: trial.trial)),
         logarithmic=tuple(key for key, told in found["space"].items() if told.get("log")),
         best=None if best is None else int(best["trial"]),
+        chosen=frozenset(map(str, found.get("chosen") or ())),
     )
 
 

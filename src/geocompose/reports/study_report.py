@@ -70,10 +70,13 @@ class StudyReport:
         return sum(len(each.rows) for each in self.sets)
 
 
-def study_report(study: StudyFiles, volatile: Iterable[str], *, level: float = 0.95) -> StudyReport:
+def study_report(
+    study: StudyFiles, volatile: Iterable[str], *, level: float = 0.95, alone: str | None = None
+) -> StudyReport:
     """Return the report of what lies in a study, however much of it is computed.
 
-    volatile: patterns of keys that change no result. level: of confidence.
+    volatile: patterns of keys that change no result. level: of confidence. alone: the name of the one run that it is
+    about: searches are told where they chose it.
 
     Raises:
         UserError: a plan is damaged.
@@ -85,7 +88,7 @@ def study_report(study: StudyFiles, volatile: Iterable[str], *, level: float = 0
     )
     runs = tuple(run for each in sets for row in each.rows for run in row.cell.every_run)
     return StudyReport(
-        title=", ".join(folder.name for folder in study.folders),
+        title=", ".join(folder.name for folder in study.folders) + (f": {alone}" if alone else ""),
         made=utc_now(),
         sets=sets,
         states=dict(study.states().items()),
@@ -100,7 +103,9 @@ def study_report(study: StudyFiles, volatile: Iterable[str], *, level: float = 0
         data=tuple(_counted(_data(run) for run in runs)),
         weights=tuple(_counted(text for run in runs if (text := _weights(run)))),
         runs=runs,
-        searches=tuple(searches(study.folders)),
+        searches=tuple(
+            told for told in searches(study.folders) if alone is None or told.chosen & {run.id for run in runs}
+        ),
         anchors=tuple(held_against(study.runs.values(), volatile)),
         level=level,
     )
