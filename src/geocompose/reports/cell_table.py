@@ -1,5 +1,6 @@
 """The table of a test set's cells, once for the page, Markdown and LaTeX; and with all digits as a CSV. No torch."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -82,7 +83,7 @@ def _cell(row: Row, keys: Sequence[str], *, with_over: bool) -> TableRow:
             *(value_of(row, key) for key in keys),
             of_score(row.estimate.mean),
             f"{interval}{mark}" if interval else UNKNOWN,
-            of_score(row.val),
+            UNKNOWN if math.isnan(row.val) else of_score(row.val),
             *over,
             str(len(row.cell.runs)),
             *(cost_in_words(name, row.costs[name]) for name in COSTS),

@@ -90,6 +90,13 @@ class Comparison:
         """Whether more is better."""
         return self.scored.score.higher
 
+    @property
+    def class_word(self) -> str:
+        """What one of the score's names is: a class, a variable, or a band."""
+        if self.scored.score.of_classes:
+            return "class"
+        return "band" if self.scored.score.kind == "reconstruction" else "variable"
+
     @cached_property
     def per_class(self) -> list[tuple[str, list[float]]]:
         """Each class's or variable's score: its name, and the mean over seeds of each row."""
@@ -196,7 +203,7 @@ def _guesses(scored: ScoredSplit, cells: Sequence[ReportedCell]) -> list[_Guess]
 
     What can't be read, or was scored on other tiles, is left out, which the log says: the runs' own scores stand.
     """
-    if scored.split != "test":
+    if scored.split != "test" or scored.score.kind == "reconstruction":  # whose baselines see all pixels, hidden or not
         return []
     for cell in cells:
         for folds in cell.runs:

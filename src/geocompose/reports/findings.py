@@ -157,6 +157,8 @@ def _unknown(report: StudyReport, part: Comparison) -> Iterable[str]:
     others = sorted({name for row in part.rows for run in row.cell.every_run if (name := selected(run)) is not None})
     if others != [f"val/{part.metric}"]:
         yield f"Best epochs were chosen by {', '.join(others)}, and scores here are {part.metric}."
+    if part.scored.score.kind == "reconstruction":
+        yield from _beside_hidden(part)
     if part.scored.split != "test":
         yield (
             "These runs did not open a test split: scores are of the validation split, which chose their epochs (and a "
@@ -175,6 +177,16 @@ def _unknown(report: StudyReport, part: Comparison) -> Iterable[str]:
         )
     if len(report.commits) > 1:
         yield f"The runs were computed by different code: {shortened(report.commits, 4, between='; ')}."
+
+
+def _beside_hidden(part: Comparison) -> Iterable[str]:
+    for baseline in part.rows[0].cell.every_run[0].record.baselines:
+        value = (baseline.get("metrics") or {}).get(part.metric)
+        if isinstance(value, int | float):
+            yield (
+                f"The baseline {baseline.get('name')} has {part.metric} {of_score(value)}, over all pixels; cells are "
+                "scored over hidden ones alone, so no difference is given."
+            )
 
 
 def _untuned(part: Comparison) -> Iterable[str]:

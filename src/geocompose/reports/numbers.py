@@ -12,9 +12,11 @@ COST_NAMES = {
 
 
 def of_score(value: float) -> str:
-    """Return a score with as many digits as can matter: three after the point, or three in all of others."""
+    """Return a score with the digits that can matter: three after the point, or three in all, or all before the point."""
     if not math.isfinite(value):
         return "not defined"
+    if 1000 <= abs(value) < 1e6:
+        return f"{value:.0f}"
     return f"{value:.3f}" if value == 0 or 0.01 <= abs(value) < 10 else f"{value:.3g}"
 
 

@@ -65,7 +65,6 @@ def subtitle(report: StudyReport) -> str:
 
 def _part(report: StudyReport, part: Comparison, pictured: Pictures | None) -> dict[str, Any]:
     split, metric = part.scored.split, part.metric
-    word = "class" if part.scored.score.of_classes else "variable"
     place_word = part.clusters.what.removesuffix("s")
     shown = part.rows[:_MOST_IN_PLACES]
     return {
@@ -96,7 +95,7 @@ def _part(report: StudyReport, part: Comparison, pictured: Pictures | None) -> d
         "factors": factor_bars(part),
         "no_factors": part.no_factors if len(part.rows) > 2 else "",
         "classes": part.per_class,
-        "class_word": word,
+        "class_word": part.class_word,
         "class_rows": [
             (row.place, row.cell.name, [of_score(values[place]) for _, values in part.per_class])
             for place, row in enumerate(part.rows[:_MOST_CLASSES])

@@ -95,9 +95,13 @@ def _pairs(part: Comparison) -> list[str]:
 def _per_class(part: Comparison) -> list[str]:
     if not part.per_class:
         return []
-    word = "class" if part.scored.score.of_classes else "variable"
     names = [name for name, _ in part.per_class]
-    lines = [f"### Per {word}", "", markdown_line(["#", "composition", *names]), "|---:|---|" + "---:|" * len(names)]
+    lines = [
+        f"### Per {part.class_word}",
+        "",
+        markdown_line(["#", "composition", *names]),
+        "|---:|---|" + "---:|" * len(names),
+    ]
     for place, row in enumerate(part.rows):
         scores = [of_score(values[place]) for _, values in part.per_class]
         lines.append(markdown_line([str(row.place), row.cell.name, *scores]))

@@ -16,6 +16,7 @@ import numpy as np
 from geocompose.errors import UserError, first_line
 from geocompose.figures.palette import IGNORED, class_colours
 from geocompose.reports.cells import ReportedCell, ScoredSplit
+from geocompose.reports.numbers import of_score
 from geocompose.reports.scored_tiles import Tile
 from geocompose.runs.arrays import read_arrays
 
@@ -23,7 +24,7 @@ _RIGHT, _WRONG, _OVER, _UNDER = (176, 213, 203), (170, 0, 60), (178, 24, 43), (3
 _MOST_SCENES, _MAP_PX = 6, 560
 _TILES, _TILE_PX = 4, 200
 _MOST_PIXELS = 2**34  # of a scene, which is 130,000 px square
-_MAPPED = ("segmentation", "regression")
+_MAPPED = ("segmentation", "regression", "reconstruction")
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _row(
     painter: "_Painter", number: int, cell: ReportedCell, scored: ScoredSplit, image: np.ndarray | None
 ) -> TileRow:
     tile, quality = scored.tiles[number], float(_quality(cell, scored)[number])
-    told = f"{100 * quality:.0f} % right" if scored.score.of_classes else f"RMSE {-quality:.3g}"
+    told = f"{100 * quality:.0f} % right" if scored.score.of_classes else f"RMSE {of_score(-quality)}"
     shown = [] if image is None else [_picture(np.moveaxis(image, 0, -1), "image", _TILE_PX)]
     words = ""
     if scored.score.kind in _MAPPED:
@@ -163,10 +164,15 @@ class _Painter:
                 _picture(self._errors(said, truth), "wrong", _TILE_PX),
             ]
         low, high = self._range
+        names = self.scored.score.names
+        what = "hidden pixels" if self.scored.score.kind == "reconstruction" else "label"
+        of_several = f" of {names[0]}" if len(names) > 1 else ""
         return [
-            _picture(_grey(truth, low, high), f"label, {low:.3g} to {high:.3g}", _TILE_PX),
+            _picture(_grey(truth, low, high), f"{what}{of_several}, {of_score(low)} to {of_score(high)}", _TILE_PX),
             _picture(_grey(said, low, high), "prediction", _TILE_PX),
-            _picture(self._errors(said, truth), f"too much (red), too little (blue), up to {self._far:.3g}", _TILE_PX),
+            _picture(
+                self._errors(said, truth), f"too much (red), too little (blue), up to {of_score(self._far)}", _TILE_PX
+            ),
         ]
 
     def words(self, number: int) -> str:
@@ -182,7 +188,9 @@ class _Painter:
             ]
             return f"is {told[0]}; taken for {told[1]}"
         pairs = zip(names, np.ravel(truth), np.ravel(said), strict=False)
-        return "; ".join(f"{name} is {float(is_):.3g}, said {float(taken):.3g}" for name, is_, taken in pairs)
+        return "; ".join(
+            f"{name} is {of_score(float(is_))}, said {of_score(float(taken))}" for name, is_, taken in pairs
+        )
 
     def maps(self) -> tuple[Picture, ...]:
         """Return where the model is wrong, a picture per scene, of the scenes with the most tiles."""
