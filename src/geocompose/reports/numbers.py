@@ -12,7 +12,7 @@ COST_NAMES = {
 
 
 def of_score(value: float) -> str:
-    """Return a score with the digits that can matter: three after the point, or three in all, or all before the point."""
+    """Return a score with the digits that can matter: three after the point, or three in all, or all before it."""
     if not math.isfinite(value):
         return "not defined"
     if 1000 <= abs(value) < 1e6:
