@@ -137,6 +137,27 @@ def test_pruned_trials_are_marked_everywhere_and_go_on_by_hand(command: Command)
     assert lines("epochs.txt").count(f"{record['run_id']}:1") == 1
 
 
+def test_hyperband_prunes_at_its_rungs(command: Command):
+    line = (
+        "-m",
+        "search=random",
+        "search.trials=20",
+        "search.pruner=hyperband",
+        "search.min_epochs=2",
+        "search.factor=2",
+    )
+    code, printed, _ = command(*line, "trainer.max_epochs=8", "trainer.width=range(1,30)", "backbone=a,b,c")
+    assert code == 0
+    found = states()
+    assert set(found) == {"COMPLETE", "PRUNED"}
+    assert found["COMPLETE"] + found["PRUNED"] == 20
+    stopped = {max(trial.intermediate_values) for trial in trials() if trial.state.name == "PRUNED"}
+    assert stopped <= {2, 4}, "twice min_epochs, and so on; never before"
+    assert f"{found['PRUNED']} pruned" in printed
+    best = max((trial for trial in trials() if trial.state.name == "COMPLETE"), key=lambda trial: trial.value)
+    assert outcome()["best"]["trial"] == best.number
+
+
 def test_trials_are_pruned_and_chosen_by_what_their_runs_are_selected_by(command: Command):
     # The loss of these runs grows with their score, so that a search by the score would choose the opposite.
     line = ("-m", "search=grid", "search.pruner=median", "backbone=b,a", "trainer.width=4,5,6,3,8")
