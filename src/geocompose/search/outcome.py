@@ -24,13 +24,13 @@ _STATES: dict[str, CellStatus] = {
 
 def best_of(trials: Sequence[Trial], searching: Searching) -> Trial | None:
     """Return the trial that a search chooses: the completed one with the best validation score."""
-    found = best_first(trials, searching.judged.better)
+    found = best_first(trials, searching.runs.judged.better)
     return found[0] if found else None
 
 
 def show_trials(searching: Searching, varied: Callable[[Sequence[str]], str], keys: Sequence[str]) -> None:
     """Print the table of a search's trials, the best first, and why some failed."""
-    trials = searching.journal.trials()
+    trials = searching.runs.journal.trials()
     shown = [*points(trials), *(trial for trial in trials if trial.state == "refused")]
     here = CodeHere()
     cells = [_cell(searching, trial, here) for trial in shown]
@@ -38,23 +38,23 @@ def show_trials(searching: Searching, varied: Callable[[Sequence[str]], str], ke
 
 
 def _cell(searching: Searching, trial: Trial, here: CodeHere) -> Cell:
-    cell = Cell(searching.space.overrides(trial.point), _STATES[trial.state], reason=trial.reason)
+    cell = Cell(searching.runs.space.overrides(trial.point), _STATES[trial.state], reason=trial.reason)
     if trial.state == "completed":
-        folder = searching.folder_of(trial)
+        folder = searching.runs.folder_of(trial)
         cell.outcome = outcome_of(folder, folder.read(), computed=False, here=here)
     return cell
 
 
 def why(searching: Searching) -> dict[str, Any]:
     """Return what the record of a chosen run says: among how many trials, in which space, by which metric."""
-    trials = searching.journal.trials()
+    trials = searching.runs.journal.trials()
     best = best_of(trials, searching)
     assert best is not None
     return {
-        "search": str(searching.journal.folder), **searching.settings.kind,
-        "space": searching.space.described(), "fixed": _own(searching.space.fixed),
+        "search": str(searching.runs.journal.folder), **searching.runs.settings.kind,
+        "space": searching.runs.space.described(), "fixed": _own(searching.runs.space.fixed),
         "trials": asdict(counts(trials)), "trial": best.number, "run_id": best.run_id,
-        "metric": searching.metric(best), "better": searching.judged.better, "value": best.value,
+        "metric": searching.runs.metric(best), "better": searching.runs.judged.better, "value": best.value,
     }  # fmt: skip
 
 
@@ -64,13 +64,13 @@ def write_outcome(searching: Searching, chosen: Sequence[PlannedCell]) -> Path:
     Raises:
         UserError: it can't be written.
     """
-    trials = searching.journal.trials()
+    trials = searching.runs.journal.trials()
     best = best_of(trials, searching)
     found: dict[str, Any] = {
-        "id": searching.journal.folder.name, "written": utc_now(), **searching.settings.kind,
+        "id": searching.runs.journal.folder.name, "written": utc_now(), **searching.runs.settings.kind,
         "finished": searching.finished, "exhausted": searching.exhausted,
-        "space": searching.space.described(), "fixed": _own(searching.space.fixed),
-        "better": searching.judged.better, "trials": asdict(counts(trials)), "best": None,
+        "space": searching.runs.space.described(), "fixed": _own(searching.runs.space.fixed),
+        "better": searching.runs.judged.better, "trials": asdict(counts(trials)), "best": None,
         "chosen": [cell.run_id for cell in chosen],
         "tried": [
             {"trial": each.number, "state": each.state, "point": dict(each.point), "value": each.value}
@@ -78,24 +78,24 @@ def write_outcome(searching: Searching, chosen: Sequence[PlannedCell]) -> Path:
         ],
     }  # fmt: skip
     if best is not None:
-        found["metric"] = searching.metric(best)
-        overrides = _own(searching.space.overrides(best.point))
+        found["metric"] = searching.runs.metric(best)
+        overrides = _own(searching.runs.space.overrides(best.point))
         found["best"] = {"trial": best.number, "value": best.value, "overrides": overrides, "run_id": best.run_id}
-    path = searching.journal.folder.with_suffix(".json")
+    path = searching.runs.journal.folder.with_suffix(".json")
     write_json(path, found)
     return path
 
 
 def show_choice(searching: Searching) -> None:
     """Say in lines which trial was chosen, among how many."""
-    trials = searching.journal.trials()
+    trials = searching.runs.journal.trials()
     best = best_of(trials, searching)
     assert best is not None
     assert best.value is not None
-    pruned = " Those that were left behind have no score." if isinstance(searching.settings, HalvingSearch) else ""
+    pruned = " Those that were left behind have no score." if isinstance(searching.runs.settings, HalvingSearch) else ""
     console().print(
-        f"chosen by search {searching.journal.folder.name}, {searching.summary()}: trial {best.number}, "
-        f"{searching.metric(best)} {number(best.value)}.{pruned}\n  {searching.space.title(best.point)}"
+        f"chosen by search {searching.runs.journal.folder.name}, {searching.summary()}: trial {best.number}, "
+        f"{searching.runs.metric(best)} {number(best.value)}.{pruned}\n  {searching.runs.space.title(best.point)}"
     )
 
 

@@ -34,6 +34,7 @@ from geocompose.search.outcome import best_of, show_choice, show_trials, why, wr
 from geocompose.search.searching import Searching
 from geocompose.search.settings import NO_SEARCH, HalvingSearch, PrunedSearch, Search, check_interval_search
 from geocompose.search.space import Space, space_of
+from geocompose.search.trial_runs import TrialRuns
 from geocompose.search.trials import counts
 
 log = logging.getLogger("geocompose")
@@ -68,9 +69,8 @@ class SearchSweep:
         journal = Journal(first.study / "search" / identity, judged.better)
         owner = journal.folder / "sweeps" / f"{platform.node()}-{os.getpid()}-{os.urandom(3).hex()}"
         with held(owner):
-            searching = Searching(
-                settings, space, judged, journal, self._cell, owner, self.jobs.command, self._progress(engine, 0)
-            )
+            runs = TrialRuns(settings, space, judged, journal, self._cell, owner)
+            searching = Searching(runs, self.jobs.command, self._progress(engine, 0))
             self._search(searching, engine)
         shutil.rmtree(owner, ignore_errors=True)  # a note that this process was there
         if not searching.finished:
@@ -79,7 +79,7 @@ class SearchSweep:
         self._compute_chosen(searching)
 
     def _search(self, searching: Searching, engine: Engine) -> None:
-        settings, space, journal = searching.settings, searching.space, searching.journal
+        settings, space, journal = searching.runs.settings, searching.runs.space, searching.runs.journal
         with journal.locked():
             before = counts(journal.trials())
         if searching.again:
@@ -109,7 +109,7 @@ class SearchSweep:
             )
 
     def _compute_chosen(self, searching: Searching) -> None:
-        trials = searching.journal.trials()
+        trials = searching.runs.journal.trials()
         best = best_of(trials, searching)
         if best is None:
             reasons = [trial.reason for trial in trials if trial.reason]
@@ -118,7 +118,7 @@ class SearchSweep:
                 f"{f', the first one because: {reasons[0]}' if reasons else ''}. retry=failed tries failed ones again."
             )
         show_choice(searching)
-        overrides = searching.space.overrides(best.point)
+        overrides = searching.runs.space.overrides(best.point)
         cells = [self._cell(each) for each in self._seeded(searching, overrides)]
         write_outcome(searching, cells)
         if not cells:
@@ -129,16 +129,16 @@ class SearchSweep:
         finally:
             reason = why(searching)
             for cell in cells:
-                _note_choice(cell, searching.journal.folder.name, reason)
+                _note_choice(cell, searching.runs.journal.folder.name, reason)
 
     def _seeded(self, searching: Searching, overrides: Sequence[str]) -> list[list[str]]:
         best = self._cell(list(overrides))
         assert best.experiment is not None
         first = int(best.experiment.config["seed"])
         rest = [text for text in overrides if key_and_value(text)[0] != "seed"]
-        if searching.settings.seeds == 1:
+        if searching.runs.settings.seeds == 1:
             return [list(overrides)]
-        return [[*rest, f"seed={first + number}"] for number in range(searching.settings.seeds)]
+        return [[*rest, f"seed={first + number}"] for number in range(searching.runs.settings.seeds)]
 
     # What the command line says
 
