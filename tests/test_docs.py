@@ -19,7 +19,7 @@ from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
 from geocompose.configuration.own_parts import open_own_parts
 from tests.kit import command
-from tests.kit.places import ROOT
+from tests.kit.places import CONF, ROOT
 
 DEFECTS = ROOT / "docs" / "terratorch-defects.md"
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
@@ -163,6 +163,20 @@ def test_the_examples_of_parts_of_ones_own_do_what_the_page_says(tmp_path, monke
     finally:
         sys.modules.pop("my_lab", None)
     assert (done.count("file"), done.count("python"), done.count("command")) == (4, 3, 5)
+
+
+# Groups whose options the README doesn't list one by one: a family of them stands for its members, as `mmseg_...` does.
+FAMILIES = ("mmseg", "smp", "torchgeo", "transformers", "terratorch", "synthetic")
+
+
+@pytest.mark.parametrize("group", sorted({path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra"}))
+def test_the_readme_names_every_option(group):
+    rows = (ROOT / "README.md").read_text().split("\n| ")
+    (row,) = [row for row in rows if f"`{group}`" in row.split("|")[0]]
+    named = set(re.findall(r"`([a-z0-9_]+)`", row))
+    options = {path.stem for path in (CONF / group).glob("*.yaml")}
+    if group != "experiment":
+        assert {name for name in options - named if not name.startswith(FAMILIES)} == set()
 
 
 def test_every_page_can_be_reached_from_the_readme():
