@@ -16,7 +16,7 @@ PACKAGE = "geocompose"
 # The rooms, lowest first; rooms of one line stand side by side and don't import each other. A room is a module at the
 # top of the package or a folder, and imports from its own and from lower lines alone.
 ORDER = [
-    ("errors",),
+    ("errors", "program"),
     ("arguments",),
     ("imagery",),
     ("scores", "contracts"),
@@ -46,13 +46,14 @@ ORDER = [
     ("lean_torchmetrics",),
     ("cli",),
     ("actions",),
-    ("loading",),
+    ("loading", "__main__"),
 ]
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 # Rooms that answer before torch is loaded: nothing that they import when they are imported loads one of these.
 TORCH_FREE = (
     "errors",
+    "program",
     "imagery",
     "catalog",
     "configuration",

@@ -43,6 +43,11 @@ class Experiment:
     watch: Watch | None = None
 
     @property
+    def own_dirs(self) -> list[Path]:
+        """The folders of config groups that were typed (--config-dir)."""
+        return [folder for folder in self.config_dirs if folder != self.conf_dir]
+
+    @property
     def told(self) -> list[str]:
         """What the terminal was told of the command line before the action began, a line each."""
         return told(self.overrides)

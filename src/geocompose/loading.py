@@ -14,8 +14,8 @@ from geocompose.imagery.missing_frames import masks_frames
 from geocompose.imagery.samples import Target
 from geocompose.inference.trained import load_trained
 from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.program import conf_dir
 from geocompose.runs import Record, RunFolder, Trust, load_rules, open_run
-from geocompose.runs.environment import source_folder
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def load_run(
     """
     if isinstance(trust, str):
         raise UserError(f"trust must be a list of targets, such as ['my_lab.Net']; got {trust!r}.")
-    folder = source_folder() / "conf" if conf is None else Path(conf).expanduser()
+    folder = conf_dir() if conf is None else Path(conf).expanduser()
     rules = load_rules(folder)
     try:
         recorded = open_run(run, rules, Trust((folder,), tuple(trust)), base=base)

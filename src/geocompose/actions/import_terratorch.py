@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import yaml
 
+from geocompose.actions.own_command import command
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
 from geocompose.errors import UserError
@@ -14,6 +15,7 @@ from geocompose.migration.experiment_file import experiment_name, plan_experimen
 from geocompose.migration.ledger import Verdict
 from geocompose.migration.lightning_yaml import read_yaml
 from geocompose.migration.translation import Options, Translation
+from geocompose.program import conf_dir, is_installed, words
 from geocompose.runs import RunFolder, Trust
 from geocompose.runs.fingerprint import hash_file
 from geocompose.runs.folder import check_study
@@ -36,7 +38,7 @@ def import_terratorch(
     overwrite: bool = False,
     trust: list[str] | None = None,
 ) -> None:
-    """Write conf/experiment/imported/NAME.yaml from the YAML `config`, and a run's folder from the checkpoint `ckpt`.
+    """Write experiment/imported/NAME.yaml from the YAML `config`, and a run's folder from the checkpoint `ckpt`.
 
     One of the two is enough: a YAML makes the experiment alone, a checkpoint the run alone. name: of the experiment,
     and of the study of its runs; the file's, or its folder's, where null. task, label_names (of classes or variables),
@@ -51,6 +53,7 @@ def import_terratorch(
         raise UserError("Give action.config=FILE.yaml, action.ckpt=FILE.ckpt, or both, of a TerraTorch run.")
     yaml_file, ckpt_file = (None if text is None else Path(text) for text in (config, ckpt))
     check_study(experiment.config["study"])
+    destination = experiment.conf_dir if yaml_file is None else _own_conf(experiment)
     chosen = experiment_name(name, yaml_file, ckpt_file)
     believed = Trust((), tuple(trust or ()))  # TerraTorch's files name no part of ours
     tree = None if yaml_file is None else read_yaml(yaml_file)
@@ -76,7 +79,7 @@ def import_terratorch(
         origin = [f"From {yaml_file.name}, sha256 {hash_file(yaml_file)}."]
         if ckpt_file is not None and differences:
             origin += [f"And from {ckpt_file.name}, sha256 {hash_file(ckpt_file)}:", *differences]
-        planned = plan_experiment(to, experiment.conf_dir, chosen, origin, overwrite=overwrite)
+        planned = plan_experiment(to, destination, chosen, origin, overwrite=overwrite)
     from geocompose.migration.imported_run import composed, load_model, write_run
 
     run = None
@@ -109,7 +112,7 @@ def import_terratorch(
     _show(to, differences, checkpoint.dropped if checkpoint else [])
     out = console()
     if planned is not None:
-        out.print(f"experiment: {planned.path}\n  python run.py experiment=imported/{chosen}")
+        out.print(f"experiment: {planned.path}\n  {command(experiment, [f'experiment=imported/{chosen}'])}")
     if run is not None:
         out.print(f"run: {run.path}\n  {_evaluate_command(run)}")
 
@@ -118,12 +121,28 @@ def _evaluate_command(run: RunFolder) -> str:
     """Return the command that scores a run; what it has to be told of data that is not here stands in capitals."""
     from geocompose.migration.imported_run import UNKNOWN  # loads torch
 
-    words = ["python", "run.py", "action=evaluate", f"action.run={run.path}"]
+    overrides = ["action=evaluate", f"action.run={run.path}"]
     if "fingerprint" not in run.read().data:
         data = yaml.safe_load(run.config.read_text())["data"]
         asked = ["root", *(key for key, value in data.items() if key != "root" and value == UNKNOWN)]
-        words.append(f"action.data={{{', '.join(f'{key}: {_ASKED.get(key, key.upper())}' for key in asked)}}}")
-    return shlex.join(words)
+        overrides.append(f"action.data={{{', '.join(f'{key}: {_ASKED.get(key, key.upper())}' for key in asked)}}}")
+    return shlex.join([*words(), *overrides])
+
+
+def _own_conf(experiment: Experiment) -> Path:
+    """Return the folder of config groups that experiments are written to: the user's, or a checkout's.
+
+    Raises:
+        UserError: there is none but that of the installed package.
+    """
+    if experiment.own_dirs:
+        return experiment.own_dirs[0]
+    if is_installed() and experiment.conf_dir == conf_dir():
+        raise UserError(
+            "Experiments are not written into the installed package. Give a folder of yours, which has to be there: "
+            "--config-dir=my_conf gets my_conf/experiment/imported/NAME.yaml."
+        )
+    return experiment.conf_dir
 
 
 def _rename_labels(to: Translation, names: list[str]) -> None:

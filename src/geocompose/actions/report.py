@@ -1,12 +1,12 @@
 """A study as one page with all that is needed to believe it, and as Markdown, CSV and LaTeX. Free of torch itself."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geocompose.actions.looked_at import looked_at
+from geocompose.actions.own_command import command
 from geocompose.cli import refuse_other_overrides
 from geocompose.console import console
 from geocompose.errors import UserError
@@ -63,8 +63,8 @@ def report(
     destination = _destination(output, folder / "report.html")
     told = study_report(found, load_rules(experiment.conf_dir).volatile, level=level, alone=alone)
     shown = [_pictures(experiment, told, place, trust, images=images) for place in range(len(told.sets))]
-    command = _command(experiment)
-    _write(destination, page(told, shown, command), markdown(told, command), as_csv(told), latex(told))
+    typed = command(experiment, experiment.overrides)
+    _write(destination, page(told, shown, typed), markdown(told, typed), as_csv(told), latex(told))
     found.tell_damaged()
 
 
@@ -83,18 +83,14 @@ def _report_published(
     refuse_other_overrides(experiment, [], "this report is of a table alone")
     destination = _destination(output, Path(f"{table.stem}_report.html"))
     told = published_report(table, source, columns, lower_is_better, level)
-    command = _command(experiment)
+    typed = command(experiment, experiment.overrides)
     _write(
         destination,
-        published_page(told, command),
-        published_markdown(told, command),
+        published_page(told, typed),
+        published_markdown(told, typed),
         told.as_csv(),
         published_latex(told),
     )
-
-
-def _command(experiment: Experiment) -> str:
-    return shlex.join(["python", "run.py", *experiment.overrides])
 
 
 def _alone(experiment: Experiment, run: str) -> StudyFiles:

@@ -40,9 +40,8 @@ def work(experiment: Experiment, slice: str | None = None, trust: list[str] | No
     if not chosen:
         raise UserError(f"action.slice={slice} is empty: the plan of {study} has {counted(len(plan.cells), 'cell')}.")
     chosen = [cell for cell in chosen if not plan.is_outdated(cell)]
-    typed = [folder for folder in experiment.config_dirs if folder != experiment.conf_dir]
     own = {key: experiment.config[key] for key in _OWN}
-    again = Recomposition(study, experiment.conf_dir, typed, own, experiment.trust(trust))
+    again = Recomposition(study, experiment.conf_dir, experiment.own_dirs, own, experiment.trust(trust))
     cells = again.cells(chosen)
     if any(cell.study.resolve() != study.resolve() for cell in cells if cell.folder is not None):
         raise AssertionError(f"cells of {study} are computed elsewhere")

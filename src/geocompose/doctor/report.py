@@ -11,6 +11,7 @@ import numpy as np
 from geocompose.doctor.cells import Cells, LeftOut
 from geocompose.doctor.row import Row
 from geocompose.errors import counted
+from geocompose.program import words
 from geocompose.runs.atomic import write_text
 
 _SHOWN = 6  # pairs that a reason names
@@ -48,7 +49,7 @@ def _lines(name: str, rows: Sequence[Row], cells: Cells, settings: Sequence[str]
     yield "# Which backbone goes with which decoder"
     yield ""
     table = f"[{name}.csv]({name}.csv)"
-    yield f"Made by `python run.py {shlex.join(settings)}`; all cells, with their reasons, are in {table}."
+    yield f"Made by `{shlex.join([*words(), *settings])}`; all cells, with their reasons, are in {table}."
     yield ""
     yield (
         f"{counted(len(cells.backbones), 'backbone')} x {counted(len(cells.decoders), 'decoder')} x "

@@ -12,10 +12,10 @@ from geocompose.errors import UserError, quiet
 from geocompose.inference.bundle_weights import whole_state
 from geocompose.inference.plain_model import method_of, plain_model
 from geocompose.models.encoder_decoder import EncoderDecoderModel
+from geocompose.program import conf_dir
 from geocompose.runs import RecordedRun, Trust, load_rules, open_run
 from geocompose.runs.atomic import explained, write_through
 from geocompose.runs.bundle import Bundle, is_bundle, read_bundle
-from geocompose.runs.environment import source_folder
 from geocompose.runs.fingerprint import cache_folder
 
 log = logging.getLogger("geocompose")
@@ -67,7 +67,7 @@ def _backbone(bundle: Bundle, load: Load) -> dict[str, Tensor]:
     """
     if bundle.manifest.base is None and bundle.manifest.adapter is None:  # nothing of it has to be built
         return {name.removeprefix(f"{_PART}."): value for name, value in whole_state(bundle, _PART).items()}
-    conf = source_folder() / "conf"
+    conf = conf_dir()
     try:
         with quiet():
             run = open_run(bundle.path, load_rules(conf), Trust((conf,)))

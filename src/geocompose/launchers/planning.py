@@ -68,10 +68,9 @@ class PlannedCell:
     def in_plan(self) -> PlanCell:
         """Return its line of the plan."""
         assert self.experiment is not None
-        typed = [str(folder) for folder in self.experiment.config_dirs if folder != self.experiment.conf_dir]
         choices = {group: name for group, name in self.experiment.choices.items() if not group.startswith("hydra/")}
         overrides = [text for text in self.overrides if not says_how(text)]
-        return PlanCell(self.run_id, tuple(overrides), choices, tuple(typed))
+        return PlanCell(self.run_id, tuple(overrides), choices, tuple(map(str, self.experiment.own_dirs)))
 
     def composition(self) -> str:
         """Return a text that is the same for all cells with the same parts and data."""

@@ -1,6 +1,7 @@
 """An experiment option under conf/experiment/imported, written from a translation."""
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import yaml
 
 from geocompose.errors import UserError
 from geocompose.migration.translation import Translation
+from geocompose.program import words
 from geocompose.runs.atomic import explained, write_text
 
-FOLDER = Path("experiment") / "imported"
+OPTION = "imported"
+FOLDER = Path("experiment") / OPTION
 
 
 def experiment_name(given: str | None, *sources: Path | None) -> str:
@@ -84,7 +87,7 @@ def _text(to: Translation, name: str, origin: list[str]) -> str:
     head = [
         f"A TerraTorch run of {to.kind}, imported by action=import_terratorch.",
         *origin,
-        f"Command: python run.py experiment=imported/{name}",
+        f"Command: {shlex.join([*words(), f'experiment={OPTION}/{name}'])}",
         f"Of {len(entries)} settings these could not be carried over:"
         if lost
         else f"All {len(entries)} settings are here.",

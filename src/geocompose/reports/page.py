@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from geocompose.errors import counted, shortened
+from geocompose.program import words
 from geocompose.reports.anchors import Anchored
 from geocompose.reports.cell_table import cell_table
 from geocompose.reports.charts import MOST_LINES
@@ -50,7 +51,9 @@ def page(report: StudyReport, shown: Sequence[Pictures | None], command: str) ->
         held=[one.name for one in report.anchors if one.verdict != "not run"],
         score=of_score,
         shortened=shortened,
-        quoted=lambda path: shlex.quote(str(path)),
+        reproduce=shlex.join([*words(), "action=reproduce", f"action.run={report.runs[0].folder.path}"])
+        if report.runs
+        else "",
         split_word="test" if splits <= {"test"} else " or ".join(sorted(splits)),
     )
 
