@@ -159,10 +159,13 @@ def test_the_examples_of_parts_of_ones_own_do_what_the_page_says(tmp_path, monke
                 exec(compile(text, "docs/extending.md", "exec"), namespace)
             else:
                 command.run(*opened(shlex.split(text)))
-                assert "features for the decoder: " in capsys.readouterr().out
+                said = "outputs/default/" if text.startswith("action=fit") else "features for the decoder: "
+                assert said in capsys.readouterr().out
     finally:
-        sys.modules.pop("my_lab", None)
-    assert (done.count("file"), done.count("python"), done.count("command")) == (4, 3, 5)
+        for name in ("my_lab", "my_losses", "my_callbacks"):
+            sys.modules.pop(name, None)
+    assert (done.count("file"), done.count("python"), done.count("command")) == (6, 3, 10)
+    assert (tmp_path / "notes.txt").read_text().startswith("0 ")
 
 
 # Groups whose options the README doesn't list one by one: a family of them stands for its members, as `mmseg_...` does.

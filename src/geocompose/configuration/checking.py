@@ -23,6 +23,7 @@ from geocompose.runs.pretrained import with_checkpoints
 # Groups of parts, which the factory completes.
 PARTS = ("backbone", "neck", "decoder", "head")
 NECKS = "neck.necks["
+LOSSES = "task.loss"
 # By the identity of the type, which is held so that no other one takes its place.
 _ADAPTERS: dict[int, tuple[Any, TypeAdapter[Any]]] = {}
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")
@@ -195,6 +196,9 @@ def check_node(path: str, node: dict[str, Any]) -> dict[str, Any]:
             raise UserError(f"{path} has no key {key!r}. {choices(key, _offered(target, known, node, key))}")
         elif isinstance(value, dict) and "_target_" in value:
             checked[key] = check_node(inner, value)
+        elif inner == LOSSES and isinstance(value, dict):
+            summands = {name: _summand(f"{inner}.{name}", item) for name, item in value.items()}
+            checked[key] = _value(inner, known[key], summands)
         elif isinstance(value, dict) and value and all(isinstance(v, dict) and "_target_" in v for v in value.values()):
             checked[key] = {name: check_node(f"{inner}.{name}", node) for name, node in value.items()}  # parts by name
         else:
@@ -210,6 +214,17 @@ def _checked_items(path: str, value: Any) -> Any:
         check_node(f"{path}[{place}]", item) if isinstance(item, dict) and "_target_" in item else item
         for place, item in enumerate(value)
     ]
+
+
+def _summand(path: str, item: Any) -> Any:
+    """Return one loss of a sum, {ce: 0.5, mine: {_target_: ..., weight: 0.5}}, checked if it is built by itself.
+
+    The weight is none of its constructor's arguments.
+    """
+    if not isinstance(item, dict) or "_target_" not in item:
+        return item
+    weight = {"weight": item["weight"]} if "weight" in item else {}
+    return check_node(path, {key: value for key, value in item.items() if key != "weight"}) | weight
 
 
 def _offered(target: str, known: Mapping[str, Argument], node: Mapping[str, Any], wrong: str) -> list[str]:

@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 
 GROUPS = ("backbone", "decoder", "logger")  # those with an option `own`, whose keys are those that a user gives it
+LOSS = "task.loss"  # a value, in whose place a class of one's own stands as one mapping
 
 
 def open_own_parts(arguments: Sequence[str]) -> list[str]:
     """Return the command line's arguments with keys of a user's own classes in Hydra's form for new keys.
 
     A group whose `_target_` is given without an option is that of `GROUP=own`: another option's keys are not
-    arguments of the class.
+    arguments of the class. `task.loss._target_=my_lab.Loss task.loss.gamma=2` is `task.loss={_target_: my_lab.Loss,
+    gamma: 2}`.
     """
     keys = [text.lstrip("+").partition("=")[0] for text in arguments]
-    opened = list(arguments)
+    opened = _as_one_mapping(arguments) if f"{LOSS}._target_" in keys else list(arguments)
     for group in GROUPS:
         if f"{group}._target_" in keys and group not in keys:
             opened.append(f"{group}=own")
@@ -22,3 +24,11 @@ def open_own_parts(arguments: Sequence[str]) -> list[str]:
                 for text in opened
             ]
     return opened
+
+
+def _as_one_mapping(arguments: Sequence[str]) -> list[str]:
+    prefix = f"{LOSS}."
+    own = [text for text in arguments if text.lstrip("+").startswith(prefix) and "=" in text]
+    inner = (text.lstrip("+").removeprefix(prefix).partition("=") for text in own)
+    mapping = ", ".join(f"{key}: {value}" for key, _, value in inner)
+    return [*(text for text in arguments if text not in own), f"{LOSS}={{{mapping}}}"]

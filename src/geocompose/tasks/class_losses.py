@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from geocompose.arguments import plain
 from geocompose.errors import UserError
 from geocompose.tasks.losses import LossSpec, build_loss, check_belongs, check_factors
+from geocompose.tasks.own_losses import EXAMPLE_PX, Surroundings
 
 
 class CrossEntropyLoss(nn.Module):
@@ -220,10 +221,25 @@ def _build(
     check_factors("class_weights", weights, num_classes, "class")
     if not 0 <= label_smoothing < 1:
         raise UserError(f"task.label_smoothing must be from 0 to below 1; got {label_smoothing}.")
-    built = build_loss(spec, losses(ignore_index, weights, label_smoothing))
+    around = _around(num_classes, ignore_index, weights, label_smoothing, pixel_wise=losses is segmentation_losses)
+    built = build_loss(spec, losses(ignore_index, weights, label_smoothing), around)
     check_belongs("class_weights", weights is not None, spec, ["ce", "focal"])
     check_belongs("label_smoothing", bool(label_smoothing), spec, ["ce"])
     return built
+
+
+def _around(
+    num_classes: int, ignore_index: int, weights: list[float] | None, label_smoothing: float, *, pixel_wise: bool
+) -> Surroundings:
+    """Return what a loss of one's own is told of classes."""
+    place = (EXAMPLE_PX, EXAMPLE_PX) if pixel_wise else ()
+    logits = torch.linspace(-1, 1, 2 * num_classes * EXAMPLE_PX ** len(place)).reshape(2, num_classes, *place)
+    labels = torch.zeros(2, *place, dtype=torch.int64)
+    labels.view(-1)[0] = ignore_index
+    known: dict[str, object] = {"ignore_index": ignore_index, "num_classes": num_classes}
+    known |= {"class_weights": weights} if weights is not None else {}
+    known |= {"label_smoothing": label_smoothing} if label_smoothing else {}
+    return Surroundings(known, (logits, labels), lambda truth: truth != ignore_index)
 
 
 def _as_floats(weights: list[float] | None) -> Tensor | None:

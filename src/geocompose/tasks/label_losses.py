@@ -10,6 +10,7 @@ from geocompose.arguments import plain
 from geocompose.errors import UserError
 from geocompose.tasks.class_losses import overlap_cost
 from geocompose.tasks.losses import LossSpec, build_loss, check_belongs, check_factors
+from geocompose.tasks.own_losses import Surroundings
 
 
 class DecisionLoss(nn.Module):
@@ -114,7 +115,15 @@ def multilabel_loss(
     check_factors("class_weights", weights, num_classes, "class")
     check_factors("positive_weights", positive, num_classes, "class")
     factors = [float(weight) for weight in weights or [1.0] * num_classes]
-    built = build_loss(spec, multilabel_losses(factors, positive))
+    labels = torch.zeros(2, num_classes)
+    labels[0, 0] = -1
+    known = {"num_classes": num_classes, "class_weights": weights, "positive_weights": positive}
+    around = Surroundings(
+        {key: value for key, value in known.items() if value is not None},
+        (torch.linspace(-1, 1, 2 * num_classes).reshape(2, num_classes), labels),
+        lambda truth: truth >= 0,
+    )
+    built = build_loss(spec, multilabel_losses(factors, positive), around)
     check_belongs("class_weights", weights is not None, spec, ["bce", "balanced_bce", "focal"])
     check_belongs("positive_weights", positive is not None, spec, ["bce"])
     return built

@@ -2,15 +2,18 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from geocompose.arguments import plain
 from geocompose.errors import UserError, choices
+from geocompose.tasks.own_losses import OWN, Surroundings, own_loss, takes
 
-# What a task's argument `loss` may be, in the words of its configuration.
-LossSpec = str | list[str] | dict[str, float | dict[str, float]]
+# What a task's argument `loss` may be, in the words of its configuration; a loss of one's own is a partial.
+LossSpec = str | list[str] | dict[str, float | dict[str, Any]] | partial[Any]
 
 
 class WeightedSum(nn.Module):
@@ -26,11 +29,13 @@ class WeightedSum(nn.Module):
         return torch.stack([self.weights[name] * loss(output, labels) for name, loss in self.losses.items()]).sum()
 
 
-def build_loss(spec: LossSpec, losses: Mapping[str, Callable[..., nn.Module]]) -> nn.Module:
+def build_loss(spec: LossSpec, losses: Mapping[str, Callable[..., nn.Module]], around: Surroundings) -> nn.Module:
     """Return the loss that `spec` names among `losses`, constructors that take a loss's own arguments.
 
     spec: a name, such as ce; names that are added up, [ce, dice]; or their weights, {ce: 0.5, dice: 0.5}. In place of a
     weight stand a loss's own arguments: {tversky: {weight: 0.5, alpha: 0.3, beta: 0.7}}; its weight is 1 without one.
+    A loss of one's own is a partial, or in a sum {name: {own: partial, weight: 0.5}} (see `left_open`). around: what
+    the task tells it.
 
     Raises:
         UserError: an unknown loss or argument, or a weight that is not positive.
@@ -40,10 +45,14 @@ def build_loss(spec: LossSpec, losses: Mapping[str, Callable[..., nn.Module]]) -
         raise UserError(f"task.loss names no loss. {choices('', losses)}")
     built = {}
     for name, weight in weights.items():
-        if name not in losses:
+        own_constructor = arguments[name].get(OWN)
+        if own_constructor is None and name not in losses:
             raise UserError(f"task.loss has no loss {name!r}. {choices(name, losses)}")
         if not weight > 0 or weight == float("inf"):
             raise UserError(f"task.loss weights must be above 0; got {weight} for {name}.")
+        if own_constructor is not None:
+            built[name] = own_loss(own_constructor, around)
+            continue
         own = list(inspect.signature(losses[name]).parameters)
         for key, value in arguments[name].items():
             if key not in own:
@@ -67,7 +76,8 @@ def check_belongs(key: str, is_set: bool, spec: LossSpec, takers: Iterable[str])
         UserError: it is set, and `spec` names none of `takers`.
     """
     takers = list(takers)
-    if is_set and not set(takers) & set(names_in(spec)):
+    own = [each[OWN] for each in _read(spec)[1].values() if OWN in each]
+    if is_set and not set(takers) & set(names_in(spec)) and not any(takes(each, key) for each in own):
         raise UserError(
             f"task.{key} belongs to the loss {' or '.join(takers)}; name it in task.loss, or leave {key} as it was."
         )
@@ -92,9 +102,12 @@ def check_factors(key: str, factors: list[float] | str | None, count: int, each:
         raise UserError(f"task.{key} must be 0 or more, and not all 0; got {factors}.")
 
 
-def _read(spec: LossSpec) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+def _read(spec: LossSpec) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
     """Return the weight and the own arguments of each loss by its name."""
+    if isinstance(spec, partial):
+        return {OWN: 1.0}, {OWN: {OWN: spec}}
     spec = plain(spec)
+    assert not isinstance(spec, partial)
     if isinstance(spec, str):
         spec = [spec]
     if not isinstance(spec, Mapping):

@@ -28,7 +28,7 @@ class MultilabelTask(Task):
         scheduler: Callable[..., Any],
         target: Target,
         num_tiles: dict[str, int],
-        loss: str | list[str] | dict[str, float | dict[str, float]] = "bce",
+        loss: str | list[str] | dict[str, float | dict[str, Any]] = "bce",
         class_weights: list[float] | Literal["balanced"] | None = None,
         positive_weights: list[float] | Literal["balanced"] | None = None,
         sampler: Literal["rare_classes"] | None = None,

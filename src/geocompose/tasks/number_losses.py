@@ -11,6 +11,7 @@ from geocompose.errors import UserError
 from geocompose.imagery.samples import Target
 from geocompose.tasks.counting import by_variable, per_variable
 from geocompose.tasks.losses import LossSpec, build_loss, check_factors
+from geocompose.tasks.own_losses import EXAMPLE_PX, Surroundings
 
 
 class NumberLoss(nn.Module):
@@ -89,7 +90,27 @@ def regression_loss(spec: LossSpec, target: Target, variable_weights: list[float
             f"The training labels of {', '.join(constant)} do not vary, so they have no unit to be learned in. "
             "Check the data and its split, or set data.normalize_target=none."
         )
-    return build_loss(spec, regression_losses(target, weights))
+    return build_loss(spec, regression_losses(target, weights), _around(target, weights))
+
+
+def _around(target: Target, weights: list[float] | None) -> Surroundings:
+    """Return what a loss of one's own is told of numbers: labels come in units of their deviation, as outputs do."""
+    assert target.mean is not None, "the target's mean and std are known after the data's setup"
+    assert target.std is not None
+    of_labels = target.mean, target.std
+
+    def prepared(output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        labels = by_variable(labels, target)
+        mean, std = (per_variable(values, labels) for values in of_labels)
+        return by_variable(output, target).float(), ((labels - mean) / std).float()
+
+    place = (EXAMPLE_PX, EXAMPLE_PX) if target.pixel_wise else ()
+    variables = (target.num_outputs,) if target.num_outputs > 1 else ()  # one comes without an axis
+    output = torch.linspace(-1, 1, 2 * target.num_outputs * EXAMPLE_PX ** len(place)).reshape(2, *variables, *place)
+    labels = torch.zeros_like(output)
+    labels.view(-1)[0] = float("nan")
+    known = {"num_outputs": target.num_outputs} | ({} if weights is None else {"variable_weights": weights})
+    return Surroundings(known, (output, labels), lambda truth: ~truth.isnan(), prepared)
 
 
 def _huber(target: Target, weights: list[float] | None, delta: float) -> nn.Module:

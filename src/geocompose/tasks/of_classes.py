@@ -30,7 +30,7 @@ class ClassTask(Task):
         scheduler: Callable[..., Any],
         target: Target,
         num_tiles: dict[str, int],
-        loss: str | list[str] | dict[str, float | dict[str, float]] = "ce",
+        loss: str | list[str] | dict[str, float | dict[str, Any]] = "ce",
         class_weights: list[float] | Literal["balanced"] | None = None,
         label_smoothing: float = 0.0,
         sampler: Literal["rare_classes"] | None = None,

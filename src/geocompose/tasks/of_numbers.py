@@ -29,7 +29,7 @@ class NumberTask(Task):
         scheduler: Callable[..., Any],
         target: Target,
         num_tiles: dict[str, int],
-        loss: str | list[str] | dict[str, float | dict[str, float]] = "mse",
+        loss: str | list[str] | dict[str, float | dict[str, Any]] = "mse",
         variable_weights: list[float] | None = None,
         aux_loss: dict[str, float] | None = None,
         lr_by_part: dict[str, float] | None = None,

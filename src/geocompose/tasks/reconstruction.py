@@ -40,7 +40,7 @@ class ReconstructionTask(Task):
         mask_ratio: float = 0.75,
         mask_px: int | None = None,
         norm_pix_loss: bool = False,
-        loss: str | list[str] | dict[str, float | dict[str, float]] = "mse",
+        loss: str | list[str] | dict[str, float | dict[str, Any]] = "mse",
         variable_weights: list[float] | None = None,
         aux_loss: dict[str, float] | None = None,
         lr_by_part: dict[str, float] | None = None,

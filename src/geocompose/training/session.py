@@ -22,6 +22,7 @@ from geocompose.inference.trained import with_plain_weights
 from geocompose.runs import RunFolder
 from geocompose.tasks.base import Task
 from geocompose.tasks.layer_decay import tell_rates
+from geocompose.tasks.own_losses import left_open
 from geocompose.training.averaging import KEPT_AT_MOST, WarmedAverage, kept_of_start
 from geocompose.training.backbone_schedule import backbone_schedule
 from geocompose.training.class_balance import with_balance
@@ -94,7 +95,7 @@ def prepare(
         check_output_range(built.model, data.target, data.statistics.labels["train"].describe()["variables"])
     make_optimizer, make_scheduler = instantiate(config["optimizer"]), instantiate(config["scheduler"])
     configured, weights = with_balance(config["task"], data)
-    task = instantiate(configured)(
+    task = instantiate(left_open(configured))(
         model=built.model,
         optimizer=make_optimizer,
         scheduler=make_scheduler,
@@ -113,7 +114,7 @@ def prepare(
             folder=folder.checkpoints,
             selection=task.selection,
             loggers=[],  # they are opened when the run begins: `Logs`
-            callbacks=[*thaw, metrics, StepSeed(config["seed"], processes.rank), *backbone_schedule(built.model)],
+            ours=[*thaw, metrics, StepSeed(config["seed"], processes.rank), *backbone_schedule(built.model)],
             model=built.model,
             processes=processes,
         )
@@ -162,6 +163,7 @@ def _quieten() -> None:
         ".*does not have many workers.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*treespec.*LeafSpec.*",
+        r"Found \d+ module\(s\) in eval mode.*",  # frozen ones, whose norms and dropout stay as they are
     ):
         warnings.filterwarnings("ignore", message=advice)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

@@ -81,13 +81,29 @@ def _placed(
     return {"devices": chosen, "num_nodes": processes.size // processes.local_size, "strategy": whole}
 
 
+def _checked_callbacks(callbacks: Sequence[Any]) -> list[Callback]:
+    """Refuse what is no callback.
+
+    Raises:
+        UserError: says which entry, and what it is.
+    """
+    for place, each in enumerate(callbacks):
+        if not isinstance(each, Callback):
+            raise UserError(
+                f"trainer.callbacks[{place}] must be a callback of Lightning's, or derived from "
+                "lightning.pytorch.callbacks.Callback, such as {_target_: lightning.pytorch.callbacks.Timer}; got "
+                f"{each!r:.100}."
+            )
+    return list(callbacks)
+
+
 def build_trainer(
     folder: Path,
     selection: tuple[str, str],
     loggers: Sequence[Logger],
     model: EncoderDecoderModel | None,
     processes: Processes,
-    callbacks: Sequence[Callback] = (),
+    ours: Sequence[Callback] = (),
     max_epochs: int = 10,
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"] = "32-true",
     matmul_precision: MatmulPrecision = "high",
@@ -106,6 +122,7 @@ def build_trainer(
     deterministic: bool | Literal["warn"] = "warn",
     progress_bar: bool = True,
     keep: Sequence[str] = ("best",),
+    callbacks: list[Any] | None = None,
 ) -> lightning.Trainer:
     """Return a trainer that keeps the best and the last checkpoint in `folder`.
 
@@ -113,7 +130,7 @@ def build_trainer(
     `KEPT`, what a finished run keeps; base: frozen weights are in the checkpoints. matmul_precision: torch's setting of
     that name, which is this process's from here on (see `products_of`). compile: that there is a
     compiler; see `compile_parts`. micro_batch: see
-    `MicroBatch`. The others are Lightning's;
+    `MicroBatch`. ours: callbacks of the run's own. callbacks: the user's. The others are Lightning's;
     early_stopping_patience counts epochs without a better selection metric, null never stops; ema_decay averages the
     weights (see `WarmedAverage`), which are then the ones that are validated, tested and kept.
 
@@ -169,7 +186,7 @@ def build_trainer(
     last = MovableCheckpoint(
         dirpath=folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
     )
-    own: list[Callback] = [*callbacks, best, last]
+    own: list[Callback] = [*ours, *_checked_callbacks(callbacks or []), best, last]
     if early_stopping_patience is not None:
         checks = max(1, early_stopping_patience // check_val_every_n_epoch)
         own.append(EarlyStopping(monitor=metric, mode=mode, patience=checks, check_finite=False))

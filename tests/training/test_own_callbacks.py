@@ -1,0 +1,61 @@
+"""Callbacks of a user's own or of Lightning's in `trainer.callbacks`."""
+
+import sys
+
+import pytest
+
+from geocompose.errors import UserError
+from geocompose.runs import load_rules
+from tests.kit.command import SMALL, composed_config, only_run, record_of, run
+from tests.kit.places import CONF
+
+MODULE = """
+from lightning.pytorch.callbacks import Callback
+
+
+class Notes(Callback):
+    def __init__(self, file: str, every: int = 1):
+        self.file, self.every = file, every
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        if trainer.current_epoch % self.every == 0:
+            with open(self.file, "a") as file:
+                file.write(f"{trainer.current_epoch}\\n")
+
+
+class NoCallback:
+    pass
+"""
+
+
+@pytest.fixture
+def my_callbacks(tmp_path, monkeypatch):
+    (tmp_path / "my_callbacks.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("my_callbacks", None)
+    yield tmp_path
+    sys.modules.pop("my_callbacks", None)
+
+
+def test_a_callback_is_called_and_its_code_is_part_of_the_run(my_callbacks):
+    run(*SMALL, "study=own", "trainer.callbacks=[{_target_: my_callbacks.Notes, file: notes.txt}]")
+    assert (my_callbacks / "notes.txt").read_text().split() == ["0", "1"]
+    record = record_of(only_run("own"))
+    assert record["status"] == "completed"
+    assert list(record["code"]["files"]) == ["my_callbacks.py"]
+
+
+def test_what_is_no_callback_is_refused_before_training(my_callbacks):
+    with pytest.raises(UserError, match=r"trainer\.callbacks\[0\] must be a callback of Lightning's.*NoCallback"):
+        run(*SMALL, "study=own", "trainer.callbacks=[{_target_: my_callbacks.NoCallback}]")
+
+
+def test_keys_of_a_callback_are_checked(my_callbacks):
+    with pytest.raises(UserError, match=r"trainer\.callbacks\[0\] has no key 'evry'. Did you mean 'every'"):
+        composed_config("trainer.callbacks=[{_target_: my_callbacks.Notes, file: a, evry: 2}]")
+
+
+def test_without_callbacks_recorded_runs_keep_their_identity():
+    assert load_rules(CONF).defaults["trainer.callbacks"] == []
+    assert composed_config()["trainer"]["callbacks"] == []
