@@ -10,6 +10,7 @@ from geocompose.tasks.class_losses import classification_loss, segmentation_loss
 from geocompose.tasks.label_losses import multilabel_loss
 from geocompose.tasks.losses import build_loss
 from geocompose.tasks.number_losses import regression_loss
+from geocompose.tasks.own_losses import Surroundings
 from tests.kit.losses import IGNORE, SEGMENTATION, decisions, numbers, of_pixels, pixels
 
 # How a configuration names losses
@@ -121,4 +122,5 @@ def test_the_callers_containers_stay_as_they_are():
 
 def test_one_loss_of_weight_one_is_that_loss_itself():
     ready = nn.MSELoss()
-    assert build_loss("own", {"own": lambda: ready}) is ready
+    around = Surroundings({}, (torch.zeros(2), torch.zeros(2)), torch.isfinite)
+    assert build_loss("ready", {"ready": lambda: ready}, around) is ready
