@@ -20,7 +20,7 @@ from tests.kit.places import CONF
 
 # At least so many options a group; a lower count means that the search for them is broken, or that an option got lost.
 LEAST = {
-    "action": 13, "auxiliary": 2, "backbone": 49, "cache": 3, "data": 14, "decoder": 45, "head": 6, "hydra/help": 1,
+    "action": 13, "auxiliary": 2, "backbone": 49, "cache": 3, "data": 15, "decoder": 45, "head": 6, "hydra/help": 1,
     "launcher": 5, "logger": 5,
     "neck": 3,
     "optimizer": 5, "peft": 19, "protocol": 4, "scheduler": 8, "search": 5, "task": 6, "temporal": 6, "trainer": 1,
@@ -49,6 +49,9 @@ REQUIRED = {
     "data/geotiff_regression": ["data.root=.", "data.images=*_i.tif", "data.labels=*_l.tif", "data.variables=[ndvi]"],
     "data/geotiff_scalar_regression": ["data.root=.", "data.table=t.csv", "data.variables=[share]"],
     "data/hls_burn_scars": ["data.root=."],
+    "data/module": [
+        "data.root=.", "data.module={_target_: lightning.pytorch.demos.boring_classes.BoringDataModule}",
+    ],
     "data/sen1floods11": ["data.root=."],
     "decoder/mmseg": ["decoder.name=FCNHead"],
     "decoder/own": ["decoder._target_=geocompose.decoders.fcn.FCNDecoder"],
@@ -73,7 +76,9 @@ NOT_OFFERED = {
     # They are the backbone's, and so is what it is not given by a name here.
     "geocompose.models.prithvi_mae.decoder.MAEDecoder": {"coords_encoding", "coords_scale_learn"},
     # The session hands them over.
-    "geocompose.training.trainer.build_trainer": {"callbacks"},
+    "geocompose.training.trainer.build_trainer": {"ours"},
+    # A module has its own splits: what is typed all the same (+data.fold=1) is refused in words.
+    "geocompose.data.modules.source.ModuleData": {"fold", "folds"},
     # How torch computes, or what belongs to another method; none changes the experiment that the option is.
     "torch.optim.adam.Adam": {
         "amsgrad",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 GROUPS = ("backbone", "decoder", "logger")  # those with an option `own`, whose keys are those that a user gives it
-LOSS = "task.loss"  # a value, in whose place a class of one's own stands as one mapping
+VALUES = ("task.loss", "data.module")  # values in whose place a class of one's own stands, as one mapping
 
 
 def open_own_parts(arguments: Sequence[str]) -> list[str]:
@@ -14,7 +14,9 @@ def open_own_parts(arguments: Sequence[str]) -> list[str]:
     gamma: 2}`.
     """
     keys = [text.lstrip("+").partition("=")[0] for text in arguments]
-    opened = _as_one_mapping(arguments) if f"{LOSS}._target_" in keys else list(arguments)
+    opened = list(arguments)
+    for key in VALUES:
+        opened = _as_one_mapping(opened, key) if f"{key}._target_" in keys else opened
     for group in GROUPS:
         if f"{group}._target_" in keys and group not in keys:
             opened.append(f"{group}=own")
@@ -26,9 +28,9 @@ def open_own_parts(arguments: Sequence[str]) -> list[str]:
     return opened
 
 
-def _as_one_mapping(arguments: Sequence[str]) -> list[str]:
-    prefix = f"{LOSS}."
+def _as_one_mapping(arguments: Sequence[str], key: str) -> list[str]:
+    prefix = f"{key}."
     own = [text for text in arguments if text.lstrip("+").startswith(prefix) and "=" in text]
     inner = (text.lstrip("+").removeprefix(prefix).partition("=") for text in own)
-    mapping = ", ".join(f"{key}: {value}" for key, _, value in inner)
-    return [*(text for text in arguments if text not in own), f"{LOSS}={{{mapping}}}"]
+    mapping = ", ".join(f"{name}: {value}" for name, _, value in inner)
+    return [*(text for text in arguments if text not in own), f"{key}={{{mapping}}}"]

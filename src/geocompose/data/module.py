@@ -347,7 +347,8 @@ class SceneData(lightning.LightningDataModule):
     @property
     def loading_advice(self) -> str:
         """What to set where a training waits for its data."""
-        if self._collection.decodes_in_each_epoch:
+        kept, images = self._collection.kept_decoded
+        if kept < images:
             return f"Pixels are decoded anew for each sample; data.cache_mb={self._needed_mb} keeps all."
         more = 2 * max(self.readers.processes, self.readers.threads)
         return f"More processes may read faster: data.num_workers={more}."

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.files.left_out import FilesLeftOut
 from geocompose.data.labels.base import Labels
+from geocompose.data.modules.samples import DatasetScene
 from geocompose.data.rasters.scene import RasterScene
 from geocompose.data.scene import Scene
 from geocompose.data.split import SPLITS
@@ -114,7 +115,7 @@ class Collection:
     def decodes_in_each_epoch(self) -> bool:
         """Whether a scene of training or validation is decoded anew whenever it is read."""
         kept, images = self.kept_decoded
-        return kept < images
+        return kept < images or any(isinstance(scene, DatasetScene) for scene in self._read_in_each_epoch)
 
     @property
     def _read_in_each_epoch(self) -> list[Scene]:

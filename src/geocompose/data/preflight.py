@@ -12,7 +12,7 @@ from geocompose.data.declaration import DataSource
 from geocompose.data.left_out import check_frames
 from geocompose.data.overlap import MEANT, check_ground, check_pixels
 from geocompose.data.statistics import Statistics, scan
-from geocompose.errors import quiet
+from geocompose.errors import UserError, quiet
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.imagery.units import Values
 
@@ -20,16 +20,26 @@ _MOST_SCANNED_BYTES = 200 * 2**20  # about two seconds of reading
 
 
 def data_source(data: Mapping[str, Any]) -> DataSource | None:
-    """Return what a configuration declares; None where its `_target_` is not a declaration but a data module itself.
+    """Return what a configuration declares; None where its `_target_` is not a declaration but a `SceneData` itself.
 
     data: the resolved, plain mapping of a `conf/data` option.
 
     Raises:
-        UserError: an argument is out of range.
+        UserError: an argument is out of range, or the target is neither.
     """
     module, _, name = str(data["_target_"]).rpartition(".")
     declared = getattr(importlib.import_module(module), name)
     if not (isinstance(declared, type) and issubclass(declared, DataSource)):
+        if isinstance(declared, type) and not hasattr(declared, "use_bands"):
+            hint = (
+                f" Write data=module data.module._target_={data['_target_']}."
+                if hasattr(declared, "train_dataloader")
+                else " A class of your own derives from it, or is a Lightning data module in data=module."
+            )
+            raise UserError(
+                f"data._target_={data['_target_']} is no declaration of data (geocompose.data.declaration.DataSource)."
+                f"{hint}"
+            )
         return None
     source: DataSource = instantiate(data)
     return source

@@ -1,0 +1,1 @@
+"""Data of Lightning data modules, TorchGeo's among them: the samples of their data sets as scenes."""
