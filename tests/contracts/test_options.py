@@ -50,7 +50,8 @@ REQUIRED = {
     "data/geotiff_scalar_regression": ["data.root=.", "data.table=t.csv", "data.variables=[share]"],
     "data/hls_burn_scars": ["data.root=."],
     "data/module": [
-        "data.root=.", "data.module={_target_: lightning.pytorch.demos.boring_classes.BoringDataModule}",
+        "data.root=.",
+        "data.module={_target_: lightning.pytorch.demos.boring_classes.BoringDataModule}",
     ],
     "data/sen1floods11": ["data.root=."],
     "decoder/mmseg": ["decoder.name=FCNHead"],
