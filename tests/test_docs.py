@@ -164,9 +164,9 @@ def test_the_examples_of_parts_of_ones_own_do_what_the_page_says(tmp_path, monke
                 said = "outputs/default/" if text.startswith("action=fit") else "features for the decoder: "
                 assert said in capsys.readouterr().out
     finally:
-        for name in ("my_lab", "my_losses", "my_callbacks", "my_data"):
+        for name in ("my_lab", "my_tasks", "my_losses", "my_callbacks", "my_data"):
             sys.modules.pop(name, None)
-    assert (done.count("file"), done.count("python"), done.count("command")) == (7, 3, 11)
+    assert (done.count("file"), done.count("python"), done.count("command")) == (8, 3, 13)
     assert (tmp_path / "notes.txt").read_text().startswith("0 ")
 
 

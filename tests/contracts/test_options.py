@@ -20,13 +20,13 @@ from tests.kit.places import CONF
 
 # At least so many options a group; a lower count means that the search for them is broken, or that an option got lost.
 LEAST = {
-    "action": 13, "auxiliary": 2, "backbone": 49, "cache": 3, "data": 15, "decoder": 45, "head": 6, "hydra/help": 1,
+    "action": 13, "auxiliary": 2, "backbone": 49, "cache": 3, "data": 15, "decoder": 45, "head": 7, "hydra/help": 1,
     "launcher": 5, "logger": 5,
     "neck": 3,
     "optimizer": 5, "peft": 19, "protocol": 4, "scheduler": 8, "search": 5, "task": 6, "temporal": 6, "trainer": 1,
 }  # fmt: skip
 NOT_OPTIONS = {"config", "identity"}
-WITHOUT_TARGET = {"hydra/help/geocompose", "backbone/own", "decoder/own", "logger/own"}
+WITHOUT_TARGET = {"hydra/help/geocompose", "backbone/own", "decoder/own", "head/own", "logger/own"}
 NOT_COMPOSED = {"hydra/help/geocompose"}  # of Hydra's own node
 
 # What fills the `???` of an option.
@@ -56,6 +56,7 @@ REQUIRED = {
     "data/sen1floods11": ["data.root=."],
     "decoder/mmseg": ["decoder.name=FCNHead"],
     "decoder/own": ["decoder._target_=geocompose.decoders.fcn.FCNDecoder"],
+    "head/own": ["head._target_=geocompose.heads.segmentation.SegmentationHead"],
     "logger/own": ["logger._target_=lightning.pytorch.loggers.CSVLogger", "+logger.save_dir=."],
     "neck/list": ["neck.necks=[{name: SelectIndices, indices: [-1]}]"],
     "peft/other": ["peft.method=LOKR"],

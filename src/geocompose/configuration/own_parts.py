@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-GROUPS = ("backbone", "decoder", "logger")  # those with an option `own`, whose keys are those that a user gives it
+GROUPS = ("backbone", "decoder", "head", "logger")  # with an option `own`, whose keys are those that a user gives it
+TASK = "task"  # whose option says what data and head go with it, and stays beside a class derived from ours
 VALUES = ("task.loss", "data.module")  # values in whose place a class of one's own stands, as one mapping
 
 
@@ -21,11 +22,12 @@ def open_own_parts(arguments: Sequence[str]) -> list[str]:
         if f"{group}._target_" in keys and group not in keys:
             opened.append(f"{group}=own")
         if f"{group}=own" in opened:
-            opened = [
-                f"++{text}" if text.startswith(f"{group}.") and not text.startswith(f"{group}._target_=") else text
-                for text in opened
-            ]
-    return opened
+            opened = [_as_new_key(text, group) for text in opened]
+    return [_as_new_key(text, TASK) for text in opened] if f"{TASK}._target_" in keys else opened
+
+
+def _as_new_key(text: str, group: str) -> str:
+    return f"++{text}" if text.startswith(f"{group}.") and not text.startswith(f"{group}._target_=") else text
 
 
 def _as_one_mapping(arguments: Sequence[str], key: str) -> list[str]:
