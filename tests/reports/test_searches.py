@@ -75,6 +75,8 @@ def test_a_search_without_two_completed_trials_has_words_alone(study, tried):
         {"tried": 7},
         {"tried": [{"state": "completed"}]},
         {"tried": [{"trial": 0, "state": "completed", "point": {"decoder": ["a"]}, "value": "much"}]},
+        {"tried": [{"trial": 10**400, "state": "completed", "point": {}, "value": 0.5}]},
+        {"tried": [{"trial": 1, "state": "completed", "point": {}, "value": float("inf")}]},
         {"space": []},
         {"best": 3},
     ],
@@ -107,6 +109,15 @@ def test_a_runs_page_tells_of_the_searches_that_chose_it(study, chosen):
     page = (folder / "report.html").read_text()
     assert ("Search 0123456789" in page) is chosen
     assert f"<h1>floods: {folder.name}</h1>" in page
+
+
+@pytest.mark.parametrize("odd", [float("inf"), float("nan"), 10**400])
+def test_numbers_that_no_axis_shows_are_names(study, odd):
+    tried = [each | {"point": each["point"] | {"optimizer.lr": odd}} for each in FOUND["tried"][:3]]
+    write(study, FOUND | {"tried": [*tried, *FOUND["tried"][3:]]})
+    (found,) = searches([study])
+    assert all(isinstance(value, str) for value in found.values_of("optimizer.lr"))
+    assert len(search_drawings(found)) == 3
 
 
 def test_the_page_holds_the_drawings(study):

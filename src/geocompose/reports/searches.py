@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,8 @@ log = logging.getLogger("geocompose")
 _MOST_BYTES = 2**24
 _MOST_TRIALS = 10_000  # that a drawing shows, and names of values on an axis
 _MOST_VALUES = 40
+_MOST = 1e15  # of any number of a foreign file: what no axis could show is none
+_LONGEST = 40  # letters of a value
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,11 @@ class SearchTold:
     def values_of(self, key: str) -> list[float] | list[str]:
         """Return each trial's value of a key: numbers where all are, else texts."""
         found = [trial.point[key] for trial in self.tried]
-        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in found):
+        if all(
+            isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST for value in found
+        ):
             return [float(value) for value in found]
-        return [str(value) for value in found]
+        return [str(value)[:_LONGEST] for value in found]
 
     @property
     def keys(self) -> list[str]:
@@ -87,8 +90,11 @@ def _read(path: Path) -> dict[str, Any]:
 def _told(name: str, found: dict[str, Any]) -> SearchTold:
     tried: list[Tried] = []
     for each in found.get("tried") or ():  # searches of before have none
-        if each["state"] == "completed" and len(tried) < _MOST_TRIALS and math.isfinite(float(each["value"])):
-            tried.append(Tried(int(each["trial"]), float(each["value"]), dict(each["point"])))
+        if each["state"] == "completed" and len(tried) < _MOST_TRIALS:
+            trial, value = int(each["trial"]), float(each["value"])
+            if not (0 <= trial < _MOST and abs(value) < _MOST):
+                raise UserError(f"trial {trial:.0g} has the value {value:g}")
+            tried.append(Tried(trial, value, dict(each["point"])))
     best = found.get("best")
     return SearchTold(
         words=_in_words(name, found),
