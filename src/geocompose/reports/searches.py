@@ -49,9 +49,7 @@ class SearchTold:
     def values_of(self, key: str) -> list[float] | list[str]:
         """Return each trial's value of a key: numbers where all are, else texts."""
         found = [trial.point[key] for trial in self.tried]
-        if all(
-            isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST for value in found
-        ):
+        if all(map(_is_number, found)):
             return [float(value) for value in found]
         return [str(value)[:_LONGEST] for value in found]
 
@@ -62,6 +60,10 @@ class SearchTold:
         different = {key: set(self.values_of(key)) for key in names}
         numbers = {key for key in names if all(isinstance(value, float) for value in different[key])}
         return [key for key in names if 1 < len(different[key]) <= (_MOST_TRIALS if key in numbers else _MOST_VALUES)]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
 
 
 def searches(folders: Sequence[Path]) -> Iterable[SearchTold]:
