@@ -46,7 +46,7 @@ ORDER = [
     ("lean_torchmetrics",),
     ("cli",),
     ("actions",),
-    ("loading", "__main__"),
+    ("loading", "composing", "__main__"),
 ]
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 

@@ -14,10 +14,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from geocompose import registry
-from geocompose.cli import _open_mapping
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
-from geocompose.configuration.own_parts import open_own_parts
+from geocompose.configuration.own_parts import opened
 from tests.kit import command
 from tests.kit.places import CONF, ROOT
 
@@ -67,11 +66,6 @@ def test_every_test_that_a_page_names_exists(page):
 def test_every_file_that_a_page_links_to_exists(page):
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
-
-
-def opened(overrides: list[str]) -> list[str]:
-    """Return overrides with the keys of foreign constructors open, as the command line has them."""
-    return [_open_mapping(text) for text in open_own_parts(overrides)]
 
 
 def commands(page: Path) -> list[list[str]]:

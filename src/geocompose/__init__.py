@@ -6,10 +6,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from geocompose.composing import Composed
     from geocompose.loading import Loaded
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "compose", "load"]
 
 
 def load(
@@ -38,3 +39,22 @@ def load(
     from geocompose.loading import load_run  # torch, which `import geocompose` must not load
 
     return load_run(run, trust=trust, data=data, base=base, conf=conf)
+
+
+def compose(*overrides: str, conf: "Path | str | None" = None, config_dir: "Path | str | None" = None) -> "Composed":
+    """Return what the same overrides compose on the command line: the configuration, the data and the model.
+
+        composed = geocompose.compose("backbone=prithvi", "decoder=upernet", "data.tile_px=64")
+        composed.model(images).output  # as a run begins with it: pretrained weights, or random ones by the run's seed
+        composed.data.setup()          # opened when it is first asked for
+        composed.config["decoder"]
+
+    overrides: as they are typed, `key=value` each, without a sweep's commas. conf: the folder of options; None: that of
+        this checkout or package. config_dir: a further folder of options, as --config-dir.
+
+    Raises:
+        UserError: what the command line would refuse, with the same message; of data and model when they are asked for.
+    """
+    from geocompose import composing  # torch, as above
+
+    return composing.compose(overrides, conf=conf, config_dir=config_dir)

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from geocompose.configuration.diagnosis import check_config_dir, diagnose, groups
 from geocompose.configuration.hydra_plugins import check_hydra_plugins
 from geocompose.configuration.overrides import check_hydra_keys, check_no_sweep, own_overrides
-from geocompose.configuration.own_parts import open_own_parts
+from geocompose.configuration.own_parts import opened
 from geocompose.errors import UserError, raised_in, visible
 from geocompose.experiment import Experiment, perform, told, understood
 from geocompose.launchers.computing import show_messages
@@ -41,8 +41,8 @@ def main(conf_dir: Path) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
     os.environ["PYTHONSAFEPATH"] = "1"  # processes that we start don't take modules from the current folder either
     typed = list(sys.argv)
-    opened = [_open_mapping(text) for text in open_own_parts(typed[1:])]
-    sys.argv[1:] = opened
+    arguments = opened(typed[1:])
+    sys.argv[1:] = arguments
     _refuse_foreign_habits(typed[1:])
     given = get_args_parser().parse_args()
     report = partial(_report, debug=any(text.lstrip("+").lower() in ("debug=true", "debug=1") for text in typed))
@@ -61,7 +61,7 @@ def main(conf_dir: Path) -> None:
     if given.multirun:
         jobs.overrides = given.overrides
         own = own_overrides(given.overrides, groups(conf_dir))
-        sys.argv[1:] = [text for text in opened if text in own or text not in given.overrides]
+        sys.argv[1:] = [text for text in arguments if text in own or text not in given.overrides]
     try:
         check_config_dir(given.config_dir, conf_dir)
         check_hydra_keys(given.overrides)
@@ -97,12 +97,6 @@ def _show(jobs: Jobs, report: Callable[[BaseException], None]) -> bool:
         report(error)
         return False
     return True
-
-
-def _open_mapping(text: str) -> str:
-    """Return an override of `kwargs`, the arguments of a foreign constructor, in Hydra's form for new keys."""
-    key = text.partition("=")[0]
-    return f"++{text}" if "=" in text and "kwargs" in key.split(".")[1:] and key[0].isalpha() else text
 
 
 def _refuse_foreign_habits(arguments: Sequence[str]) -> None:

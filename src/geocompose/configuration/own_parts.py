@@ -7,6 +7,14 @@ TASK = "task"  # whose option says what data and head go with it, and stays besi
 VALUES = ("task.loss", "data.module")  # values in whose place a class of one's own stands, as one mapping
 
 
+def opened(arguments: Sequence[str]) -> list[str]:
+    """Return the command line's arguments as Hydra takes them: keys that no option has are new ones.
+
+    They are those of a user's own classes (see `open_own_parts`) and of `kwargs`, a foreign constructor's arguments.
+    """
+    return [_open_mapping(text) for text in open_own_parts(arguments)]
+
+
 def open_own_parts(arguments: Sequence[str]) -> list[str]:
     """Return the command line's arguments with keys of a user's own classes in Hydra's form for new keys.
 
@@ -24,6 +32,12 @@ def open_own_parts(arguments: Sequence[str]) -> list[str]:
         if f"{group}=own" in opened:
             opened = [_as_new_key(text, group) for text in opened]
     return [_as_new_key(text, TASK) for text in opened] if f"{TASK}._target_" in keys else opened
+
+
+def _open_mapping(text: str) -> str:
+    """Return an override of `kwargs`, the arguments of a foreign constructor, in Hydra's form for new keys."""
+    key = text.partition("=")[0]
+    return f"++{text}" if "=" in text and "kwargs" in key.split(".")[1:] and key[0].isalpha() else text
 
 
 def _as_new_key(text: str, group: str) -> str:

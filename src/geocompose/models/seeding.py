@@ -31,13 +31,20 @@ class PartSeeds:
     def of(self, part: str) -> Iterator[None]:
         """Let all generators of the processor draw the part's numbers in the block; afterwards they are as before."""
         seed = int.from_bytes(hashlib.sha256(f"{self.base} {part}".encode()).digest()[:4])
-        states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - as in seed_weights
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        torch.default_generator.manual_seed(seed)
-        try:
+        with generators_kept():
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002 - as in seed_weights
+            torch.default_generator.manual_seed(seed)
             yield
-        finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])  # noqa: NPY002
-            torch.set_rng_state(states[2])
+
+
+@contextmanager
+def generators_kept() -> Iterator[None]:
+    """Leave all generators of the processor after the block as they were before it."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - as in seed_weights
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])
