@@ -6,14 +6,19 @@ import pytest
 from geocompose.reports.cells import ReportedCell, reported_cells
 from geocompose.reports.comparison import compare
 from geocompose.reports.equal_compositions import study_pairs
+from geocompose.reports.findings import findings
 from geocompose.reports.several_sets import several_sets
 from geocompose.reports.side_by_side import pair_in_words, sets_in_words, sets_table
+from geocompose.reports.study_report import study_report
+from geocompose.runs import load_rules
 from geocompose.scores import regression_sums
 from geocompose.statistics.pooled import Score
 from geocompose.statistics.prepared import prepared
 from geocompose.studies.reading import read_studies
+from tests.kit.places import CONF
 from tests.kit.scored_studies import scored_run
 
+VOLATILE = load_rules(CONF).volatile
 FCN, UNET, MLP, LINEAR = (("resnet18", decoder, "none") for decoder in ("fcn", "unet", "mlp", "linear"))
 
 
@@ -33,7 +38,7 @@ def write(study, wrong, *, typed=(), truth_seed=0, number=0):
 
 
 def compared(*studies):
-    cells = reported_cells(read_studies(studies), ())
+    cells = reported_cells(read_studies(studies), VOLATILE)
     return [compare(scored, members, studies=cells.studies) for scored, members in cells.by_split.values()]
 
 
@@ -133,3 +138,26 @@ def test_one_test_set_or_one_shared_composition_is_no_table(outputs):
     assert several_sets(compared(outputs / "a")) is None
     write(outputs / "b", {FCN: 0.1, MLP: 0.1}, truth_seed=9, number=1)
     assert several_sets(compared(outputs / "a", outputs / "b")) is None
+
+
+def test_cells_are_called_by_what_differs_within_their_test_set(outputs):
+    write(outputs / "here", {FCN: 0.10, UNET: 0.11}, typed=["data.root=/a"])
+    write(outputs / "there", {FCN: 0.10, UNET: 0.40}, typed=["data.root=/b"], truth_seed=9, number=1)
+    parts = compared(outputs / "here", outputs / "there")
+    assert [[row.cell.name for row in part.rows] for part in parts] == [["fcn", "unet"], ["fcn", "unet"]]
+    assert [part.scored.name for part in parts] == [
+        "made (study=here; data.root=/a)", "made (study=there; data.root=/b)",
+    ]  # fmt: skip
+
+
+def test_where_a_few_compositions_are_unsteady_it_is_said_why_many_are_tied(outputs):
+    for number, decoder in enumerate(("fcn", "unet", "mlp", "linear")):
+        for seed in range(3):
+            wrong = 0.1 * (1 + 2 * seed) if decoder == "linear" else 0.1 + 0.02 * number
+            scored_run(
+                outputs / "s", f"{number:02x}{seed:08x}", parts=("resnet18", decoder, "none"), seed=seed, wrong=wrong,
+                baseline=None, scenes=tuple("abcdefghijklmnop"), tiles_per_scene=8,
+            )  # fmt: skip
+    report = study_report(read_studies([outputs / "s"]), VOLATILE)
+    told = findings(report, report.sets[0]).unknown
+    assert any(text.startswith("Seeds of linear differ by a standard deviation of 0.") for text in told)

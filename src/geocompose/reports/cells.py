@@ -127,15 +127,18 @@ def _study_names(study: StudyFiles) -> dict[Path, str]:
 
 
 def _tell_apart(found: Cells) -> None:
-    """Put into the names of scored splits what all cells of one share and those of another don't."""
+    """Put into names of equal splits what all cells of one share and others don't have; within it, cells lose that."""
     every = [cell for _, cells in found.by_split.values() for cell in cells]
+    names = [scored.name for scored, _ in found.by_split.values()]
     for number, (scored, cells) in found.by_split.items():
+        varying = [key for key in found.keys if len({cell.settings.get(key) for cell in cells}) > 1]
+        cells[:] = [replace(cell, name=name_of(cell.settings, cell.choices, varying)) for cell in cells]
         own = []
         for key in found.keys:
             mine = {cell.settings.get(key) for cell in cells}
             if len(mine) == 1 and mine != {cell.settings.get(key) for cell in every} and mine != {None}:
                 own.append(f"{key}={next(iter(mine))}")
-        told = [*(own if len(found.by_split) > 1 else []), *_folds_in_words(cells[0])]
+        told = [*(own if names.count(scored.name) > 1 else []), *_folds_in_words(cells[0])]
         if told:
             found.by_split[number] = replace(scored, name=f"{scored.name} ({'; '.join(told)})"), cells
 

@@ -113,6 +113,17 @@ class Comparison:
         ]
 
     @cached_property
+    def seed_deviations(self) -> list[float]:
+        """The standard deviation of each row's score between its seeds; NaN of a single seed."""
+        score = self.scored.score
+        found = []
+        for row in self.rows:
+            counts = row.cell.counts
+            seeds = score.every(counts.sum(axis=1).reshape(len(counts), -1))[score.metric]
+            found.append(float(np.std(seeds, ddof=1)) if len(seeds) > 1 else float("nan"))
+        return found
+
+    @cached_property
     def per_cluster(self) -> list[tuple[str, int, list[float]]]:
         """Each cluster's own score: its label, its number of tiles, and the mean over seeds of each row.
 

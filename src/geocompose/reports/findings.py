@@ -1,6 +1,7 @@
 """What a report says in sentences: which composition to take, what it costs, and what is not known. Free of torch."""
 
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from geocompose.reports.study_report import StudyReport
 from geocompose.statistics.factors import INTERACTIONS, SEED
 from geocompose.statistics.intervals import Estimate
 from geocompose.studies.progress import selected
+
+_UNSTEADY = 5  # times the median standard deviation
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,7 @@ def _unknown(report: StudyReport, part: Comparison) -> Iterable[str]:
             f"{seeds_in_words(part.rows)} and {counted(part.clusters.number, 'cluster')} of test tiles "
             f"({part.clusters.what}), a larger one between two compositions shows with a probability of 80 %."
         )
+        yield from _unsteady(part)
     if part.tied is not None and part.tied.reason and part.tied.pairs:
         yield f"Other places: {part.tied.reason}."
     elif not part.rows[0].estimate.interval.known:
@@ -177,6 +181,21 @@ def _unknown(report: StudyReport, part: Comparison) -> Iterable[str]:
         )
     if len(report.commits) > 1:
         yield f"The runs were computed by different code: {shortened(report.commits, 4, between='; ')}."
+
+
+def _unsteady(part: Comparison) -> Iterable[str]:
+    """Say where few compositions vary so much that others are tied for it: chance is partly that of all together."""
+    known = {row.place: value for row, value in zip(part.rows, part.seed_deviations, strict=True) if value >= 0}
+    if len(known) < 3:
+        return
+    widest = max(known, key=lambda place: known[place])
+    usual = statistics.median(known.values())
+    if known[widest] > _UNSTEADY * usual:
+        yield (
+            f"Seeds of {part.rows[widest - 1].cell.name} differ by a standard deviation of {of_score(known[widest])}, "
+            f"those of most compositions by {of_score(usual)}. What counts as chance is partly the mean over all, so "
+            "steady compositions are tied for longer than by themselves; a study without the unsteady ones tells more."
+        )
 
 
 def _beside_hidden(part: Comparison) -> Iterable[str]:
