@@ -189,8 +189,11 @@ def precision_recall_chart(
     with _svg(3.6, 3.0) as (figure, written):
         axes = figure.subplots()
         axes.plot(recall, precision, color=_MARK)
-        _named_dot(axes, at_half, "0.5", _OTHER)
-        _named_dot(axes, chosen, "chosen", _MARK)
+        if max(abs(one - other) for one, other in zip(chosen, at_half, strict=True)) < 0.02:
+            _named_dot(axes, chosen, "0.5 and chosen", _MARK)  # two names would lie on each other
+        else:
+            _named_dot(axes, at_half, "0.5", _OTHER)
+            _named_dot(axes, chosen, "chosen", _MARK)
         axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
     return written[0]
 
