@@ -164,13 +164,13 @@ def test_the_examples_of_parts_of_ones_own_do_what_the_page_says(tmp_path, monke
     assert (tmp_path / "notes.txt").read_text().startswith("0 ")
 
 
-# Groups whose options the README doesn't list one by one: a family of them stands for its members, as `mmseg_...` does.
+# Groups whose options the page doesn't list one by one: a family of them stands for its members, as `mmseg_...` does.
 FAMILIES = ("mmseg", "smp", "torchgeo", "transformers", "terratorch", "synthetic")
 
 
 @pytest.mark.parametrize("group", sorted({path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra"}))
-def test_the_readme_names_every_option(group):
-    rows = (ROOT / "README.md").read_text().split("\n| ")
+def test_the_page_of_options_names_every_one(group):
+    rows = (ROOT / "docs" / "composing.md").read_text().split("\n| ")
     (row,) = [row for row in rows if f"`{group}`" in row.split("|")[0]]
     named = set(re.findall(r"`([a-z0-9_]+)`", row))
     options = {path.stem for path in (CONF / group).glob("*.yaml")}
