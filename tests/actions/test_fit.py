@@ -119,7 +119,7 @@ def stopping(monkeypatch, epoch, error):
         built = real(node)
         if not str(node["_target_"]).endswith("build_trainer"):
             return built
-        return lambda callbacks, **more: built(callbacks=[*callbacks, StopAfter(epoch, error)], **more)
+        return lambda ours, **more: built(ours=[*ours, StopAfter(epoch, error)], **more)
 
     monkeypatch.setattr(session, "instantiate", instantiate)
 

@@ -24,14 +24,14 @@ def place(tmp_path, monkeypatch):
     write_module(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    sys.modules.pop("my_data", None)
+    sys.modules.pop("tried_data", None)
     yield tmp_path
-    sys.modules.pop("my_data", None)
+    sys.modules.pop("tried_data", None)
 
 
 def declared(place, target="Chipped", kind="segmentation", more=(), **arguments):
     numbers = {"variables": ["height"]} if kind in ("regression", "scalar_regression") else {}
-    module = {"_target_": f"my_data.{target}", "kind": kind, **dict(more)}
+    module = {"_target_": f"tried_data.{target}", "kind": kind, **dict(more)}
     return ModuleData(root=str(place / "chips"), module=module, tile_px=32, **(numbers | arguments))
 
 
@@ -84,7 +84,7 @@ def test_scenes_can_be_sent_to_worker_processes(place):
 @pytest.mark.parametrize(
     ("target", "kind", "more", "arguments", "says"),
     [
-        ("Missing", None, {}, {}, r"my_data\.Missing can't be set up: .*chips\.zip is not there"),
+        ("Missing", None, {}, {}, r"tried_data\.Missing can't be set up: .*chips\.zip is not there"),
         (
             "Loaded",
             "segmentation",
@@ -122,21 +122,21 @@ def test_a_sample_of_another_shape_is_named(place):
 
 
 def test_a_lightning_module_in_place_of_a_declaration_is_told_where_it_goes(place):
-    with pytest.raises(UserError, match=r"no declaration of data.*data=module data\.module\._target_=my_data\.Loaded"):
-        data_source({"_target_": "my_data.Loaded"})
+    with pytest.raises(UserError, match=r"no declaration of data.*data=module data\.module\._target_=tried_data\.L"):
+        data_source({"_target_": "tried_data.Loaded"})
 
 
 def test_its_keys_are_checked_and_typed_one_by_one(place):
-    typed = ["data=module", "data.root=chips", "data.module._target_=my_data.Loaded", "data.module.kind=regression"]
+    typed = ["data=module", "data.root=chips", "data.module._target_=tried_data.Loaded", "data.module.kind=regression"]
     opened = open_own_parts(typed)
-    assert opened[-1] == "data.module={_target_: my_data.Loaded, kind: regression}"
-    assert composed_config(*opened)["data"]["module"] == {"_target_": "my_data.Loaded", "kind": "regression"}
+    assert opened[-1] == "data.module={_target_: tried_data.Loaded, kind: regression}"
+    assert composed_config(*opened)["data"]["module"] == {"_target_": "tried_data.Loaded", "kind": "regression"}
     with pytest.raises(UserError, match=r"data\.module has no key 'knd'. Did you mean 'kind'"):
-        composed_config(*typed[:2], "data.module={_target_: my_data.Loaded, knd: regression}")
+        composed_config(*typed[:2], "data.module={_target_: tried_data.Loaded, knd: regression}")
 
 
 def test_a_run_on_it_is_recorded_evaluated_and_told_by_its_files(place):
-    module = "data.module={_target_: my_data.Chipped}"
+    module = "data.module={_target_: tried_data.Chipped}"
     small = [text for text in SMALL if not text.startswith("data.")]
     command = [*small, "data=module", "data.root=chips", module, "data.tile_px=32", "data.batch_size=4"]
     run(*command, "study=own", "data.baselines=[logistic]")
@@ -145,10 +145,10 @@ def test_a_run_on_it_is_recorded_evaluated_and_told_by_its_files(place):
     assert record["status"] == "completed"
     assert record["data"]["name"] == "Chipped"
     assert record["baselines"][0]["metrics"]["mIoU"] == 1.0, "a pixel's sum tells its class in these data"
-    assert "my_data.py" in record["code"]["files"]
-    with pytest.raises(UserError, match=r"my_data\.Chipped.*action\.trust=\[my_data\.Chipped\]"):
+    assert "tried_data.py" in record["code"]["files"]
+    with pytest.raises(UserError, match=r"tried_data\.Chipped.*action\.trust=\[tried_data\.Chipped\]"):
         run("action=evaluate", f"action.run={folder}")
-    run("action=evaluate", f"action.run={folder}", "action.trust=[my_data.Chipped]")
+    run("action=evaluate", f"action.run={folder}", "action.trust=[tried_data.Chipped]")
     (place / "chips" / "data.bin").write_bytes(b"other chips")
     run(*command, "study=own", "data.baselines=[logistic]")
     assert len(list((place / "outputs" / "own").iterdir())) == 2

@@ -77,7 +77,7 @@ class Missing(lightning.LightningDataModule):
 '''
 
 
-def write_module(folder: Path, name: str = "my_data") -> None:
+def write_module(folder: Path, name: str = "tried_data") -> None:
     """Write the modules as `name`.py, and a file that stands for their data."""
     (folder / f"{name}.py").write_text(MODULE)
     (folder / "chips").mkdir()

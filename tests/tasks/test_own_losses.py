@@ -71,15 +71,15 @@ def squared(output: Tensor, labels: Tensor, root: bool = False) -> Tensor:
 
 
 @pytest.fixture
-def my_losses(tmp_path, monkeypatch):
-    (tmp_path / "my_losses.py").write_text(MODULE)
+def tried_loss(tmp_path, monkeypatch):
+    (tmp_path / "tried_loss.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    sys.modules.pop("my_losses", None)
-    import my_losses
+    sys.modules.pop("tried_loss", None)
+    import tried_loss
 
-    yield my_losses
-    sys.modules.pop("my_losses", None)
+    yield tried_loss
+    sys.modules.pop("tried_loss", None)
 
 
 def logits_and_labels():
@@ -89,30 +89,30 @@ def logits_and_labels():
     return torch.randn(2, 3, 8, 8, requires_grad=True), labels
 
 
-def test_a_loss_is_told_what_its_constructor_asks_for_and_the_user_has_not_given(my_losses):
-    loss = segmentation_loss(partial(my_losses.Told, scale=2.0), 3, 255, class_weights=[1.0, 2.0, 3.0])
+def test_a_loss_is_told_what_its_constructor_asks_for_and_the_user_has_not_given(tried_loss):
+    loss = segmentation_loss(partial(tried_loss.Told, scale=2.0), 3, 255, class_weights=[1.0, 2.0, 3.0])
     assert loss.loss.told == (255, 3, [1.0, 2.0, 3.0])
     logits, labels = logits_and_labels()
     usual = segmentation_loss("ce", 3, 255)
     assert loss(logits, labels).item() == pytest.approx(2 * usual(logits, labels).item(), rel=1e-6)
-    given = segmentation_loss(partial(my_losses.Told, num_classes=7), 3, 255)
+    given = segmentation_loss(partial(tried_loss.Told, num_classes=7), 3, 255)
     assert given.loss.told == (255, 7, None)
 
 
-def test_a_library_s_loss_is_one_of_ones_own(my_losses):
+def test_a_library_s_loss_is_one_of_ones_own(tried_loss):
     loss = segmentation_loss(partial(nn.CrossEntropyLoss), 3, 255)
     logits, labels = logits_and_labels()
     assert loss(logits, labels).item() == pytest.approx(segmentation_loss("ce", 3, 255)(logits, labels).item())
 
 
-def test_it_stands_in_a_sum_with_its_weight(my_losses):
+def test_it_stands_in_a_sum_with_its_weight(tried_loss):
     logits, labels = logits_and_labels()
-    mine = {"own": partial(my_losses.Told, scale=2.0), "weight": 0.25}
+    mine = {"own": partial(tried_loss.Told, scale=2.0), "weight": 0.25}
     loss = segmentation_loss({"ce": 0.5, "mine": mine}, 3, 255)
     assert loss(logits, labels).item() == pytest.approx(segmentation_loss("ce", 3, 255)(logits, labels).item())
 
 
-def test_a_batch_without_a_label_costs_nothing(my_losses):
+def test_a_batch_without_a_label_costs_nothing(tried_loss):
     logits, labels = logits_and_labels()
     cost = segmentation_loss(partial(nn.CrossEntropyLoss), 3, 255)(logits, torch.full_like(labels, 255))
     cost.backward()
@@ -120,70 +120,74 @@ def test_a_batch_without_a_label_costs_nothing(my_losses):
     assert not logits.grad.any()
 
 
-def test_images_and_their_labels_are_given_as_they_are(my_losses):
+def test_images_and_their_labels_are_given_as_they_are(tried_loss):
     logits, labels = torch.randn(4, 3), torch.tensor([0, 1, 255, 2])
-    loss = classification_loss(partial(my_losses.Told), 3, 255)
+    loss = classification_loss(partial(tried_loss.Told), 3, 255)
     assert loss(logits, labels).item() == pytest.approx(classification_loss("ce", 3, 255)(logits, labels).item())
     decisions = torch.tensor([[0.0, 1.0], [1.0, -1.0]])
-    loss = multilabel_loss(partial(my_losses.squared), 2)
+    loss = multilabel_loss(partial(tried_loss.squared), 2)
     assert loss(torch.zeros(2, 2), decisions).item() == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize("variables", [("height",), ("height", "cover")])
-def test_numbers_come_in_units_of_their_deviation_and_nan_without_a_label(my_losses, variables):
+def test_numbers_come_in_units_of_their_deviation_and_nan_without_a_label(tried_loss, variables):
     count = len(variables)
     target = Target("regression", variables, mean=(10.0,) * count, std=(2.0,) * count)
     shape = (2, 4, 4) if count == 1 else (2, count, 4, 4)
     output, labels = torch.randn(shape), torch.full(shape, 14.0)
     labels.view(-1)[:5] = float("nan")
     wanted = (output[~labels.isnan()] - 2.0).square().mean().sqrt()
-    loss = regression_loss(partial(my_losses.squared, root=True), target)
+    loss = regression_loss(partial(tried_loss.squared, root=True), target)
     assert loss(output, labels).item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize(
     ("name", "keywords", "says"),
     [
-        ("Learning", {}, r"my_losses\.Learning has parameters that would learn, and no optimizer gets those of a loss"),
+        (
+            "Learning",
+            {},
+            r"tried_loss\.Learning has parameters that would learn, and no optimizer gets those",
+        ),
         ("PerPixel", {}, r"must return one number with a gradient; .*it returned a tensor \(2, 32, 32\)"),
         ("Broken", {}, r"can't be computed of an output \(2, 3, 32, 32\) and labels \(2, 32, 32\): TypeError"),
-        ("Picky", {"depth": 2}, r"my_losses\.Picky can't be built: ValueError: depth must be odd; got 2"),
+        ("Picky", {"depth": 2}, r"tried_loss\.Picky can't be built: ValueError: depth must be odd; got 2"),
     ],
 )
-def test_what_is_no_loss_is_refused_before_anything_is_trained(my_losses, name, keywords, says):
+def test_what_is_no_loss_is_refused_before_anything_is_trained(tried_loss, name, keywords, says):
     with pytest.raises(UserError, match=says):
-        segmentation_loss(partial(getattr(my_losses, name), **keywords), 3, 255)
+        segmentation_loss(partial(getattr(tried_loss, name), **keywords), 3, 255)
 
 
-def test_class_weights_of_a_loss_that_takes_none_are_refused(my_losses):
+def test_class_weights_of_a_loss_that_takes_none_are_refused(tried_loss):
     with pytest.raises(UserError, match=r"task\.class_weights belongs to the loss ce or focal"):
         segmentation_loss(partial(nn.CrossEntropyLoss), 3, 255, class_weights=[1.0, 1.0, 1.0])
 
 
 def test_keys_of_a_loss_are_typed_one_by_one_or_as_a_mapping():
-    typed = ["task.loss._target_=my_losses.Told", "seed=1", "task.loss.scale=2"]
-    assert open_own_parts(typed) == ["seed=1", "task.loss={_target_: my_losses.Told, scale: 2}"]
+    typed = ["task.loss._target_=tried_loss.Told", "seed=1", "task.loss.scale=2"]
+    assert open_own_parts(typed) == ["seed=1", "task.loss={_target_: tried_loss.Told, scale: 2}"]
     assert open_own_parts(["task.loss=dice"]) == ["task.loss=dice"]
 
 
-def test_its_keys_are_checked_against_its_constructor(my_losses):
-    checked = composed_config("task.loss={ce: 1, mine: {_target_: my_losses.Told, scale: 2, weight: 0.5}}")
-    assert checked["task"]["loss"]["mine"] == {"_target_": "my_losses.Told", "scale": 2.0, "weight": 0.5}
+def test_its_keys_are_checked_against_its_constructor(tried_loss):
+    checked = composed_config("task.loss={ce: 1, mine: {_target_: tried_loss.Told, scale: 2, weight: 0.5}}")
+    assert checked["task"]["loss"]["mine"] == {"_target_": "tried_loss.Told", "scale": 2.0, "weight": 0.5}
     assert set(left_open(checked["task"])["loss"]["mine"]) == {"own", "weight"}
     with pytest.raises(UserError, match=r"task\.loss has no key 'scal'\. Did you mean 'scale'"):
-        composed_config("task.loss={_target_: my_losses.Told, scal: 2}")
+        composed_config("task.loss={_target_: tried_loss.Told, scal: 2}")
     with pytest.raises(UserError, match=r"task\.loss\.mine\.scale takes a number; got 'big'"):
-        composed_config("task.loss={mine: {_target_: my_losses.Told, scale: big}}")
-    with pytest.raises(UserError, match=r"my_losses\.Tolt can't be found.*Did you mean 'Told'"):
-        composed_config("task.loss={_target_: my_losses.Tolt}")
+        composed_config("task.loss={mine: {_target_: tried_loss.Told, scale: big}}")
+    with pytest.raises(UserError, match=r"tried_loss\.Tolt can't be found.*Did you mean 'Told'"):
+        composed_config("task.loss={_target_: tried_loss.Tolt}")
 
 
-def test_a_run_with_it_is_another_run_and_its_code_is_kept(my_losses):
-    run(*SMALL, "study=own", "task.loss={_target_: my_losses.Told, scale: 2}", "trainer.max_epochs=1")
+def test_a_run_with_it_is_another_run_and_its_code_is_kept(tried_loss):
+    run(*SMALL, "study=own", "task.loss={_target_: tried_loss.Told, scale: 2}", "trainer.max_epochs=1")
     folder = only_run("own")
     record = record_of(folder)
     assert record["status"] == "completed"
-    assert [Path(name).name for name in record["code"]["files"]] == ["my_losses.py"]
+    assert [Path(name).name for name in record["code"]["files"]] == ["tried_loss.py"]
     run(*SMALL, "study=usual", "task.loss=ce", "trainer.max_epochs=1")
     usual = record_of(only_run("usual"))
     assert record["metrics"]["val/loss"] == pytest.approx(2 * usual["metrics"]["val/loss"], rel=0.2)

@@ -29,31 +29,31 @@ class NoCallback:
 
 
 @pytest.fixture
-def my_callbacks(tmp_path, monkeypatch):
-    (tmp_path / "my_callbacks.py").write_text(MODULE)
+def tried_callbacks(tmp_path, monkeypatch):
+    (tmp_path / "tried_callbacks.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    sys.modules.pop("my_callbacks", None)
+    sys.modules.pop("tried_callbacks", None)
     yield tmp_path
-    sys.modules.pop("my_callbacks", None)
+    sys.modules.pop("tried_callbacks", None)
 
 
-def test_a_callback_is_called_and_its_code_is_part_of_the_run(my_callbacks):
-    run(*SMALL, "study=own", "trainer.callbacks=[{_target_: my_callbacks.Notes, file: notes.txt}]")
-    assert (my_callbacks / "notes.txt").read_text().split() == ["0", "1"]
+def test_a_callback_is_called_and_its_code_is_part_of_the_run(tried_callbacks):
+    run(*SMALL, "study=own", "trainer.callbacks=[{_target_: tried_callbacks.Notes, file: notes.txt}]")
+    assert (tried_callbacks / "notes.txt").read_text().split() == ["0", "1"]
     record = record_of(only_run("own"))
     assert record["status"] == "completed"
-    assert list(record["code"]["files"]) == ["my_callbacks.py"]
+    assert list(record["code"]["files"]) == ["tried_callbacks.py"]
 
 
-def test_what_is_no_callback_is_refused_before_training(my_callbacks):
+def test_what_is_no_callback_is_refused_before_training(tried_callbacks):
     with pytest.raises(UserError, match=r"trainer\.callbacks\[0\] must be a callback of Lightning's.*NoCallback"):
-        run(*SMALL, "study=own", "trainer.callbacks=[{_target_: my_callbacks.NoCallback}]")
+        run(*SMALL, "study=own", "trainer.callbacks=[{_target_: tried_callbacks.NoCallback}]")
 
 
-def test_keys_of_a_callback_are_checked(my_callbacks):
+def test_keys_of_a_callback_are_checked(tried_callbacks):
     with pytest.raises(UserError, match=r"trainer\.callbacks\[0\] has no key 'evry'. Did you mean 'every'"):
-        composed_config("trainer.callbacks=[{_target_: my_callbacks.Notes, file: a, evry: 2}]")
+        composed_config("trainer.callbacks=[{_target_: tried_callbacks.Notes, file: a, evry: 2}]")
 
 
 def test_without_callbacks_recorded_runs_keep_their_identity():

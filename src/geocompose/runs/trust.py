@@ -16,9 +16,10 @@ from geocompose.errors import UserError, nearest
 
 _NAMED = re.compile(r"\b_target_:\s*['\"]?([A-Za-z_][\w.]*)")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
-# What a part may hold beside its target: it only says that the factory completes the part, or that the part builds
-# what it holds by itself.
-_HARMLESS = ("_partial_", "_recursive_")
+# What a part may hold beside its target: it only says that the factory completes the part.
+_HARMLESS = ("_partial_",)
+# What one place alone may hold, since an option of conf/ has it there: that Hydra leaves what is below to the part.
+_HARMLESS_AT = ("data._recursive_",)
 # Arguments whose text is imported, wherever they stand and with whatever before the name: what may stand there unasked.
 IMPORTED = "final_act"
 _ACTIVATION = re.compile(r"torch\.nn(\.modules\.[a-z]\w*)?\.[A-Z]\w*")
@@ -94,13 +95,13 @@ class Trust:
         if key == "_target_":
             if not isinstance(value, str) or value not in allowed:
                 self._refuse(str(value), place, file, allowed)
-        elif key in _HARMLESS:
+        elif key in _HARMLESS or place in _HARMLESS_AT:
             if not isinstance(value, bool):
                 raise UserError(f"{file}: {place} is true or false; got {value!r:.80}.")
         elif any(step.startswith("_") for step in steps):
             raise UserError(
                 f"{file}: {place} is not a setting that a part has: keys that begin with _ tell Hydra what to do, and "
-                "in a file there may only be _target_, _partial_ and _recursive_. Remove it."
+                "in a file there may only be _target_ and _partial_. Remove it."
             )
         elif (
             steps[-1].endswith(IMPORTED)
