@@ -2,7 +2,6 @@
 
 import importlib.util
 import pickle
-import sys
 
 import numpy as np
 import pytest
@@ -14,19 +13,18 @@ from geocompose.data.modules.source import ModuleData
 from geocompose.data.preflight import data_source
 from geocompose.errors import UserError
 from tests.kit.command import SMALL, composed_config, only_run, record_of, run
-from tests.kit.foreign_data import write_module
+from tests.kit.foreign_data import MODULE
+from tests.kit.own_modules import own_module
 
 KINDS = ["segmentation", "regression", "classification", "multilabel", "scalar_regression"]
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    write_module(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    sys.modules.pop("tried_data", None)
-    yield tmp_path
-    sys.modules.pop("tried_data", None)
+    (tmp_path / "chips").mkdir()
+    (tmp_path / "chips" / "data.bin").write_bytes(b"chips")
+    with own_module(tmp_path, "tried_data", MODULE, monkeypatch):
+        yield tmp_path
 
 
 def declared(place, target="Chipped", kind="segmentation", more=(), **arguments):

@@ -1,7 +1,5 @@
 """Lightning data modules as a user has them: numbered samples of {image, mask or label}, and nothing of ours."""
 
-from pathlib import Path
-
 MODULE = '''
 import lightning
 import torch
@@ -75,10 +73,3 @@ class Missing(lightning.LightningDataModule):
     def setup(self, stage):
         raise FileNotFoundError("chips.zip is not there\\nand more lines")
 '''
-
-
-def write_module(folder: Path, name: str = "tried_data") -> None:
-    """Write the modules as `name`.py, and a file that stands for their data."""
-    (folder / f"{name}.py").write_text(MODULE)
-    (folder / "chips").mkdir()
-    (folder / "chips" / "data.bin").write_bytes(b"chips")

@@ -1,7 +1,7 @@
 """Losses of a user's own by `_target_`: what they are told, what they are given, and what is refused."""
 
+import importlib
 import json
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from geocompose.tasks.label_losses import multilabel_loss
 from geocompose.tasks.number_losses import regression_loss
 from geocompose.tasks.own_losses import left_open
 from tests.kit.command import SMALL, composed_config, only_run, record_of, run
+from tests.kit.own_modules import own_module
 
 MODULE = '''
 import torch
@@ -72,14 +73,8 @@ def squared(output: Tensor, labels: Tensor, root: bool = False) -> Tensor:
 
 @pytest.fixture
 def tried_loss(tmp_path, monkeypatch):
-    (tmp_path / "tried_loss.py").write_text(MODULE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    sys.modules.pop("tried_loss", None)
-    import tried_loss
-
-    yield tried_loss
-    sys.modules.pop("tried_loss", None)
+    with own_module(tmp_path, "tried_loss", MODULE, monkeypatch):
+        yield importlib.import_module("tried_loss")
 
 
 def logits_and_labels():

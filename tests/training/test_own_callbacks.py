@@ -1,12 +1,11 @@
 """Callbacks of a user's own or of Lightning's in `trainer.callbacks`."""
 
-import sys
-
 import pytest
 
 from geocompose.errors import UserError
 from geocompose.runs import load_rules
 from tests.kit.command import SMALL, composed_config, only_run, record_of, run
+from tests.kit.own_modules import own_module
 from tests.kit.places import CONF
 
 MODULE = """
@@ -30,12 +29,8 @@ class NoCallback:
 
 @pytest.fixture
 def tried_callbacks(tmp_path, monkeypatch):
-    (tmp_path / "tried_callbacks.py").write_text(MODULE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    sys.modules.pop("tried_callbacks", None)
-    yield tmp_path
-    sys.modules.pop("tried_callbacks", None)
+    with own_module(tmp_path, "tried_callbacks", MODULE, monkeypatch):
+        yield tmp_path
 
 
 def test_a_callback_is_called_and_its_code_is_part_of_the_run(tried_callbacks):

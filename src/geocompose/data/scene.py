@@ -1,5 +1,6 @@
 """A scene: an image with its label, read by windows. What splits, tiles and statistics know of the data."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -63,7 +64,34 @@ class Scene(Protocol):
         """
 
 
-class ArrayScene:
+class OneFrame(ABC):
+    """What scenes in no raster have in common: one frame, which is there, of numbers that are what they are."""
+
+    name: str
+
+    def stored(self, band: int) -> tuple[Stored, ...]:
+        """Return that its numbers are what they are."""
+        return (Stored(self.name),)
+
+    def absent_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
+        """Return none."""
+        return ()
+
+    def masked_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
+        """Return none."""
+        return ()
+
+    def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the image, float32 (bands, height, width), and where it is valid, bool (height, width)."""
+        planes = self.read_planes(window, bands)
+        return planes.image(), planes.valid
+
+    @abstractmethod
+    def read_planes(self, window: Window, bands: Sequence[int]) -> Planes:
+        """Return the same pixels as they are held."""
+
+
+class ArrayScene(OneFrame):
     """A scene held in memory, made when it is first read.
 
     make: returns the image (bands, height, width) and the label of each pixel, integers (height, width) or numbers
@@ -97,23 +125,6 @@ class ArrayScene:
     def origin_of(self, band: int) -> Origin:
         """Return the scene's name: it is in no file."""
         return Origin(self.name, "data.nodata={}")
-
-    def stored(self, band: int) -> tuple[Stored, ...]:
-        """Return that its numbers are what they are."""
-        return (Stored(self.name),)
-
-    def absent_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
-        """Return none: what is made has all data."""
-        return ()
-
-    def masked_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
-        """Return none."""
-        return ()
-
-    def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the image, float32 (bands, height, width), and all True (height, width)."""
-        planes = self.read_planes(window, bands)
-        return planes.image(), planes.valid
 
     def read_planes(self, window: Window, bands: Sequence[int]) -> Planes:
         """Return the image as it was made."""

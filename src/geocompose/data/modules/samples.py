@@ -10,9 +10,9 @@ from affine import Affine
 
 from geocompose.data.planes import Planes
 from geocompose.data.rasters.valid import Origin
+from geocompose.data.scene import OneFrame
 from geocompose.data.window import Window
 from geocompose.errors import UserError, in_one_line, shortened
-from geocompose.imagery.file_values import Stored
 from geocompose.imagery.samples import Kind
 from geocompose.imagery.units import Conversion, conversions_of
 
@@ -92,7 +92,7 @@ def label_of(sample: Mapping[str, np.ndarray]) -> np.ndarray:
     return mask[0] if mask.ndim == 3 and len(mask) == 1 else mask
 
 
-class DatasetScene:
+class DatasetScene(OneFrame):
     """One sample. size: height and width, those of the first sample. kind: of its label."""
 
     crs: str | None = None
@@ -110,23 +110,6 @@ class DatasetScene:
     def origin_of(self, band: int) -> Origin:
         """Return the sample's name."""
         return Origin(self.name, "NaN in the sample's image instead of {}")
-
-    def stored(self, band: int) -> tuple[Stored, ...]:
-        """Return that its numbers are what they are."""
-        return (Stored(self.name),)
-
-    def absent_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
-        """Return none: an image has one frame, which is there."""
-        return ()
-
-    def masked_frames(self, bands: Sequence[int]) -> tuple[int, ...]:
-        """Return none."""
-        return ()
-
-    def read_image(self, window: Window, bands: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the image, float32 (bands, height, width), and where no band is NaN (height, width)."""
-        planes = self.read_planes(window, bands)
-        return planes.image(), planes.valid
 
     def read_planes(self, window: Window, bands: Sequence[int]) -> Planes:
         """Return the image as the data set gives it.
