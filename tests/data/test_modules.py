@@ -63,6 +63,16 @@ def test_samples_are_what_the_data_set_gives_and_read_once_for_image_and_label(p
     assert valid.all()
 
 
+def test_of_mask_and_label_the_kind_says_which_is_meant_and_what_was_taken_is_told(place, caplog):
+    caplog.set_level("INFO")
+    of_images = declared(place, kind="both", labels="classification").collection
+    window = of_images.regions["train"][1].window
+    assert of_images.scenes[1].read_label(window) == 1
+    assert declared(place, kind="both").collection.labels.target.kind == "segmentation"
+    assert "labels of Chipped are taken for classification (data.labels), its bands are BLUE, GREEN, RED" in caplog.text
+    assert "taken for segmentation (by the first sample)" in caplog.text
+
+
 def test_pixels_that_are_nan_have_no_data(place):
     source = declared(place, normalize="none")
     scene = source.collection.scenes[0]

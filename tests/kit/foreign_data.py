@@ -31,6 +31,7 @@ class Chips(Dataset):
             "classification": {"label": torch.tensor(index % 2)},
             "multilabel": {"label": torch.tensor([1 - index % 2, index % 2])},
             "scalar_regression": {"label": image.mean()},
+            "both": {"mask": (mean > 1).long(), "label": torch.tensor(index % 2)},
             "nothing": {},
         }[self.kind]}
 

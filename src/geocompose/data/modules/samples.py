@@ -16,6 +16,7 @@ from geocompose.errors import UserError, in_one_line, shortened
 from geocompose.imagery.samples import Kind
 from geocompose.imagery.units import Conversion, conversions_of
 
+OF_PIXELS = ("segmentation", "regression")
 _KEPT = 8  # samples, since image and label are asked for one after the other
 
 
@@ -72,7 +73,7 @@ class Samples:
             raise UserError(
                 f"{where} has {shortened(sample, 8)}; needed are image, (bands, height, width), and mask or label."
             )
-        found = {key: np.asarray(sample[key]) for key in ("image", known[0])}
+        found = {key: np.asarray(sample[key]) for key in ("image", *known)}
         if found["image"].ndim != 3:
             raise UserError(f"{where} has an image {found['image'].shape}; it must be (bands, height, width).")
         return found
@@ -84,9 +85,13 @@ class Samples:
         self.__dict__.update(state, _lock=threading.Lock(), _kept=OrderedDict())
 
 
-def label_of(sample: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return a sample's mask or label; a mask's own axis of one is dropped."""
-    if "mask" not in sample:
+def label_of(sample: Mapping[str, np.ndarray], kind: Kind | None = None) -> np.ndarray:
+    """Return a sample's mask or label; a mask's own axis of one is dropped.
+
+    kind: of label, which of both is meant where a sample has both; None: the mask.
+    """
+    of_image = kind is not None and kind not in OF_PIXELS
+    if "label" in sample and (of_image or "mask" not in sample):
         return sample["label"]
     mask = sample["mask"]
     return mask[0] if mask.ndim == 3 and len(mask) == 1 else mask
@@ -136,8 +141,8 @@ class DatasetScene(OneFrame):
         Raises:
             UserError: a mask has another size than its image.
         """
-        label = label_of(self._samples[self._index])
-        if self._kind in ("segmentation", "regression"):
+        label = label_of(self._samples[self._index], self._kind)
+        if self._kind in OF_PIXELS:
             if label.shape[-2:] != (self.height, self.width):
                 raise UserError(
                     f"data.module: sample {self.name} has a mask {label.shape} and an image of {self.height} x "

@@ -1,5 +1,6 @@
 """data=module: a Lightning data module of TorchGeo's or of a user's own, as a declaration like all others."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,16 +19,17 @@ from geocompose.data.labels.multilabel import MultilabelLabels
 from geocompose.data.labels.regression import RegressionLabels
 from geocompose.data.labels.scalar_regression import ScalarRegressionLabels
 from geocompose.data.labels.segmentation import SegmentationLabels
-from geocompose.data.modules.samples import DatasetScene, Samples, label_of
+from geocompose.data.modules.samples import OF_PIXELS, DatasetScene, Samples, label_of
 from geocompose.data.opened import Collection
 from geocompose.data.split import SPLITS
 from geocompose.data.tiling import GridTiling, ImageTiling
 from geocompose.data.window import Region, Window
-from geocompose.errors import UserError, in_one_line
+from geocompose.errors import UserError, in_one_line, shortened
 from geocompose.imagery.samples import Kind
 from geocompose.imagery.units import Values
 
-_OF_PIXELS = ("segmentation", "regression")
+log = logging.getLogger("geocompose")
+
 _OF_CLASSES = ("segmentation", "classification", "multilabel")
 
 
@@ -97,10 +99,14 @@ class ModuleData(DataSource):
         kind = self.labels or _kind_of(label_of(first), pixels="mask" in first)
         bands = self._bands(of_split["train"], len(first["image"]))
         size = first["image"].shape[1:]
-        labels = self._labels(kind, of_split["train"], label_of(first))
+        labels = self._labels(kind, of_split["train"], label_of(first, kind))
+        log.info(
+            "data.module: the labels of %s are taken for %s (%s), its bands are %s.",
+            self.title, kind, "data.labels" if self.labels else "by the first sample", shortened(bands, 13),
+        )  # fmt: skip
         tiling = (
             GridTiling(self.tile_px)
-            if kind in _OF_PIXELS
+            if kind in OF_PIXELS
             else ImageTiling(self.tile_px, self.fit, random_crop=self.random_crop)
         )
         scenes: list[DatasetScene] = []
