@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from geocompose.cli import Experiment, main
+from geocompose.cli import Experiment
 from geocompose.configuration.overrides import own_overrides, swept_keys
 from geocompose.studies.cells import Outcome
 from geocompose.studies.closing_table import SELECTED
+from tests.kit.command import typed
 from tests.kit.places import CONF
 
 CALLS: list[list[str]] = []
@@ -70,16 +71,12 @@ def sweep(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     CALLS.clear()
 
+    command = typed(conf, monkeypatch, capsys)
+
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
-        code = 0
-        try:
-            main(conf)
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = capsys.readouterr()
+        answer = command(*arguments)
         assert list(Path().iterdir()) == []
-        return code, printed.out, printed.err
+        return answer
 
     return call
 
