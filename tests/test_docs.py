@@ -2,9 +2,12 @@
 
 import ast
 import importlib
+import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -14,9 +17,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from geocompose import registry
+from geocompose.catalog import optional
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
-from geocompose.configuration.own_parts import opened
+from geocompose.configuration.typed import as_hydra_takes_it
 from tests.kit import command
 from tests.kit.places import CONF, ROOT
 
@@ -93,7 +97,7 @@ def test_every_command_on_a_page_composes_and_its_keys_and_values_are_right(page
         if any(text.startswith(OF_THE_READER) for text in given):
             continue
         overrides = [text.replace("data.root=DIR", f"data.root={tmp_path}") for text in given]
-        overrides = opened(overrides)
+        overrides = as_hydra_takes_it(overrides, [CONF])
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             config = compose("config", overrides=overrides)
         check(config, groups(ROOT / "conf"))
@@ -118,6 +122,15 @@ def pieces(page: Path) -> Iterator[tuple[str, str, str]]:
                 f"a block without a file's name is Python that is run: {found['text']}"
             )
             yield "python", "", found["text"]
+
+
+# Examples of loggers that need a package: it, what tells the command from others, and where files of the run are.
+FURTHER_LOGGERS = [
+    ("mlflow", "logger=mlflow", "outputs/mlruns/*/*/metrics/val/mIoU"),
+    ("wandb", "logger=wandb", "outputs/kept_by_wandb/*/wandb/offline-run-*/*.wandb"),
+    ("mlflow", "loggers.MLFlowLogger", "mlruns/*/*/metrics/val/mIoU"),
+    ("wandb", "loggers.WandbLogger", "outputs/synced/*/wandb/offline-run-*/*.wandb"),
+]
 
 
 def install(project: str, folder: Path) -> None:
@@ -153,15 +166,46 @@ def test_the_examples_of_parts_of_ones_own_do_what_the_page_says(tmp_path, monke
                     monkeypatch.syspath_prepend(str(tmp_path / "installed"))
             elif kind == "python":
                 exec(compile(text, "docs/extending.md", "exec"), namespace)
+            elif any(name in text for _, name, _ in FURTHER_LOGGERS):
+                done[-1] = "optional command"
             else:
-                command.run(*opened(shlex.split(text)))
-                said = "outputs/default/" if text.startswith("action=fit") else "features for the decoder: "
+                command.run(*as_hydra_takes_it(shlex.split(text), [CONF]))
+                said = "outputs/" if text.startswith("action=fit") else "features for the decoder: "
                 assert said in capsys.readouterr().out
     finally:
-        for name in ("my_lab", "my_tasks", "my_losses", "my_callbacks", "my_data"):
+        for name in ("my_lab", "my_tasks", "my_losses", "my_callbacks", "my_data", "my_loggers"):
             sys.modules.pop(name, None)
-    assert (done.count("file"), done.count("python"), done.count("command")) == (8, 3, 13)
+    assert (done.count("file"), done.count("python"), done.count("command")) == (9, 3, 14)
+    assert done.count("optional command") == len(FURTHER_LOGGERS)
     assert (tmp_path / "notes.txt").read_text().startswith("0 ")
+    lines = [
+        json.loads(line)
+        for file in tmp_path.glob("outputs/*/*/lines.jsonl")
+        for line in file.read_text().split("\n")
+        if line
+    ]
+    assert any("val/mIoU" in line for line in lines)
+    assert list(tmp_path.glob("outputs/kept_by_lightning/*/lightning_logs/*/metrics.csv"))
+
+
+@pytest.mark.optional
+@pytest.mark.parametrize(("package", "name", "kept"), FURTHER_LOGGERS, ids=lambda value: value)
+def test_the_examples_of_further_loggers_keep_a_run_where_the_page_says(package, name, kept, tmp_path):
+    if not optional.installed(package):
+        pytest.skip(f"needs {package}")
+    (text,) = [text for kind, _, text in pieces(EXTENDING) if kind == "command" and name in text]
+    # In a process of its own, since W&B keeps the first run's settings; what runs in this one have set stays here.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "WANDB_"))}
+    environment |= {"MLFLOW_ALLOW_FILE_STORE": "true"} if "loggers.MLFlowLogger" in text else {}  # as the page says
+    command_line = [sys.executable, "-m", "geocompose", *shlex.split(text)]
+    done = subprocess.run(command_line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = [path for path in tmp_path.glob(kept) if path.is_file()]
+    assert found
+    (record,) = tmp_path.glob("outputs/*/*/record.json")
+    said = json.loads(record.read_text())
+    assert said["status"] == "completed"
+    assert "left_out" not in said["training"]
 
 
 # Groups whose options the page doesn't list one by one: a family of them stands for its members, as `mmseg_...` does.

@@ -34,6 +34,13 @@ def test_the_task_may_be_written_in_any_case():
     assert isinstance(build(task="Segmentation"), PixelWiseModel)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_regression_takes_num_classes_that_confirm_its_outputs(count):
+    model = build(task="regression", num_classes=count, num_outputs=count)
+    assert logits(model).shape == ((1, 64, 64) if count == 1 else (1, 2, 64, 64))
+    assert logits(build(task="regression", num_classes=1)).shape == (1, 64, 64)
+
+
 def test_constructors_are_completed():
     head = partial(SegmentationHead, channel_list=[4])
     model = build(

@@ -56,6 +56,8 @@ WRONG = {
     "num_classes": ({"num_classes": "3"}, r"segmentation needs num_classes, a whole number, 1 or more; got '3'"),
     "num_classes of a regression": ({"task": "regression"}, r"regression has num_outputs, not num_classes; got "
         r"num_classes=3. Leave it out"),
+    "num_classes that contradicts num_outputs": ({**REGRESSION, "num_outputs": 2, "num_classes": 1},
+        r"regression has num_outputs, not num_classes; got num_classes=1. Leave it out"),
     "num_outputs of a segmentation": ({"num_outputs": 2}, r"segmentation has num_classes, not num_outputs; got "
         r"num_outputs=2"),
     "num_outputs": ({**REGRESSION, "num_outputs": 0},
@@ -273,7 +275,7 @@ KINDS = {
         r"head_dropout must be a number; got None"),
     "text for the bands of timm": ({"backbone": "timm_resnet18", "backbone_kwargs": {"bands": "RED"}},
         r"backbone_bands must be a list or null; got 'RED'"),
-    "numbers for the bands of timm": ({"backbone": "timm_resnet18", "backbone_kwargs": {"bands": [1, 2]}},
+    "switches for the bands of timm": ({"backbone": "timm_resnet18", "backbone_kwargs": {"bands": [True, False]}},
         r"backbone.bands takes names of bands"),
     "share of timm": ({"backbone": "timm_resnet18", "backbone_kwargs": {"drop_path_rate": 5}},
         r"drop_path_rate must be a share from 0 to below 1; got 5"),
@@ -293,6 +295,8 @@ KINDS = {
         r"with rescale=false it is not. Leave one of them out"),
     "classes of a decoder with a head": ({"decoder": "LinearDecoder", "decoder_kwargs": {"num_classes": 5}},
         r"num_classes follows from the composition and is 3 here; got decoder_num_classes=5"),
+    "argument in a partial": ({"decoder": partial(FCNDecoder, chanels=5), "decoder_kwargs": None},
+        r"FCNDecoder takes no argument decoder_chanels. Did you mean 'decoder_channels'\?"),
     "classes in a partial": ({"decoder": partial(LinearDecoder, num_classes=5), "decoder_kwargs": None},
         r"num_classes follows from the composition and is 3 here"),
     "strides of a decoder": ({"decoder": "LinearDecoder", "decoder_kwargs": {"strides": [2, 2, 2, 2]}},

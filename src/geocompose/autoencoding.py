@@ -76,12 +76,12 @@ def _wire(composition: Composition, encoder: nn.Module, multiple: int, seeds: Pa
     assert isinstance(encoder, PrithviViT)
     with building("backbone", composition.backbone.name):
         encoder.select_layers([encoder.depth - 1])
-    frames, rows, columns = encoder.patch_size
     with seeds.of("decoder"):
         decoder = composition.main.decoder.build(
             encoder_embed_dim=encoder.embed_dim,
             grid=encoder.grid,
-            patch_values=frames * rows * columns * encoder.in_chans,
+            patch_size=encoder.patch_size,
+            in_chans=encoder.in_chans,
             coords_encoding=encoder.coords_encoding,
             coords_scale_learn=_learns_scale(encoder),
         )

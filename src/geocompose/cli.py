@@ -18,9 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from geocompose.configuration.diagnosis import check_config_dir, diagnose, groups
 from geocompose.configuration.hydra_plugins import check_hydra_plugins
-from geocompose.configuration.overrides import check_hydra_keys, check_no_sweep, own_overrides
-from geocompose.configuration.own_parts import opened
-from geocompose.errors import UserError, raised_in, visible
+from geocompose.configuration.overrides import check_hydra_keys, check_no_sweep, flags_first, own_overrides
+from geocompose.configuration.typed import as_hydra_takes_it
+from geocompose.errors import TRACEBACK, UserError, raised_in, visible
 from geocompose.experiment import Experiment, perform, told, understood
 from geocompose.launchers.computing import show_messages
 from geocompose.launchers.in_turn import Jobs
@@ -29,6 +29,8 @@ from geocompose.lean_torchmetrics import import_core_first
 from geocompose.search.settings import NEEDS_SWEEP
 
 log = logging.getLogger("geocompose")
+
+FOR_TRACEBACK = "\n  (unexpected: add debug=true for the traceback)"
 
 
 def main(conf_dir: Path) -> None:
@@ -40,12 +42,21 @@ def main(conf_dir: Path) -> None:
     import_core_first()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on to us instead of printing them
     os.environ["PYTHONSAFEPATH"] = "1"  # processes that we start don't take modules from the current folder either
+    if "--version" in sys.argv:
+        print(f"geocompose {sys.modules['geocompose'].__version__} (Hydra {hydra.__version__})")
+        return
+    sys.argv[1:] = flags_first(sys.argv[1:])
     typed = list(sys.argv)
-    arguments = opened(typed[1:])
-    sys.argv[1:] = arguments
-    _refuse_foreign_habits(typed[1:])
-    given = get_args_parser().parse_args()
     report = partial(_report, debug=any(text.lstrip("+").lower() in ("debug=true", "debug=1") for text in typed))
+    _refuse_foreign_habits(typed[1:], groups(conf_dir))
+    given = get_args_parser().parse_args()
+    try:
+        arguments = as_hydra_takes_it(typed[1:], [conf_dir, *([Path(given.config_dir)] if given.config_dir else [])])
+    except UserError as error:
+        report(error)
+        sys.exit(1)
+    sys.argv[1:] = arguments
+    given = get_args_parser().parse_args()
 
     def act(composed: DictConfig) -> object:
         sys.argv[:] = typed  # records quote the command
@@ -99,9 +110,15 @@ def _show(jobs: Jobs, report: Callable[[BaseException], None]) -> bool:
     return True
 
 
-def _refuse_foreign_habits(arguments: Sequence[str]) -> None:
-    """Say what to type here instead of TerraTorch's command line."""
-    for text in arguments:
+def _refuse_foreign_habits(arguments: Sequence[str], known: Sequence[str]) -> None:
+    """Say what to type here instead of TerraTorch's command line, or of flags. known: the config groups."""
+    for text, value in zip(arguments, [*arguments[1:], "NAME"], strict=True):
+        if text.removeprefix("--").partition("=")[0] in known and text.startswith("--"):
+            group, _, given = text.removeprefix("--").partition("=")
+            print(
+                f"error: {text} is not a flag. Settings are overrides here: {group}={given or value}.", file=sys.stderr
+            )
+            sys.exit(1)
         if text == "--config" or text.startswith("--config="):
             print(
                 "error: Settings are overrides here, such as backbone=prithvi decoder=upernet; experiment=NAME takes "
@@ -158,5 +175,6 @@ def _report(error: BaseException, *, debug: bool) -> None:
         print(visible(f"error: {str(error).strip()}{place}"), file=sys.stderr)
     else:
         what = f"{type(error).__name__}: {str(error).strip() or raised_in(error)}"
-        message = f"error: {what}{''.join(notes)}\n  (unexpected: add debug=true for the traceback)"
+        told = any(TRACEBACK in note for note in notes)
+        message = f"error: {what}{''.join(notes)}{'' if told else FOR_TRACEBACK}"
         print(visible(message), file=sys.stderr)

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from geocompose.configuration.diagnosis import check_config_dir, diagnose
 from geocompose.configuration.overrides import check_hydra_keys, check_no_sweep
-from geocompose.configuration.own_parts import opened
+from geocompose.configuration.typed import as_hydra_takes_it
 from geocompose.data.module import SceneData
 from geocompose.errors import UserError, first_line
 from geocompose.experiment import understood
@@ -61,7 +61,7 @@ def compose(overrides: Sequence[str], conf: Path | str | None = None, config_dir
     folder = conf_dir() if conf is None else Path(conf).expanduser().resolve()
     added = None if config_dir is None else str(Path(config_dir).expanduser().resolve())
     check_config_dir(added, folder)
-    typed = opened(overrides)
+    typed = as_hydra_takes_it(overrides, [folder, *([] if added is None else [Path(added)])])
     check_hydra_keys(typed)
     check_no_sweep(typed)
     searched = [] if added is None else [f"hydra.searchpath=[file://{added}]"]

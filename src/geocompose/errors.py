@@ -105,6 +105,9 @@ def raised_in(error: BaseException) -> str:
     return f"raised in {code.co_name} ({PurePath(code.co_filename).name}, line {place.tb_lineno})"
 
 
+TRACEBACK = "the traceback is in"  # begins a note on an error that a run's log tells in full
+
+
 def unwrapped(text: object) -> str:
     """Return all that a text or an error says, its lines and spaces run together."""
     return " ".join(str(text).split())

@@ -30,6 +30,7 @@ class Experiment:
     config: plain, resolved and typed. choices: the option chosen in each group. overrides: the command line's.
     conf_dir: where the configuration lies. config_dirs: all folders of config groups that were composed, it and those
         that were typed (--config-dir). in_sweep: whether other configurations run before and after this one.
+    brief: whether another cell's tables stand where its own would be shown, so that a line each is enough.
     default_rate: where optimizer.lr comes from, if it was not given. watch: who follows the run, and may stop it.
     """
 
@@ -39,6 +40,7 @@ class Experiment:
     conf_dir: Path
     config_dirs: tuple[Path, ...] = ()
     in_sweep: bool = False
+    brief: bool = False
     default_rate: Rate | None = None
     watch: Watch | None = None
 

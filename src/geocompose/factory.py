@@ -84,8 +84,9 @@ class EncoderDecoderFactory:
             partial) that the factory completes. head: likewise; the task's own where null.
         backbone_kwargs, decoder_kwargs, head_kwargs, and `kwargs` with the prefixes backbone_, decoder_ and head_:
             arguments of the parts. The factory's own among them: backbone_padding (`reflect`, `replicate`, `constant`,
-            `circular`, or null for none) and backbone_use_temporal with backbone_temporal_*.
-        num_classes: outputs of classes. num_outputs: variables of a regression; 1 where null.
+            `circular`, or null for none), backbone_use_temporal with backbone_temporal_*, and
+            backbone_merge_modalities (`concat`, `mean`, `max`) for a backbone that returns features by modality.
+        num_classes: outputs of classes; of a regression it may only confirm `num_outputs`, its variables (null: 1).
         necks: null (as they are; Prithvi's tokens become maps), `auto` (planned), or a list of mappings with a `name`.
         aux_decoders: null, or a list of `AuxiliaryHead`.
         rescale: whether the output is resized to the image. image_size_out: rows and columns of its centre to keep.
@@ -108,6 +109,7 @@ class EncoderDecoderFactory:
         if temporal is not None and self.conditions.num_frames is not None:
             temporal.setdefault("n_timestamps", self.conditions.num_frames)
         padding = _padding(arguments.pop("padding", "reflect"))
+        merging = arguments.pop("merge_modalities", None)
         own_head = HEADS[task] if head is None else head
         composition = Composition(
             backbone=resolve("backbone", backbone, BACKBONE_REGISTRY.find, arguments),
@@ -118,6 +120,7 @@ class EncoderDecoderFactory:
             peft=peft_method(peft_config),
             outputs=outputs,
             padding=padding,
+            merging=merging,
         )
         how_to_try: Callable[[Composition, Conditions], Trial] = attempt
         how_to_assemble: Callable[[Composition, Plan], EncoderDecoderModel] = Composition.assemble
@@ -187,7 +190,8 @@ def _outputs(task: str, num_classes: object, num_outputs: object, rescale: objec
         )
     if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
         raise UserError(f"{task} needs {name}, a whole number, 1 or more; got {count!r}.")
-    if given is not None:
+    # TerraTorch's regressions with mmsegmentation's heads say num_classes=1, which only confirms their one output.
+    if given is not None and not (name == "num_outputs" and given == count and not isinstance(given, bool)):
         raise UserError(f"{task} has {name}, not {other}; got {other}={given!r}. Leave it out.")
     if not isinstance(rescale, bool):
         raise UserError(f"rescale must be true or false; got {rescale!r}.")

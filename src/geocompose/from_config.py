@@ -2,19 +2,18 @@
 
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import hydra.utils
 import numpy as np
 import torch
 from torch import nn
 
 from geocompose.backbones.temporal.backbone import TemporalBackbone
 from geocompose.catalog.origin import is_ours
-from geocompose.configuration.instantiation import instantiate
+from geocompose.configuration.instantiation import arguments_when_imported, instantiate, located
 from geocompose.configuration.signatures import arguments as arguments_of
 from geocompose.configuration.signatures import class_constant
 from geocompose.contracts.backbone import BackboneContract, contract_of
@@ -206,7 +205,10 @@ def _num_outputs(target: Target, inputs: Inputs) -> int | None:
 
 def _told_bands(backbone: Mapping[str, Any], bands: Sequence[str]) -> dict[str, Any]:
     """Return a backbone's node with the data's bands: names, or their number for a class of your own that takes it."""
-    known = arguments_of(backbone["_target_"])
+    target = str(backbone["_target_"])
+    known: Collection[str] | None = arguments_of(target)
+    if known is None:  # source doesn't tell; it is imported now anyway
+        known = arguments_when_imported(target)
     if known is not None and "bands" not in known:
         number = next((name for name in ("in_chans", "in_channels", "num_channels") if name in known), None)
         return dict(backbone) if number is None else {number: len(bands), **backbone}
@@ -239,4 +241,4 @@ def task_kind(target: str) -> str:
     declared = class_constant(target, "kind")
     if isinstance(declared, str):
         return declared
-    return str(hydra.utils.get_class(target).kind)  # type: ignore[attr-defined]
+    return str(located(target).kind)

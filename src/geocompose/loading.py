@@ -43,7 +43,7 @@ class Loaded:
         """
         nothing_typed = Experiment({}, {}, [], self._conf)
         try:
-            chosen, source = data_to_score(nothing_typed, self.config, self.record, self._changes)
+            chosen, source, _ = data_to_score(nothing_typed, self.config, self.record, self._changes)
         except UserError as error:
             error.add_note("In Python, action.data is an argument: geocompose.load(..., data={'root': 'DIR'}).")
             raise

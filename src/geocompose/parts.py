@@ -1,6 +1,7 @@
 """A part on its way into a composition: a finished module, or a constructor with arguments that are checked first."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +19,8 @@ from geocompose.imagery.bands import refuse_modalities
 PREFIXES = ("backbone", "decoder", "head")
 # The argument that says which of the many models that a constructor makes is meant, and so what people call it.
 NAMED_BY = ("variant", "name", "arch")
+# How many arguments a constructor is given by the factory, before its own: widths, or a width and a number of outputs.
+_FIRST = {"neck": 1, "decoder": 1, "head": 2}
 
 
 @dataclass
@@ -137,7 +140,13 @@ class Part:
         except TypeError as error:
             if "too many positional" in str(error):
                 raise self._takes_no_widths() from error
-            place = f"as {self.kind}_NAME" if self.kind in PREFIXES else f"beside the {self.kind}'s name"
+            named = re.findall(r"'(\w+)'", str(error))
+            name = named[0] if named else "NAME"
+            place = (
+                f"as {self.kind}.{name}=VALUE (of the factory, as {self.kind}_{name})"
+                if self.kind in PREFIXES
+                else f"beside the {self.kind}'s name"
+            )
             raise UserError(f"{self.name}: {error}. Give it {place}.") from error
         if is_ours(self.target):  # others may be more liberal than they say
             check_kinds(self.target, arguments, part=self.name, prefix=f"{self.kind}_")
@@ -222,8 +231,29 @@ def resolve(kind: str, given: Any, find: Callable[[str], Callable[..., nn.Module
     if isinstance(given, str):
         return Part(kind, given, constructor=find(given), arguments=arguments)
     if callable(given):
+        _check_partial(kind, given)
         part = Part(kind, "", constructor=given, arguments=arguments)
         named = [part.given[key] for key in NAMED_BY if part.given.get(key)]
         part.name = str(named[0]) if named else getattr(part.target, "__name__", str(given))
         return part
     raise UserError(f"A {kind} must be a name, a module or a constructor; got {type(given).__name__}.")
+
+
+def _check_partial(kind: str, given: Callable[..., nn.Module]) -> None:
+    """Refuse a partial of arguments that its constructor has not.
+
+    Raises:
+        UserError: names the argument, and those that there are.
+    """
+    if not isinstance(given, partial):
+        return
+    try:
+        inspect.signature(given)
+    except ValueError:
+        names = list(inspect.signature(given.func).parameters)
+        part = Part(kind, getattr(given.func, "__name__", str(given.func)), constructor=given.func)
+        with building(kind, part.name):
+            for name in given.keywords:
+                if name not in names:
+                    raise part._takes_no(name, names[_FIRST.get(kind, 0) :]) from None
+            raise UserError(f"{part.name} can't take the arguments {given.args} in these places.") from None

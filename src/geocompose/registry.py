@@ -5,7 +5,7 @@ A registry imports the modules that fill it when it is first asked, so that impo
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,6 +17,22 @@ from geocompose.errors import UserError
 
 Builder = Callable[..., Any]
 B = TypeVar("B", bound=Builder)
+
+_NOTHING: Any = None  # in place of the part: the decorator was called
+
+
+class RegistrationError(UserError, TypeError):
+    """A registry was given something that is not a part."""
+
+
+def _no_part(kind: str, method: str, given: Sequence[str]) -> RegistrationError:
+    """Return what to say of what a registry's method got: how parts of its kind are registered."""
+    registry = f"{'FULL_MODEL' if kind == 'model' else kind.upper()}_REGISTRY"
+    return RegistrationError(
+        f"{method}({', '.join(given)}) is not how a {kind} is registered. Write @{registry}.register, without "
+        f"parentheses, above a class or function, which is then found by its own name; or {registry}.register_as("
+        "'name', builder) for another name."
+    )
 
 
 class Registry(Mapping[str, Builder]):
@@ -33,12 +49,16 @@ class Registry(Mapping[str, Builder]):
         self._of_packages = of_packages
         self._parts: dict[str, Builder] = {}
 
-    def register(self, part: B) -> B:
+    def register(self, part: B = _NOTHING, *more: object, **named: object) -> B:
         """Add a class or function under its `__name__` and return it unchanged.
 
         Raises:
+            RegistrationError: anything else is given, such as a name.
             ValueError: the name is taken.
         """
+        if not callable(part) or not hasattr(part, "__name__") or more or named:
+            given = ([] if part is _NOTHING else [repr(part)]) + [repr(each) for each in more]
+            raise _no_part(self.kind, "register", [*given, *(f"{key}={each!r}" for key, each in named.items())])
         name = part.__name__
         if name in self._parts:
             raise ValueError(f"A {self.kind} named {name!r} is registered already ({self._parts[name].__module__}).")
@@ -46,7 +66,14 @@ class Registry(Mapping[str, Builder]):
         return part
 
     def register_as(self, name: str, builder: Builder) -> None:
-        """Add a builder under a name of its own, for variants that are rows of a table."""
+        """Add a builder under a name of its own, for variants that are rows of a table.
+
+        Raises:
+            RegistrationError: it is not a name and a builder.
+            ValueError: the name is taken.
+        """
+        if not isinstance(name, str) or not name or not callable(builder):
+            raise _no_part(self.kind, "register_as", [repr(name), repr(builder)])
         if name in self._parts:
             raise ValueError(f"A {self.kind} named {name!r} is registered already.")
         self._parts[name] = builder
@@ -128,9 +155,9 @@ class MultiSourceRegistry:
         self._others: dict[str, Mapping[str, Builder]] = {}
         self._of_packages = of_packages
 
-    def register(self, part: B) -> B:
-        """Add a part to our own source; for use as a decorator."""
-        return self._own.register(part)
+    def register(self, part: B = _NOTHING, *more: object, **named: object) -> B:
+        """Add a class or function to our own source; for use as a decorator. See `Registry.register`."""
+        return self._own.register(part, *more, **named)
 
     def register_as(self, name: str, builder: Builder) -> None:
         """Add a builder to our own source under a name of its own."""

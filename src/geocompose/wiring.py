@@ -7,6 +7,8 @@ from typing import Any
 from torch import nn
 
 from geocompose.arguments import check_kinds
+from geocompose.backbones.foreign.prepared import prepared
+from geocompose.backbones.fusion.merged import merged
 from geocompose.backbones.temporal.backbone import TemporalBackbone
 from geocompose.catalog.origin import is_ours
 from geocompose.contracts.backbone import contract_of
@@ -23,7 +25,7 @@ from geocompose.models.seeding import PartSeeds
 from geocompose.necks.base import NeckSequence
 from geocompose.parts import Part, resolve
 from geocompose.peft.methods import PeftMethod
-from geocompose.planning import AutoNecks, NeckConfig, NeckList, neck_choice
+from geocompose.planning import AutoNecks, NeckConfig, NeckList, NoNecks, neck_choice
 from geocompose.planning.trace import at_neck, neck_name
 from geocompose.registry import NECK_REGISTRY
 
@@ -72,7 +74,8 @@ class Outputs:
 class Composition:
     """Parts, and how they are put together.
 
-    temporal: arguments of the wrapper that takes a backbone through time, or None.
+    temporal: arguments of the wrapper that takes a backbone through time, or None. merging: how features by modality
+    become one list; None for what the backbone itself says.
     """
 
     backbone: Part
@@ -83,6 +86,7 @@ class Composition:
     peft: PeftMethod
     outputs: Outputs
     padding: PaddingMode | None
+    merging: str | None = None
 
     def assemble(self, plan: Plan) -> EncoderDecoderModel:
         """Build the parts with their weights, and wire them as planned."""
@@ -181,6 +185,9 @@ class Composition:
     def encoder(self, *, with_weights: bool) -> nn.Module:
         """Return the backbone, taken through time where that is asked for; without weights nothing is read."""
         encoder = self._image_encoder(with_weights=with_weights)
+        with building("backbone", self.backbone.name):
+            encoder = prepared(encoder, without_necks=isinstance(neck_choice(self.necks), NoNecks))
+            encoder = merged(encoder, self.merging)
         if self.temporal is None:
             return encoder
         with building("temporal", str(self.temporal.get("pooling"))):

@@ -49,9 +49,9 @@ def workplace(fitted, tmp_path, monkeypatch):
     return run_of
 
 
-def evaluate(folder, *more):
+def evaluate(folder, *more, figures=False):
     """Return what evaluate wrote."""
-    run("action=evaluate", f"action.run={folder}", *more)
+    run("action=evaluate", f"action.run={folder}", *more, figures=figures)
     written = max((folder / "evaluations").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     return json.loads(written.read_text())
 
@@ -81,6 +81,33 @@ def test_evaluate_gives_the_recorded_metrics_again(workplace, kind, capsys):
             assert found["metrics"] == recorded
         assert found["split"] == split
     assert str(folder / "evaluations") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "scalar_regression"])
+def test_evaluate_shows_what_fit_shows(workplace, kind, capsys):
+    folder = workplace(kind)
+    found = evaluate(folder, "action.split=val", figures=True)
+    assert found["baselines"] == []
+    place = next(path for path in (folder / "evaluations").iterdir() if path.is_dir())
+    drawn = {path.name for path in (place / "figures").iterdir()}
+    assert "samples.png" in drawn
+    assert drawn & {"confusion.png", "scatter.png", "decisions.png"}
+    assert f"figures: {place / 'figures'}" in capsys.readouterr().out
+
+
+def test_baselines_are_those_of_the_run_or_of_the_other_data(workplace, capsys):
+    folder = workplace("segmentation")
+    record = record_of(folder)
+    record["baselines"] = [{"name": "constant", "detail": "as recorded", "metrics": {"mIoU": 0.125}}]
+    (folder / "record.json").write_text(json.dumps(record))
+    assert evaluate(folder)["baselines"] == record["baselines"]
+    assert "0.1250" in capsys.readouterr().out
+    other = ("data=synthetic_segmentation", "data.seed=7", "data.num_scenes=4", "data.scene_px=64")
+    (fitted_here,) = evaluate(folder, *other, "data.baselines=[constant]")["baselines"]
+    assert fitted_here["name"] == "constant"
+    assert 0 < fitted_here["metrics"]["mIoU"] < 1
+    counts = max((folder / "evaluations").glob("*/baselines.npz"), key=lambda path: path.stat().st_mtime_ns)
+    assert np.load(counts)["constant"].sum() > 0
 
 
 def test_errors_of_numbers_are_in_the_unit_of_the_labels(workplace):

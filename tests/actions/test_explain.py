@@ -31,13 +31,28 @@ def test_a_composition_is_explained_with_shapes_plan_and_cost(capsys, tmp_path, 
 
 def test_a_model_of_650_million_parameters_is_explained_without_its_memory(capsys):
     told = explained(capsys, "backbone=prithvi_eo_v2_600", "decoder=unet", "data.tile_px=224", "peft=lora")
-    assert re.search(r"encoder .* 6\d\d,\d\d\d,\d\d\d ", told)
+    assert re.search(r"backbone .* 6\d\d,\d\d\d,\d\d\d ", told)
     assert re.search(r"training takes about \d+,\d{3} MB", told)
 
 
 def test_what_a_task_freezes_does_not_learn(capsys):
     told = explained(capsys, "backbone=resnet50", "decoder=unet", "task.freeze_backbone=true")
-    assert re.search(r"encoder .*\n?.* 0% ", told)
+    assert re.search(r"backbone .*\n?.* 0% ", told)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["decoder=fcn", "decoder.num_convs=7"], "512 x 512 pixels, 64 times as many as the image has"),
+        (["decoder=upernet"], "16 x 16 pixels, one for 16 of the image's, and is stretched to it"),
+        (["decoder=smp_unet"], None),
+        (["decoder=mlp", "task=classification", "data.tile_px=64"], None),
+    ],
+)
+def test_how_fine_a_decoder_answers_is_pointed_out(capsys, overrides, told):
+    said = explained(capsys, "backbone=prithvi", *overrides)
+    assert ("the head answers at " in said) is (told is not None)
+    assert told is None or f"the head answers at {told}" in said
 
 
 def test_a_refused_composition_is_its_refusal(capsys):

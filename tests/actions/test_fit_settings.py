@@ -87,13 +87,6 @@ def test_an_epoch_without_validation_repeats_no_validation(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("trainer.max_epochs=0", r"trainer\.max_epochs must be a whole number, 1 or more; got 0"),
-        ("trainer.check_val_every_n_epoch=9", "never comes in 2 epochs"),
-        ("trainer.early_stopping_patience=0", "must be a number of epochs, 1 or more, or null; got 0"),
-        ("trainer.devices=2", r"one process on one device: trainer\.devices must be 1.*For several, write trainer=ddp"),
-        ("trainer.accumulate_grad_batches=0", r"accumulate_grad_batches must be a whole number, 1 or more; got 0"),
-        ("trainer.gradient_clip_val=-1", r"gradient_clip_val must be a norm above 0, or null for none; got -1"),
-        ("trainer.gradient_clip_val=0", r"gradient_clip_val must be a norm above 0, or null for none; got 0"),
         ("scheduler=step scheduler.step_size=0", r"scheduler \(StepLR, scheduler\.step_size=0, .*ZeroDivisionError"),
         ("scheduler=cosine scheduler.T_max=0", r"scheduler \(CosineAnnealingLR, scheduler\.T_max=0, .*ZeroDivision"),
         (
@@ -110,7 +103,6 @@ def test_an_epoch_without_validation_repeats_no_validation(tmp_path, monkeypatch
             r"Nothing would learn.*Set optimizer\.lr, or task\.lr_by_part of a part, above 0",
         ),
         ("trainer.precision=16-mixed", "needs an accelerator; use bf16-mixed or 32-true"),
-        ("trainer.ema_decay=1", "between 0 and 1"),
         ("data.normalize=pretraining", "needs the backbone's published statistics"),
         ("data.batch_size=1", r"single value per channel.*data\.batch_size=2 or more"),
         ("seed=-1", "seed must be 0 or more; got -1"),
@@ -126,11 +118,12 @@ def test_an_epoch_without_validation_repeats_no_validation(tmp_path, monkeypatch
         ("task=regression data=synthetic_segmentation", "task=regression needs .*labels"),
     ],
 )
-def test_a_wrong_setting_is_told_and_writes_nothing(override, message, tmp_path, monkeypatch):
+def test_a_wrong_setting_is_told_and_writes_nothing(override, message, tmp_path, monkeypatch, recwarn):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
         run(*SMALL, *override.split())
     assert not list(tmp_path.rglob("record.json"))
+    assert not [one for one in recwarn if "lightning" in one.filename], "it is told in our words alone"
 
 
 def test_a_part_may_have_the_rate_0_while_another_learns(tmp_path, monkeypatch):
@@ -216,7 +209,6 @@ def test_a_width_too_few_for_smps_unet_is_refused(tmp_path, monkeypatch):
         ("trainer.max_epochs=ten", r"^trainer\.max_epochs takes a whole number; got 'ten'"),
         ("optimizer.betas=0.9", r"^optimizer\.betas takes a list, such as \[a, b\]; got 0\.9"),
         ("retry=true", "^retry takes the word failed or null; got true"),
-        ("optimizer.lr=-1", r"^optimizer \(AdamW, optimizer\.lr=-1\.0, .*\) can't be: Invalid learning rate"),
         ("trainer.accelerator=cda", r"^trainer: .*trainer\.accelerator \(auto, cpu, gpu\)"),
     ],
 )

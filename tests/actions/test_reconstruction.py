@@ -137,9 +137,9 @@ def test_every_tensor_of_the_encoder_is_the_runs(trained):
 
 def test_data_that_the_runs_weights_have_not_seen_is_refused(trained):
     loads = (*TINY, f"backbone.ckpt_path={trained}", "data=sen1floods11", "data.root=.")
-    from geocompose.actions.early_agreement import check_early
     from geocompose.imagery.bands import HLS_BANDS
     from geocompose.imagery.units import Values
+    from geocompose.training.early_agreement import check_early
 
     with pytest.raises(UserError, match=r"level: they saw BOA .*, and the data is TOA"):
         check_early(composed_config(*loads), HLS_BANDS, Values("reflectance_1e4", "TOA"))

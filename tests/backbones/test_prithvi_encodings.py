@@ -105,6 +105,41 @@ def test_time_is_added_to_the_patches_of_its_frame_and_location_to_all():
     assert not torch.allclose(here[0, 1], here[1, 1], atol=1e-2)
 
 
+NEW_YEAR = [[2018.0, 364.0], [2019.0, 0.0]]
+SUMMER = [[2019.0, 180.0], [2019.0, 210.0]]
+UNKNOWN = [float("nan"), float("nan")]
+
+
+def test_a_patch_over_several_frames_gets_the_mean_of_what_their_dates_say():
+    model = small(num_frames=4, patch_size=[2, 16, 16], coords_encoding=["time", "location"])
+    assert [spec.num_frames for spec in model.feature_specs] == [2, 2, 2]
+    dates = torch.tensor([NEW_YEAR + SUMMER, [NEW_YEAR[0], UNKNOWN, UNKNOWN, UNKNOWN]])
+    _, plain = model.embed(image(frames=4))
+    _, dated = model.embed(image(frames=4), dates)
+    assert model.temporal_embed_enc is not None
+    encoded = model.temporal_embed_enc(dates)
+    added = (dated - plain).unflatten(1, (2, 16))
+    expected = torch.stack([encoded[0, :2].mean(0), encoded[0, 2:].mean(0), encoded[1, 0], torch.zeros(32)])
+    torch.testing.assert_close(added[..., 0, :].flatten(0, 1), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(added, added[..., :1, :].expand_as(added), atol=1e-5, rtol=0)
+
+
+def test_a_patch_of_one_frame_gets_what_its_date_says_to_the_bit():
+    model = small(num_frames=2, coords_encoding=["time"])
+    assert model.temporal_embed_enc is not None
+    dates = torch.tensor([NEW_YEAR, SUMMER])
+    _, plain = model.embed(image(frames=2))
+    _, dated = model.embed(image(frames=2), dates)
+    assert torch.equal(dated, plain + model.temporal_embed_enc(dates).repeat_interleave(16, dim=1))
+
+
+@pytest.mark.parametrize("given", [2, 3])
+def test_a_patch_over_several_frames_takes_a_date_for_each_of_them(given):
+    model = small(num_frames=4, patch_size=[2, 16, 16], coords_encoding=["time"])
+    with pytest.raises(UserError, match=r"\(B, 4, 2\) for 2 frames of tokens, each of which covers 2 frames"):
+        model(image(frames=4), temporal_coords=torch.zeros(2, given, 2))
+
+
 @pytest.mark.parametrize(
     ("coordinates", "message"),
     [

@@ -143,6 +143,8 @@ def test_the_bands_of_several_modalities_are_told_apart_by_name():
         build_terratorch("terramind_v1_tiny", bands=["GREEN", "RED"], kwargs=arguments)
     with pytest.raises(UserError, match=r"name the image.s as backbone.bands"):
         build_terratorch("terramind_v1_tiny", kwargs=arguments)
+    with pytest.raises(UserError, match=r"merge_method=dict gives features by modality.*concat, mean or max"):
+        build_terratorch("terramind_v1_tiny", kwargs={**arguments, "merge_method": "dict"})
 
 
 @pytest.mark.usefixtures("package")

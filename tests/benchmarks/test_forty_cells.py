@@ -34,7 +34,13 @@ def test_the_draw_is_the_same_each_time_and_keeps_to_small_models_that_are_ok():
     assert all(rows[cell].status == "ok" and rows[cell].parameters <= 40_000_000 for cell in cells)
 
 
-@pytest.mark.parametrize("cell", quickest(4), ids="-".join)
+@pytest.mark.parametrize(
+    "cell",
+    [
+        pytest.param(cell, id="-".join(cell), marks=[pytest.mark.slow] if place else [])
+        for place, cell in enumerate(quickest(4))
+    ],
+)
 def test_a_drawn_cell_takes_real_steps_and_its_loss_on_one_batch_falls(cell):
     losses = train(configured(*cell, SMALL))["losses"]
     assert len(losses) == 20

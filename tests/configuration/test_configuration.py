@@ -208,7 +208,11 @@ def test_interpolations_are_resolved_and_plain_containers_returned():
         (["action=evaluate", "data=geotiff", "data.rot=NEW"], "data has no key 'rot'. Did you mean 'root'? Allowed"),
         (["sed=1"], "There is no group or key 'sed'. Did you mean 'seed'"),
         (["optimizer.lr.first=1"], "optimizer.lr has no key 'first'"),
-        (["prithvi"], "'prithvi' is not an override; write KEY=VALUE"),
+        (["prithvi"], "'prithvi' is not an override; write KEY=VALUE, such as"),
+        (["prithvi"], "optimizer.lr=1e-3. Did you mean backbone=prithvi?"),
+        (["help"], "optimizer.lr=1e-3. Did you mean --help?"),
+        (["report"], "optimizer.lr=1e-3. Did you mean action=report?"),
+        (["cosine"], "optimizer.lr=1e-3. Did you mean scheduler=cosine?"),
         (["backbone=[a"], "is cut off: put a value with spaces, brackets or braces into single quotes"),
     ],
 )
@@ -216,6 +220,10 @@ def test_the_wrong_part_of_an_override_is_named_with_the_nearest_right_one(overr
     fault = diagnose(overrides, CONF)
     assert isinstance(fault, UserError)
     assert message in str(fault)
+
+
+def test_a_word_that_nothing_is_called_is_not_guessed_at():
+    assert str(diagnose(["nonsense"], CONF)).endswith("such as backbone=prithvi or optimizer.lr=1e-3.")
 
 
 def test_right_overrides_have_no_fault():

@@ -48,7 +48,8 @@ def test_every_field_is_read_from_the_attribute_of_its_name():
         "maps_by_default": True,
         "pad_multiple": 28, "pretraining": SEEN, "published": SEEN, "weights": {"source": "here"},
         "random_inputs": ["conv.weight"],
-        "modalities": {"optical": ["RED"], "more": ["NIR_NARROW"]}, "readers": [(Says(in_chans=1), ["RED"])],
+        "modalities": {"optical": ["RED"], "more": ["NIR_NARROW"]}, "merge_modalities": "max",
+        "readers": [(Says(in_chans=1), ["RED"])],
     }  # fmt: skip
     contract = contract_of(Says(**said))
     attributes = {field.name for field in dataclasses.fields(BackboneContract) if field.metadata}
@@ -69,6 +70,13 @@ def test_a_backbone_that_says_nothing_is_asked_for_what_is_needed_alone():
     with pytest.raises(UserError, match=r"The backbone Identity .* give it an attribute in_chans"):
         _ = contract.channels
     with pytest.raises(UserError, match="The backbone Identity has no out_channels"):
+        _ = contract.widths
+
+
+def test_widths_by_modality_are_no_list_of_widths():
+    contract = contract_of(Says(out_channels={"optical": [8, 16], "sar": (4, 8)}))
+    assert contract.widths_by_modality == {"optical": (8, 16), "sar": (4, 8)}
+    with pytest.raises(UserError, match=r"has out_channels=\{'optical'"):
         _ = contract.widths
 
 
@@ -117,6 +125,8 @@ def test_an_attribute_of_another_meaning_is_passed_over(attributes):
         ({"num_frames": 0}, "has num_frames=0"),
         ({"pad_multiple": 1.5}, "has pad_multiple=1.5"),
         ({"coords_encoding": "time"}, "has coords_encoding='time'; it is a list of 'time', 'location', or both"),
+        ({"merge_modalities": "sum"}, "has merge_modalities='sum'. .*concat, mean, max"),
+        ({"out_channels": {"optical": []}}, "has out_channels={'optical': \\[\\]}"),
         ({"modalities": ["optical"]}, r"has modalities=\['optical'\]; they are a mapping of names to lists of bands"),
     ],
 )

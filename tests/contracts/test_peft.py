@@ -10,6 +10,7 @@ from functools import cache
 
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -43,7 +44,9 @@ CHANGED: Mapping[str, Mapping[str, object]] = {
 }
 CNNS = ("resnet50", "smp", "timm", "torchgeo", "unet")
 # Families that an option has nothing to adapt in, or nothing that it can adapt, and what it says.
-_NOTHING = "IdentityBackbone has neither attention with queries and values nor convolutions"
+_NOTHING = (
+    "IdentityBackbone has neither attention with queries and values nor convolutions, and no linear layer: .*=none"
+)
 _LINEAR = "VERA can't adapt .* is a .*convolution, and PEFT has this method for linear layers alone"
 _KERNEL = "OFT can't adapt .* is a convolution, and PEFT's OFT doesn't start as the layer where the kernel is above 1x1"
 _NO_ATTENTION = "peft.roles has 'query', but .* has no layers in that role. It has"
@@ -85,6 +88,9 @@ LEARNS: Mapping[str, Callable[[str], bool]] = {
 # Batch-norm statistics move where whole blocks learn.
 STATISTICS = ("none", "last_k_blocks")
 _OF_NORMS = ("running_mean", "running_var", "num_batches_tracked")
+# Learned tokens stand beside an image's own, so that features begin otherwise and nothing merges; others add no layers.
+PROMPTS = ("vpt_deep", "vpt_shallow")
+ADDS_NO_LAYERS = ("none", "frozen", "bitfit", "last_k_blocks", "lp_ft")
 CASES = [(option, family) for option in OPTIONS for family in (*FAMILIES, OWN)]
 BUILT = [case for case in CASES if case not in REFUSED]
 
@@ -100,7 +106,12 @@ def _marks(option: str, family: str) -> list[pytest.MarkDecorator]:
     return of_family if family in ALWAYS or option in FIRST else [*of_family, pytest.mark.slow]
 
 
-MARKED = [pytest.param(*case, marks=_marks(*case)) for case in BUILT]
+def without(*options: str) -> list[ParameterSet]:
+    """Return all cases but those of some options."""
+    return [pytest.param(*case, marks=_marks(*case)) for case in BUILT if case[0] not in options]
+
+
+MARKED = without()
 # Layers are copied, stored and exported alike in all families: all of them with LoRA, tokens and maps with the others;
 # the rest is slow. With `none`, this is what every backbone is tested for.
 TOKENS_AND_MAPS = ("prithvi", "resnet50")
@@ -183,8 +194,9 @@ def test_the_options_of_peft_are_found():
 def test_a_method_declares_what_it_promises(option):
     method = method_of(option)
     assert isinstance(method, PeftMethod)
-    for promise in (method.freezes, method.keeps_outputs_at_start, method.mergeable):
-        assert isinstance(promise, bool)
+    assert isinstance(method.freezes, bool)
+    assert method.keeps_outputs_at_start is (option not in PROMPTS)
+    assert method.mergeable is (option not in PROMPTS)
 
 
 @pytest.mark.parametrize(("option", "family"), [pytest.param(*case, marks=_marks(*case)) for case in sorted(REFUSED)])
@@ -193,10 +205,8 @@ def test_what_an_option_cannot_do_is_refused_with_the_reason(option, family):
         built(option, family)
 
 
-@pytest.mark.parametrize(("option", "family"), MARKED)
+@pytest.mark.parametrize(("option", "family"), without(*PROMPTS))
 def test_an_adapted_backbone_begins_as_it_was(option, family):
-    if not method_of(option).keeps_outputs_at_start:
-        pytest.skip("it doesn't promise that")
     with torch.no_grad():
         for after, before in zip(run(kept(option, family).eval()), plain(family), strict=True):
             torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)
@@ -242,13 +252,11 @@ def test_an_adapted_model_is_copied_averaged_and_stored(option, family):
     check_state(model, other, run)
 
 
-@pytest.mark.parametrize(("option", "family"), MARKED)
+@pytest.mark.parametrize(("option", "family"), without(*PROMPTS, *ADDS_NO_LAYERS))
 def test_what_was_learned_is_merged_into_a_plain_model(option, family):
     model, method = copy.deepcopy(kept(option, family)).eval(), method_of(option)
     own = getattr(method, "merge", None)  # of a method that adds something itself
-    merge = getattr(model.encoder, "merge_and_unload", None) if own is None else lambda: own(model.encoder)
-    if merge is None or not method.mergeable:
-        pytest.skip("it adds no layers, or doesn't promise that")
+    merge = model.encoder.merge_and_unload if own is None else lambda: own(model.encoder)
     stir(model)
     with torch.no_grad():
         before = run(model)

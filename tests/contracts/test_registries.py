@@ -235,3 +235,46 @@ def test_an_argument_that_a_head_does_not_have_is_named(task):
     count = {} if task in OF_CLASSES else {"num_outputs": 1}
     with pytest.raises(UserError, match=r"no argument head_no_such"):
         build(**{"task": task, "head_no_such": 1, "num_classes": None if count else 3, **count})
+
+
+class Own:
+    """A part of a user's own."""
+
+
+WRONG_CALLS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
+    "a name": (lambda registry: registry.register("text"), r"register\('text'\) is not how a"),
+    "a name as a decorator's": (lambda registry: registry.register("text")(Own), r"register\('text'\) is not how a"),
+    "nothing": (lambda registry: registry.register()(Own), r"register\(\) is not how a"),
+    "null": (lambda registry: registry.register(None), r"is not how a"),
+    "a name by its name": (lambda registry: registry.register(name="text"), r"register\(name='text'\) is not how a"),
+    "a part and a name": (lambda registry: registry.register(Own, "text"), r"'text'\) is not how a"),
+    "a partial": (lambda registry: registry.register(partial(Own)), r"register\(functools.partial.*is not how a"),
+    "an object": (lambda registry: registry.register(Own()), r"is not how a"),
+    "a builder alone": (lambda registry: registry.register_as(Own, None), r"register_as\(.*is not how a"),
+    "the two in the other order": (lambda registry: registry.register_as(Own, "text"), r"register_as\(.*is not how a"),
+    "no name": (lambda registry: registry.register_as("", Own), r"register_as\('', .*is not how a"),
+}
+REGISTRIES = {
+    "BACKBONE": BACKBONE_REGISTRY, "NECK": NECK_REGISTRY, "DECODER": DECODER_REGISTRY,
+    "FULL_MODEL": FULL_MODEL_REGISTRY,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("call", WRONG_CALLS)
+@pytest.mark.parametrize("name", REGISTRIES)
+def test_a_wrong_registration_is_told_how_it_is_done(name, call):
+    wrong, message = WRONG_CALLS[call]
+    before = list(REGISTRIES[name])
+    with pytest.raises(UserError, match=rf"{message}.*@{name}_REGISTRY.register, without parentheses") as refused:
+        wrong(REGISTRIES[name])
+    assert isinstance(refused.value, TypeError)
+    assert list(REGISTRIES[name]) == before
+
+
+@pytest.mark.parametrize("make", [lambda: Registry("neck"), lambda: MultiSourceRegistry("decoder", "geocompose.heads")])
+def test_a_class_and_a_builder_are_registered(make):
+    registry = make()
+    assert registry.register(Own) is Own
+    registry.register_as("mine", partial(Own))
+    assert isinstance(registry.build("Own"), Own)
+    assert isinstance(registry.build("mine"), Own)

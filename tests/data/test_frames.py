@@ -257,6 +257,30 @@ def test_a_run_of_several_frames_is_trained_drawn_evaluated_and_predicted(tmp_pa
         )
 
 
+@pytest.mark.parametrize("dated", [True, False])
+def test_patches_over_several_frames_are_trained_and_predicted_with_a_date_for_each_frame(dated, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "data"
+    series(root, "a", "b", "c")
+    (root / "t.csv").write_text("file,date_1,date_2\n" + "".join(f"{n}_img.tif,2022-01-01,2022-02-01\n" for n in "abc"))
+    dates = ["data.dates=t.csv"] if dated else []
+    run(*SMALL, *PRITHVI, "backbone.patch_size=[2,16,16]", f"data.root={root}", *dates)
+    folder = only_run("default")
+    assert record_of(folder)["status"] == "completed"
+    run(
+        "action=predict", f"action.run={folder}", f"action.input={root}/a_img.tif", "action.output=a.tif",
+        *(["action.date=[2022-01-01,2022-02-01]"] if dated else []),
+    )  # fmt: skip
+    model, batch = trained(folder).model, torch.zeros(1, len(BANDS), FRAMES, 32, 32)
+    assert model.encoder.grid == (1, 2, 2)
+    with torch.inference_mode():
+        january, july = (
+            model(batch, torch.tensor([[[2022.0, day], [2022.0, day + 30]]]) if dated else None).output
+            for day in (0.0, 180.0)
+        )
+    assert torch.equal(january, july) is not dated
+
+
 def test_several_frames_go_through_an_image_backbone_one_at_a_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     series(tmp_path / "data", "a", "b", "c")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from geocompose.actions import preparation
-from geocompose.data import module, preflight
+from geocompose.data import module, preflight, scene_set
 from geocompose.data.files import image_files, more_images, pairs
 from geocompose.data.preflight import data_source
 from tests.kit.command import SMALL, only_run, run
@@ -32,7 +32,7 @@ def calls(monkeypatch) -> Counter[str]:
 
     for place in (pairs, image_files, more_images):
         count(place, "match_files")
-    for place in (preflight, module):
+    for place in (preflight, scene_set):
         count(place, "scan")
     count(preparation, "chosen_bands")
     return counted

@@ -144,8 +144,13 @@ def test_a_constant_variable_is_refused_where_its_deviation_is_needed(tmp_path):
     with pytest.raises(UserError, match="The variable height is 3 in all training labels"):
         loaded(tmp_path)
     assert loaded(tmp_path, normalize_target="none").target.std == (1.0,)
+    published = made(tmp_path, normalize="pretraining")  # whose numbers are a backbone's, but which is trained on
+    published.set_normalization([1.0] * 5, [2.0] * 5)
+    with pytest.raises(UserError, match="The variable height is 3 in all training labels"):
+        published.setup()
     other = made(tmp_path)
-    other.set_normalization([1.0] * 5, [2.0] * 5)  # a trained model meets this data
+    other.set_normalization([1.0] * 5, [2.0] * 5)
+    other.only_scored = True  # a trained model meets this data
     other.setup()
     assert other.target.mean == (3.0,)
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from geocompose.data.baselines.rules import run_baselines
+from geocompose.data.synthetic.fields import random_field
 from geocompose.data.synthetic.spectral import CLASS_NAMES, make_landscape
 from geocompose.data.window import Window
 from geocompose.errors import UserError
@@ -94,3 +95,15 @@ def test_bands_can_be_chosen_by_alias():
 def test_wrong_arguments_are_refused(change, message):
     with pytest.raises(UserError, match=message):
         synthetic_segmentation(**change)
+
+
+@pytest.mark.parametrize("size_px", [5, 64, 97, 600])
+def test_a_field_is_its_spectrums_inverse_to_the_bit(size_px):
+    scale_px, roughness, twice = size_px / 5, 0.8, 2 * size_px
+    frequency = np.hypot(np.fft.fftfreq(twice)[:, None], np.fft.rfftfreq(twice)[None])
+    amplitude = (1 + (frequency * scale_px * 2) ** 2) ** -(0.5 + roughness)
+    drawn = np.random.default_rng(3).standard_normal((twice, twice))
+    whole = np.fft.irfft2(np.fft.rfft2(drawn) * amplitude, s=(twice, twice))[:size_px, :size_px]
+    for _ in range(2):  # made, and kept
+        field = random_field(np.random.default_rng(3), size_px, scale_px, roughness)
+        np.testing.assert_array_equal(field, (whole - whole.mean()) / whole.std())

@@ -68,8 +68,10 @@ def test_a_description_says_what_the_labels_ask_for(kind):
     data = KINDS[kind](num_scenes=4, scene_px=64, tile_px=32)
     data.setup()
     said = json.loads(json.dumps(data.describe()))
-    assert list(said["target"]) == ["kind", "names", "ignore_index", "mean", "std"] + ["deviation"] * (
-        not data.target.of_classes
+    in_unit = ["units"] * (kind == "regression")
+    assert (
+        list(said["target"])
+        == ["kind", "names", "ignore_index", "mean", "std"] + ["deviation"] * (not data.target.of_classes) + in_unit
     )
     assert Target.from_record(said["target"]) == data.target
     assert (said["target"]["mean"] is None) == data.target.of_classes

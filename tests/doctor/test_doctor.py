@@ -47,7 +47,7 @@ def test_the_doctor_writes_a_row_for_every_backbone_decoder_and_task(folder):
     assert "SelectIndices, indices: [2, 5, 8, 11]" in rows[1].necks
     assert (folder / "outputs" / "doctor.png").stat().st_size > 3000
     text = (folder / "outputs" / "doctor.md").read_text()
-    assert "python run.py action=doctor 'action.backbones=[resnet50,prithvi]'" in text
+    assert "python run.py action=doctor backbone=resnet50,prithvi 'decoder=unet," in text
     assert "2 backbones x 2 decoders x 1 task: 4 of 4 cells are ok (100.0%)" in text
     assert re.search(r"\| unet \| 1 of 1 \| N\d \| \d+\.\d \|", text)
 
@@ -79,11 +79,11 @@ def test_several_workers_write_what_one_does_in_the_same_order(folder):
 @pytest.mark.parametrize(
     ("patterns", "message"),
     [
-        (("prithfi*", "fcn", "null"), r"action.backbones=prithfi\* matches no option. Did you mean 'prithvi'\?"),
-        (("prithvi", "[fcn,upper*]", "null"), r"action.decoders=upper\* matches no option. Did you mean 'upernet'\?"),
+        (("prithfi*", "fcn", "null"), r"backbone=prithfi\* matches no option. Did you mean 'prithvi'\?"),
+        (("prithvi", "[fcn,upper*]", "null"), r"decoder=upper\* matches no option. Did you mean 'upernet'\?"),
         (
             ("prithvi", "fcn", "segmentaton"),
-            r"action.tasks=segmentaton matches no option. Did you mean 'segmentation'\?",
+            r"task=segmentaton matches no option. Did you mean 'segmentation'\?",
         ),
         (
             ("timm", "fcn", "null"),
@@ -154,22 +154,22 @@ def test_all_but_backbone_decoder_and_task_comes_from_the_command_line(folder):
 def test_data_that_was_given_is_tried_with_its_own_task_alone(folder):
     rows = doctor("resnet50", "fcn", "null", "data=synthetic_regression")
     assert [row.task for row in rows] == ["regression"]
-    with pytest.raises(UserError, match=r"action.tasks=segmentation: this data has labels for task=regression. Write"):
+    with pytest.raises(UserError, match=r"task=segmentation: this data has labels for task=regression. Write"):
         doctor("resnet50", "fcn", "segmentation", "data=synthetic_regression")
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("backbone=resnet50", r"backbone=resnet50 would change nothing: the doctor tries .* action.backbones=PATTERN"),
-        ("decoder.channels=7", r"decoder.channels=7 would change nothing: the doctor tries .* action.decoders=PATTERN"),
-        ("task=regression", r"task=regression would change nothing: the doctor tries .* action.tasks=PATTERN"),
+        ("backbone=resnet50", r"backbone=resnet50 would change nothing: the doctor tries .* backbone=PATTERN"),
+        ("decoder.channels=7", r"decoder.channels=7 would change nothing: the doctor tries .* decoder=PATTERN"),
+        ("task=regression", r"task=regression would change nothing: the doctor tries .* task=PATTERN"),
         ("scheduler=none", "scheduler=none would change nothing: no composition depends on it"),
         ("seed=3", "seed=3 would change nothing"),
         ("action.workers=0", "action.workers must be 1 or more; got 0"),
         (
             "head.channel_list=[8]",
-            "can't be composed .task=classification.: .*channel_list.* action.tasks chooses the tasks to try",
+            "can't be composed .task=classification.: .*channel_list.* task=NAME chooses the tasks to try",
         ),
     ],
 )

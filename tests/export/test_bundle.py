@@ -160,7 +160,7 @@ def elsewhere(bundle, path, tmp_path):
     """Return a copy of a bundle as somebody has it to whom the author's path says nothing."""
     sent = shutil.copytree(bundle, tmp_path / "received")
     text = (sent / "config.yaml").read_text()
-    (sent / "config.yaml").write_text(text.replace(str(path.parent), "/home/author"))
+    (sent / "config.yaml").write_text(text.replace(str(path.parent), "/of/the/author"))
     relist(sent, "config.yaml")
     return sent
 
@@ -169,7 +169,7 @@ def test_a_base_in_a_file_is_found_where_the_user_says(on_a_file, tmp_path):
     run, bundle, weights = on_a_file
     assert read_bundle(bundle).manifest.base.origin == "file"
     sent = elsewhere(bundle, weights, tmp_path)
-    with pytest.raises(UserError, match=r"the base is not here: .*/home/author/start\.pt.*action\.base=FILE"):
+    with pytest.raises(UserError, match=r"the base is not here: .*/of/the/author/start\.pt.*action\.base=FILE"):
         trained(sent)
     for base in (weights, weights.parent):
         model = load_trained(opened(sent, base)).model
@@ -180,7 +180,7 @@ def test_the_base_of_a_runs_own_folder_is_found_where_the_user_says_too(on_a_fil
     run, _, weights = on_a_file
     moved = shutil.copytree(run, tmp_path / "run")
     text = (moved / "config.yaml").read_text()
-    (moved / "config.yaml").write_text(text.replace(str(weights.parent), "/home/author"))
+    (moved / "config.yaml").write_text(text.replace(str(weights.parent), "/of/the/author"))
     assert torch.equal(outputs(load_trained(opened(moved, weights)).model), outputs(trained(run).model))
 
 
@@ -206,7 +206,7 @@ def test_a_run_that_kept_a_base_which_is_gone_gives_a_bundle_with_it(on_a_file, 
     state = {f"model.{name}": value for name, value in trained(run).model.state_dict().items()}
     torch.save({"state_dict": state}, whole / "checkpoints" / "best.ckpt")
     text = (whole / "config.yaml").read_text()
-    (whole / "config.yaml").write_text(text.replace(str(weights.parent), "/home/author"))
+    (whole / "config.yaml").write_text(text.replace(str(weights.parent), "/of/the/author"))
     bundle = bundle_of(whole, tmp_path / "sent")
     assert read_bundle(bundle).manifest.base is None
     assert torch.equal(outputs(trained(bundle).model), outputs(trained(run).model))

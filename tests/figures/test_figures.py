@@ -28,9 +28,9 @@ def test_learning_curves_show_every_epoch_and_mark_the_best(tmp_path, drawn, num
     learning_curves.learning_curves(rows(num_epochs), tmp_path / "c.png", best_epoch=best, selection="val/mIoU")
     losses, scores = drawn[0].axes
     training, validation = losses.get_lines()[:2]
-    assert list(training.get_xdata()) == list(range(num_epochs))
+    assert list(training.get_xdata()) == list(range(1, num_epochs + 1))  # as the terminal counts
     assert validation.get_ydata()[0] == 1.1
-    assert f"best mIoU {0.5 + 0.1 * (best % 3):.3f}, epoch {best}" in scores.get_title(loc="right")
+    assert f"best mIoU {0.5 + 0.1 * (best % 3):.3f}, epoch {best + 1}" in scores.get_title(loc="right")
     assert imread(tmp_path / "c.png").shape[0] > 300
 
 

@@ -70,14 +70,40 @@ def test_samples_of_numbers_share_a_scale_and_show_the_error(tmp_path, drawn):
     label[0] = np.nan
     prediction = np.nan_to_num(label) + 1
     tile = {"image": np.full((3, 12, 16), 0.5), "label": label, "prediction": prediction, "title": "tile 3"}
-    sample_numbers.sample_numbers([tile, tile], "height", tmp_path / "s.png")
+    sample_numbers.sample_numbers([tile, tile], "height", tmp_path / "s.png", unit="m")
     panels = drawn[0].axes[:8]
-    assert panels[0].get_ylabel() == "tile 3\nRMSE 1"
+    assert panels[0].get_ylabel() == "tile 3\nRMSE 1 m"
     truth, said, error = (panel.get_images()[0] for panel in panels[1:4])
     assert truth.get_clim() == said.get_clim()
     assert error.get_clim()[0] == -error.get_clim()[1]
     np.testing.assert_allclose(np.ma.filled(error.get_array(), np.nan)[1:], 1)
-    assert {"height", "prediction minus label"} <= set(texts(drawn[0]))
+    assert {"height (m)\n5.4 % above (up to 11)", "prediction minus label (m)"} <= set(texts(drawn[0]))
+    assert panels[4].get_xlabel().endswith("hatched: no label")
+
+
+@pytest.mark.parametrize(
+    ("off", "extended", "told"),
+    [
+        ({}, "neither", ""),
+        ({0: -50.0}, "min", "0.3 % below (down to -50)"),
+        ({0: 99.0, 1: 120.0}, "max", "0.5 % above (up to 120)"),
+        ({0: -50.0, 1: 99.0}, "both", "0.3 % below (down to -50), 0.3 % above (up to 99)"),
+    ],
+)
+def test_a_colour_bar_says_how_much_lies_outside_its_range_and_how_far(tmp_path, drawn, off, extended, told):
+    label = np.linspace(0, 10, 12 * 16).reshape(12, 16)
+    prediction = label.copy()
+    for place, value in off.items():
+        prediction[5, place] = value
+    tile = {"image": np.full((3, 12, 16), 0.5), "label": label, "prediction": prediction, "title": "tile 3"}
+    sample_numbers.sample_numbers([tile], "height", tmp_path / "s.png")
+    colour_map, bar = drawn[0].axes[2].get_images()[0].get_cmap(), drawn[0].axes[4]
+    assert bar.get_xlabel() == ("height\n" + told).strip()
+    assert drawn[0].axes[2].get_images()[0].colorbar is not None
+    assert drawn[0].axes[2].get_images()[0].colorbar.extend == extended
+    ends = {tuple(colour_map(value)) for value in (0.0, 1.0)}
+    assert tuple(colour_map.get_over()) not in ends
+    assert tuple(colour_map.get_under()) not in ends
 
 
 def test_a_sample_without_any_number_can_be_drawn(tmp_path, drawn):
@@ -125,6 +151,27 @@ def test_samples_show_image_label_prediction_and_difference(tmp_path, drawn):
         "differs from the label",
         "no label",
     ]
+
+
+def test_pixels_without_data_are_hatched_and_how_images_are_shown_stands_below(tmp_path, drawn):
+    nodata = np.zeros((12, 16), bool)
+    nodata[:4] = True
+    how = "RED, GREEN, BLUE\nstretched from 2 % to 98 %"
+    number = {**sample(), "label": np.ones((12, 16)), "prediction": np.ones((12, 16)), "nodata": nodata}
+    image = {"image": np.full((3, 12, 16), 0.5), "nodata": nodata, "truth": "a", "prediction": "a", "right": True}
+    sample_predictions.sample_predictions(
+        [sample(), {**sample(), "nodata": nodata}], NAMES, -1, tmp_path / "s.png", how
+    )
+    sample_numbers.sample_numbers([number], "height", tmp_path / "n.png", how=how)
+    sample_images.sample_images([image], tmp_path / "i.png", "Test split", how)
+    classes, numbers, images = drawn
+    assert classes.legends[0].get_texts()[-1].get_text() == "no data (image)"
+    assert [bool(axes.collections) for axes in classes.axes[::4]] == [False, True]
+    assert classes.axes[4].get_xlabel() == how
+    assert numbers.axes[0].get_xlabel() == f"{how}\nhatched: no data"
+    assert numbers.axes[0].collections
+    assert images.axes[0].collections
+    assert images.get_supxlabel() == f"{', '.join(how.splitlines())}, hatched: no data"
 
 
 def test_sample_without_a_label_has_no_share(tmp_path, drawn):

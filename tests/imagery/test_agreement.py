@@ -4,8 +4,6 @@ import pytest
 from hydra import compose, initialize_config_dir
 from torch import nn
 
-from geocompose.actions import early_agreement
-from geocompose.actions.early_agreement import check_early
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
 from geocompose.contracts.backbone import contract_of
@@ -21,6 +19,8 @@ from geocompose.imagery.agreement import (
 from geocompose.imagery.bands import HLS_BANDS, canonical
 from geocompose.imagery.pretraining import Pretraining
 from geocompose.imagery.units import Values
+from geocompose.training import early_agreement
+from geocompose.training.early_agreement import check_early
 from geocompose.training.reading_alike import read_alike
 from tests.kit.data_modules import geotiff
 from tests.kit.data_rasters import BANDS as FIVE

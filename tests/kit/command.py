@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -46,7 +46,9 @@ def run(*overrides: str, figures: bool = False) -> None:
     HydraConfig.instance().set_config(config)
     with open_dict(config):
         del config["hydra"]
-    with nullcontext() if figures else patch("geocompose.training.computation.draw"):
+    with ExitStack() as without:
+        for drawing in () if figures else ("training.computation._draw_figures", "inference.pictures.draw"):
+            without.enter_context(patch(f"geocompose.{drawing}"))
         run_action(config, CONF)
 
 

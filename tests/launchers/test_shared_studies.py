@@ -101,6 +101,8 @@ def test_a_slice_is_every_nth_cell_of_the_plan(sweep: Sweep):
     code, printed, _ = sweep("action=work", "action.slice=2/3")
     assert code == 0
     assert "2 cells: 2 done" in printed
+    numbered = [row.split("│")[1].strip() for row in printed.splitlines() if row.startswith("│")]
+    assert sorted(numbered) == ["2", "5"], "cells have the plan's numbers"
     assert [row["seed"] for row in table() if row["state"] == "done"] == ["1", "4"]
     code, printed, _ = sweep("action=work")
     assert "7 cells: 5 done, 2 finished already" in printed
@@ -126,6 +128,10 @@ def test_what_is_no_slice_is_refused(sweep: Sweep, slice: str):
 
 
 def test_work_without_a_plan_or_with_other_settings_says_what_to_do(sweep: Sweep):
+    code, _, errors = sweep("action=work", "study=none")
+    assert code == 1
+    assert "There is no study 'none': outputs/none does not exist." in errors
+    Path("outputs/none").mkdir(parents=True)
     code, _, errors = sweep("action=work", "study=none")
     assert code == 1
     assert "There is no plan in outputs/none/cells.jsonl. A sweep's command with -m writes it." in errors

@@ -25,7 +25,11 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT)]))
 
 
-@pytest.mark.parametrize("way", ["one", "two", "slices"])
+WAYS = ("one", "two", "slices")
+
+
+# Two sweeps on one study, and slices that overlap, are in test_shared_studies.py too.
+@pytest.mark.parametrize("way", [way if way == "one" else pytest.param(way, marks=pytest.mark.slow) for way in WAYS])
 def test_a_sweep_that_is_killed_again_and_again_computes_every_cell_once(way, tmp_path):
     (study,) = compare(tmp_path, [way], cells=6, kills=2, seed=20250)
     assert len(study.kills) == 2
@@ -54,7 +58,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["one", "two", "slices"])
+@pytest.mark.parametrize("way", WAYS)
 def test_a_large_sweep_that_is_killed_ten_times_computes_every_cell_once(way, tmp_path):
     (study,) = compare(tmp_path, [way], cells=60, kills=10, seed=20250)
     assert len(study.kills) == 10

@@ -51,7 +51,7 @@ def survives(sweep: Sweep, disk: Disk, place: int, error: int, *, once: bool) ->
     return count
 
 
-@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("error", [errno.ENOSPC, pytest.param(errno.EROFS, marks=pytest.mark.slow)])
 def test_a_disk_that_refuses_a_write_from_then_on_stops_a_sweep_that_goes_on_later(sweep, error, tmp_path, monkeypatch):
     disk = Disk(tmp_path / "work" / "outputs", monkeypatch)
     count = survives(sweep, disk, 10**6, error, once=False)

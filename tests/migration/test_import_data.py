@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from geocompose.catalog.prithvi import V1_STATISTICS
 from geocompose.data.preflight import data_source, preflight
 from geocompose.errors import UserError
 from tests.kit.terratorch_runs import FOLDERS, a_raster, a_run, call, composed, conf, fate, translated, written
@@ -19,10 +20,57 @@ def test_a_scale_of_the_images_is_in_the_normalisation():
     assert fate(to, "constant_scale").startswith("carried")
 
 
-def test_statistics_of_their_own_are_lost_to_new_runs_and_that_is_said():
-    to = translated(a_run())
-    assert to.values["data"]["normalize"] == "dataset"
-    assert fate(to, "data.init_args.means").startswith("not carried over: a new run takes its training split's own")
+def test_statistics_of_their_own_are_carried_as_numbers():
+    to = translated(a_run(data={"constant_scale": 0.5}))
+    assert to.values["data"]["normalize"] == {"mean": [2.0, 4.0, 6.0], "std": [8.0, 10.0, 12.0]}
+    assert fate(to, "data.init_args.means") == "carried: data.normalize"
+    assert fate(to, "constant_scale") == "carried: in data.normalize"
+
+
+def test_statistics_of_each_frame_are_carried():
+    numbers = {"means": [[1.0, 2.0]] * 3, "stds": [[4.0, 5.0]] * 3}
+    to = translated(a_run(data=numbers))
+    assert to.values["data"]["normalize"] == {"mean": numbers["means"], "std": numbers["stds"]}
+
+
+@pytest.mark.parametrize(
+    ("scale", "unit"), [(None, "reflectance_1e4"), (10_000, "reflectance"), (39.216, None)], ids=str
+)
+def test_published_statistics_say_in_which_unit_the_files_are(scale, unit):
+    mean, std = V1_STATISTICS[0][:3], V1_STATISTICS[1][:3]
+    prithvi = {"backbone": "prithvi_eo_v1_100", "backbone_in_chans": None}
+    numbers = {"means": list(mean), "stds": list(std), "constant_scale": scale}
+    data = translated(a_run(model_args=prithvi, data=numbers)).values["data"]
+    assert data.get("unit") == unit
+    if unit is None:
+        assert data["normalize"]["mean"] == pytest.approx([value / 39.216 for value in mean])
+    else:
+        assert data["normalize"] == "pretraining"
+
+
+@pytest.mark.parametrize("name", ["stats.txt", "stats.yaml"])
+def test_statistics_in_a_file_beside_the_configuration_are_read(name, tmp_path):
+    (tmp_path / "stats.txt").write_text("1.0 2.5\n3\n")
+    (tmp_path / "stats.yaml").write_text("[1.0, 2.5, 3]")
+    to = translated(a_run(data={"means": name, "stds": name}), beside=tmp_path)
+    assert to.values["data"]["normalize"] == {"mean": [1.0, 2.5, 3.0], "std": [1.0, 2.5, 3.0]}
+    assert fate(to, "data.init_args.means") == f"carried: data.normalize (read from {name})"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "why"),
+    [
+        ({"means": "stats.txt", "stds": "stats.txt"}, "it names a file that is not here"),
+        ({"means": {"S1": [1.0]}, "stds": {"S1": [1.0]}}, "it is neither numbers nor a file of them"),
+        ({"means": [1.0, 2.0, 3.0], "stds": [1.0, 0.0, 1.0]}, "deviations must be above 0"),
+    ],
+)
+def test_statistics_that_can_not_be_read_are_listed(numbers, why):
+    to = translated(a_run(data=numbers))
+    assert "normalize" not in to.values["data"]
+    (told, *_) = [line for line in to.ledger.told("not carried over") if "means" in line]
+    assert why in told
+    assert "write 'data.normalize=" in told
 
 
 def test_without_means_images_are_taken_as_they_are():
@@ -112,6 +160,28 @@ def test_lists_of_splits_are_carried():
     )
 
 
+def test_one_folder_or_list_of_val_and_test_is_halved_and_told(conf):
+    for split, names in (("train", "ab"), ("val", "cdefg")):
+        for name in names:
+            a_raster(Path(f"chips/{split}/images/{name}_S2.tif"), np.ones((3, 8, 8)), ["BLUE", "GREEN", "RED"])
+    shared = {"test_data_root": "chips/val/images", "test_label_data_root": "chips/val/labels"}
+    of_folder = translated(a_run(data={**FOLDERS, **shared}))
+    assert of_folder.split_lists == {
+        "train": ["a_S2.tif", "b_S2.tif"],
+        "val": ["c_S2.tif", "e_S2.tif", "g_S2.tif"],
+        "test": ["d_S2.tif", "f_S2.tif"],
+    }  # fmt: skip
+    assert "val and test read one folder" in of_folder.ledger.remarks[0]
+    lists = {f"{split}_split": f"{'train' if split == 'train' else 'val'}.txt" for split in ("train", "val", "test")}
+    absent = translated(a_run(data={**FOLDERS, **lists}))
+    assert "name two lists as data.split_files.val and data.split_files.test" in absent.ledger.remarks[0]
+    Path("train.txt").write_text("a\nb\n")
+    Path("val.txt").write_text("c\nd\ne\n")
+    listed = translated(a_run(data={**FOLDERS, **lists}))
+    assert listed.split_lists == {"train": ["a", "b"], "val": ["c", "e"], "test": ["d"]}
+    assert "split_files" not in listed.values["data"]
+
+
 def test_folders_of_different_depth_are_found_below_their_shared_one():
     uneven = {"train_data_root": "/d/a", "val_data_root": "/d/b/c", "test_data_root": "/d/e"}
     to = translated(a_run(data={**uneven, "img_grep": "*.tif", "label_grep": "*.png"}))
@@ -158,8 +228,50 @@ def test_a_configuration_without_data_asks_for_files():
     assert "root" not in to.values["data"]
 
 
-def test_bands_by_number_and_statistics_by_file_are_listed():
-    to = translated(a_run(data={"dataset_bands": [0, 1, 2], "means": "stats.yaml", "stds": "stats.yaml"}))
-    assert fate(to, "dataset_bands") == "not carried over: data.band_names takes names, not places of bands"
-    assert fate(to, "data.init_args.means").startswith("not carried over: it names a file or a class")
-    assert to.mean is None
+RGB = ["BLUE", "GREEN", "RED"]
+OF_FIVE = [f"band_{place}" for place in range(1, 6)]
+
+
+@pytest.mark.parametrize(
+    ("there", "read", "of_model", "band_names", "bands"),
+    [
+        ([0, 1, 2, 3], [1, 3, 0], RGB, ["RED", "BLUE", "band_3", "GREEN"], RGB),
+        (["0", "1", "2"], ["0", "1", "2"], ["0", "1", "2"], ["band_1", "band_2", "band_3"], None),
+        ([[0, 4]], [[1, 2], "[4, 4]"], [1, 2, 4], OF_FIVE, ["band_2", "band_3", "band_5"]),
+        ([0, *RGB, 0, 1], RGB, RGB, ["band_1", *RGB, "band_5", "band_6"], RGB),
+        (["HLSBands.RED", "terratorch.datasets.HLSBands.BLUE", "GREEN"], None, None, ["RED", "BLUE", "GREEN"], None),
+        (["one", "two", "three"], ["three", "one", "two"], RGB, ["GREEN", "RED", "BLUE"], RGB),
+    ],
+    ids=["places", "numbers as texts", "intervals", "mixed", "enumeration", "texts of their own"],
+)  # fmt: skip
+def test_bands_keep_their_names_and_are_called_by_their_place_where_they_have_none(
+    there, read, of_model, band_names, bands
+):
+    model_args = {"backbone_bands": of_model}
+    to = translated(a_run(model_args=model_args, data={"dataset_bands": there, "output_bands": read}))
+    assert to.values["data"]["band_names"] == band_names
+    assert to.values["data"]["bands"] == (bands or band_names) == to.bands
+    unnamed = any(name.startswith("band_") for name in band_names)
+    assert ("by their place in the file" in fate(to, "dataset_bands")) is unnamed
+
+
+def test_bands_that_the_files_do_not_have_are_listed():
+    to = translated(a_run(data={"dataset_bands": ["BLUE", "GREEN"], "output_bands": ["RED"], "means": None}))
+    assert fate(to, "output_bands").startswith("not carried over: not a list of bands of dataset_bands")
+
+
+def test_frames_that_lie_behind_each_other_in_a_file_are_carried():
+    prithvi = {"backbone": "prithvi_eo_tiny", "backbone_in_chans": None, "backbone_num_frames": 3}
+    to = translated(a_run(model_args=prithvi, data={"expand_temporal_dimension": True}))
+    assert (to.values["data"]["num_frames"], to.values["backbone"]["num_frames"]) == (3, 3)
+    assert "data.num_frames" in fate(to, "expand_temporal_dimension")
+    untold = translated(a_run(data={"expand_temporal_dimension": True}))
+    assert "no setting says how many frames" in fate(untold, "expand_temporal_dimension")
+    single = translated(a_run(model_args=prithvi))
+    assert "The model takes 3 frames, and the data has one" in single.ledger.remarks[0]
+
+
+def test_labels_from_1_on_are_shifted_and_0_is_none():
+    to = translated(a_run(data={"reduce_zero_label": True}))
+    assert (to.values["data"]["label_values"], to.values["data"]["label_nodata"]) == ([1, 2], 0.0)
+    assert fate(to, "reduce_zero_label").startswith("carried")

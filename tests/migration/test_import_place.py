@@ -25,6 +25,15 @@ def test_with_a_folder_of_ones_own_the_experiment_is_there(conf: Path, tmp_path:
     assert f"python run.py --config-dir {own} experiment=imported/flood" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_checkout_is_not_written_to_from_another_folder(conf: Path, tmp_path_factory, monkeypatch):
+    monkeypatch.setattr(f"{WHERE}.conf_dir", lambda: conf)
+    file = Path(written(a_run(data=FOLDERS))).resolve()
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    with pytest.raises(UserError, match=r"not written into the checkout in .* from another folder\. Give a folder"):
+        call(conf, config=str(file))
+    assert not (conf / "experiment" / "imported" / "flood.yaml").exists()
+
+
 def test_an_installed_package_is_not_written_to(conf: Path, monkeypatch):
     monkeypatch.setattr(f"{WHERE}.is_installed", lambda: True)
     monkeypatch.setattr(f"{WHERE}.conf_dir", lambda: conf)

@@ -146,17 +146,15 @@ def test_arguments_that_a_part_does_not_take_are_listed_not_swallowed():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"task": "ObjectDetectionTask"}, "The TerraTorch task ObjectDetectionTask can't be imported"),
-        ({"model_factory": "PrithviModelFactory"}, "model_factory=PrithviModelFactory can't be imported"),
+        ({"task": "SemanticTask"}, "The TerraTorch task SemanticTask can't be imported.*SemanticSegmentationTask"),
+        ({"model_factory": "MyFactory"}, "model_factory=MyFactory can't be imported: it is not known here"),
         (
             {"model_args": {"backbone": "prithvi_eo_v2_301"}},
             "model_args.backbone=prithvi_eo_v2_301: .*prithvi_eo_v2_300",
         ),
         ({"model_args": {"decoder": "UNetDecoderr"}}, "model_args.decoder=UNetDecoderr: .*'UNetDecoder'"),
         ({"model_args": {"decoder": None}}, "model_args have no decoder's name"),
-        ({"model_args": {"num_classes": None}}, "has no model_args.num_classes"),
-        ({"class_names": ["a", "b", "c"]}, "class_names names 3, but model_args.num_classes is 2"),
-        ({"data": {"num_classes": 5}}, "data.num_classes is 5, but model_args.num_classes is 2"),
+        ({"model_args": {"num_classes": None}, "data": {"num_classes": None}}, "has no model_args.num_classes"),
         ({"data": {"means": [1.0]}}, "There are 3 bands, but 1 means and 3 stds"),
         (
             {"sections": {"trainer": {"callbacks": [{"class_path": "EarlyStopping", "init_args": {"patience": "x"}}]}}},
@@ -197,6 +195,32 @@ def test_settings_that_can_not_be_understood_are_one_message(changes, message):
 def test_settings_of_another_shape_than_terratorchs_are_one_message(changes, message):
     with pytest.raises(UserError, match=message):
         translated(a_run(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "names", "key", "told"),
+    [
+        (
+            {"data": {"num_classes": 5}},
+            ["class_0", "class_1"],
+            "data.init_args.num_classes",
+            "it is 5, and the model has 2",
+        ),
+        ({"class_names": ["a", "b", "c"]}, ["a", "b"], "class_names", "it names 3, and the model has 2 outputs"),
+        ({"class_names": ["a"]}, ["a", "class_1"], "class_names", "of the names, 1 are made up"),
+    ],
+)
+def test_the_models_number_of_classes_counts_and_another_one_is_listed(changes, names, key, told):
+    to = translated(a_run(**changes))
+    assert to.values["data"]["class_names"] == names
+    assert told in fate(to, key)
+    assert fate(to, key).startswith("not carried over")
+
+
+def test_where_the_model_has_no_number_of_classes_the_datas_counts_and_that_is_said():
+    to = translated(a_run(model_args={"num_classes": None}, data={"num_classes": 4}))
+    assert len(to.values["data"]["class_names"]) == 4
+    assert "as many outputs as there are classes: 4" in to.ledger.remarks[0]
 
 
 def test_a_null_rate_and_null_arguments_of_an_auxiliary_head_are_their_defaults():

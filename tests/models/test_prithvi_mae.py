@@ -321,3 +321,13 @@ def test_random_weights_are_announced_and_loaded_ones_are_not(tmp_path, caplog, 
         assert "random weights" not in caplog.text
         small()
     assert "prithvi_eo_v2_300 starts from random weights" in caplog.text
+
+
+def test_patches_over_several_frames_are_reconstructed_with_a_date_for_each_frame():
+    model = small(variant="prithvi_eo_v2_300_tl", num_frames=4, patch_size=[2, 16, 16])
+    dates = torch.tensor([[2018.0, 10.0], [2018.0, 50.0], [2019.0, 100.0], [2019.0, 140.0]]).expand(2, -1, -1)
+    given, noise = image(frames=4), torch.rand(2, 32, generator=torch.Generator().manual_seed(0))
+    loss, predicted, mask = model(given, dates, noise=noise)
+    assert (predicted.shape, mask.shape) == (given.shape, (2, 4, 64, 64))
+    assert loss["loss"].isfinite()
+    assert not torch.equal(predicted, model(given, dates.flip(1), noise=noise)[1])

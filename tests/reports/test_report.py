@@ -278,7 +278,8 @@ def test_settings_that_cells_do_not_share_are_no_protocol(study):
     for number, (optimizer, rate) in enumerate((("adamw", 0.001), ("sgd", 0.1))):
         scored_run(
             study, f"{number}aaa", parts=GOOD, seed=0, wrong=0.1, typed=[f"optimizer={optimizer}"],
-            config=f"optimizer: {{lr: {rate}, weight_decay: 0.05}}\ntrainer: {{max_epochs: 7}}\ndata: {{fold: 0}}\n",
+            config=f"optimizer: {{lr: {rate}, weight_decay: 0.05}}\ntrainer: {{max_epochs: 7, _partial_: true, "
+            "compile: false}\ndata: {fold: 0}\n",
         )  # fmt: skip
         record = Record.read(study / f"resnet18-fcn-none-{number}aaa" / "record.json")
         record.choices["optimizer"] = optimizer
@@ -287,6 +288,8 @@ def test_settings_that_cells_do_not_share_are_no_protocol(study):
     told = (study / "report.md").read_text()
     assert "trainer.max\\_epochs: 7" in told
     assert "optimizer.weight\\_decay: 0.05" in told
+    assert "trainer.compile: false" in told
+    assert "partial" not in told
     assert "optimizer.lr:" not in told
     assert "data.fold" not in told
 

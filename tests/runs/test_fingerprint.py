@@ -227,5 +227,5 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert cache_folder() == Path("/somewhere/geocompose")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/me")
-    assert cache_folder() == Path("/home/me/.cache/geocompose")
+    monkeypatch.setenv("HOME", "/somewhere/at_home")
+    assert cache_folder() == Path("/somewhere/at_home/.cache/geocompose")

@@ -238,3 +238,15 @@ def test_the_working_folder_is_searched_for_typed_targets_alone(
     assert str(tmp_path) not in sys.path
     assert targets_in({"action": {"trust": ["a.B"], "data": {"_target_": "c.D"}}}) == {"a.B", "c.D"}
     assert targets_in({"head": {"_target_": "a.B", "final_act": "my_lab.Act"}}) == {"a.B", "my_lab.Act"}
+
+
+def test_all_that_would_have_to_be_trusted_is_named_at_once(tmp_path):
+    config = {
+        "backbone": {"_target_": "my_lab.TwoLevels", "inner": [{"_target_": "my_lab.Part"}]},
+        "decoder": {"_target_": "my_lab.SumDecoder"},
+        "neck": {"_target_": "geocompose.planning.AutoNecks"},
+    }
+    with pytest.raises(UserError) as refused:
+        Trust((CONF,), ("my_lab.Part",)).check(config, "record.json")
+    assert "'action.trust=[my_lab.Part,my_lab.TwoLevels,my_lab.SumDecoder]'" in str(refused.value)
+    Trust((CONF,), ("my_lab.Part", "my_lab.TwoLevels", "my_lab.SumDecoder")).check(config, "record.json")

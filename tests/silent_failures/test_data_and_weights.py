@@ -130,6 +130,7 @@ def test_an_offset_that_was_stated_for_other_data_is_kept_where_its_unit_is_the_
     }
     trained = {"tile_px": 32, "unit": "dn", "offset": 1000.0, "scale": None}
     experiment = Experiment({"data": other}, {}, ["data=geotiff", f"data.offset={typed}"], CONF)
-    chosen, source = data_to_score(experiment, {"data": dict(other)}, Record(run_id="0123456789", data=trained), None)
+    record = Record(run_id="0123456789", data=trained)
+    chosen, source, _ = data_to_score(experiment, {"data": dict(other)}, record, None)
     assert (chosen["unit"], chosen["offset"], chosen["tile_px"]) == ("dn", read_with, 32)
     assert (source.unit, source.offset, source.tile_px) == ("dn", read_with, 32)

@@ -147,6 +147,25 @@ def test_bce_of_one_class_an_image_sets_each_class_against_the_rest():
     assert of_images("bce", logits, label).item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_jaccard_of_one_class_an_image_is_one_minus_the_soft_iou_of_the_batch():
+    logits, _ = images(4)
+    label = torch.tensor([0, 1, IGNORE, 2, 1, 0, 1])  # the last class is predicted but not labelled
+    known = label != IGNORE
+    p, truth = logits[known].double().softmax(dim=1).numpy(), label[known].numpy()
+    ious = []
+    for c in range(3):
+        hits = p[truth == c, c].sum()
+        ious.append(hits / (p[:, c].sum() + (truth == c).sum() - hits))
+    got = of_images("jaccard", logits, label)
+    assert got.item() == pytest.approx(1 - np.mean(ious), rel=1e-5)
+    other = logits.clone()
+    other[~known] += 5
+    assert torch.equal(of_images("jaccard", other, label), got)
+    smp = pytest.importorskip("segmentation_models_pytorch").losses.JaccardLoss("multiclass", classes=[0, 1, 2])
+    assert got.item() == pytest.approx(smp(logits[known], label[known]).item(), rel=1e-5)
+    assert of_images("jaccard", logits, torch.full_like(label, IGNORE)).item() == 0
+
+
 @pytest.mark.parametrize("spec", SEGMENTATION)
 def test_unlabelled_pixels_leave_a_loss(spec):
     logits, mask = pixels()

@@ -94,7 +94,7 @@ def test_a_loss_that_cannot_be_is_refused(spec, changes, message):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: classification_loss("dice", 3, IGNORE), "no loss 'dice'.*Allowed: ce, focal, bce"),
+        (lambda: classification_loss("dice", 3, IGNORE), "no loss 'dice'.*Allowed: ce, focal, bce, jaccard"),
         (lambda: multilabel_loss("ce", 3), "no loss 'ce'.*Allowed: bce, balanced_bce, focal, jaccard"),
         (lambda: multilabel_loss({"focal": {"alpha": 2.0}}, 3), "alpha of focal must be from 0 to 1; got 2.0"),
         (lambda: multilabel_loss({"focal": {"gamma": -1.0}}, 3), "gamma of focal must be 0 or more; got -1.0"),

@@ -84,9 +84,3 @@ def test_where_not_even_one_sample_fits_a_run_is_refused(monkeypatch):
     monkeypatch.setattr(micro_batch, "parts", never)
     with pytest.raises(UserError, match="Not even one sample fits in memory"):
         trained("segmentation", "auto")
-
-
-@pytest.mark.parametrize("size", [0, -2, "all"])
-def test_another_size_is_refused(size):
-    with pytest.raises(UserError, match=rf"trainer\.micro_batch must be .*got {size}"):
-        MicroBatch(size, {})

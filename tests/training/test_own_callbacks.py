@@ -54,3 +54,8 @@ def test_keys_of_a_callback_are_checked(tried_callbacks):
 def test_without_callbacks_recorded_runs_keep_their_identity():
     assert load_rules(CONF).defaults["trainer.callbacks"] == []
     assert composed_config()["trainer"]["callbacks"] == []
+
+
+def test_a_callback_without_an_argument_that_it_needs_is_told(tried_callbacks):
+    with pytest.raises(UserError, match=r"trainer.callbacks\[0\] needs file: write {_target_: .*Notes, file: VALUE}"):
+        composed_config("trainer.callbacks=[{_target_: tried_callbacks.Notes}]")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from geocompose.imagery.samples import Target
+from geocompose.inference import pictures
 from geocompose.scores import scores_of
-from geocompose.training import pictures
 from tests.kit.command import SMALL, only_run, record_of, run
 from tests.kit.data_rasters import BANDS, image, label, write
 

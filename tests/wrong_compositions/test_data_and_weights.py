@@ -7,7 +7,6 @@ import torch
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
-from geocompose.actions.early_agreement import check_early
 from geocompose.catalog.optional import installed
 from geocompose.configuration.checking import check
 from geocompose.configuration.diagnosis import groups
@@ -15,6 +14,7 @@ from geocompose.errors import UserError
 from geocompose.factory import EncoderDecoderFactory
 from geocompose.imagery.bands import HLS_BANDS
 from geocompose.imagery.units import Values
+from geocompose.training.early_agreement import check_early
 from tests.kit.command import run
 from tests.kit.compositions import planned
 from tests.kit.data_rasters import image, label, write

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geocompose.cli import Experiment
 from geocompose.configuration.checking import check_node
@@ -29,13 +29,18 @@ log = logging.getLogger("geocompose")
 _PREPARED = ("tile_px", "fit", "num_frames", "missing_frames")
 
 
+class DataToScore(NamedTuple):
+    """Data as it is configured, and as it is declared where it is a declaration; whether it is the run's, unchanged."""
+
+    config: dict[str, Any]
+    source: DataSource | None
+    unchanged: bool
+
+
 def data_to_score(
     experiment: Experiment, config: Mapping[str, Any], record: Record, changes: Mapping[str, object] | None
-) -> tuple[dict[str, Any], DataSource | None]:
-    """Return the data to score on: the run's with changes, or another one, prepared as the run's was.
-
-    It is returned as configured, and as declared where it is a declaration.
-    """
+) -> DataToScore:
+    """Return the data to score on: the run's with changes, or another one, prepared as the run's was."""
     overrides = [text.lstrip("+") for text in experiment.overrides]
     keys = [text.partition("=")[0] for text in overrides]
     if not {"data", "experiment"} & set(keys):
@@ -65,7 +70,7 @@ def data_to_score(
     unknown = record.data.get("unit") is None and record.data.get("scale_tags") != "read"
     if unknown and isinstance(source, GeoTiffSource) and record.data["target"]["kind"] != "regression":
         source = source.with_tags_unread()
-    return other, source
+    return DataToScore(other, source, unchanged=False)
 
 
 def open_as_trained(
@@ -101,9 +106,7 @@ def opened_alike(
     return data
 
 
-def _own_data(
-    config: Mapping[str, Any], record: Record, changes: Mapping[str, object] | None
-) -> tuple[dict[str, Any], DataSource | None]:
+def _own_data(config: Mapping[str, Any], record: Record, changes: Mapping[str, object] | None) -> DataToScore:
     own = {**(config.get("data") or {}), **(changes or {})}
     if "_target_" not in own:
         raise UserError(
@@ -118,12 +121,14 @@ def _own_data(
         )
     own = _with_class_names(check_node("action.data", own), config, record)
     source = _with_tags_as_trained(data_source(own), record)
+    unchanged = not changes
     if root is not None and source is not None:
         files = _own_files(source)
         recorded = record.data.get("fingerprint")  # an imported run has none
         if recorded is not None and fingerprint(files, Path(str(root)).expanduser()) != recorded:
             log.warning("The files in %s are not those of the run's training; they are scored all the same.", root)
-    return own, source
+            unchanged = False
+    return DataToScore(own, source, unchanged)
 
 
 def _with_tags_as_trained(source: DataSource | None, record: Record) -> DataSource | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from geocompose.cli import Experiment
 from geocompose.configuration.diagnosis import groups
+from geocompose.configuration.patterns import as_doctor_is_asked
 from geocompose.console import console
 from geocompose.doctor.cells import Cells, chosen_cells
 from geocompose.doctor.report import write_report
@@ -36,7 +37,8 @@ def doctor(
 
     Everything but backbone, decoder and task comes from the command line, such as peft=lora or data.tile_px=224.
 
-    backbones, decoders, tasks: a pattern, such as 'prithvi*', or a list of patterns; None is all.
+    backbones, decoders, tasks: what the command line says as `backbone=prithvi*,swin`: a pattern, or a list; None is
+        all.
     workers: processes; None is one for each core, and this one alone for few cells.
     output: path of the files, without the suffix.
 
@@ -75,7 +77,7 @@ def _refuse_overrides(experiment: Experiment) -> None:
         key = text.lstrip("+~").partition("=")[0]
         group = key.partition(".")[0].partition("@")[0].partition("/")[0]
         if key in _OWN or (group in ("backbone", "decoder") and group in known):
-            argument = f"action.{group}s=PATTERN" if group != "experiment" else "action.backbones=PATTERN"
+            argument = f"{group}=PATTERN" if group != "experiment" else "backbone=PATTERN"
             raise UserError(
                 f"{text} would change nothing: the doctor tries the options of backbone, decoder and task as they are. "
                 f"{argument} chooses among them; everything else comes from the command line. action=explain tries one "
@@ -88,7 +90,7 @@ def _refuse_overrides(experiment: Experiment) -> None:
 def _settings(experiment: Experiment) -> list[str]:
     """Return the overrides that say what was tried, for the report's head."""
     own = ("action.workers", "debug")
-    return [text for text in experiment.overrides if text.lstrip("+").partition("=")[0] not in own]
+    return as_doctor_is_asked(text for text in experiment.overrides if text.lstrip("+").partition("=")[0] not in own)
 
 
 def _fill(table: Path, cells: Cells, workers: int | None) -> list[Row]:

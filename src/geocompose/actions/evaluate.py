@@ -20,6 +20,7 @@ from geocompose.runs.run_log import RunLog, run_log
 
 if TYPE_CHECKING:
     from geocompose.data.module import SceneData
+    from geocompose.inference.pictures import Answering
     from geocompose.inference.scene_scoring import SceneScores
     from geocompose.inference.trained import TrainedModel
     from geocompose.tasks.split_counts import SplitCounts
@@ -36,7 +37,9 @@ def evaluate(
     base: str | None = None,
     trust: list[str] | None = None,
 ) -> None:
-    """Score the run in the folder `run`, or a bundle, on a split; write scores, and counts per tile, in `evaluations`.
+    """Score the run in the folder `run`, or a bundle, on a split; write what `fit` does of it in `evaluations`.
+
+    That is scores, those of the data's baselines for the test split, counts per tile, and figures.
 
     scene_scores: score whole scenes too, by overlapping windows, where pixels have labels.
     data: arguments to lay over the run's own data, such as {root: NEW, batch_size: 4}; a data option on the command
@@ -66,7 +69,8 @@ def _evaluate(
     config, record = recorded_run.config, recorded_run.record
     target = Target.from_record(record.data.get("target"))
     results = _own_folder(recorded_run.folder.path / "evaluations")
-    chosen, source = data_to_score(experiment, config, record, data)
+    chosen, source, unchanged = data_to_score(experiment, config, record, data)
+    from geocompose.inference.pictures import Answering
     from geocompose.inference.products import products_of
     from geocompose.inference.scoring import count_split
     from geocompose.inference.trained import load_trained
@@ -78,6 +82,8 @@ def _evaluate(
     masking = Masking.of_task(config["task"]) if target.kind == "reconstruction" else None
     with products_of(config):
         counts = count_split(trained.model, data_module, split, target, masking)
+    name = hashlib.sha256(json.dumps([split, chosen], sort_keys=True).encode()).hexdigest()[:10]
+    destination, beside = results / f"{name}.json", RunFolder(_own_folder(results / name))
     metrics = counts.scores()
     scenes = _scene_scores(trained, data_module, split) if scene_scores and target.kind in MAPPED else None
     if scenes is not None:
@@ -88,14 +94,17 @@ def _evaluate(
         "described": data_module.describe(),
         "metrics": metrics,
         **({} if scenes is None else {"scene_scores": scenes.described}),
+        "baselines": (record.baselines if unchanged else _baselines(data_module, beside)) if split == "test" else [],
         "said": said.lines,
     }
-    name = hashlib.sha256(json.dumps([split, chosen], sort_keys=True).encode()).hexdigest()[:10]
-    destination = results / f"{name}.json"
-    _write_counts(RunFolder(results / name), counts, split, data_module)
+    _write_counts(beside, counts, split, data_module)
     write_json(destination, result)
-    show_result(metrics, [], title=f"{split} split of {data_module.name}", prefix="")
-    console().print(f"written: {destination}")
+    with products_of(config):
+        drawn = _draw(beside, Answering(trained.model, counts.target, masking), counts, data_module, split)
+    show_result(metrics, result["baselines"], title=f"{split} split of {data_module.name}", prefix="", unit=target.unit)
+    for what, place in (("figures", drawn), ("written", destination)):
+        if place is not None:
+            console().print(f"{what}: {place}")
 
 
 def _own_folder(folder: Path) -> Path:
@@ -117,9 +126,8 @@ def _write_counts(folder: RunFolder, counts: "SplitCounts", split: str, data: "S
     """Write what each tile counts, and which pixels it is, in files of a run's names and formats.
 
     Raises:
-        UserError: the folder is a link, which may lead out of the run's folder, or can't be written.
+        UserError: the folder can't be written.
     """
-    _own_folder(folder.path)
     bins = counts.calibration_per_tile()
     place = folder.confusion if counts.target.of_classes else folder.tile_sums
     write_arrays(place, {split: counts.per_tile()})
@@ -129,6 +137,29 @@ def _write_counts(folder: RunFolder, counts: "SplitCounts", split: str, data: "S
     if of_two is not None:
         write_arrays(folder.thresholds, {split: of_two})
     write_text(folder.splits, tile_table(data, [split]))
+
+
+def _baselines(data: "SceneData", folder: RunFolder) -> list[dict[str, Any]]:
+    """Return what the data's baselines, fitted to its own training split, say of its test split; write their counts."""
+    from geocompose.data.baselines.rules import count_baselines
+
+    if data.baselines:
+        log.info("The baselines are fitted to the training split of these data, not to that of the run.")
+    baselines = count_baselines(data, data.baselines)
+    write_arrays(folder.baselines, {one.name: one.per_tile for one in baselines if one.per_tile is not None})
+    return [one.as_record(data.target) for one in baselines]
+
+
+def _draw(folder: RunFolder, model: "Answering", counts: "SplitCounts", data: "SceneData", split: str) -> Path | None:
+    """Draw the figures of a split, and return their folder; None where that failed, which is said."""
+    from geocompose.inference.pictures import draw
+
+    try:
+        draw(_own_folder(folder.figures), model, data, split, counts.per_tile())
+    except Exception as error:  # noqa: BLE001 - whatever it is, the scores stand
+        log.warning("The figures could not be made (%s); the scores are complete without.", in_one_line(error))
+        return None
+    return folder.figures
 
 
 def _scene_scores(trained: "TrainedModel", data: "SceneData", split: str) -> "SceneScores | None":

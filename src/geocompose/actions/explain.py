@@ -5,7 +5,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from geocompose.actions.collector import collector_paused
-from geocompose.actions.early_agreement import check_early
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.configuration.diagnosis import groups
 from geocompose.configuration.weights import existing_weight_files, loads_weights
@@ -13,6 +12,7 @@ from geocompose.console import console, show_summary
 from geocompose.data.preflight import Preview, data_source, preflight
 from geocompose.errors import counted, quiet, shortened
 from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
+from geocompose.training.early_agreement import check_early
 
 if TYPE_CHECKING:
     from geocompose.contracts.features import FeatureSpec
@@ -38,7 +38,7 @@ def explain(experiment: Experiment) -> None:
 
     with collector_paused():
         from geocompose.cost.examination import examine
-        from geocompose.cost.summary import summarize
+        from geocompose.cost.summary import resolution, summarize
 
     with quiet():  # nothing is built for real: messages about weights would mislead
         with collector_paused():
@@ -47,6 +47,8 @@ def explain(experiment: Experiment) -> None:
         summary = summarize(found.trial.model, image_size=plan.image_size, num_frames=plan.num_frames)
     show_summary(summary, plan.necks)
     _show(found, experiment.config)
+    if preview.target.pixel_wise and (told := resolution(summary)) is not None:
+        console().print(told)
     for difference in intended:
         console().print(
             f"The data differs from what the pretrained weights have seen, as data.allow_mismatch allows: {difference}"

@@ -100,5 +100,5 @@ def _own_data(experiment: Experiment, recorded: RecordedRun) -> "SceneData":
         UserError: it is not here.
     """
     record = recorded.record
-    chosen, source = data_to_score(experiment, recorded.config, record, None)
+    chosen, source, _ = data_to_score(experiment, recorded.config, record, None)
     return opened_alike(chosen, source, record.data, Target.from_record(record.data.get("target")))

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from geocompose.actions.judged import judged
+from geocompose.actions.next_steps import next_steps
 from geocompose.actions.own_command import own_command
 from geocompose.actions.preparation import prepared
-from geocompose.actions.run_identity import Identifier, Identity, check_run_names
+from geocompose.actions.run_identity import Identifier, Identity, check_run_settings
 from geocompose.actions.shared_run import Lead, Part, follow, leading
 from geocompose.actions.trial import try_composition
 from geocompose.console import console, show_result
 from geocompose.data.declaration import DataSource
 from geocompose.data.preflight import data_source
-from geocompose.errors import UserError, at_least
+from geocompose.errors import TRACEBACK, UserError, at_least
 from geocompose.experiment import Experiment
+from geocompose.imagery.samples import Target
 from geocompose.launchers.runs import computes_runs
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import RefusedError, refusals_told
@@ -86,12 +88,12 @@ def _fit(experiment: Experiment, lead: Lead, tested: _Tested, said: RunLog) -> O
     QUIET.info(own_command(experiment))
     said.hear(experiment.told)
     config = experiment.config
-    check_run_names(config)  # before the data is looked at
+    check_run_settings(config)  # before the data is looked at
     source = data_source(config["data"])
     identity = Identifier(experiment.conf_dir).identity(experiment, source)
     folder = identity.folder
     if is_finished(folder, config, test=tested.test):
-        return _show_finished(folder, brief=experiment.in_sweep)
+        return _show_finished(experiment, folder)
     _refuse_failed(folder, config)
     if folder.status() == "running":
         with folder.lock():  # says who computes it
@@ -102,7 +104,7 @@ def _fit(experiment: Experiment, lead: Lead, tested: _Tested, said: RunLog) -> O
         log.info("optimizer.lr is %g by default: %s.", rate.rate, rate.source)
     with folder.lock():
         if is_finished(folder, config, test=tested.test):  # by another process that held the lock until now
-            return _show_finished(folder, brief=experiment.in_sweep)
+            return _show_finished(experiment, folder)
         _refuse_failed(folder, config)
         state = "absent" if config["rerun"] else folder.status()
         # A failed run that is tried again goes on as well: what it has learnt until then is not at fault.
@@ -130,10 +132,12 @@ def _fit(experiment: Experiment, lead: Lead, tested: _Tested, said: RunLog) -> O
         _compute(
             session, folder, record, said, lead, tested,
             train=not trained, resume=resume, keep=config["trainer"]["keep"], watch=experiment.watch,
+            brief=experiment.brief,
         )  # fmt: skip
         if record.stopped_by:
             return None
-        _show(record, folder)
+        _show(record, folder, brief=experiment.brief)
+        _show_next(experiment, record, folder)
         return outcome_of(folder, record, computed=True)
 
 
@@ -168,6 +172,7 @@ def _compute(
     resume: bool,
     keep: Sequence[str],
     watch: Watch | None,
+    brief: bool,
 ) -> None:
     from geocompose.training.computation import compute
 
@@ -177,7 +182,7 @@ def _compute(
             part = Part(folder.path.resolve(), train, resume, tested.test)
             compute(
                 session, folder, record, lead.together(part),
-                train=train, resume=resume, watch=watch, **asdict(tested),
+                train=train, resume=resume, watch=watch, brief=brief, **asdict(tested),
             )  # fmt: skip
         folder.finish(record, keep)
     except StoppedError as stopped:
@@ -195,6 +200,8 @@ def _compute(
         raise
     except BaseException as error:
         QUIET.error("The run failed.", exc_info=error)
+        if not isinstance(error, UserError):
+            error.add_note(f"{TRACEBACK} {folder.log}; retry=failed runs it again")
         with _as_far_as_possible():
             folder.fail(record, error)
         raise
@@ -240,26 +247,37 @@ def _rate(experiment: Experiment) -> dict[str, Any]:
     return {"rate": default.rate, "from": "default", "source": default.source}
 
 
-def _show_finished(folder: RunFolder, *, brief: bool) -> Outcome:
+def _show_finished(experiment: Experiment, folder: RunFolder) -> Outcome:
     record = folder.read()
     COURSE.info("This run is already finished. rerun=true computes it again.")
     outcome = outcome_of(folder, record, computed=False)
     if outcome.other_code:
         COURSE.info("It was computed by %s.", outcome.other_code)
-    if brief:
+    if experiment.in_sweep:
         console().print(f"run: {folder.path}")
     else:
         _show(record, folder)
+        _show_next(experiment, record, folder)
     return outcome
 
 
-def _show(record: Record, folder: RunFolder) -> None:
+def _show(record: Record, folder: RunFolder, *, brief: bool = False) -> None:
     split = "test" if any(name.startswith("test/") for name in record.metrics) else "val"
-    show_result(record.metrics, record.baselines, title=f"{split} split", prefix=f"{split}/")
+    target = record.data.get("target")
+    unit = None if target is None else Target.from_record(target).unit
+    show_result(record.metrics, record.baselines, title=f"{split} split", prefix=f"{split}/", unit=unit, brief=brief)
     out = console()
-    last = " and was the last one: not converged" if record.training.get("converged") is False else ""
+    last = ", the last one: not converged" if record.training.get("converged") is False else ""
     out.print(
         f"{record.model['parameters']:,} parameters, {record.model['trainable']:,} trainable; best epoch "
-        f"{record.training['best_epoch']} (epochs 0 to {record.training['epochs'] - 1}){last}; {record.seconds:.0f} s"
+        f"{record.training['best_epoch'] + 1} of {record.training['epochs']}{last}; {record.seconds:.0f} s"
     )
     out.print(f"run: {folder.path}")
+
+
+def _show_next(experiment: Experiment, record: Record, folder: RunFolder) -> None:
+    if experiment.in_sweep:
+        return
+    out = console()
+    for word, step in next_steps(experiment, record, folder):
+        out.print(f"{word}: {step}")

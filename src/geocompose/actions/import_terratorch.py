@@ -11,7 +11,7 @@ from geocompose.actions.own_command import command
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
 from geocompose.errors import UserError
-from geocompose.migration.experiment_file import experiment_name, plan_experiment
+from geocompose.migration.experiment_file import ASKED, experiment_name, plan_experiment
 from geocompose.migration.ledger import Verdict
 from geocompose.migration.lightning_yaml import read_yaml
 from geocompose.migration.translation import Options, Translation
@@ -21,15 +21,14 @@ from geocompose.runs.fingerprint import hash_file
 from geocompose.runs.folder import check_study
 from geocompose.studies.locating import OUTPUTS
 
-_ASKED = {"root": "DIR", "images": "PATTERN", "labels": "PATTERN", "table": "FILE"}
-
 
 def import_terratorch(
     experiment: Experiment,
     config: str | None = None,
     ckpt: str | None = None,
     name: str | None = None,
-    task: Literal["segmentation", "regression", "classification", "multilabel", "scalar_regression"] | None = None,
+    task: Literal["segmentation", "regression", "classification", "multilabel", "scalar_regression", "reconstruction"]
+    | None = None,
     label_names: list[str] | None = None,
     bands: list[str] | None = None,
     mean: list[float] | None = None,
@@ -66,28 +65,28 @@ def import_terratorch(
     if checkpoint is not None:
         believed.check(checkpoint.arguments, f"action.ckpt={ckpt_file}, hyper_parameters")
     tree, differences = merged(tree, checkpoint.arguments if checkpoint else {})
-    to = translate(tree, Options(experiment.conf_dir), kind=task, tile_px=tile_px)
-    to.bands, to.mean, to.std = bands or to.bands, mean or to.mean, std or to.std
+    beside = None if yaml_file is None else yaml_file.parent
+    to = translate(tree, Options(experiment.conf_dir), kind=task, tile_px=tile_px, beside=beside)
     if label_names is not None:
         _rename_labels(to, label_names)
-    if bands is not None:
-        to.set("data.bands", bands)
-        to.set("backbone.bands", bands)
+    _as_told(to, bands, mean, std)
     study = experiment.config["study"] if experiment.config["study"] != "default" else chosen
     planned = None
     if yaml_file is not None:
+        from geocompose.migration.trying import try_experiment
+
+        try_experiment(to, experiment.conf_dir, study)  # nothing is written that could not be run
         origin = [f"From {yaml_file.name}, sha256 {hash_file(yaml_file)}."]
         if ckpt_file is not None and differences:
             origin += [f"And from {ckpt_file.name}, sha256 {hash_file(ckpt_file)}:", *differences]
         planned = plan_experiment(to, destination, chosen, origin, overwrite=overwrite)
-    from geocompose.migration.imported_run import composed, load_model, write_run
-
     run = None
     if checkpoint is None:
         assert planned is not None
-        composed(to, experiment.conf_dir, study)  # nothing is written that could not be run
         planned.write()
     else:
+        from geocompose.migration.imported_run import load_model, write_run
+
         loaded = load_model(to, experiment.conf_dir, study, checkpoint)  # nothing is written if it fails
         if planned is not None:
             planned.write()
@@ -103,6 +102,7 @@ def import_terratorch(
                 "config": config,
                 "ckpt": ckpt,
                 "settings": {key: f"{entry.verdict}: {entry.note}" for key, entry in entries.items()},
+                "remarks": to.ledger.remarks,
                 "differences": differences,
                 "left_out": checkpoint.dropped,
             },
@@ -111,38 +111,67 @@ def import_terratorch(
         )
     _show(to, differences, checkpoint.dropped if checkpoint else [])
     out = console()
+    if to.here:
+        out.print(
+            "here: there is no accelerator for half precision; on a processor TerraTorch trains as "
+            f"{' '.join(to.here)} says, and so does the command below."
+        )
     if planned is not None:
-        out.print(f"experiment: {planned.path}\n  {command(experiment, [f'experiment=imported/{chosen}'])}")
+        asked = [f"{key}={ASKED.get(key, key.rpartition('.')[2].upper())}" for key in to.asked]
+        out.print(
+            f"experiment: {planned.path}\n  {command(experiment, [f'experiment=imported/{chosen}', *to.here, *asked])}"
+        )
     if run is not None:
         out.print(f"run: {run.path}\n  {_evaluate_command(run)}")
 
 
 def _evaluate_command(run: RunFolder) -> str:
     """Return the command that scores a run; what it has to be told of data that is not here stands in capitals."""
-    from geocompose.migration.imported_run import UNKNOWN  # loads torch
+    from geocompose.migration.composition import UNKNOWN
 
     overrides = ["action=evaluate", f"action.run={run.path}"]
     if "fingerprint" not in run.read().data:
         data = yaml.safe_load(run.config.read_text())["data"]
         asked = ["root", *(key for key, value in data.items() if key != "root" and value == UNKNOWN)]
-        overrides.append(f"action.data={{{', '.join(f'{key}: {_ASKED.get(key, key.upper())}' for key in asked)}}}")
+        places = [f"{key}: {ASKED.get('data.' + key, key.upper())}" for key in asked]
+        overrides.append(f"action.data={{{', '.join(places)}}}")
     return shlex.join([*words(), *overrides])
 
 
 def _own_conf(experiment: Experiment) -> Path:
-    """Return the folder of config groups that experiments are written to: the user's, or a checkout's.
+    """Return the folder of config groups that experiments are written to: the user's, or that of the checkout at work.
 
     Raises:
-        UserError: there is none but that of the installed package.
+        UserError: there is none but that of the installed package, or of a checkout elsewhere.
     """
     if experiment.own_dirs:
         return experiment.own_dirs[0]
-    if is_installed() and experiment.conf_dir == conf_dir():
+    elsewhere = not Path.cwd().is_relative_to(conf_dir().parent)
+    if experiment.conf_dir == conf_dir() and (is_installed() or elsewhere):
+        place = (
+            "the installed package" if is_installed() else f"the checkout in {conf_dir().parent} from another folder"
+        )
         raise UserError(
-            "Experiments are not written into the installed package. Give a folder of yours, which has to be there: "
+            f"Experiments are not written into {place}. Give a folder of yours, which has to be there: "
             "--config-dir=my_conf gets my_conf/experiment/imported/NAME.yaml."
         )
     return experiment.conf_dir
+
+
+def _as_told(to: Translation, bands: list[str] | None, mean: list[float] | None, std: list[float] | None) -> None:
+    """Put what the command line says in place of what the files say.
+
+    Raises:
+        UserError: not as many means and deviations as bands.
+    """
+    if bands is not None:
+        to.bands = list(bands)
+        to.set("data.bands", bands)
+        to.set("backbone.bands", bands)
+    if mean is not None or std is not None:
+        to.mean, to.std = mean or to.mean, std or to.std
+        if to.mean is not None and to.std is not None and len(to.mean) == len(to.std):
+            to.set("data.normalize", {"mean": to.mean, "std": to.std})
 
 
 def _rename_labels(to: Translation, names: list[str]) -> None:
@@ -168,6 +197,8 @@ def _show(to: Translation, differences: Sequence[str], dropped: Sequence[str]) -
     out.print(f"{len(entries)} settings: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
     for title, lines in (
         ("not carried over", to.ledger.told("not carried over")),
+        ("not needed", to.ledger.told("not needed")),
+        ("decided here", to.ledger.remarks),
         ("differences between YAML and checkpoint", differences),
         ("weights that are not part of the model, left out", dropped),
     ):

@@ -5,11 +5,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from geocompose.actions.collector import collector_paused
-from geocompose.actions.early_agreement import check_early
 from geocompose.data.declaration import DataSource
 from geocompose.data.preflight import preflight
 from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
 from geocompose.runs import RunFolder
+from geocompose.training.early_agreement import check_early
 from geocompose.training.processes import Processes
 
 if TYPE_CHECKING:

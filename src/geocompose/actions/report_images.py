@@ -38,8 +38,8 @@ def _images(
         experiment.trust(None if trust is None else list(trust)),
         checkpoint=False,
     )
-    chosen, source = data_to_score(experiment, recorded.config, recorded.record, None)
-    from geocompose.training.shown_images import shown_images  # torch
+    chosen, source, _ = data_to_score(experiment, recorded.config, recorded.record, None)
+    from geocompose.inference.shown_images import shown_images  # torch
 
     target = Target.from_record(recorded.record.data.get("target"))
     data = open_as_trained(chosen, source, recorded.record.data, target, split)

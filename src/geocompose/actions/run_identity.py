@@ -17,6 +17,7 @@ from geocompose.imagery.missing_frames import masks_frames
 from geocompose.runs import RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.folder import check_study
 from geocompose.studies.locating import OUTPUTS
+from geocompose.training.settings import check_settings
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Identifier:
             UserError: a name or an argument of the data can't be, a file is missing or can't be read.
         """
         config = experiment.config
-        check_run_names(config)
+        check_run_settings(config)
         own = self._own_code(foreign_targets(config, self._rules.volatile))
         inputs = {} if own is None else {"code": own.sha256}
         data, weights = self._data_hash(config["data"], source), self._weights_hash(config["backbone"])
@@ -86,14 +87,15 @@ class Identifier:
         return RunFolder(study / folder_name(backbone, decoder, peft, identity))
 
 
-def check_run_names(config: Mapping[str, Any]) -> None:
-    """Refuse names and arguments that can't be, before any file is looked at.
+def check_run_settings(config: Mapping[str, Any]) -> None:
+    """Refuse names and numbers that can't be, before any file is looked at.
 
     Raises:
         UserError: says which.
     """
     check_study(config["study"])
     at_least("seed", config["seed"], 0)
+    check_settings(config)
     known = config["data"].get("band_names") or []
     for group in ("data", "backbone"):
         check_names(config[group].get("bands") or [], known=known)

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from geocompose.actions.early_agreement import check_early
 from geocompose.catalog.checks import check_source_names
 from geocompose.configuration.weights import existing_weight_files
 from geocompose.data.declaration import DataSource
 from geocompose.data.preflight import Preview, data_source, preflight
 from geocompose.errors import quiet
 from geocompose.imagery.band_choice import check_rasters_read, chosen_bands
+from geocompose.training.early_agreement import check_early
 
 if TYPE_CHECKING:
     from geocompose.doctor.kept import KeptBackbones

@@ -11,9 +11,8 @@ from geocompose.experiment import Experiment
 from geocompose.launchers.planning import PlannedCell
 from geocompose.launchers.recomposing import Recomposition
 from geocompose.launchers.sweep import PlannedSweep
-from geocompose.runs.folder import check_study
 from geocompose.studies.closing import is_failed, show_closing
-from geocompose.studies.locating import OUTPUTS
+from geocompose.studies.locating import study_folders
 from geocompose.studies.plan import PLAN_NAME, read_plan
 
 # What is the caller's own, whatever a cell was planned with.
@@ -27,28 +26,29 @@ def work(experiment: Experiment, slice: str | None = None, trust: list[str] | No
         targets of the user's own that the plan may name.
 
     Raises:
-        UserError: there is no such plan, slice is not I/N, or a cell failed; the others are computed all the same.
+        UserError: there is no such study or plan, slice is not I/N, or a cell failed; the others are computed all the
+            same.
     """
     refuse_other_overrides(experiment, _OWN, "the plan says what each of its cells is")
-    check_study(experiment.config["study"])
-    study = OUTPUTS / experiment.config["study"]
     part, parts = _part(slice)
+    (study,) = study_folders(experiment.config["study"], None)
     plan = read_plan(study)
     if not plan.cells:
         raise UserError(f"There is no plan in {study / PLAN_NAME}. A sweep's command with -m writes it.")
-    chosen = list(plan.cells.values())[part - 1 :: parts]
+    chosen = list(enumerate(plan.cells.values(), start=1))[part - 1 :: parts]
     if not chosen:
         raise UserError(f"action.slice={slice} is empty: the plan of {study} has {counted(len(plan.cells), 'cell')}.")
-    chosen = [cell for cell in chosen if not plan.is_outdated(cell)]
+    chosen = [(number, cell) for number, cell in chosen if not plan.is_outdated(cell)]
     own = {key: experiment.config[key] for key in _OWN}
     again = Recomposition(study, experiment.conf_dir, experiment.own_dirs, own, experiment.trust(trust))
-    cells = again.cells(chosen)
+    cells = again.cells([cell for _, cell in chosen])
     if any(cell.study.resolve() != study.resolve() for cell in cells if cell.folder is not None):
         raise AssertionError(f"cells of {study} are computed elsewhere")
-    _compute(cells)
+    _compute(cells, [number for number, _ in chosen])
 
 
-def _compute(cells: list[PlannedCell]) -> None:
+def _compute(cells: list[PlannedCell], numbers: Sequence[int]) -> None:
+    """Compute cells and show them. numbers: which of the plan they are, counted from 1."""
     keys = swept_keys([cell.overrides for cell in cells])
 
     def varied(overrides: Sequence[str]) -> str:
@@ -61,7 +61,7 @@ def _compute(cells: list[PlannedCell]) -> None:
         sweep.run()
     finally:
         results = sweep.results()
-        show_closing(results, keys, len(cells), varied, rank=True)
+        show_closing(results, keys, len(cells), varied, rank=True, numbers=numbers)
         sweep.write_tables()
     if is_failed(results, strict=sweep.strict):
         raise UserError("Not all cells of this slice were computed; see the table.")

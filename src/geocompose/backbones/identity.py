@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from geocompose.contracts.features import FeatureSpec
 from geocompose.errors import UserError, at_least
-from geocompose.imagery.bands import band_names
+from geocompose.imagery.numbered_bands import channel_names
 from geocompose.registry import BACKBONE_REGISTRY
 
 
@@ -24,7 +24,7 @@ class IdentityBackbone(nn.Module):
         """
         super().__init__()
         counts = {
-            "bands": None if bands is None else len(band_names("backbone.bands", bands)),
+            "bands": None if bands is None else len(channel_names("backbone.bands", bands)),
             "in_chans": in_chans,
             "out_channels": None if out_channels is None else _only(out_channels),
         }
@@ -37,7 +37,7 @@ class IdentityBackbone(nn.Module):
             )
         self.in_chans = next(iter(given.values()))
         at_least("backbone.in_chans", self.in_chans, 1)
-        self.bands = None if bands is None else band_names("backbone.bands", bands)
+        self.bands = None if bands is None else channel_names("backbone.bands", bands)
         self.out_channels = [self.in_chans]
         self.feature_specs = [FeatureSpec(self.in_chans, 1)]
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from geocompose.backbones.foreign.arguments import usual_levels
+from geocompose.backbones.layer_numbers import LayerNumbers
 from geocompose.errors import UserError
 
 
-def chosen_layers(indices: Sequence[int], depth: int, selected: Sequence[int]) -> list[int]:
+def chosen_layers(indices: Sequence[int], depth: int, selected: Sequence[int]) -> LayerNumbers:
     """Return the numbers of the layers that are asked for, in the order given; negative ones count from the end.
 
     depth: how many layers there are. selected: those that were returned until now. What comes after the last of these
@@ -26,4 +27,4 @@ def chosen_layers(indices: Sequence[int], depth: int, selected: Sequence[int]) -
             f"Layer {max(wanted)} was given up when the layers up to {max(selected)} were selected, and no longer "
             "learns. Build the backbone anew with the out_indices that you need."
         )
-    return wanted
+    return LayerNumbers(wanted, depth)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from geocompose.backbones.layer_numbers import LayerNumbers
 from geocompose.contracts.features import FeatureSpec
 from geocompose.errors import UserError, at_least
-from geocompose.imagery.bands import band_names
+from geocompose.imagery.numbered_bands import channel_names
 from geocompose.registry import BACKBONE_REGISTRY
 
 
@@ -56,7 +57,7 @@ class UNet(nn.Module):
         down, up = num_stages, num_stages - 1
         first = _per_stage("strides", strides, down, 1, allowed=(1, 2))
         pooled = [False, *_per_stage("downsamples", downsamples, up, True, allowed=(False, True))]
-        self.bands = None if bands is None else band_names("backbone.bands", bands)
+        self.bands = None if bands is None else channel_names("backbone.bands", bands)
         self.in_chans = _channels(self.bands, in_channels)
         self.num_stages = num_stages
         widths = [out_channels * 2**stage for stage in range(num_stages)]
@@ -86,7 +87,7 @@ class UNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        self.out_indices = list(range(num_stages))
+        self.out_indices = LayerNumbers(range(num_stages), num_stages)
         if out_indices is not None:
             self.select_layers(out_indices)
 
@@ -110,7 +111,7 @@ class UNet(nn.Module):
                 f"Level {finest} was given up when level {min(self.out_indices)} was selected as the finest, and no "
                 "longer learns. Build the backbone anew with the out_indices that you need."
             )
-        self.out_indices = wanted
+        self.out_indices = LayerNumbers(wanted, self.num_stages)
         self.decoder[:finest].requires_grad_(False)
 
     @property

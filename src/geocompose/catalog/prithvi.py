@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from geocompose.errors import UserError, choices
 from geocompose.imagery.bands import HLS_BANDS, band_names
 from geocompose.imagery.coordinates import BATCH_KEYS
+from geocompose.imagery.numbered_bands import channel_names
 from geocompose.imagery.pretraining import Pretraining
 
 HUB = "ibm-nasa-geospatial"
@@ -89,7 +90,7 @@ def model_bands(
         UserError: a band is misspelt or named twice, or `in_chans` counts others.
     """
     of_weights = band_names("backbone.pretrained_bands", HLS_BANDS if pretrained_bands is None else pretrained_bands)
-    names = of_weights if bands is None else band_names("backbone.bands", bands)
+    names = of_weights if bands is None else channel_names("backbone.bands", bands)
     if in_chans is not None and in_chans != len(names):
         raise UserError(
             f"backbone.in_chans={in_chans}, but the backbone's bands are {len(names)}: {names}. Name the bands in "

@@ -1,31 +1,28 @@
 """A composed configuration is checked before anything heavy loads: root keys, and keys and types of every target."""
 
-import types
-import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from geocompose.catalog.learning_rates import Rate, default_rate
 from geocompose.catalog.origin import is_ours
-from geocompose.configuration.annotations import Argument, UnknownType
+from geocompose.configuration.annotations import Argument
 from geocompose.configuration.signatures import arguments, names_in
+from geocompose.configuration.values import checked_value
 from geocompose.configuration.weights import loads_weights
-from geocompose.configuration.yaml_words import check_words, word_hint
 from geocompose.contracts.needs import FROM_NEIGHBOURS
-from geocompose.errors import UserError, choices, first_line, nearest
+from geocompose.errors import UserError, choices, first_line
+from geocompose.program import conf_dir
 from geocompose.runs.pretrained import with_checkpoints
 
 # Groups of parts, which the factory completes.
 PARTS = ("backbone", "neck", "decoder", "head")
 NECKS = "neck.necks["
+CALLBACKS = "trainer.callbacks["  # classes that get no argument beside those that are given
 LOSSES = "task.loss"
-# By the identity of the type, which is held so that no other one takes its place.
-_ADAPTERS: dict[int, tuple[Any, TypeAdapter[Any]]] = {}
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")
 
 ROOT: Mapping[str, Argument] = {
@@ -75,7 +72,9 @@ def checked(config: DictConfig, written: Mapping[Any, Any], groups: Sequence[str
     missing = list(_missing(written, ""))
     if missing:
         are = "is" if len(missing) == 1 else "are"
-        folders = dict.fromkeys(f"conf/{key.partition('.')[0]}/" for key in missing if key.partition(".")[0] in groups)
+        of_groups = dict.fromkeys(key.partition(".")[0] for key in missing if key.partition(".")[0] in groups)
+        conf = "conf" if Path("conf").resolve() == conf_dir() else conf_dir()
+        folders = [f"{conf}/{group}/" for group in of_groups]
         raise UserError(
             f"{', '.join(missing)} {are} required: write {' '.join(f'{key}=VALUE' for key in missing)}. What a VALUE "
             f"may be stands beside the key in the option's file in {' or '.join(folders)}."
@@ -163,7 +162,7 @@ def _missing(written: Mapping[Any, Any], path: str) -> Iterator[str]:
 def _root(name: str, value: Any) -> Any:
     if name not in ROOT:  # a group without an option, such as experiment=null
         return value
-    return _value(name, ROOT[name], value)
+    return checked_value(name, ROOT[name], value)
 
 
 def check_node(path: str, node: dict[str, Any]) -> dict[str, Any]:
@@ -183,8 +182,6 @@ def check_node(path: str, node: dict[str, Any]) -> dict[str, Any]:
         module, _, name = str(target).rpartition(".")
         hint = f" {choices(name, names_in(module))}" if isinstance(error, AttributeError) else ""
         raise UserError(f"{path}._target_={target} can't be found: {error}.{hint}") from error
-    if (path in PARTS or path.startswith(NECKS)) and known is not None and not node.get("_partial_"):
-        _check_complete(path, target, known, node)
     checked = {}
     for key, value in node.items():
         inner = f"{path}.{key}"
@@ -198,11 +195,13 @@ def check_node(path: str, node: dict[str, Any]) -> dict[str, Any]:
             checked[key] = check_node(inner, value)
         elif inner == LOSSES and isinstance(value, dict):
             summands = {name: _summand(f"{inner}.{name}", item) for name, item in value.items()}
-            checked[key] = _value(inner, known[key], summands)
+            checked[key] = checked_value(inner, known[key], summands)
         elif isinstance(value, dict) and value and all(isinstance(v, dict) and "_target_" in v for v in value.values()):
             checked[key] = {name: check_node(f"{inner}.{name}", node) for name, node in value.items()}  # parts by name
         else:
-            checked[key] = _value(inner, known[key], _checked_items(inner, value))
+            checked[key] = checked_value(inner, known[key], _checked_items(inner, value))
+    if known is not None:  # last: a misspelt key is told as such, not as a missing one
+        _check_complete(path, target, known, node)
     return checked
 
 
@@ -234,111 +233,20 @@ def _offered(target: str, known: Mapping[str, Argument], node: Mapping[str, Any]
 
 
 def _check_complete(path: str, target: str, known: Mapping[str, Argument], node: Mapping[str, Any]) -> None:
-    """Refuse a part that can't be built as it is, because the factory would have to give the rest.
+    """Refuse a part or a callback that can't be built as it is, because a required argument is given by nobody.
 
     Raises:
         UserError: names what is missing.
     """
     missing = [name for name, argument in known.items() if argument.required and name not in node]
-    if missing:
+    if not missing:
+        return
+    if path.startswith(CALLBACKS):
+        given = ", ".join(f"{name}: VALUE" for name in missing)
+        raise UserError(f"{path} needs {', '.join(missing)}: write {{_target_: {target}, {given}}}.")
+    if (path in PARTS or path.startswith(NECKS)) and not node.get("_partial_"):
         raise UserError(
             f"{path}._target_={target} needs {', '.join(missing)}, which {path} doesn't give. Give it a value, or "
             f"write _partial_: true there ({path}._partial_=true): the factory then adds what follows from the other "
             "parts, such as the widths of the features, the first argument of a decoder or neck."
         )
-
-
-def _value(path: str, argument: Argument, value: Any) -> Any:
-    if argument.type is Any:
-        return value
-    if isinstance(value, bool) and not _takes_bool(argument.type):
-        hint = word_hint(value) if _takes_text(argument.type) else ""
-        raise UserError(f"{path} takes {_in_words(argument)}; got {str(value).lower()}.{hint}")
-    check_words(path, argument.type, value)
-    try:
-        checked = _adapter(argument.type).validate_python(value)
-    except ValidationError as error:
-        allowed = _literals(argument.type)
-        if allowed:
-            raise UserError(f"{path} has no value {value!r}. {choices(value, allowed)}") from error
-        words = [word for word in _literal_values(argument.type) if isinstance(word, str)]
-        meant = nearest(value, words) if isinstance(value, str) else None
-        hint = f" Did you mean {meant!r}?" if meant else ""
-        if path.endswith(".bands") and isinstance(value, dict):
-            hint = " Bands of several modalities go into one list, or to backbones side by side (backbone=fusion)."
-        raise UserError(f"{path} takes {_in_words(argument)}; got {value!r}.{hint}") from error
-    return list(checked) if isinstance(checked, tuple) else checked
-
-
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """Return what checks values of a type; made once per type, since a sweep checks the same ones for each cell."""
-    # Types that are equal need not be the same: Literal[1] == Literal[True].
-    known = _ADAPTERS.get(id(kind))
-    if known is None or known[0] is not kind:
-        settings = ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=True)
-        known = _ADAPTERS[id(kind)] = kind, TypeAdapter(kind, config=settings)
-    return known[1]
-
-
-def _takes_bool(kind: Any) -> bool:
-    return kind in (bool, object) or any(part in (bool, object) for part in typing.get_args(kind))
-
-
-def _takes_text(kind: Any) -> bool:
-    return kind is str or any(_takes_text(part) for part in typing.get_args(kind))
-
-
-def _in_words(argument: Argument) -> str:
-    """Return the type as a person would say it, without what can't be configured."""
-    kind = argument.type
-    parts = typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
-    nested = [part for part in parts if typing.get_origin(part) is list and _holds_lists(_item(part))]
-    if nested:  # `[a, b]` would not say that texts are none of its entries
-        texts = " or texts" if str in typing.get_args(_item(nested[0])) else ""
-        entry = f"whole numbers{texts}, or lists of them for several of one class"
-        return f"a list of {entry}, such as [10, [20, 30]], or null"
-    parts = tuple(typing.get_origin(part) or part for part in parts)
-    said = {
-        list: "a list, such as [a, b]",
-        tuple: "a list, such as [a, b]",
-        dict: "a mapping, such as {a: b}",
-        Literal: _one_of(_literal_values(kind)),
-        int: "a whole number",
-        float: "a number",
-        str: "text",
-        bool: "true or false",
-        types.NoneType: "null",
-    }
-    words = [said.get(part, str(part)) for part in parts if part is not UnknownType]
-    return (", or " if any("," in word for word in words) else " or ").join(words)
-
-
-def _one_of(values: list[Any]) -> str:
-    if len(values) == 1:
-        return f"the word {values[0]}" if isinstance(values[0], str) else str(values[0])
-    return "one of " + ", ".join(map(str, values))
-
-
-def _item(kind: Any) -> Any:
-    """Return the type of a list's entries."""
-    return (*typing.get_args(kind), Any)[0]
-
-
-def _holds_lists(item: Any) -> bool:
-    return any(typing.get_origin(part) is list for part in typing.get_args(item))
-
-
-def _literal_values(kind: Any) -> list[Any]:
-    if typing.get_origin(kind) is Literal:
-        return list(typing.get_args(kind))
-    return [value for part in typing.get_args(kind) for value in _literal_values(part)]
-
-
-def _literals(kind: Any) -> list[str]:
-    """Return the allowed values of a type that is a choice among literals, null included; [] for any other type."""
-    if typing.get_origin(kind) is Literal:
-        return [str(value) for value in typing.get_args(kind)]
-    if typing.get_origin(kind) in (types.UnionType, typing.Union):
-        parts = [_literals(part) for part in typing.get_args(kind) if part is not type(None)]
-        return [*(value for part in parts for value in part), "null"] if all(parts) else []
-    return []

@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from geocompose.configuration.overrides import flag_names
 from geocompose.contracts.needs import FROM_NEIGHBOURS
 from geocompose.errors import UserError, choices, shortened
 
@@ -27,6 +28,13 @@ def options(conf_dir: Path, group: str) -> list[str]:
 def groups(conf_dir: Path) -> list[str]:
     """Return the names of the config groups."""
     return sorted(path.name for path in conf_dir.iterdir() if path.is_dir() and any(path.rglob("*.yaml")))
+
+
+def _meant_by(word: str, conf_dir: Path) -> str:
+    """Return a question after what a word without a key was meant to be, with a space before it; "" where none is."""
+    flags = [f"--{word}"] if f"--{word}" in flag_names() else []
+    meant = [*flags, *(f"{group}={word}" for group in groups(conf_dir) if word in options(conf_dir, group))]
+    return f" Did you mean {' or '.join(meant)}?" if meant else ""
 
 
 def check_config_dir(added: str | None, conf_dir: Path) -> None:
@@ -66,6 +74,7 @@ def diagnose(overrides: Iterable[str], conf_dir: Path, added: str | None = None)
             if "=" not in text:
                 return UserError(
                     f"{text!r} is not an override; write KEY=VALUE, such as backbone=prithvi or optimizer.lr=1e-3."
+                    f"{_meant_by(text, conf_dir)}"
                 )
         return _unreadable(overrides) or UserError(f"The command line can't be read: {str(error).strip()}")
     known = groups(conf_dir)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+# Statements at module level in whose blocks names are bound.
+Compound = ast.If | ast.Try | ast.With | ast.For | ast.While | ast.Match
+
 
 @dataclass(frozen=True)
 class Module:
@@ -35,7 +38,7 @@ def read(name: str) -> Module | None:
     except ValueError:  # a module without a file, such as __main__ of an interactive session
         return None
     if spec is None:
-        raise ModuleNotFoundError(f"No module named {top!r}")
+        raise ModuleNotFoundError(f"No module named {top!r} in the working folder, on PYTHONPATH, or installed")
     places = [Path(place) for place in spec.submodule_search_locations or []]
     file = Path(spec.origin) if spec.origin and spec.origin not in ("built-in", "frozen") else None
     for depth, part in enumerate(inner):
@@ -53,7 +56,7 @@ def read(name: str) -> Module | None:
 
 
 def names(statements: Sequence[ast.stmt]) -> Iterator[str]:
-    """Yield the names that statements bind, in blocks of `try`, `if` and `with` too; `*` for all names of a module."""
+    """Yield the names that statements bind, in the blocks of statements too; `*` for all names of a module."""
     for node in statements:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name
@@ -67,18 +70,33 @@ def names(statements: Sequence[ast.stmt]) -> Iterator[str]:
             yield from (part.id for part in parts if isinstance(part.ctx, ast.Store))
         elif isinstance(node, ast.AnnAssign | ast.AugAssign) and isinstance(node.target, ast.Name):
             yield node.target.id
-        elif isinstance(node, ast.If | ast.Try | ast.With):
+        elif isinstance(node, Compound):
             for block in blocks(node):
                 yield from names(block)
 
 
-def blocks(node: ast.If | ast.Try | ast.With) -> list[list[ast.stmt]]:
+def blocks(node: Compound) -> list[list[ast.stmt]]:
     """Return the blocks of a compound statement, in the order in which they are written."""
     if isinstance(node, ast.With):
         return [node.body]
-    if isinstance(node, ast.If):
+    if isinstance(node, ast.If | ast.For | ast.While):
         return [node.body, node.orelse]
+    if isinstance(node, ast.Match):
+        return [case.body for case in node.cases]
     return [[*node.body, *node.orelse], *(handler.body for handler in node.handlers), node.finalbody]
+
+
+def comes_from(expression: ast.expr, module: Module, source: str, name: str) -> bool:
+    """Return whether an expression is `name` of the module `source`, by a module's imports: `functools.partial`."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ImportFrom) and node.module == source and isinstance(expression, ast.Name):
+            if any(alias.name == name and (alias.asname or name) == expression.id for alias in node.names):
+                return True
+        elif isinstance(node, ast.Import) and isinstance(expression, ast.Attribute) and expression.attr == name:
+            holder = ast.unparse(expression.value)
+            if any(alias.name == source and (alias.asname or source) == holder for alias in node.names):
+                return True
+    return False
 
 
 def imported_from(node: ast.ImportFrom, module: Module) -> str:

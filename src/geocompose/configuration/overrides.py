@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
@@ -19,6 +20,32 @@ def repeated(overrides: Sequence[str]) -> dict[str, str]:
     pairs = [key_and_value(text) for text in overrides if "=" in text]
     keys = [key for key, _ in pairs]
     return {key: value for key, value in pairs if keys.count(key) > 1}
+
+
+def flag_names() -> list[str]:
+    """Return the program's flags, such as --multirun and -m."""
+    return [name for action in get_args_parser()._actions for name in action.option_strings]
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Return a command line with flags (-m, --config-dir DIR, ...) before the overrides, as Hydra's parser needs it."""
+    takes_value = {
+        name
+        for action in get_args_parser()._actions
+        for name in action.option_strings
+        if action.nargs is None  # a flag that stands alone has 0
+    }
+    flags: list[str] = []
+    overrides: list[str] = []
+    rest = iter(arguments)
+    for text in rest:
+        if not text.startswith("-"):
+            overrides.append(text)
+            continue
+        flags.append(text)
+        if text in takes_value:
+            flags += [value for value in [next(rest, None)] if value is not None]
+    return [*flags, *overrides]
 
 
 def check_hydra_keys(overrides: Sequence[str]) -> None:

@@ -34,6 +34,12 @@ def open_own_parts(arguments: Sequence[str]) -> list[str]:
     return [_as_new_key(text, TASK) for text in opened] if f"{TASK}._target_" in keys else opened
 
 
+def closed(overrides: Sequence[str]) -> list[str]:
+    """Return overrides as they are typed: the reverse of `opened`, for what to type next."""
+    chosen = [text.partition("=")[0].removesuffix("._target_") for text in overrides if "._target_=" in text]
+    return [text.removeprefix("++") for text in overrides if text not in {f"{group}=own" for group in chosen}]
+
+
 def _open_mapping(text: str) -> str:
     """Return an override of `kwargs`, the arguments of a foreign constructor, in Hydra's form for new keys."""
     key = text.partition("=")[0]

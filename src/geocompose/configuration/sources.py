@@ -8,6 +8,7 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from geocompose.configuration.conditions import decided
 from geocompose.configuration.module_source import Module, blocks, imported_from, names, public_names, read
 
 
@@ -19,7 +20,14 @@ class Definition:
     module: Module
 
 
-Found = Module | Definition | None  # None: the name is bound, but source alone doesn't tell to what
+@dataclass(frozen=True)
+class Alternatives:
+    """What a name may be bound to, where that depends on a condition that source doesn't decide."""
+
+    definitions: tuple[Definition, ...]
+
+
+Found = Module | Definition | Alternatives | None  # None: bound, but source alone doesn't tell to what
 # A module that collects more modules by `import *` (all models of timm, of transformers) would take seconds to follow.
 _MOST_STARS = 20
 Trail = frozenset[str]  # the names that led here, so that imports in a circle end
@@ -77,7 +85,9 @@ def _find(target: str, trail: Trail) -> Found:
 
 
 def _member(holder: Found, name: str, trail: Trail) -> Found:
-    if holder is None or (isinstance(holder, Definition) and not isinstance(holder.node, ast.ClassDef)):
+    if holder is None or isinstance(holder, Alternatives):
+        return None
+    if isinstance(holder, Definition) and not isinstance(holder.node, ast.ClassDef):
         return None
     if isinstance(holder, Definition):
         assert isinstance(holder.node, ast.ClassDef)
@@ -113,7 +123,9 @@ def _bound(statements: Sequence[ast.stmt], name: str, module: Module, trail: Tra
         node = statements[place]
         try:
             if isinstance(node, ast.If):
-                return _either(node, statements[:place], name, module, trail)
+                return _either(_branches(node, statements[:place], name), name, module, trail)
+            if isinstance(node, ast.For | ast.While | ast.Match):  # any of the blocks may run, or none
+                return _either([*blocks(node), list(statements[:place])], name, module, trail)
             if isinstance(node, ast.Try):
                 return _tried(node, name, module, trail)
             if isinstance(node, ast.With):
@@ -150,13 +162,18 @@ def _tried(node: ast.Try, name: str, module: Module, trail: Trail) -> Found:
     raise _NotBoundError
 
 
-def _either(node: ast.If, before: Sequence[ast.stmt], name: str, module: Module, trail: Trail) -> Found:
-    """Return what a condition's branches bind a name to, where that doesn't depend on the condition."""
-    branches = blocks(node)
+def _branches(node: ast.If, before: Sequence[ast.stmt], name: str) -> list[list[ast.stmt]]:
+    """Return the blocks that may bind a name last: of a condition that can be decided, the one that runs."""
     if ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING":  # what it means to a reader is what it says there
-        branches = [block for block in branches if name in names(block) or "*" in names(block)][:1]
-    elif name in names(node.body) and not node.orelse:
-        branches = [node.body, list(before)]
+        return [block for block in blocks(node) if name in names(block) or "*" in names(block)][:1]
+    holds = decided(node.test)
+    if holds is not None:
+        return [node.body if holds else node.orelse]
+    return blocks(node) if node.orelse or name not in names(node.body) else [node.body, list(before)]
+
+
+def _either(branches: Sequence[Sequence[ast.stmt]], name: str, module: Module, trail: Trail) -> Found:
+    """Return what any of the branches binds a name to, all of them where they differ."""
     found = []
     for block in branches:
         try:
@@ -165,7 +182,20 @@ def _either(node: ast.If, before: Sequence[ast.stmt], name: str, module: Module,
             continue
     if not found:
         raise _NotBoundError
-    return found[0] if all(one == found[0] for one in found) else None
+    # `Net = None` stands for what is not there, and can't be what is meant.
+    found = [one for one in found if not _is_null(one)] or found
+    if all(one == found[0] for one in found):
+        return found[0]
+    definitions: list[Definition] = []
+    for one in found:
+        if one is None or isinstance(one, Module):
+            return None
+        definitions += one.definitions if isinstance(one, Alternatives) else [one]
+    return Alternatives(tuple(dict.fromkeys(definitions)))
+
+
+def _is_null(found: Found) -> bool:
+    return isinstance(found, Definition) and isinstance(found.node, ast.Constant) and found.node.value is None
 
 
 def _imported(node: ast.ImportFrom, name: str, module: Module, trail: Trail) -> Found:

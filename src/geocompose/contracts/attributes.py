@@ -8,9 +8,27 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import TypeGuard
 
+from torch import nn
+
 from geocompose.contracts.features import FeatureSpec
-from geocompose.errors import UserError
+from geocompose.errors import UserError, choices
 from geocompose.imagery.pretraining import Pretraining
+
+# How the features of several modalities become one list: channels side by side, their mean, or the largest value.
+MERGING = ("concat", "mean", "max")
+
+
+def class_name(module: nn.Module) -> str:
+    """Return the name of a backbone's class, of the one inside where PEFT has wrapped it."""
+    base = getattr(module, "get_base_model", None)
+    return type(base() if callable(base) else module).__name__
+
+
+def first_convolution(module: nn.Module) -> int | None:
+    """Return how many channels a module's first convolution takes, or None where it has none."""
+    convolutions = (part for part in module.modules() if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Conv3d))
+    first = next(convolutions, None)
+    return None if first is None else first.in_channels
 
 
 def number(value: object) -> int | None:
@@ -73,6 +91,32 @@ def widths(backbone: str, value: object) -> tuple[int, ...] | None:
     if value is not None and found is None:
         raise no_widths(backbone, value)
     return found
+
+
+def widths_by_modality(backbone: str, value: object) -> Mapping[str, tuple[int, ...]] | None:
+    """Return the widths of each modality's features, where `out_channels` is a mapping of them; None where it isn't.
+
+    Raises:
+        UserError: a modality has no list of widths.
+    """
+    if not isinstance(value, Mapping):
+        return None
+    found = {str(name): widths(f"{backbone} (its {name})", each) for name, each in value.items()}
+    known = {name: each for name, each in found.items() if each}
+    if not known or len(known) < len(found):
+        raise no_widths(backbone, value)
+    return known
+
+
+def merging(backbone: str, value: object) -> str | None:
+    """Return how features by modality become one list (`merge_modalities`).
+
+    Raises:
+        UserError: it is not a way that there is.
+    """
+    if value is None or (isinstance(value, str) and value in MERGING):
+        return value
+    raise UserError(f"The backbone {backbone} has merge_modalities={value!r}. {choices(str(value), MERGING)}")
 
 
 def no_widths(backbone: str, value: object) -> UserError:

@@ -29,12 +29,13 @@ class BackboneContract:
     """The attributes of a backbone, each of one type; None where it is missing or of another meaning.
 
     name: the class's name, of the backbone inside where PEFT has wrapped it. first_convolution: the channels that its
-    first convolution takes; None where there is none, or where attributes say more. The other fields are attributes,
-    each with what it says.
+    first convolution takes; None where there is none, or where attributes say more. widths_by_modality: those of each
+    modality's features, where `out_channels` is a mapping. The other fields are attributes, each with what it says.
     """
 
     name: str = ""
     first_convolution: int | None = None
+    widths_by_modality: Mapping[str, tuple[int, ...]] | None = None
     out_channels: tuple[int, ...] | None = field(
         default=None,
         metadata=_row(
@@ -151,6 +152,14 @@ class BackboneContract:
             "it takes one image",
         ),
     )
+    merge_modalities: str | None = field(
+        default=None,
+        metadata=_row(
+            "`concat`, `mean` or `max`",
+            "how the features that its `forward` returns by modality become one list",
+            "such features are refused",
+        ),
+    )
     readers: tuple[tuple["BackboneContract", tuple[str, ...]], ...] = field(
         default=(),
         metadata=_row(
@@ -195,7 +204,7 @@ class BackboneContract:
             return list(self.out_channels)
         if self.feature_specs is not None:
             return [spec.channels for spec in self.feature_specs]
-        raise attributes.no_widths(self.name, None)
+        raise attributes.no_widths(self.name, self.widths_by_modality)
 
     @property
     def frames(self) -> int:
@@ -249,7 +258,7 @@ def contract_of(module: nn.Module) -> BackboneContract:
             `pretraining`, `published`, `weights`, `out_indices` and `readers` may mean something else in a class of
             your own, and are passed over then.
     """
-    name = _name(module)
+    name = attributes.class_name(module)
 
     def read(attribute: str) -> Any:
         return getattr(module, attribute, None)
@@ -258,10 +267,12 @@ def contract_of(module: nn.Module) -> BackboneContract:
     modalities = attributes.modalities(name, read("modalities"))
     says_channels = in_chans is not None or bands is not None or modalities is not None
     select_layers = read("select_layers")
+    by_modality = attributes.widths_by_modality(name, read("out_channels"))
     return BackboneContract(
         name=name,
-        first_convolution=None if says_channels else _first_convolution(module),
-        out_channels=attributes.widths(name, read("out_channels")),
+        first_convolution=None if says_channels else attributes.first_convolution(module),
+        out_channels=None if by_modality else attributes.widths(name, read("out_channels")),
+        widths_by_modality=by_modality,
         in_chans=in_chans,
         bands=bands,
         feature_specs=attributes.specs(name, read("feature_specs")),
@@ -280,19 +291,9 @@ def contract_of(module: nn.Module) -> BackboneContract:
         weights=attributes.weights(read("weights")),
         random_inputs=attributes.parameters(name, read("random_inputs")),
         modalities=modalities,
+        merge_modalities=attributes.merging(name, read("merge_modalities")),
         readers=_readers(read("readers")),
     )
-
-
-def _name(module: nn.Module) -> str:
-    base = getattr(module, "get_base_model", None)  # PEFT's model around a backbone
-    return type(base() if callable(base) else module).__name__
-
-
-def _first_convolution(module: nn.Module) -> int | None:
-    convolutions = (part for part in module.modules() if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Conv3d))
-    first = next(convolutions, None)
-    return None if first is None else first.in_channels
 
 
 def _readers(value: object) -> tuple[tuple[BackboneContract, tuple[str, ...]], ...]:

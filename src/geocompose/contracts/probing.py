@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,20 @@ DIVISIBLE = 224
 # of 64 and 128 too. They exceed its rows by 3360, which all strides up to 8 divide, and 10, 12, 15, 20, 24, 28, 30, 40
 # and 48.
 LONG_IMAGE = (224, 3584)
+
+# In what Python and torch say of a tensor that is taken for a mapping.
+OF_MAPPINGS = (
+    "attribute 'items'",
+    "attribute 'keys'",
+    "attribute 'values'",
+    "attribute 'get'",
+    "too many indices for tensor",  # image["optical"]: each letter is an index
+    "are valid indices",
+    "<class 'str'>",
+    "invalid data type 'str'",
+    "is not a mapping",
+    "dictionary update sequence",
+)
 
 
 def probe_image(contract: BackboneContract, size: tuple[int, int], num_frames: int | None = None) -> Image:
@@ -72,6 +87,23 @@ def backbone_specs(backbone: nn.Module, image_size: tuple[int, int]) -> list[Fea
             refused = error
     if refused is not None:
         raise refused
+    assert stopped is not None
+    raise _untriable(contract, image_size, stopped) from stopped
+
+
+def returned_by(backbone: nn.Module, image_size: tuple[int, int]) -> Any:
+    """Return what a backbone's forward returns for an image of shapes alone, at the first size that it takes.
+
+    Raises:
+        UserError: it can't be tried.
+    """
+    contract = contract_of(backbone)
+    stopped: Exception | None = None
+    for size in _sizes(contract, image_size):
+        try:
+            return meta_forward(backbone, probe_image(contract, size))
+        except FOREIGN_ERRORS as error:
+            stopped = error
     assert stopped is not None
     raise _untriable(contract, image_size, stopped) from stopped
 
@@ -159,6 +191,11 @@ def _untriable(contract: BackboneContract, image_size: tuple[int, int], error: E
         advice = (
             "A composition is tried without numbers, so its forward can't ask for any (item(), numpy(), isnan().any(), "
             "a Python if on a tensor's values), nor make tensors on a device that it names itself."
+        )
+    elif isinstance(given, Tensor) and any(word in said for word in OF_MAPPINGS):
+        advice = (
+            "If its forward takes a mapping of images, one for each modality, say so by an attribute modalities, such "
+            "as {'optical': ['RED', 'NIR_NARROW'], 'sar': ['VV', 'VH']}."
         )
     elif "channel" not in said:
         advice = "Fix its forward, or choose a data.tile_px that it takes."

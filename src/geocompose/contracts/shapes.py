@@ -1,6 +1,6 @@
 """The shapes of features, and the specs that explain them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -26,6 +26,13 @@ def check_list(features: Any, backbone: str) -> None:
     """
     if isinstance(features, list | tuple) and all(isinstance(feature, Tensor) for feature in features):
         return
+    names = modalities_of(features)
+    if names is not None:
+        raise UserError(
+            f"The backbone {backbone} returns features by modality ({', '.join(names)}), and decoders read one list of "
+            "features. Say how they become one: backbone_merge_modalities='concat' (all channels side by side), 'mean' "
+            "or 'max', or an attribute merge_modalities of its class with one of these."
+        )
     if isinstance(features, dict):
         keys = ", ".join(map(repr, features))
         given = ", ".join(f"features[{key!r}]" for key in list(features)[:3])
@@ -44,6 +51,31 @@ def check_list(features: Any, backbone: str) -> None:
     raise UserError(
         f"The backbone {backbone} returns {type(features).__name__}{kinds}; a backbone returns a list of tensors."
     )
+
+
+def modalities_of(features: Any) -> list[str] | None:
+    """Return the names of the modalities by which a backbone returns its features; None where it returns others.
+
+    Such features are a mapping of names to lists of tensors, or a list of mappings of names to tensors.
+    """
+    if isinstance(features, Mapping) and features:
+        listed = all(isinstance(each, list | tuple) and _tensors(each) for each in features.values())
+        return list(map(str, features)) if listed else None
+    if isinstance(features, list | tuple) and features and isinstance(features[0], Mapping) and features[0]:
+        alike = all(isinstance(each, Mapping) and each.keys() == features[0].keys() for each in features)
+        return list(map(str, features[0])) if alike and all(_tensors(each.values()) for each in features) else None
+    return None
+
+
+def by_modality(features: Any) -> dict[str, list[Tensor]]:
+    """Return features that `modalities_of` knows as a mapping of modalities to lists."""
+    if isinstance(features, Mapping):
+        return {str(name): list(each) for name, each in features.items()}
+    return {str(name): [each[name] for each in features] for name in features[0]}
+
+
+def _tensors(values: Iterable[object]) -> bool:
+    return all(isinstance(each, Tensor) for each in values)
 
 
 def check_declared(

@@ -1,5 +1,6 @@
 """What a model consists of and costs: parts with shapes in and out, parameters, and operations of one forward."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,18 +38,22 @@ class Summary:
     trainable: int
     gflops: float
 
+    def part(self, name: str) -> PartSummary:
+        """Return the part of that name."""
+        return next(row for row in self.parts if row.part == name)
+
     def as_record(self) -> dict[str, Any]:
         """Return what a run's record keeps."""
         return {"parameters": self.parameters, "trainable": self.trainable, "gflops": round(self.gflops, 4)}
 
 
 def summarize(model: nn.Module, *, image_size: tuple[int, int], num_frames: int = 1) -> Summary:
-    """Return the summary of a model of encoder, neck, decoder, head and auxiliary heads, for one image of this size.
+    """Return the summary of a model of backbone, neck, decoder, head and auxiliary heads, for one image of this size.
 
     Nothing is computed: the forward runs on the meta device.
     """
     shapes: dict[str, tuple[list[str], list[tuple[int, ...]], list[tuple[int, ...]]]] = {}
-    parts = {name: getattr(model, name) for name in ("encoder", "neck", "decoder", "head")}
+    parts = {"backbone": model.encoder} | {name: getattr(model, name) for name in ("neck", "decoder", "head")}
     parts |= {f"auxiliary {name}": part for name, part in model.aux_heads.items()}  # type: ignore[union-attr,operator]
     hooks = [
         part.register_forward_hook(
@@ -60,14 +65,31 @@ def summarize(model: nn.Module, *, image_size: tuple[int, int], num_frames: int 
     ]
     flops = Flops()
     try:
-        image = meta_image(contract_of(parts["encoder"]).channels, num_frames, image_size)
+        image = meta_image(contract_of(parts["backbone"]).channels, num_frames, image_size)
         meta_forward(model, image, listening=flops)
     finally:
         for hook in hooks:
             hook.remove()
-    later = ever_learns(parts["encoder"])
+    later = ever_learns(parts["backbone"])
     rows = [PartSummary(name, _names(part), *shapes[name], *_count(part, later)) for name, part in parts.items()]
     return Summary(rows, *_count(model, later), flops.total / 1e9)
+
+
+def resolution(summary: Summary) -> str | None:
+    """Return in words how fine a map the model answers beside the image that it sees; None where both have one size."""
+    (given, *_), (answered, *_) = summary.parts[0].shapes_in, summary.part("head").shapes_out
+    image_size = given[-2:]
+    if len(answered) < 3 or answered[-2:] == image_size:
+        return None
+    rows, columns = answered[-2:]
+    times = rows * columns / math.prod(image_size)
+    told = f"the head answers at {rows} x {columns} pixels"
+    if times > 1:
+        return (
+            f"{told}, {times:.3g} times as many as the image has: they are computed, and then shrunk to it. A decoder "
+            "that enlarges less, or coarser features (neck.necks), would save that"
+        )
+    return f"{told}, one for {1 / times:.3g} of the image's, and is stretched to it"
 
 
 def _modalities(given: Any) -> list[str]:

@@ -35,7 +35,7 @@ class DataSource(ABC):
     bands: list[str] | None = None
     batch_size: int = 8
     num_workers: int | Literal["auto"] = 0
-    normalize: Literal["dataset", "pretraining", "none"] = "dataset"
+    normalize: Literal["dataset", "pretraining", "none"] | dict[str, list[float] | list[list[float]]] = "dataset"
     random_crop: bool = False
     dihedral: bool = True
     rotation_deg: float = 0.0

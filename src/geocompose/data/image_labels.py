@@ -92,14 +92,16 @@ def decisions_of_images(
 
 
 def numbers_of_images(
-    listing: ImageListing, variables: Sequence[str], normalize_target: str
+    listing: ImageListing, variables: Sequence[str], normalize_target: str, units: Sequence[str] | None = None
 ) -> tuple[Labels, list[np.ndarray]]:
     """Return the kind of label, and the numbers of each image, float32 (variables), NaN where unknown.
+
+    units: of the variables; None: not stated.
 
     Raises:
         UserError: a column is missing, or a cell is not a number.
     """
-    kind = ScalarRegressionLabels(variables, normalize_target)
+    kind = ScalarRegressionLabels(variables, normalize_target, units)
     _check_columns(listing, variables, "data.variables")
     return kind, [np.array([_number(image, name) for name in variables], np.float32) for image in listing.images]
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from geocompose.data.given_numbers import given_numbers
 from geocompose.errors import UserError, choices
 
 MOST_WORKERS = 256
@@ -18,7 +19,8 @@ class Loading:
     batch_size: samples per batch. num_workers: processes that load; 0: threads of the training's process; `auto`: see
         `geocompose.data.readers`.
     normalize: `dataset` subtracts the training split's mean and divides by its standard deviation, band by band;
-        `pretraining` does so with numbers that `SceneData.set_normalization` brings; `none` leaves values as they are.
+        `pretraining` does so with numbers that `SceneData.set_normalization` brings; `none` leaves values as they are;
+        a mapping of `mean` and `std` gives the numbers, see `geocompose.data.given_numbers`.
     random_crop: draw training samples anywhere in their region instead of on the grid, the same number per epoch.
     dihedral: flip and turn training samples by quarters. rotation_deg: turn them further, by up to this angle.
     min_valid: leave out training samples of which a smaller share of pixels counts (see `geocompose.data.census`).
@@ -29,7 +31,7 @@ class Loading:
 
     batch_size: int
     num_workers: int | Literal["auto"]
-    normalize: Literal["dataset", "pretraining", "none"]
+    normalize: Literal["dataset", "pretraining", "none"] | dict[str, list[float] | list[list[float]]]
     random_crop: bool
     dihedral: bool
     rotation_deg: float
@@ -40,8 +42,8 @@ class Loading:
         check_number_or_auto("num_workers", self.num_workers)
         if self.num_workers != "auto":
             _check_at_most("num_workers", self.num_workers, MOST_WORKERS, "loading processes of one run")
-        if self.normalize not in NORMALIZATIONS:
-            raise UserError(f"data.normalize has no {self.normalize!r}. {choices(self.normalize, NORMALIZATIONS)}")
+        if given_numbers(self.normalize) is None and self.normalize not in NORMALIZATIONS:
+            raise UserError(f"data.normalize has no {self.normalize!r}. {choices(str(self.normalize), NORMALIZATIONS)}")
         if not 0 <= self.rotation_deg <= 180:
             raise UserError(f"data.rotation_deg={self.rotation_deg} must be between 0 (off) and 180 degrees.")
         if not 0 <= self.min_valid <= 1:
@@ -101,16 +103,21 @@ def check_classes(class_names: Sequence[str], ignore_index: int) -> None:
         )
 
 
-def check_variables(variables: Sequence[str]) -> None:
+def check_variables(variables: Sequence[str], units: Sequence[str] | None = None) -> None:
     """Refuse names of numbers by which labels and scores can't be told apart.
 
     Raises:
-        UserError: no name, or one twice.
+        UserError: no name, or one twice; units that are not one for each.
     """
     names = list(variables)
     if not names or len(set(names)) < len(names) or not all(names):
         raise UserError(
             f"data.variables={names} must be one or more different names, in the order of the label's numbers."
+        )
+    if units is not None and len(units) != len(names):
+        raise UserError(
+            f"data.variable_units={list(units)} must be one unit for each of data.variables={names}, such as "
+            f"[{', '.join(['t/ha'] * len(names))}]; or null."
         )
 
 

@@ -1,13 +1,16 @@
 """By which numbers bands are normalised: the data set's own, given ones, or none."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
+
+from geocompose.data.given_numbers import BandNumbers, given_numbers
 from geocompose.data.moments import is_constant
 from geocompose.data.statistics import Statistics
 from geocompose.errors import UserError
 
-Numbers = tuple[list[float], list[float]]  # mean and standard deviation, one per band
+Numbers = tuple[BandNumbers, BandNumbers]  # mean and standard deviation, one per band, or per band and frame
 
 
 class NormalizationRule:
@@ -16,8 +19,9 @@ class NormalizationRule:
     rule: as in `geocompose.data.loading.Loading.normalize`.
     """
 
-    def __init__(self, rule: Literal["dataset", "pretraining", "none"]) -> None:
-        self.rule = rule
+    def __init__(self, rule: str | Mapping[str, Any]) -> None:
+        self._own = given_numbers(rule)
+        self.rule = rule if isinstance(rule, str) else "given"
         self._given: Numbers | None = None
 
     @property
@@ -28,15 +32,24 @@ class NormalizationRule:
     @property
     def source(self) -> Literal["dataset", "given", "none"]:
         """Where the numbers come from, as records say it."""
-        if self.is_given:
+        if self.is_given or self._own is not None:
             return "given"
         return "none" if self.rule == "none" else "dataset"
 
-    def give(self, mean: Sequence[float], std: Sequence[float]) -> None:
+    def give(self, mean: BandNumbers, std: BandNumbers) -> None:
         """Use these numbers, one per selected band, in place of those that the rule leads to."""
         assert len(mean) == len(std), (mean, std)
-        assert all(value > 0 for value in std), std
-        self._given = list(mean), list(std)
+        assert np.all(np.asarray(std) > 0), std
+        self._given = list(mean), list(std)  # type: ignore[assignment]
+
+    def check_bands(self, bands: Sequence[str], num_frames: int) -> None:
+        """Refuse numbers of the user's own that are not of the bands and frames which are read.
+
+        Raises:
+            UserError: says how many there are, and of what.
+        """
+        if self._own is not None:
+            self._own.check_bands(bands, num_frames)
 
     def check(self, bands: Sequence[str], found: Statistics) -> None:
         """Refuse a band that would be divided by its own deviation, and has none.
@@ -57,6 +70,8 @@ class NormalizationRule:
         """Return mean and standard deviation of each band. found: needed where they are the data set's own."""
         if self._given is not None:
             return self._given
+        if self._own is not None:
+            return self._own.mean, self._own.std
         assert self.rule != "pretraining", "set_normalization() comes first under normalize=pretraining"
         if self.rule == "none":
             return [0.0] * num_bands, [1.0] * num_bands

@@ -1,15 +1,15 @@
 """A declared data set opened, and all of it checked that can be checked without torch."""
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from geocompose.configuration.instantiation import instantiate
+from geocompose.configuration.instantiation import instantiate, located
 from geocompose.data.baselines import rules as baselines
 from geocompose.data.conversion import convert
 from geocompose.data.declaration import DataSource
 from geocompose.data.left_out import check_frames
+from geocompose.data.normalization_rule import NormalizationRule
 from geocompose.data.overlap import MEANT, check_ground, check_pixels
 from geocompose.data.statistics import Statistics, scan
 from geocompose.errors import UserError, quiet
@@ -27,8 +27,7 @@ def data_source(data: Mapping[str, Any]) -> DataSource | None:
     Raises:
         UserError: an argument is out of range, or the target is neither.
     """
-    module, _, name = str(data["_target_"]).rpartition(".")
-    declared = getattr(importlib.import_module(module), name)
+    declared = located(str(data["_target_"]))
     if not (isinstance(declared, type) and issubclass(declared, DataSource)):
         if isinstance(declared, type) and not hasattr(declared, "use_bands"):
             hint = (
@@ -72,6 +71,7 @@ def preflight(source: DataSource, choose: Callable[[Sequence[str]], list[str]]) 
     opened = source.collection
     baselines.check(source.baselines, opened.labels.target, opened.band_names, opened.num_frames)
     bands = opened.chosen(choose)
+    NormalizationRule(source.normalize).check_bands(bands, opened.num_frames)
     places = opened.places(bands)
     convert(opened.scenes, places, bands, source.known_values, [None] * len(bands))
     excuse = MEANT if source.allows_overlap else None

@@ -134,18 +134,20 @@ class GeoTiffRegression(PixelLabelledRasters):
 
     variables: names of the numbers. A label has one band per variable, in this order, or bands that carry these names.
         NaN means no label; infinity is refused.
+    variable_units: the unit of each variable, in words, for figures, tables and maps; None: not stated.
     normalize_target: whether a model predicts in units of the training labels' deviation from their mean (`dataset`),
         or in the labels' own unit (`none`).
     """
 
     variables: list[str]
+    variable_units: list[str] | None = None
     normalize_target: Literal["dataset", "none"] = "dataset"
     name: str = "geotiff_regression"
     baselines: list[str] = field(default_factory=lambda: ["constant", "linear"])
 
     @property
     def _kind(self) -> Labels:
-        return RegressionLabels(self.variables, self.normalize_target)
+        return RegressionLabels(self.variables, self.normalize_target, self.variable_units)
 
     def _label(self, path: Path) -> SceneLabel:
         return NumberRaster(path, self.variables, self.label_nodata, self.scale_tags)
@@ -275,14 +277,15 @@ class GeoTiffScalarRegression(ImageLabelledRasters):
     """Images with numbers.
 
     variables: the table's columns of numbers; an empty cell is unknown.
-    normalize_target: see `GeoTiffRegression`.
+    variable_units, normalize_target: see `GeoTiffRegression`.
     """
 
     table: str
     variables: list[str]
+    variable_units: list[str] | None = None
     normalize_target: Literal["dataset", "none"] = "dataset"
     name: str = "geotiff_scalar_regression"
     baselines: list[str] = field(default_factory=lambda: ["constant", "linear"])
 
     def _labelled(self, listing: ImageListing) -> tuple[Labels, list[np.ndarray]]:
-        return numbers_of_images(listing, self.variables, self.normalize_target)
+        return numbers_of_images(listing, self.variables, self.normalize_target, self.variable_units)

@@ -10,6 +10,7 @@ from geocompose.data.augmentation import AS_IT_IS, Augmentation, View
 from geocompose.data.coordinates.coordinates import Coordinates
 from geocompose.data.drawn import FEATURES, Drawn, KeptFeatures
 from geocompose.data.fitting import fitted_image
+from geocompose.data.given_numbers import BandNumbers
 from geocompose.data.labels.base import Labels
 from geocompose.data.normalization import Normalization, without_frames
 from geocompose.data.planes import Planes
@@ -47,8 +48,8 @@ class TileDataset(Dataset[Sample]):
         bands: Sequence[Sequence[int]],
         tiles: Sequence[Region],
         tile_px: int,
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: BandNumbers,
+        std: BandNumbers,
         labels: Labels,
         regions: Sequence[Region] | None = None,
         augment: Augmentation | None = None,
@@ -111,6 +112,13 @@ class TileDataset(Dataset[Sample]):
     def image(self, drawn: Drawn) -> Sample:
         """Return what a model is given of a sample: `image`, and coordinates where they are known."""
         return {"image": self._read(drawn)[0], **self._beside(drawn.region)}
+
+    def seen(self, index: int) -> np.ndarray:
+        """Return where the image of a tile as it lies holds data, bool (tile_px, tile_px)."""
+        region = self.tiles[index]
+        valid = self.scenes[region.scene].read_planes(region.window, self.bands[region.scene]).valid
+        whole: np.ndarray = fitted_image(valid[np.newaxis].astype(np.float32), self.tile_px)[0] >= 0.5
+        return whole
 
     def _read(self, drawn: Drawn, into: torch.Tensor | None = None) -> tuple[torch.Tensor, np.ndarray]:
         """Return the image of a sample in its view, contiguous, and where its window is valid, bool (height, width)."""

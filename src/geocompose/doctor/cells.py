@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 from geocompose.catalog.optional import PACKAGES, install_command, installed
 from geocompose.configuration.checking import check, check_node
 from geocompose.configuration.diagnosis import groups, options
+from geocompose.configuration.patterns import matching
 from geocompose.data.preflight import Preview, data_source, preflight
-from geocompose.errors import UserError, choices, first_line
+from geocompose.errors import UserError, first_line
 
 Patterns = str | list[str] | None
 
@@ -86,7 +86,7 @@ def chosen_cells(
     with _composing(conf_dir):
         left_out: list[LeftOut] = []
         chosen = {
-            group: _contents(group, _matching(f"action.{group}s", given, options(conf_dir, group)), left_out)
+            group: _contents(group, _matching(group, given, options(conf_dir, group)), left_out)
             for group, given in (("backbone", backbones), ("decoder", decoders))
         }
         for group, found in chosen.items():
@@ -107,14 +107,10 @@ def _composing(conf_dir: Path) -> Iterator[None]:
         yield
 
 
-def _matching(argument: str, patterns: Patterns, names: Sequence[str]) -> list[str]:
+def _matching(group: str, patterns: Patterns, names: Sequence[str]) -> list[str]:
     if patterns is None:
         return list(names)
-    wanted = [patterns] if isinstance(patterns, str) else patterns
-    for pattern in wanted:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise UserError(f"{argument}={pattern} matches no option. {choices(pattern.strip('*?'), names)}")
-    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in wanted)]
+    return matching(group, [patterns] if isinstance(patterns, str) else patterns, names)
 
 
 def _contents(group: str, names: Sequence[str], left_out: list[LeftOut]) -> dict[str, Mapping[str, Any]]:
@@ -142,7 +138,7 @@ def _contents(group: str, names: Sequence[str], left_out: list[LeftOut]) -> dict
 
 def _bases(conf_dir: Path, overrides: Sequence[str], tasks: Patterns) -> dict[str, Basis]:
     known = options(conf_dir, "task")
-    wanted = _matching("action.tasks", tasks, known)
+    wanted = _matching("task", tasks, known)
     if not any(text.lstrip("+").startswith("data=") for text in overrides):
         return {task: _basis(conf_dir, [*overrides, f"task={task}"], f" (task={task})") for task in wanted}
     # Data that was given has labels of one kind.
@@ -150,7 +146,7 @@ def _bases(conf_dir: Path, overrides: Sequence[str], tasks: Patterns) -> dict[st
     kind = basis.preview.target.kind
     if kind not in wanted:
         raise UserError(
-            f"action.tasks={tasks}: this data has labels for task={kind}. Write action.tasks={kind}, or null."
+            f"task={','.join(wanted)}: this data has labels for task={kind}. Write task={kind}, or leave it out."
         )
     return {kind: _basis(conf_dir, [*overrides, f"task={kind}"], "")}
 
@@ -162,7 +158,7 @@ def _basis(conf_dir: Path, overrides: Sequence[str], of_task: str) -> Basis:
         # Each task has a head, data and settings of its own; what one has, another may lack.
         text = f"{first_line(error)}."
         raise UserError(
-            f"The command line can't be composed{of_task}: {text} action.tasks chooses the tasks to try."
+            f"The command line can't be composed{of_task}: {text} task=NAME chooses the tasks to try."
         ) from error
     data = config["data"]
     source = data_source(data)

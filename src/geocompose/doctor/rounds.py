@@ -44,7 +44,7 @@ def examined(cells: Cells, workers: int | None) -> Iterator[Row]:
         except BrokenProcessPool as error:
             raise UserError(
                 "A process of the doctor was ended from outside, most likely because memory ran out. Try "
-                "action.workers=1, or fewer cells (action.backbones, action.decoders)."
+                "action.workers=1, or fewer cells (backbone=PATTERN, decoder=PATTERN)."
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -1,12 +1,15 @@
 """What other programs are given: a model from raw values to logits, or to numbers in their physical unit."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from geocompose.data.given_numbers import BandNumbers
+from geocompose.data.normalization import beside
 from geocompose.errors import UserError, unwrapped
 from geocompose.export.source import Source
 from geocompose.export.tiles import Tiles
@@ -22,7 +25,8 @@ from geocompose.tasks.counting import predicted
 class Program(nn.Module):
     """A model with its normalisation inside, without auxiliary outputs.
 
-    model: on the CPU, in evaluation mode. mean, std: one per band, in the unit that it reads.
+    model: on the CPU, in evaluation mode. mean, std: one per band, or for each band one
+    per frame, in the unit that it reads.
     """
 
     mean: Tensor
@@ -32,17 +36,18 @@ class Program(nn.Module):
         self,
         model: EncoderDecoderModel,
         target: Target,
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: BandNumbers,
+        std: BandNumbers,
         num_frames: int = 1,
     ) -> None:
         super().__init__()
         self.model = model
         self.target = target
-        per_band = (1, -1, *[1] * (2 if num_frames == 1 else 3))
+        ndim = 3 if num_frames == 1 else 4  # of an image: bands, [frames,] rows, columns
+        centre, spread = (beside(np.asarray(numbers, np.float32), ndim)[None] for numbers in (mean, std))
         # As in `geocompose.data.normalization`: a multiplication, in float32.
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(per_band))
-        self.register_buffer("scale", (1 / torch.tensor(std, dtype=torch.float32)).view(per_band))
+        self.register_buffer("mean", torch.from_numpy(centre))
+        self.register_buffer("scale", 1 / torch.from_numpy(spread))
 
     @property
     def in_words(self) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from geocompose.data.fitting import fitted_image
 from geocompose.data.module import SceneData
-from geocompose.data.normalization import Normalization
+from geocompose.data.normalization import Normalization, beside
 from geocompose.data.split import SPLITS
 from geocompose.data.window import Region
 from geocompose.errors import UserError, counted, unwrapped
@@ -87,8 +87,8 @@ def made_tiles(recorded: Mapping[str, Any]) -> Tiles:
     frames = (inputs.num_frames,) if inputs.num_frames > 1 else ()
     shape = (COUNT, len(inputs.bands), *frames, inputs.tile_px, inputs.tile_px)
     drawn = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
-    per_band = (-1, *[1] * (len(shape) - 2))
-    mean, std = (np.asarray(recorded["normalization"][key], np.float32).reshape(per_band) for key in ("mean", "std"))
+    ndim = len(shape) - 1
+    mean, std = (beside(np.asarray(recorded["normalization"][key], np.float32), ndim) for key in ("mean", "std"))
     samples = [
         _Sample(raw, _normalized(raw, np.ones(raw.shape[-2:], bool), recorded), {}) for raw in drawn * std + mean
     ]
@@ -111,9 +111,10 @@ def _read(data: SceneData, tile: Region, recorded: Mapping[str, Any]) -> _Sample
     normalized = fitted_image(_normalized(raw, valid, recorded), size)
     below, right = (max(0, size - side) for side in raw.shape[-2:])
     if max(raw.shape[-2:]) > size:  # shrunk after it was normalised: what a program is given is shrunk already
-        mean, std = (np.asarray(recorded["normalization"][key], np.float32) for key in ("mean", "std"))
-        per_band = (-1, *[1] * (raw.ndim - 1))
-        raw = normalized * std.reshape(per_band) + mean.reshape(per_band)
+        mean, std = (
+            beside(np.asarray(recorded["normalization"][key], np.float32), raw.ndim) for key in ("mean", "std")
+        )
+        raw = normalized * std + mean
     else:
         raw = np.where(valid, raw, np.float32(np.nan))
         raw = np.pad(raw, (*[(0, 0)] * (raw.ndim - 2), (0, below), (0, right)), constant_values=np.nan)

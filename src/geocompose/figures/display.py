@@ -34,6 +34,19 @@ def display_image(raw: np.ndarray, band_names: Sequence[str], valid: np.ndarray 
     return image
 
 
+def how_shown(band_names: Sequence[str], num_frames: int = 1) -> str:
+    """Return in two short lines which bands `display_image` shows, and how they are stretched.
+
+    num_frames: of the image, of which the first is shown.
+    """
+    chosen = [band_names[place] for place in dict.fromkeys(_bands_to_show(band_names))]
+    of_frames = f", first of {num_frames} frames" if num_frames > 1 else ""
+    low, high = _PERCENTILES
+    # Of unusual names dollars would begin a formula of matplotlib's.
+    named = ", ".join(chosen).replace("$", r"\$")
+    return f"{named}{of_frames}\nstretched from {low} % to {high} %"
+
+
 def _bands_to_show(band_names: Sequence[str]) -> list[int]:
     place = {canonical(name): index for index, name in enumerate(band_names)}
     if {"RED", "GREEN", "BLUE"} <= place.keys():

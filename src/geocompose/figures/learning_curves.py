@@ -28,12 +28,15 @@ def learning_curves(
 ) -> None:
     """Write a picture of the losses and of the validation's scores over the epochs, the best epoch marked.
 
+    Epochs are shown from 1, as the terminal counts them.
+
     rows: one mapping per epoch, with `epoch`, `train/loss`, `val/loss`, and scores such as `val/mIoU`; a value may be
         missing or None where nothing was measured.
     best_epoch: the epoch whose weights were kept, counted as in `rows`; None marks nothing.
     selection: name of the score that chose it; other scores are drawn where they share its scale.
     """
-    epochs = [float(epoch) for row in rows if (epoch := row.get("epoch")) is not None]
+    epochs = [float(epoch) + 1 for row in rows if (epoch := row.get("epoch")) is not None]
+    best = None if best_epoch is None else best_epoch + 1
     assert epochs, "learning curves need rows with an epoch"
     first, last = min(epochs), max(epochs)
     with canvas(path, 8.0, 3.4) as figure:
@@ -52,10 +55,10 @@ def learning_curves(
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.set_xlim(first - room, last + room)
-            if best_epoch is not None:
-                axes.axvline(best_epoch, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-        if best_epoch is not None:
-            _mark_best(scores, rows, best_epoch, selection, shown[selection])
+            if best is not None:
+                axes.axvline(best, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        if best is not None:
+            _mark_best(scores, rows, best, selection, shown[selection])
         for axes in (losses, scores):
             if axes.get_legend_handles_labels()[0]:
                 # Below, where it covers no point, however few epochs there are.
@@ -65,10 +68,10 @@ def learning_curves(
 
 
 def _series(rows: Sequence[Mapping[str, float | None]], name: str) -> tuple[list[float], list[float]]:
-    """Return the epochs in which `name` was measured, and its values there."""
+    """Return the epochs, from 1, in which `name` was measured, and its values there."""
     measured = [(row["epoch"], row.get(name)) for row in rows if row.get("epoch") is not None]
     known = [(float(e), float(v)) for e, v in measured if e is not None and v is not None and np.isfinite(v)]
-    return [epoch for epoch, _ in known], [value for _, value in known]
+    return [epoch + 1 for epoch, _ in known], [value for _, value in known]
 
 
 def _draw(
@@ -91,13 +94,13 @@ def _draw(
 def _mark_best(
     axes: Axes,
     rows: Sequence[Mapping[str, float | None]],
-    best_epoch: int,
+    best: int,
     selection: str,
     look: tuple[str, RGB],
 ) -> None:
     label, colour = look
     for epoch, value in zip(*_series(rows, selection), strict=True):
-        if epoch == best_epoch:
+        if epoch == best:
             axes.plot(
                 [epoch],
                 [value],
@@ -108,6 +111,4 @@ def _mark_best(
                 markeredgewidth=1.5,
                 linestyle="none",
             )
-            axes.set_title(
-                f"best {label} {value:.3f}, epoch {best_epoch}", loc="right", fontsize=8, fontweight="normal"
-            )
+            axes.set_title(f"best {label} {value:.3f}, epoch {best}", loc="right", fontsize=8, fontweight="normal")

@@ -26,12 +26,13 @@ def predicted_against_true(
     title: str,
     scores: Sequence[Mapping[str, float]],
     what: str,
+    units: Sequence[str] | None = None,
 ) -> None:
     """Write a picture with one panel per variable; both axes show the same range, in the variable's unit.
 
     truth, prediction: (n, variables); a place whose truth is NaN is left out.
     scores: for each variable RMSE and R2 of the whole split, which are written into its panel.
-    what: what one point is, such as `pixels`.
+    what: what one point is, such as `pixels`. units: of the variables, for the axes.
     """
     assert truth.shape == prediction.shape == (len(truth), len(variable_names)), (truth.shape, prediction.shape)
     columns = min(_A_ROW, len(variable_names))
@@ -45,8 +46,14 @@ def predicted_against_true(
             known = ~np.isnan(truth[:, place])
             _draw(figure, axes, truth[known, place], prediction[known, place], what)
             axes.set_title(f"{title}: {name}" if place == 0 else name)
-            axes.set(xlabel=f"{name}, label", ylabel=f"{name}, prediction")
-            text = "\n".join(f"{key} {_number(scores[place][key])}" for key in ("RMSE", "R2") if key in scores[place])
+            in_unit = "" if units is None else f" ({units[place]})"
+            axes.set(xlabel=f"{name}{in_unit}, label", ylabel=f"{name}{in_unit}, prediction")
+            of_unit = "" if units is None else f" {units[place]}"
+            text = "\n".join(
+                f"{key} {_number(scores[place][key])}{of_unit if key == 'RMSE' else ''}"
+                for key in ("RMSE", "R2")
+                if key in scores[place]
+            )
             axes.text(
                 0.03, 0.97, text, transform=axes.transAxes, va="top", fontsize=8, color=INK,
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5},

@@ -16,6 +16,7 @@ from geocompose.figures.palette import IGNORED, RGB, class_colours
 DPI = 150
 INK = "#222222"
 GREY = "#777777"
+_CAPTION_PT = 7
 # Keys are typed as they are because matplotlib lists the allowed ones differently from version to version.
 _LOOK: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -78,6 +79,16 @@ def class_legend(class_names: Sequence[str]) -> list[Patch]:
 def ignored_legend(label: str) -> Patch:
     """Return the legend entry of what `hatch` draws."""
     return Patch(facecolor=unit(IGNORED), edgecolor="#a0a0a0", linewidth=0, hatch="/////", label=label)
+
+
+def caption(axes: Axes, text: str) -> None:
+    """Write small text below a picture, such as how it is made."""
+    axes.set_xlabel(text, fontsize=_CAPTION_PT, labelpad=3)
+
+
+def caption_in(text: str) -> float:
+    """Return how high a caption is, in inches."""
+    return 0.05 + 1.3 * _CAPTION_PT / 72 * len(text.splitlines()) if text else 0.0
 
 
 def hatch(axes: Axes, where: np.ndarray) -> None:

@@ -184,8 +184,8 @@ def band_names(argument: str, given: Iterable[object]) -> list[str]:
         name = band.value if isinstance(band, Enum) else band
         if not isinstance(name, str):
             raise UserError(
-                f"{argument} takes names of bands, such as [BLUE, GREEN, RED]; got {name!r}. A number or a range does "
-                "not say which band it is, so that no pretrained weights could be chosen for it."
+                f"{argument} takes names of bands, such as [BLUE, GREEN, RED]; got {name!r}, which does not say which "
+                "band it is."
             )
         names.append(name)
     check_names(names)

@@ -64,6 +64,7 @@ class Target:
         prediction. 0 and 1 where a model predicts in the unit itself; None where labels are classes.
     deviation: the training labels' standard deviation of each variable, in its physical unit, whatever a model predicts
         in; 0 where it does not vary. None where labels are classes, and where an earlier version did not record it.
+    units: the physical unit of each variable, in words; None where it is not stated.
     """
 
     kind: Kind
@@ -72,6 +73,7 @@ class Target:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     deviation: tuple[float, ...] | None = None
+    units: tuple[str, ...] | None = None
 
     @property
     def pixel_wise(self) -> bool:
@@ -82,6 +84,11 @@ class Target:
     def of_classes(self) -> bool:
         """Whether labels are classes, rather than numbers."""
         return self.kind in OF_CLASSES
+
+    @property
+    def unit(self) -> str | None:
+        """The unit of a single variable; None of several, or where it is not stated."""
+        return self.units[0] if self.units is not None and len(self.units) == 1 else None
 
     @property
     def num_outputs(self) -> int:
@@ -101,6 +108,7 @@ class Target:
             "mean": None if self.mean is None else list(self.mean),
             "std": None if self.std is None else list(self.std),
             **({} if self.deviation is None else {"deviation": list(self.deviation)}),
+            **({} if self.units is None else {"units": list(self.units)}),
         }
 
     @classmethod
@@ -115,7 +123,7 @@ class Target:
                 "The run was recorded by an earlier version, whose records don't say what the labels were. Run its "
                 "command again with rerun=true."
             )
-        mean, std, deviation = (
-            None if record.get(key) is None else tuple(record[key]) for key in ("mean", "std", "deviation")
+        numbers = (
+            None if record.get(key) is None else tuple(record[key]) for key in ("mean", "std", "deviation", "units")
         )
-        return cls(record["kind"], tuple(record["names"]), record["ignore_index"], mean, std, deviation)
+        return cls(record["kind"], tuple(record["names"]), record["ignore_index"], *numbers)

@@ -28,9 +28,10 @@ class PredictionWriter:
 
     `classes` is one band of class indices with a colour table, uint8 and nodata 255, or uint16 and nodata 65535 from
     256 classes on; with `codes` that are written, it holds those, in a type and beside a nodata that fit.
-    `probabilities` and `values` are one float32 band per class or variable, named after it, with nodata NaN. Where
-    there are classes, the tag `class_names` is a JSON list; where the training labels had other values than 0, 1, 2,
-    ..., so is `label_values`, for each class a list of them.
+    `probabilities` and `values` are one float32 band per class or variable, named after it, with nodata NaN; a band of
+    `values` has the variable's unit where that is stated. Where there are classes, the tag `class_names` is a JSON
+    list; where the training labels had other values than 0, 1, 2, ..., so is `label_values`, for each class a list of
+    them.
 
     checksum: for each band the sum of its pixels' bits so far, uint64: whatever the order in which they were written.
 
@@ -91,6 +92,8 @@ class PredictionWriter:
         if not indices:
             for index, name in enumerate(target.names, 1):
                 self.dataset.set_band_description(index, name)
+                if content == "values" and target.units is not None:
+                    self.dataset.set_band_unit(index, target.units[index - 1])
 
     def write(self, window: Window, values: np.ndarray, valid: np.ndarray) -> None:
         """Write (bands, h, w) at `window`, and nodata where not `valid` (h, w).

@@ -11,6 +11,7 @@ import numpy as np
 
 from geocompose.data.conversion import convert
 from geocompose.data.drift import Trained
+from geocompose.data.given_numbers import BandNumbers
 from geocompose.data.known_values import known_values
 from geocompose.data.normalization import Normalization, without_frames
 from geocompose.data.offsets import is_by_image
@@ -49,7 +50,8 @@ AS_STORED = Values(scale_tags="ignore")
 class Reading:
     """How rasters are read for a model.
 
-    bands, mean, std: what the model was trained with, one per band, in its order and in the unit that it reads.
+    bands, mean, std: what the model was trained with, one per band (or for each band one per frame), in its order and
+        in the unit that it reads.
     band_names: names of all bands of a raster, in file order, whatever it says itself.
     training_names: those that the training images were given, taken where their number is the raster's; without either,
         the raster's own.
@@ -67,8 +69,8 @@ class Reading:
     """
 
     bands: Sequence[str]
-    mean: Sequence[float]
-    std: Sequence[float]
+    mean: BandNumbers
+    std: BandNumbers
     band_names: Sequence[str] | None = None
     training_names: Sequence[str] | None = None
     nodata: float | None = None
@@ -86,7 +88,8 @@ class Reading:
                 f"{len(self.mean)} means and {len(self.std)} standard deviations."
             )
         for name, centre, spread in zip(self.bands, self.mean, self.std, strict=True):
-            if not (np.isfinite(centre) and np.isfinite(spread) and spread > 0):
+            deviation = np.asarray(spread, np.float64)
+            if not (np.isfinite(np.asarray(centre, np.float64)) & np.isfinite(deviation) & (deviation > 0)).all():
                 raise UserError(
                     f"Band {name!r} can't be normalised with mean {centre} and standard deviation {spread}: both must "
                     "be finite, and the second above 0."

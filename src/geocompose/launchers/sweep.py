@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -64,10 +64,13 @@ class PlannedSweep:
         waiting = [cell for cell in missing if cell.run_id not in self.course.refused]
         if waiting:
             console().print(self._estimate(waiting))
-        progress = Progress(len(waiting), one_at_a_time=getattr(engine, "workers", 0) == 1)
+        one_at_a_time = getattr(engine, "workers", 0) == 1
+        progress = Progress(len(waiting), one_at_a_time=one_at_a_time)
         while waiting:
             self.began = True
-            engine.compute([self._job(cell) for cell in waiting], lambda event: self._told(event, progress))
+            # What is computed one after the other is shown here as well: the tables of a model and its scores once.
+            jobs = [self._job(cell, brief=one_at_a_time and place > 0) for place, cell in enumerate(waiting)]
+            engine.compute(jobs, lambda event: self._told(event, progress))
             waiting = self._let_go(waiting)
             progress.more(len(waiting))
 
@@ -154,11 +157,12 @@ class PlannedSweep:
             [cell.folder for cell in waiting if cell.folder is not None], len(self.cells), finished, workers
         )
 
-    def _job(self, cell: PlannedCell) -> Job:
+    def _job(self, cell: PlannedCell, *, brief: bool) -> Job:
         assert cell.experiment is not None
         assert cell.action is not None
         assert cell.folder is not None
-        call = CellCall(cell.experiment, cell.action, cell.folder.path, cell.log, tuple(self.command))
+        experiment = replace(cell.experiment, brief=brief)
+        call = CellCall(experiment, cell.action, cell.folder.path, cell.log, tuple(self.command))
         return Job(cell.run_id, cell.title, call, cell.log)
 
     def _told(self, event: Started | Ended, progress: Progress) -> None:

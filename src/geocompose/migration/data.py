@@ -1,11 +1,13 @@
-"""TerraTorch's generic data modules as options of our group data: names, bands, normalisation, what has no value."""
+"""TerraTorch's generic data modules as options of our group data: names, bands, frames, labels, what has no value."""
 
 import math
 
 from geocompose.errors import UserError
+from geocompose.migration.bands import band_list, named, unnamed
 from geocompose.migration.data_files import translate_files
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
+from geocompose.migration.statistics import translate_statistics
 from geocompose.migration.transforms import translate_transforms
 from geocompose.migration.translation import DATA, MODEL, MODEL_ARGS, Translation
 
@@ -15,12 +17,14 @@ OPTION = {
     "classification": "geotiff_classification",
     "multilabel": "geotiff_multilabel",
     "scalar_regression": "geotiff_scalar_regression",
+    "reconstruction": "geotiff_reconstruction",
 }
 GENERIC = {
-    "GenericNonGeoSegmentationDataModule": "segmentation",
-    "GenericNonGeoPixelwiseRegressionDataModule": "regression",
-    "GenericNonGeoClassificationDataModule": "classification",
+    "GenericNonGeoSegmentationDataModule": ("segmentation", "reconstruction"),
+    "GenericNonGeoPixelwiseRegressionDataModule": ("regression", "reconstruction"),
+    "GenericNonGeoClassificationDataModule": ("classification",),
 }
+_OF_NUMBERS = ("regression", "scalar_regression")
 _NOT_NEEDED = {
     "drop_last": "a lone last image is left out of its epoch, another one each time",
     "pin_memory": "done where there is a GPU",
@@ -33,24 +37,33 @@ _NOT_NEEDED = {
     "predict_output_bands": "action=predict takes the model's bands",
     "embedding_input": "only for plots",
     "pca_step": "only for plots",
+    "return_georeference": "maps have the georeference of their image",
 }
+
+
+def is_generic(to: Translation) -> bool:
+    """Return whether the data module is one of the generic ones, of the task's kind of labels."""
+    return to.kind in GENERIC.get(str(class_name(to.ledger.get(("data",)))), ())
 
 
 def translate_data(to: Translation) -> None:
     """Translate data module, class names and what images are normalised with.
 
     Raises:
-        UserError: numbers of classes, bands or statistics contradict each other.
+        UserError: bands or statistics contradict each other, or there is no number of classes.
     """
-    _names(to)
     name = class_name(to.ledger.get(("data",)))
     keys = to.choose("data", OPTION[to.kind])
-    to.set("data.class_names" if "class_names" in keys else "data.variables", to.names)
+    if to.kind != "reconstruction":
+        _names(to)
+        to.set("data.class_names" if "class_names" in keys else "data.variables", to.names)
     if "normalize_target" in keys:
         to.set("data.normalize_target", "none")  # TerraTorch's models predict in the labels' unit
     _bands(to)
+    _frames(to)
+    translate_statistics(to, generic=is_generic(to))
     _missing(to)
-    if GENERIC.get(str(name)) != to.kind:
+    if not is_generic(to):
         if name is not None:
             to.ledger.lost(("data",), f"{name} has no counterpart; data={OPTION[to.kind]} asks for your files instead")
         return
@@ -60,111 +73,117 @@ def translate_data(to: Translation) -> None:
             to.carry((*DATA, key), f"data.{key}", value)
     translate_transforms(to)
     translate_files(to)
+    _shifted_labels(to)
     for key, why in _NOT_NEEDED.items():
         to.ledger.needless((*DATA, key), why)
-    if to.ledger.get((*DATA, "expand_temporal_dimension")) is False:
-        to.ledger.needless((*DATA, "expand_temporal_dimension"), "images have one frame")
-    if to.ledger.get((*DATA, "reduce_zero_label")) is False:
-        to.ledger.needless((*DATA, "reduce_zero_label"), "labels count from 0")
 
 
 def _names(to: Translation) -> None:
+    """Name the model's outputs: its number of them counts, and what else is said of them is told."""
     ledger = to.ledger
-    of_classes = to.kind not in ("regression", "scalar_regression")
-    place: Place = (*MODEL_ARGS, "num_classes" if of_classes else "num_outputs")
-    count = ledger.get(place) or (None if of_classes else 1)
-    given = ledger.get((*MODEL, "class_names"))
-    if not isinstance(count, int):
-        raise UserError("The TerraTorch configuration has no model_args.num_classes; the model can't be built.")
-    if given is not None and len(given) != count:
-        raise UserError(f"class_names names {len(given)}, but model_args.num_classes is {count}. Correct the file.")
-    key = "data.class_names" if of_classes else "data.variables"
-    stem = "class" if of_classes else "variable"
-    to.names = [str(name) for name in given] if given else [f"{stem}_{index}" for index in range(count)]
-    ledger.carried(place, f"length of {key}")
-    ledger.carried((*MODEL, "class_names"), key)
+    of_classes = to.kind not in _OF_NUMBERS
+    key, stem = ("data.class_names", "class") if of_classes else ("data.variables", "variable")
+    count, place = to.num_outputs
+    if not of_classes:
+        place = (*MODEL_ARGS, "num_outputs")
+        count = ledger.get(place) or 1
+    given: list[str] = [str(name) for name in ledger.get((*MODEL, "class_names")) or []]
     of_data = ledger.get((*DATA, "num_classes"))
+    if count is None:
+        count = of_data or len(given) or None
+        ledger.remark(f"model_args have no num_classes; the model has as many outputs as there are classes: {count}.")
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise UserError("The TerraTorch configuration has no model_args.num_classes; the model can't be built.")
+    if place is not None:
+        ledger.carried(place, f"length of {key}")
+    to.names = [*given[:count], *(f"{stem}_{index}" for index in range(len(given), count))]
+    if given and len(given) != count:
+        ledger.lost(
+            (*MODEL, "class_names"),
+            f"it names {len(given)}, and the model has {count} outputs ({key}): of the names, "
+            + (f"{count} are taken" if len(given) > count else f"{count - len(given)} are made up"),
+        )
+    ledger.carried((*MODEL, "class_names"), key)
     if of_classes and of_data is not None and of_data != count:
-        raise UserError(f"data.num_classes is {of_data}, but model_args.num_classes is {count}. Correct the file.")
+        ledger.lost((*DATA, "num_classes"), f"it is {of_data}, and the model has {count} outputs, which count ({key})")
     ledger.carried((*DATA, "num_classes"), f"length of {key}")
 
 
 def _bands(to: Translation) -> None:
+    """Translate the names of the files' bands, and which of them the model reads."""
     ledger = to.ledger
-    there, read = ledger.get((*DATA, "dataset_bands")), ledger.get((*DATA, "output_bands"))
-    of_model = ledger.get((*MODEL_ARGS, "backbone_bands"))
-    for key, value, ours in (("dataset_bands", there, "band_names"), ("output_bands", read, "bands")):
-        if value is None:
-            continue
-        if _are_names(value):
-            to.carry((*DATA, key), f"data.{ours}", list(value))
-        else:
-            ledger.lost((*DATA, key), f"data.{ours} takes names, not places of bands")
-    chosen = next((value for value in (read, of_model, there) if _are_names(value)), None)
-    to.bands = None if chosen is None else list(chosen)
-    if _are_names(read) and _are_names(of_model) and list(read) != list(of_model):
+    there, read = (ledger.get((*DATA, key)) for key in ("dataset_bands", "output_bands"))
+    of_files, of_read = band_list(there), band_list(read)
+    found = None if of_files is None else named(of_files, of_read if read is not None else None, to.model_bands)
+    note = ""
+    if found is not None:
+        if any(name.startswith("band_") for name in found[0] if name not in (of_files or [])):
+            note = "bands without a name are called by their place in the file, from band_1"
+        to.carry((*DATA, "dataset_bands"), "data.band_names", found[0], note)
+        to.set("data.bands", found[1])
+        to.bands = found[1]
+    elif there is None and of_read is not None and (names := _texts(of_read)) is not None:
+        to.set("data.bands", names)
+        to.bands = names
+    elif to.model_bands is not None:
+        _bands_of_model(to)
+    if to.bands is not None and "bands" in to.values.get("data", {}):
+        ledger.carried((*DATA, "output_bands"), "data.bands")
+    for key, value in (("dataset_bands", there), ("output_bands", read)):
+        if value is not None:
+            ledger.lost((*DATA, key), "not a list of bands of dataset_bands; write data.band_names and data.bands")
+    if to.model_bands_place is not None:
         # In TerraTorch the names of the backbone only choose weights; the data's order is what the model sees.
-        to.values.get("backbone", {}).pop("bands", None)
-        ledger.carried((*MODEL_ARGS, "backbone_bands"), "the model reads data.output_bands")
-    _statistics(to)
+        ledger.carried(to.model_bands_place, "data.bands, which the backbone is told")
 
 
-def _are_names(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
-
-
-def _statistics(to: Translation) -> None:
-    ledger = to.ledger
-    mean, std = ledger.get((*DATA, "means")), ledger.get((*DATA, "stds"))
-    if mean is None or std is None:
-        if GENERIC.get(str(class_name(ledger.get(("data",))))) == to.kind and to.bands is not None:
-            to.set("data.normalize", "none")  # TerraTorch then takes images as they are
-            to.mean, to.std = [0.0] * len(to.bands), [1.0] * len(to.bands)
+def _bands_of_model(to: Translation) -> None:
+    """Take the bands that the model's arguments name, where the data names none."""
+    assert to.model_bands is not None
+    names = _texts(to.model_bands)
+    if names is not None:
+        to.set("backbone.bands", names)
+        to.bands = names
+        if to.model_bands_place is not None:
+            to.ledger.carried(to.model_bands_place, "backbone.bands")
         return
-    if not (_are_numbers(mean) and _are_numbers(std)):
-        for key in ("means", "stds"):
-            ledger.lost((*DATA, key), "it names a file or a class; give the numbers, or action.mean and action.std")
+    to.bands = [band if isinstance(band, str) else unnamed(place) for place, band in enumerate(to.model_bands)]
+    if to.model_bands_place is not None:
+        to.ledger.lost(to.model_bands_place, "places of bands say nothing without the data's; name them in data.bands")
+
+
+def _texts(bands: list[str | int]) -> list[str] | None:
+    names = [band for band in bands if isinstance(band, str)]
+    return names if len(names) == len(bands) else None
+
+
+def _frames(to: Translation) -> None:
+    """Translate the time steps that lie behind each other in a file."""
+    ledger, place = to.ledger, (*DATA, "expand_temporal_dimension")
+    expands = ledger.get(place)
+    if expands is not True:
+        if expands is not None:
+            ledger.needless(place, "images have one frame")
+        if is_generic(to) and (to.model_frames or 1) > 1:
+            ledger.remark(f"The model takes {to.model_frames} frames, and the data has one: state data.num_frames.")
         return
-    count = len(to.bands) if to.bands is not None else len(mean)
-    if not len(mean) == len(std) == count:
-        raise UserError(
-            f"There are {count} bands, but {len(mean)} means and {len(std)} stds in the TerraTorch configuration."
-        )
-    scale = float(ledger.get((*DATA, "constant_scale"), 1.0))
-    # (x * scale - mean) / std of TerraTorch is (x - mean / scale) / (std / scale).
-    to.mean, to.std = [float(value) / scale for value in mean], [float(value) / scale for value in std]
-    ledger.carried((*DATA, "constant_scale"), "in the means and stds of record.json")
-    if _are_published(to):
-        to.set("data.normalize", "pretraining")
-        note = "data.normalize=pretraining: they are the backbone's published ones"
-        for key in ("means", "stds"):
-            ledger.carried((*DATA, key), note)
+    if to.model_frames is None:
+        ledger.lost(place, "no setting says how many frames a file has; write data.num_frames")
     else:
-        to.set("data.normalize", "dataset")
-        for key in ("means", "stds"):
-            ledger.lost(
-                (*DATA, key),
-                "a new run takes its training split's own (data.normalize=dataset); an imported run keeps them",
-            )
+        to.carry(place, "data.num_frames", to.model_frames, "all bands of the first, then of the second, ...")
 
 
-def _are_numbers(value: object) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(number, int | float) and not isinstance(number, bool) for number in value
-    )
-
-
-def _are_published(to: Translation) -> bool:
-    from geocompose.catalog.prithvi import VARIANTS, published_pretraining
-
-    variant = to.values.get("backbone", {}).get("variant")
-    if variant is None or to.bands is None or to.mean is None or to.std is None:
-        return False
-    published = published_pretraining(VARIANTS[variant]).statistics(to.bands)
-    return published is not None and all(
-        math.isclose(ours, theirs, rel_tol=1e-6)
-        for ours, theirs in zip([*to.mean, *to.std], [*published[0], *published[1]], strict=True)
-    )
+def _shifted_labels(to: Translation) -> None:
+    """Translate labels from 1 on, of which 0 is none."""
+    ledger, place = to.ledger, (*DATA, "reduce_zero_label")
+    if ledger.get(place) is not True:
+        ledger.needless(place, "labels count from 0")
+    elif to.kind == "segmentation":
+        to.set("data.label_values", list(range(1, len(to.names) + 1)))
+        to.set("data.label_nodata", 0.0)
+        ledger.carried(place, "data.label_values from 1, data.label_nodata=0")
+    else:
+        ledger.lost(place, f"labels of task={to.kind} are not shifted")
 
 
 def _missing(to: Translation) -> None:
@@ -174,21 +193,27 @@ def _missing(to: Translation) -> None:
         note = "such pixels become the band's mean, whatever the number, and leave loss and metrics"
         to.carry((*DATA, "no_data_replace"), "data.nodata", math.nan, note)
     ignored, place = ledger.get((*MODEL, "ignore_index")), (*MODEL, "ignore_index")
+    replaced, place_of_replaced = ledger.get((*DATA, "no_label_replace")), (*DATA, "no_label_replace")
     if to.kind == "segmentation":
         if ignored is not None:
             to.carry(place, "data.ignore_index", ignored)
-        replaced = ledger.get((*DATA, "no_label_replace"))
-        if replaced is not None and replaced == ignored:
-            ledger.needless((*DATA, "no_label_replace"), "a label that is NaN or its file's nodata has no label")
-        elif replaced is not None:
-            ledger.lost((*DATA, "no_label_replace"), "pixels without label are data.ignore_index, never a class")
+        _unlabelled(to, place_of_replaced, replaced, ignored, "a label that is NaN or its file's nodata has no label",
+                    "pixels without label are data.ignore_index, never a class")  # fmt: skip
     elif to.kind == "regression":
         if ignored is not None:
             to.carry(place, "data.label_nodata", float(ignored))
-        replaced = ledger.get((*DATA, "no_label_replace"))
-        if replaced is not None and replaced == ignored:
-            ledger.needless((*DATA, "no_label_replace"), "NaN is not a label")
-        elif replaced is not None:
-            ledger.lost((*DATA, "no_label_replace"), "NaN is not a label, and never becomes a number")
+        _unlabelled(to, place_of_replaced, replaced, ignored, "NaN is not a label",
+                    "NaN is not a label, and never becomes a number")  # fmt: skip
+    elif to.kind == "reconstruction":
+        for each in (place, place_of_replaced):
+            ledger.needless(each, "images have no labels; pixels without data leave loss and metrics")
     else:
-        ledger.needless(place, "images without a label are left out")
+        for each in (place, place_of_replaced):
+            ledger.needless(each, "images without a label are left out")
+
+
+def _unlabelled(to: Translation, place: Place, value: object, ignored: object, same: str, other: str) -> None:
+    if value is not None and value == ignored:
+        to.ledger.needless(place, same)
+    elif value is not None:
+        to.ledger.lost(place, other)

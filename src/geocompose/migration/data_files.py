@@ -26,7 +26,11 @@ def translate_files(to: Translation) -> None:
     to.set("data.root", layout.root)
     to.set("data.images", layout.images)
     keys = "data.root, data.images"
-    if to.kind != "classification":
+    if to.kind == "reconstruction":
+        for split in SPLITS:
+            ledger.needless((*DATA, f"{split}_label_data_root"), "images have no labels")
+        ledger.needless((*DATA, "label_grep"), "images have no labels")
+    elif to.kind != "classification":
         to.set("data.labels", layout.labels)
         keys += ", data.labels"
     unsplit = _splits(to, roots, greps[0])
@@ -43,16 +47,43 @@ def _splits(to: Translation, roots: Mapping[str, str], pattern: str) -> str | No
     """Translate which images belong to which split; return why not, where that can't be done."""
     ledger = to.ledger
     lists = {split: ledger.get((*DATA, f"{split}_split")) for split in SPLITS}
-    if all(isinstance(path, str) for path in lists.values()):
-        for split, path in lists.items():
-            to.carry((*DATA, f"{split}_split"), f"data.split_files.{split}", path)
-        return None
+    if all(isinstance(path, str) for path in lists.values()) and lists["train"] not in (lists["val"], lists["test"]):
+        return _listed(to, lists)
     for split in SPLITS:
         ledger.lost((*DATA, f"{split}_split"), "data.split_files takes a list for each of train, val and test")
-    if len(set(roots.values())) < len(SPLITS):
+    if roots["train"] in (roots["val"], roots["test"]):
         return "several splits read one folder; data.split draws images for each"
     found = {split: sorted(file.name for file in Path(root).glob(pattern)) for split, root in roots.items()}
     if not all(found.values()):
         return "the folders can't be seen from here; import where they can, or write lists for data.split_files"
-    to.split_lists = found
+    to.split_lists = _halved(to, found, "folder") if roots["val"] == roots["test"] else found
     return None
+
+
+def _listed(to: Translation, lists: Mapping[str, str]) -> str | None:
+    """Translate the lists of the splits."""
+    if lists["val"] == lists["test"]:
+        files = {split: Path(path) for split, path in lists.items()}
+        if not all(file.is_file() for file in files.values()):
+            to.ledger.remark(
+                f"val and test read one list ({lists['val']}), and an image belongs to one split here: name two lists "
+                "as data.split_files.val and data.split_files.test."
+            )
+        else:
+            rows = {split: file.read_text(encoding="utf-8").split("\n") for split, file in files.items()}
+            to.split_lists = _halved(to, {split: [row for row in each if row] for split, each in rows.items()}, "list")
+            for split in SPLITS:
+                to.ledger.carried((*DATA, f"{split}_split"), f"data.split_files.{split}")
+            return None
+    for split, path in lists.items():
+        to.carry((*DATA, f"{split}_split"), f"data.split_files.{split}", path)
+    return None
+
+
+def _halved(to: Translation, found: Mapping[str, list[str]], what: str) -> dict[str, list[str]]:
+    """Return the images of each split, where validation and test have the same in TerraTorch: every other one."""
+    to.ledger.remark(
+        f"val and test read one {what} in TerraTorch, so that the test scores chose the epoch; here every other of its "
+        "images is of val, and the others are of test."
+    )
+    return {**found, "val": found["val"][::2], "test": found["val"][1::2]}

@@ -13,6 +13,8 @@ from geocompose.program import words
 from geocompose.runs.atomic import explained, write_text
 
 OPTION = "imported"
+# How a command shows what only its user can say.
+ASKED = {"data.root": "DIR", "data.images": "PATTERN", "data.labels": "PATTERN", "data.table": "FILE"}
 FOLDER = Path("experiment") / OPTION
 
 
@@ -83,15 +85,17 @@ def _shown(path: Path) -> str:
 
 def _text(to: Translation, name: str, origin: list[str]) -> str:
     entries = to.ledger.entries()
-    lost = to.ledger.told("not carried over")
+    lost, decided = to.ledger.told("not carried over"), to.ledger.remarks
+    asked = [f"{key}={ASKED.get(key, key.rpartition('.')[2].upper())}" for key in to.asked]
     head = [
         f"A TerraTorch run of {to.kind}, imported by action=import_terratorch.",
         *origin,
-        f"Command: {shlex.join([*words(), f'experiment={OPTION}/{name}'])}",
+        f"Command: {shlex.join([*words(), f'experiment={OPTION}/{name}', *asked])}",
         f"Of {len(entries)} settings these could not be carried over:"
         if lost
         else f"All {len(entries)} settings are here.",
         *(f"  {line}" for line in lost),
+        *(["Decided here:", *(f"  {line}" for line in decided)] if decided else []),
     ]
     defaults = ["_self_", *({f"override /{group}": option} for group, option in sorted(to.choices.items()))]
     body = yaml.safe_dump({"defaults": defaults}, sort_keys=False, default_flow_style=False)

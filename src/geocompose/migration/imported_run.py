@@ -7,25 +7,20 @@ import logging
 import shlex
 import sys
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
 
-from geocompose.configuration.checking import check
-from geocompose.configuration.diagnosis import groups
 from geocompose.cost.summary import summarize
 from geocompose.data.preflight import data_source
 from geocompose.errors import UserError, quiet
 from geocompose.from_config import build_model
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.migration.checkpoint import TerraTorchCheckpoint, load_strictly
+from geocompose.migration.composition import UNKNOWN, composed, target_of
 from geocompose.migration.translation import Translation
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
@@ -34,29 +29,6 @@ from geocompose.runs.environment import git_diff, git_state, hardware, source_fo
 from geocompose.runs.fingerprint import fingerprint, hash_file
 
 log = logging.getLogger("geocompose")
-
-UNKNOWN = "not-imported"  # stands where the imported configuration says nothing and ours needs a text
-
-
-def composed(to: Translation, conf_dir: Path, study: str) -> dict[str, Any]:
-    """Return the checked configuration that a translation makes, weights and data paths as they may be.
-
-    Raises:
-        UserError: a value does not fit its key.
-    """
-    # Within the command line Hydra is at work already, on this folder.
-    at_work = GlobalHydra.instance().is_initialized()
-    with nullcontext() if at_work else initialize_config_dir(str(conf_dir), version_base="1.3"):
-        config = compose("config", overrides=[f"{group}={option}" for group, option in to.choices.items()])
-    OmegaConf.set_struct(config, False)
-    config.merge_with({"study": study, **to.values})
-    for key in OmegaConf.missing_keys(config):
-        OmegaConf.update(config, key, [UNKNOWN] if key == "data.variables" else UNKNOWN)
-    root = config.data.root
-    config.data.root = "."  # the data need not be here
-    checked = check(config, groups(conf_dir))
-    checked["data"]["root"] = root
-    return checked
 
 
 @dataclass(frozen=True)
@@ -75,13 +47,17 @@ def load_model(to: Translation, conf_dir: Path, study: str, checkpoint: TerraTor
         UserError: what could not be carried over changes the model, bands or statistics are not known, or the weights
             don't fit.
     """
-    changed = [f"{key} ({entry.note})" for key, entry in to.ledger.entries().items() if entry.changes_model]
-    if changed:
+    if changed := to.ledger.model_changes:
         raise UserError(
             f"The weights can't be taken over, because the model would be another one: {'; '.join(changed)}."
         )
     if to.bands is None:
         raise UserError("Neither action.config nor action.ckpt names the model's bands; give 'action.bands=[...]'.")
+    if to.kind == "reconstruction":
+        raise UserError(
+            "Checkpoints of ReconstructionTask are not imported: give action.config alone, and take the weights of its "
+            "backbone as backbone.ckpt_path."
+        )
     if to.mean is None or to.std is None:
         raise UserError(
             "Neither action.config nor action.ckpt says what images were normalised with; give 'action.mean=[...]' and "
@@ -93,9 +69,9 @@ def load_model(to: Translation, conf_dir: Path, study: str, checkpoint: TerraTor
         )
     assert to.tile_px is not None
     config = composed(_with_own_weights(to), conf_dir, study)
-    target = _target(to, config)
+    target = target_of(to, config, to.bands)
     with quiet(logging.WARNING):  # a trained model's random start means nothing to its user
-        built = build_model(config, inputs=Inputs(tuple(to.bands), to.tile_px), target=target)
+        built = build_model(config, inputs=Inputs(tuple(to.bands), to.tile_px, to.num_frames), target=target)
     load_strictly(built.model, checkpoint)
     return LoadedModel(built.model, config, target)
 
@@ -172,13 +148,6 @@ def _with_own_weights(to: Translation) -> Translation:
     return own
 
 
-def _target(to: Translation, config: Mapping[str, Any]) -> Target:
-    if to.kind in ("regression", "scalar_regression"):
-        count = len(to.names)
-        return Target(to.kind, tuple(to.names), mean=(0.0,) * count, std=(1.0,) * count)  # type: ignore[arg-type]
-    return Target(to.kind, tuple(to.names), int(config["data"].get("ignore_index", -1)))  # type: ignore[arg-type]
-
-
 def _described(loaded: LoadedModel, to: Translation) -> dict[str, Any]:
     """Return what a record says of data, as far as a model needs it."""
     assert to.mean is not None
@@ -192,6 +161,7 @@ def _described(loaded: LoadedModel, to: Translation) -> dict[str, Any]:
         "bands": to.bands,
         "target": {"kind": target.kind, "names": list(target.names), "ignore_index": target.ignore_index, **numbers},
         "tile_px": to.tile_px,
+        "num_frames": to.num_frames,
         "normalization": {"normalize": data["normalize"], "source": "given", "mean": to.mean, "std": to.std},
         "splits": {},
     }

@@ -34,6 +34,7 @@ class Ledger:
         self._leaves = dict(_leaves(tree, ()))
         self._tree = tree
         self._entries: dict[Place, Entry] = {}
+        self._remarks: dict[str, bool] = {}
 
     def get(self, place: Place, default: Any = None) -> Any:
         """Return what stands at a place, `default` where nothing or null does."""
@@ -63,6 +64,24 @@ class Ledger:
     def lost(self, place: Place, why: str, *, changes_model: bool = False) -> None:
         """Say why the settings below a place could not be carried over."""
         self._mark(place, Entry("not carried over", why, changes_model))
+
+    def remark(self, text: str, *, changes_model: bool = False) -> None:
+        """Say what the import has decided that no setting of the configuration stands for.
+
+        changes_model: see `Entry`.
+        """
+        self._remarks[" ".join(text.split())] = changes_model
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was decided without a setting, in lines."""
+        return list(self._remarks)
+
+    @property
+    def model_changes(self) -> list[str]:
+        """What makes the model another one than TerraTorch's, in lines."""
+        lost = [f"{key} ({entry.note})" for key, entry in self.entries().items() if entry.changes_model]
+        return [*lost, *(text for text, changes in self._remarks.items() if changes)]
 
     def entries(self) -> dict[str, Entry]:
         """Return what became of every leaf, by its dotted name, in the order of the configuration."""

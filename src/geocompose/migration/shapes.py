@@ -30,6 +30,10 @@ _OF_MODEL: tuple[tuple[Place, str], ...] = (
     ((*MODEL, "task"), "text"),
     ((*MODEL_ARGS, "num_classes"), "a whole number, 1 or more"),
     ((*MODEL_ARGS, "num_outputs"), "a whole number, 1 or more"),
+    *(
+        ((*MODEL_ARGS, key), "a whole number, 1 or more")
+        for key in ("num_frames", "backbone_num_frames", "backbone_temporal_n_timestamps")
+    ),
     ((*MODEL_ARGS, "peft_config"), "a mapping"),
     ((*MODEL_ARGS, "peft_config", "peft_config_kwargs"), "a mapping"),
     ((*MODEL_ARGS, "aux_decoders"), "a list"),
@@ -37,6 +41,9 @@ _OF_MODEL: tuple[tuple[Place, str], ...] = (
     ((*MODEL, "aux_heads"), "a list"),
     ((*MODEL, "aux_heads", "*"), "a mapping"),
     ((*MODEL, "aux_heads", "*", "init_args"), "a mapping"),
+    ((*MODEL, "aux_heads", "*", "decoder_args"), "a mapping"),
+    ((*MODEL, "aux_heads", "*", "init_args", "decoder_args"), "a mapping"),
+    ((*MODEL_ARGS, "aux_decoders", "*", "decoder_args"), "a mapping"),
     ((*MODEL, "class_names"), "a list"),
     ((*MODEL, "ignore_index"), "a whole number"),
     ((*MODEL, "loss"), "a loss's name, a list or a mapping of them"),

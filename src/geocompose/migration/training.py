@@ -23,6 +23,7 @@ _NOT_NEEDED = {
     "tiled_inference_on_validation": "every split is scored by tiles",
     "tiled_inference_parameters": "action=predict goes by windows of data.tile_px and action.overlap_px",
     "task": "the class says it",
+    "masked_metric": "hidden pixels that have data are scored",
 }
 _PARTS = {"encoder": "backbone", "backbone": "backbone", "neck": "neck", "decoder": "decoder", "head": "head"}
 EPOCHS = "${trainer.max_epochs}"
@@ -54,6 +55,8 @@ def _task(to: Translation) -> None:
     for key in ("freeze_backbone", "freeze_decoder", "freeze_head", "aux_loss"):
         if (value := ledger.get((*MODEL, key))) is not None:
             to.carry((*MODEL, key), f"task.{key}", value)
+    if (frozen := ledger.get((*MODEL, "freeze_encoder"))) is not None:  # the reconstruction task's word
+        to.carry((*MODEL, "freeze_encoder"), "task.freeze_backbone", frozen)
     loss = ledger.get((*MODEL, "loss"))
     named = [loss] if isinstance(loss, str) else list(loss or [])
     known = _losses(to)
@@ -67,7 +70,7 @@ def _task(to: Translation) -> None:
     ledger.needless((*MODEL, "custom_loss"), "false")
     weights = ledger.get((*MODEL, "class_weights"))
     if weights is not None:
-        if to.kind in ("regression", "scalar_regression"):
+        if to.kind in ("regression", "scalar_regression", "reconstruction"):
             ledger.needless((*MODEL, "class_weights"), "TerraTorch's regression does not look at it")
         elif set(named) & {"ce", "focal"} and not unknown:
             to.carry((*MODEL, "class_weights"), "task.class_weights", weights)
@@ -84,6 +87,8 @@ def _losses(to: Translation) -> list[str]:
         return list(segmentation_losses(target.ignore_index))
     if to.kind == "classification":
         return list(classification_losses(target.ignore_index))
+    if to.kind == "reconstruction":
+        return ["mse", "mae", "rmse", "huber"]
     if to.kind == "multilabel":
         return list(multilabel_losses([1.0] * len(to.names)))
     return list(regression_losses(target))

@@ -10,7 +10,12 @@ from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.translation import DATA, Translation
 
 _DIHEDRAL = {"D4"}
-_TRANSFORMS_NOT_NEEDED = {"ToTensorV2"}
+_TRANSFORMS_NOT_NEEDED = {
+    "ToTensorV2": "done by the loader",
+    "FlattenTemporalIntoChannels": "transforms here know frames",
+    "UnflattenTemporalFromChannels": "transforms here know frames",
+    "Padding": "smaller images are padded to a tile",
+}
 _SIZED = {"Resize", "RandomCrop", "CenterCrop", "RandomResizedCrop", "PadIfNeeded"}
 
 
@@ -31,7 +36,7 @@ def _transform(to: Translation, split: str, place: Place, step: Any) -> None:
     arguments = step.get("init_args") or {} if isinstance(step, Mapping) else {}
     of_images = to.kind not in PIXEL_WISE
     if name in _TRANSFORMS_NOT_NEEDED:
-        to.ledger.needless(place, "done by the loader")
+        to.ledger.needless(place, _TRANSFORMS_NOT_NEEDED[name])
     elif name in _DIHEDRAL and split == "train" and arguments.get("p", 1) == 1:
         to.set("data.dihedral", True)
         to.ledger.carried(place, "data.dihedral")

@@ -1,37 +1,41 @@
 """From the configuration of a TerraTorch run to one of ours, with an account of every setting."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from geocompose.errors import UserError, at_least, choices
+from geocompose.errors import at_least
 from geocompose.migration.data import GENERIC, translate_data
+from geocompose.migration.kinds import kind_of
 from geocompose.migration.ledger import Ledger
 from geocompose.migration.lightning_yaml import class_name
-from geocompose.migration.model import KINDS, translate_model
+from geocompose.migration.model import translate_model
 from geocompose.migration.shapes import check_shapes
 from geocompose.migration.training import translate_training
 from geocompose.migration.translation import MODEL, MODEL_ARGS, Options, Translation
 
-# What a task says of itself in a checkpoint; two kinds of image-level tasks can't be told from their parents.
-OF_TASK = {"segmentation": "segmentation", "regression": "regression", "classification": "classification"}
-
 
 def translate(
-    tree: Mapping[str, Any], options: Options, *, kind: str | None = None, tile_px: int | None = None
+    tree: Mapping[str, Any],
+    options: Options,
+    *,
+    kind: str | None = None,
+    tile_px: int | None = None,
+    beside: Path | None = None,
 ) -> Translation:
     """Return what a configuration becomes.
 
     tree: the plain content of its YAML, or as much of it as a checkpoint knows. kind: of task, where given; else that
     of the task's class, or of what a checkpoint says. tile_px: size of the data's tiles; else that of crops, of tiled
-    inference or of the backbone's images, or 224.
+    inference or of the backbone's images, or 224. beside: the folder of the YAML, for files that it names.
 
     Raises:
-        UserError: a setting has another shape than TerraTorch takes; the task, the model or the numbers of classes or
-        bands can't be understood.
+        UserError: a setting has another shape than TerraTorch takes; the task, the model or the numbers of bands can't
+        be understood.
     """
     ledger = Ledger(tree)
     check_shapes(ledger, of_data=class_name(ledger.get(("data",))) in GENERIC)
-    to = Translation(ledger, options, kind or _kind(ledger))
+    to = Translation(ledger, options, kind or kind_of(ledger), beside=beside)
     translate_model(to)
     translate_data(to)
     translate_training(to)
@@ -49,6 +53,8 @@ def merged(tree: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> tupl
     """
     if tree is None:
         return {"model": {"init_args": dict(arguments)}}, []
+    if not arguments:
+        return dict(tree), []
     model = dict(tree["model"])
     written = dict(model.get("init_args") or {})
     differences = []
@@ -68,21 +74,6 @@ def _differences(prefix: str, written: Mapping[str, Any], recorded: Mapping[str,
         for key in dict.fromkeys([*written, *recorded])
         if written.get(key) != recorded.get(key)
     ]
-
-
-def _kind(ledger: Ledger) -> str:
-    named = class_name(ledger.get(("model",)))
-    if named is not None:
-        if named not in KINDS:
-            raise UserError(f"The TerraTorch task {named} can't be imported. {choices(named, KINDS)}")
-        return KINDS[named]
-    recorded = ledger.get((*MODEL, "task"))
-    if recorded not in OF_TASK:
-        raise UserError(
-            f"The checkpoint does not say which task it is for ({recorded!r}); say it with action.task, one of "
-            f"{', '.join(KINDS.values())}."
-        )
-    return OF_TASK[recorded]
 
 
 def _inference_px(ledger: Ledger) -> int | None:

@@ -40,8 +40,14 @@ class Translation:
 
     kind: of task. names: classes or variables. choices: the option of each group. values: keys of groups and of the
         root.
-    mean, std: what images are normalised with, one number per band; None where it is not known. bands: those that the
-        model reads, in their order.
+    mean, std: what images are normalised with, one number per band, or for each band one per frame; None where it is
+        not known. bands: those that the model reads, in their order; None where they have no names.
+    model_bands: what the backbone's arguments call these bands, a number where that is no name; None where they don't.
+        model_bands_place: where that stands. num_outputs: how many classes the model's arguments name, and where.
+    model_frames: how many time steps the backbone's arguments name; None where they don't.
+    beside: the folder of the configuration's file, for files that it names; None where there is none.
+    asked: required keys that the configuration says nothing of, known once it is composed.
+    here: overrides that a command on this machine needs, as where it has no accelerator.
     split_lists: image names of each split, to be written to files that the data can be split by.
     """
 
@@ -51,11 +57,18 @@ class Translation:
     choices: dict[str, str] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
+    model_bands: list[str | int] | None = None
+    model_bands_place: Place | None = None
+    num_outputs: tuple[Any, Place | None] = (None, None)
+    model_frames: int | None = None
     bands: list[str] | None = None
-    mean: list[float] | None = None
-    std: list[float] | None = None
+    mean: list[float] | list[list[float]] | None = None
+    std: list[float] | list[list[float]] | None = None
+    beside: Path | None = None
     tile_px: int | None = None
     split_lists: dict[str, list[str]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    here: list[str] = field(default_factory=list)
 
     def choose(self, group: str, option: str) -> dict[str, Any]:
         """Choose the option of a group and return its keys with their defaults."""
@@ -70,7 +83,13 @@ class Translation:
             node = node.setdefault(group, {})
         node[last] = value
 
-    def carry(self, place: Place, key: str, value: Any, note: str = "") -> None:
-        """Set the value of a dotted key, which stands for the setting at `place`."""
+    def carry(self, place: Place | None, key: str, value: Any, note: str = "") -> None:
+        """Set the value of a dotted key, which stands for the setting at `place`; None: for no setting."""
         self.set(key, value)
-        self.ledger.carried(place, key + (f" ({note})" if note else ""))
+        if place is not None:
+            self.ledger.carried(place, key + (f" ({note})" if note else ""))
+
+    @property
+    def num_frames(self) -> int:
+        """How many time steps an image of the data has."""
+        return int(self.values.get("data", {}).get("num_frames", 1))

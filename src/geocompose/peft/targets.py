@@ -19,6 +19,7 @@ FEED_FORWARD = ("fc1", "fc2", "fc1_g", "fc1_x", "w1", "w2", "w3", "w12")
 FEED_FORWARD_PARENTS = ("mlp", "ffn", "feed_forward")
 
 TARGETS = "peft.target_modules"  # the key, as messages name it
+NO_LAYERS = "no linear layers or convolutions"
 
 
 def family_targets(backbone: nn.Module) -> list[str]:
@@ -50,9 +51,11 @@ def family_targets(backbone: nn.Module) -> list[str]:
     ]
     found = [*attention, *feed_forward] if attention else [*_convolutions(backbone), *feed_forward]
     if not found:
+        nothing = f"{type(backbone).__name__} has neither attention with queries and values nor convolutions"
+        if not _kinds(backbone):
+            raise UserError(f"{nothing}, and no linear layer: this method has nothing to adapt in it. Use peft=none.")
         raise UserError(
-            f"{type(backbone).__name__} has neither attention with queries and values nor convolutions that are known "
-            f"here. Name the modules in peft.target_modules; there are {_kinds(backbone)}."
+            f"{nothing} that are known here. Name the modules in peft.target_modules; there are {_kinds(backbone)}."
         )
     return found
 
@@ -104,7 +107,7 @@ def check_targets(backbone: nn.Module, targets: str | Sequence[str]) -> None:
             _check_expression(backbone, TARGETS, targets)
         return
     if isinstance(targets, Sequence) and not targets:
-        raise UserError(f"{TARGETS} is empty, so nothing would be adapted. There are {_kinds(backbone)}.")
+        raise UserError(f"{TARGETS} is empty, so nothing would be adapted. There are {_kinds(backbone) or NO_LAYERS}.")
     _check_endings(backbone, TARGETS, targets)
 
 
@@ -131,7 +134,9 @@ def _check_expression(backbone: nn.Module, argument: str, pattern: str, before: 
     except re.error as error:
         raise UserError(f"{argument}={pattern!r} is not a regular expression: {error}.") from error
     if not matches:
-        raise UserError(f"{argument}={pattern!r} is a pattern that matches no module. There are {_kinds(backbone)}.")
+        raise UserError(
+            f"{argument}={pattern!r} is a pattern that matches no module. There are {_kinds(backbone) or NO_LAYERS}."
+        )
 
 
 def _check_endings(backbone: nn.Module, argument: str, targets: Any) -> None:
@@ -148,14 +153,16 @@ def _check_endings(backbone: nn.Module, argument: str, targets: Any) -> None:
             guess = nearest(target, sorted({".".join(name.split(".")[-parts:]) for name in names}))
             hint = f"Did you mean {guess!r}? " if guess else ""
             raise UserError(
-                f"{argument} has {target!r}, but no module's name ends with that. {hint}Available: {_kinds(backbone)}."
+                f"{argument} has {target!r}, but no module's name ends with that. {hint}Available: "
+                f"{_kinds(backbone) or NO_LAYERS}."
             )
 
 
 def _kinds(backbone: nn.Module) -> str:
+    """Return the last parts of the names of linear layers and convolutions, each with its class; "" of none."""
     kinds: dict[str, str] = {}
     for name, module in backbone.named_modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             kinds.setdefault(name.rpartition(".")[2], type(module).__name__)
     shown = [f"{name} ({kind})" for name, kind in list(kinds.items())[:12]]
-    return ", ".join(shown) + (", ..." if len(kinds) > 12 else "") if kinds else "no linear layers or convolutions"
+    return ", ".join(shown) + (", ..." if len(kinds) > 12 else "")

@@ -36,7 +36,10 @@ class AutoNecks:
 
 @dataclass(frozen=True)
 class NoNecks:
-    """The features go to the decoder as they are, except that Prithvi's tokens become maps (`necks=None`)."""
+    """The features go to the decoder as they are (`necks=None`), except that Prithvi's tokens become maps.
+
+    So does what else prepares its features itself (`geocompose.backbones.foreign.prepared`).
+    """
 
 
 @dataclass(frozen=True)

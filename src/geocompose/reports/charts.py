@@ -81,12 +81,14 @@ def front(points: Sequence[tuple[str, float, float, bool]], cost: str, score: st
         spends = [spent for _, spent, _, _ in points]
         if min(spends) > 0:
             axes.set_xscale("log")
-            # Few and short: each decade, or 1, 2 and 5 of it where all points lie within two of them.
-            within = (1.0,) if max(spends) > 100 * min(spends) else (1.0, 2.0, 5.0)
-            axes.xaxis.set_major_locator(LogLocator(subs=within, numticks=6))
+            # Few and short: each decade; 1, 2 and 5 of it where all points lie within two; even steps within one.
+            spread = max(spends) / min(spends)
+            within = (1.0,) if spread > 100 else (1.0, 2.0, 5.0)
+            few = MaxNLocator(3, min_n_ticks=2) if spread < 10 else LogLocator(subs=within, numticks=6)
+            axes.xaxis.set_major_locator(few)
             axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-            room = max(1.15, (max(spends) / min(spends)) ** 0.08)
+            room = max(1.15, spread**0.08)
             axes.set_xlim(min(spends) / room, max(spends) * room)
         if not higher:
             axes.invert_yaxis()

@@ -8,6 +8,8 @@ from typing import Any
 
 from yaml import YAMLError
 
+from geocompose.arguments import as_written
+from geocompose.configuration.checking import HYDRA_KEYS
 from geocompose.errors import UserError, counted, first_line, shortened
 from geocompose.reports.anchors import Anchored, held_against
 from geocompose.reports.cells import REPEATS, Cells, lone_name, reported_cells
@@ -156,7 +158,7 @@ def _settings(run: Run, config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
             yield group, str(run.record.choices[group])
     for group in _PROTOCOL:
         for key, value in _leaves(config.get(group), group):
-            if key.rpartition(".")[2] not in _IDLE and not key.endswith("_target_"):
+            if key.rpartition(".")[2] not in (*_IDLE, *HYDRA_KEYS):
                 yield key, value
 
 
@@ -165,7 +167,7 @@ def _leaves(node: Any, prefix: str) -> Iterable[tuple[str, str]]:
         for key, value in node.items():
             yield from _leaves(value, f"{prefix}.{key}")
     elif node is not None:
-        yield prefix, str(node)
+        yield prefix, as_written(node)
 
 
 def _defaults(runs: Sequence[Run]) -> Iterable[str]:

@@ -39,11 +39,12 @@ class _Target(_Part):
     mean: list[FiniteFloat] | None
     std: list[_Deviation] | None
     deviation: list[Annotated[FiniteFloat, Field(ge=0)]] | None = None
+    units: list[str] | None = None
 
 
 class _Normalization(_Part):
-    mean: list[FiniteFloat]
-    std: list[_Deviation]
+    mean: list[FiniteFloat] | list[list[FiniteFloat]]
+    std: list[_Deviation] | list[list[_Deviation]]
 
 
 class _Values(_Part):

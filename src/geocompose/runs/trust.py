@@ -6,8 +6,8 @@ of the targets that conf/ names in that group, or one that the user has typed.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,12 @@ class Trust:
 
     conf: folders of config groups that are trusted: the package's own conf/, and those typed as --config-dir.
     typed: targets that the user has named, such as `my_lab.Net`: allowed in every group.
+    wanting: what a refusal names beside the target that it is about.
     """
 
     conf: Sequence[Path]
     typed: Sequence[str] = ()
+    wanting: Sequence[str] = ()
 
     def allowed(self, group: str) -> set[str]:
         """Return the targets that a file may name in a group."""
@@ -54,9 +56,10 @@ class Trust:
             UserError: a target that is not allowed, another key for Hydra, an interpolation, or a key that is not a
             text; says where.
         """
+        believed = self._with_all(config)
         for group, node in config.items():
-            self._check_key(group, node, str(group), file, set())
-            self.check_part(str(group), str(group), node, file)
+            believed._check_key(group, node, str(group), file, set())
+            believed.check_part(str(group), str(group), node, file)
 
     def check_part(self, group: str, place: str, part: object, file: Path | str) -> None:
         """Refuse one part of a group, such as a neck out of a record; see `check`. place: where it stands."""
@@ -72,6 +75,20 @@ class Trust:
                 text = _COMMENT.sub("", path.read_text(encoding="utf-8"))
                 found.setdefault(group, set()).update(_NAMED.findall(text))
         return found
+
+    def untrusted(self, config: Mapping[str, Any]) -> list[str]:
+        """Return the targets of a configuration that would have to be named, as they come."""
+        found = (
+            target
+            for group, node in config.items()
+            for target in _targets_in(node)
+            if target not in self.allowed(str(group))
+        )
+        return list(dict.fromkeys(found))
+
+    def _with_all(self, config: Mapping[str, Any]) -> "Trust":
+        """Return the same trust, whose refusal names all that would have to be trusted at once."""
+        return replace(self, wanting=tuple(self.untrusted(config)))
 
     def _check(self, place: str, value: object, file: Path | str, allowed: set[str]) -> None:
         if isinstance(value, Mapping):
@@ -117,8 +134,19 @@ class Trust:
         raise UserError(
             f"{file}: {place} names {target!r:.200}, which is not one of the parts that conf/ has in this place. It "
             f"was not imported.{hint} If you know this code and trust it, write "
-            f"'action.trust=[{','.join([*self.typed, target])[:400]}]'."
+            f"'action.trust=[{','.join(dict.fromkeys([*self.typed, *self.wanting, target]))[:400]}]'."
         )
+
+
+def _targets_in(node: object) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        if isinstance(target := node.get("_target_"), str):
+            yield target
+        for inner in node.values():
+            yield from _targets_in(inner)
+    elif isinstance(node, list | tuple):
+        for inner in node:
+            yield from _targets_in(inner)
 
 
 def check_size(content: object, file: Path | str) -> None:

@@ -138,9 +138,9 @@ class Searching:
         assert cell.folder is not None
         # The test split stays closed: no trial can be chosen by it.
         arguments = {**cell.action.arguments, **({"test": False} if "test" in cell.action.arguments else {})}
-        experiment = replace(
-            cell.experiment, config={**cell.experiment.config, "retry": "failed"}, watch=self._watch(number, until)
-        )
+        config = {**cell.experiment.config, "retry": "failed"}
+        brief = self.progress.one_at_a_time and bool(self._handed)
+        experiment = replace(cell.experiment, config=config, brief=brief, watch=self._watch(number, until))
         call = CellCall(
             experiment, replace(cell.action, arguments=arguments), cell.folder.path, cell.log, tuple(self.command)
         )

@@ -19,7 +19,7 @@ from geocompose.imagery.samples import Kind, Target
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.models.freezing import thaw_of
 from geocompose.models.output import ModelOutput
-from geocompose.tasks.counting import is_labelled, labels, predicted
+from geocompose.tasks.counting import is_labelled, labels
 from geocompose.tasks.micro_batches import EmptiedBefore, learn_in_parts
 from geocompose.tasks.parameter_groups import parameter_groups
 from geocompose.tasks.schedule import MakeScheduler, lightning_schedule
@@ -129,10 +129,6 @@ class Task(EmptiedBefore):
     ) -> Tensor:
         """Return the model's main output."""
         return self.model(image, temporal_coords, location_coords).output
-
-    def predicted(self, output: Tensor) -> Tensor:
-        """Return what an output says: see `geocompose.tasks.counting.predicted`."""
-        return predicted(output, self.target)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the batch's loss, of its last part where it learns in parts (see `learn_in_parts`)."""

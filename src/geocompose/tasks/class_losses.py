@@ -165,6 +165,7 @@ def classification_losses(
     return {
         **_of_probabilities(ignore_index, class_weights, label_smoothing),
         "bce": lambda: OneVersusRestLoss(ignore_index),
+        "jaccard": lambda: OverlapLoss(ignore_index, 1.0, 1.0),
     }
 
 
@@ -199,7 +200,9 @@ def classification_loss(
     class_weights: list[float] | None = None,
     label_smoothing: float = 0.0,
 ) -> nn.Module:
-    """Return the loss of one class per image: ce, focal, bce (each class against the rest), or a sum.
+    """Return the loss of one class per image: ce, focal, bce (each class against the rest), jaccard, or a sum.
+
+    jaccard is of the batch's images together, as that of pixels is of its pixels.
 
     See `build_loss` for what `spec` may be.
 

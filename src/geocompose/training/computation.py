@@ -15,8 +15,10 @@ from geocompose.contracts.backbone import contract_of
 from geocompose.data.shares import Share
 from geocompose.data.tile_table import tile_table
 from geocompose.errors import UserError, in_one_line
+from geocompose.figures.learning_curves import learning_curves
 from geocompose.imagery.samples import MAPPED
 from geocompose.inference.checkpoint import PUT_BACK, read_best
+from geocompose.inference.pictures import Answering, draw
 from geocompose.models.frozen_weights import BASE, put_back
 from geocompose.runs import Record, RunFolder
 from geocompose.runs.atomic import write_text
@@ -24,6 +26,7 @@ from geocompose.runs.epoch_rows import read_metrics
 from geocompose.runs.fingerprint import hash_file
 from geocompose.runs.run_log import COURSE
 from geocompose.runs.watching import StoppedError, Watch
+from geocompose.tasks.reconstruction import ReconstructionTask
 from geocompose.training.compiling import compile_parts
 from geocompose.training.epoch_lines import EpochLines
 from geocompose.training.kept_features import kept_features
@@ -32,7 +35,6 @@ from geocompose.training.logging_beside import Logs, hyperparameters
 from geocompose.training.micro_batch import MicroBatch
 from geocompose.training.open_defaults import decided
 from geocompose.training.pace import Pace, note_devices
-from geocompose.training.pictures import draw
 from geocompose.training.predictions import Predictions
 from geocompose.training.scored import score_baselines, score_splits, score_whole_scenes
 from geocompose.training.session import Session
@@ -56,17 +58,20 @@ def compute(
     scenes: bool = False,
     predictions_mb: int | None = None,
     watch: Watch | None = None,
+    brief: bool = False,
 ) -> None:
     """Train, score the best epoch, and fill `record` and the run's folder.
 
     together: within it other processes do their part (`accompany`). train: false where the folder holds a trained
     model, of which only the scores are wanted. resume: continue from the folder's last checkpoint. test: open the test
     split. scenes: score its whole scenes too, where pixels have labels. predictions_mb: see `Predictions`.
-    watch: who follows the run.
+    watch: who follows the run. brief: what is shown of the model is a line.
 
     Raises:
         StoppedError: the watch has stopped it at the end of an epoch.
     """
+    _describe(session, record)
+    console.show_summary(session.summary, session.built.plan.necks, brief=brief)
     logs = _logs(session, folder, record)
     with logs.ended():
         with together:
@@ -77,6 +82,19 @@ def compute(
         session.data.share(Share())  # the rest is this process's alone
         _finish(session, folder, record, counts, predictions, test=test, scenes=scenes)
         logs.finish(session.trainer, folder.figures)
+
+
+def _describe(session: Session, record: Record) -> None:
+    """Record what the run is of: data, weights, model, and what the configuration left open."""
+    record.data |= session.data.describe()
+    record.weights |= contract_of(session.built.model.encoder).weights or {}
+    record.model |= session.summary.as_record()
+    record.training |= session.decided
+    necks = session.built.plan.necks
+    # Others are objects of the user's, which their configuration names.
+    if all(isinstance(neck, Mapping) for neck in necks):
+        record.model["necks"] = list(necks)
+    record.defaults = decided(session.config, record, session.trainer)
 
 
 def _logs(session: Session, folder: RunFolder, record: Record) -> Logs:
@@ -105,16 +123,6 @@ def _train_and_score(
 ) -> tuple[Mapping[str, np.ndarray], Predictions]:
     """Train and score the best epoch; return what each tile counts, by split, and what was said of the test tiles."""
     data, task, trainer = session.data, session.task, session.trainer
-    record.data |= data.describe()
-    record.weights |= contract_of(session.built.model.encoder).weights or {}
-    record.model |= session.summary.as_record()
-    record.training |= session.decided
-    necks = session.built.plan.necks
-    # Others are objects of the user's, which their configuration names.
-    if all(isinstance(neck, Mapping) for neck in necks):
-        record.model["necks"] = list(necks)
-    record.defaults = decided(session.config, record, trainer)
-    console.show_summary(session.summary, session.built.plan.necks)
     folder.save(record)
     write_text(folder.splits, tile_table(data))
     if torch.cuda.is_available():
@@ -180,7 +188,16 @@ def _finish(
     if test and task.target.mean == data.target.mean:  # else the model's numbers have no unit to compare in
         score_baselines(data, folder, record)
     with beside_the_run("The figures", record):
-        draw(folder, task, data, counts, read_metrics(folder.metrics), best_epoch=record.training["best_epoch"])
+        _draw_figures(session, folder, record, counts)
+
+
+def _draw_figures(session: Session, folder: RunFolder, record: Record, counts: Mapping[str, np.ndarray]) -> None:
+    task, best_epoch = session.task, record.training["best_epoch"]
+    metrics, place = read_metrics(folder.metrics), folder.figures / "curves.png"
+    learning_curves(metrics, place, best_epoch=best_epoch, selection=task.selection[0])
+    masking = task.masking if isinstance(task, ReconstructionTask) else None
+    split = "test" if "test" in counts else "val"
+    draw(folder.figures, Answering(task.model, task.target, masking), session.data, split, counts[split])
 
 
 def accompany(session: Session, folder: RunFolder, *, train: bool, resume: bool, test: bool) -> None:

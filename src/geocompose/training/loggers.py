@@ -110,11 +110,11 @@ def logger_maker(config: Mapping[str, Any]) -> MakeLogger:
         return partial
     if not issubclass(target, Logger):
         raise _not_a_logger(config)
-    takes = inspect.signature(target).parameters
+    takes, given = inspect.signature(target).parameters, partial.keywords
 
     def make(run: LoggedRun) -> list[Logger]:
         told = {"save_dir": str(run.path), "version": run.key}
-        return [partial(**{name: value for name, value in told.items() if name in takes and name not in config})]
+        return [partial(**{name: value for name, value in told.items() if name in takes and name not in given})]
 
     return make
 

@@ -28,13 +28,7 @@ class MicroBatch(Callback):
     """
 
     def __init__(self, size: int | str, training: dict[str, Any]) -> None:
-        """Take trainer.micro_batch, and what a record keeps of the training, where the size is noted.
-
-        Raises:
-            UserError: it is not a number of samples, or `auto`.
-        """
-        if size != "auto" and (isinstance(size, str) or size < 1):
-            raise UserError(f"trainer.micro_batch must be a whole number, 1 or more, auto or null; got {size}.")
+        """Take trainer.micro_batch, a number or `auto`, and what a record keeps of the training: the size, for one."""
         self._size = size
         self._training = training
         self._chosen = False

@@ -164,6 +164,8 @@ def _quieten() -> None:
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*treespec.*LeafSpec.*",
         r"Found \d+ module\(s\) in eval mode.*",  # frozen ones, whose norms and dropout stay as they are
+        ".*AMP with fp16 is not supported on CPU.*",  # refused in our words
+        ".*sync_dist=True.*",  # losses and counts are those of all processes before they are logged
     ):
         warnings.filterwarnings("ignore", message=advice)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

@@ -16,12 +16,10 @@ from lightning.pytorch.strategies import FSDPStrategy
 from geocompose.errors import UserError
 from geocompose.inference.products import MatmulPrecision
 from geocompose.models.encoder_decoder import EncoderDecoderModel
-from geocompose.runs.folder import check_kept
 from geocompose.training.averaging import WarmedAverage
 from geocompose.training.checkpoint_files import WholeCheckpoints
 from geocompose.training.checkpoints import MovableCheckpoint
 from geocompose.training.compiling import check_compiler
-from geocompose.training.micro_batch import MicroBatch
 from geocompose.training.precision import HalfPrecisionModel
 from geocompose.training.processes import Processes
 
@@ -124,54 +122,23 @@ def build_trainer(
     keep: Sequence[str] = ("best",),
     callbacks: list[Any] | None = None,
 ) -> lightning.Trainer:
-    """Return a trainer that keeps the best and the last checkpoint in `folder`.
+    """Return a trainer that keeps the best and the last checkpoint in `folder`; see `check_settings` for its numbers.
 
     selection: the metric and `max` or `min`, by which the best epoch is chosen. model: see `WholeCheckpoints`. keep: of
     `KEPT`, what a finished run keeps; base: frozen weights are in the checkpoints. matmul_precision: torch's setting of
-    that name, which is this process's from here on (see `products_of`). compile: that there is a
-    compiler; see `compile_parts`. micro_batch: see
-    `MicroBatch`. ours: callbacks of the run's own. callbacks: the user's. The others are Lightning's;
-    early_stopping_patience counts epochs without a better selection metric, null never stops; ema_decay averages the
-    weights (see `WarmedAverage`), which are then the ones that are validated, tested and kept.
+    that name, which is this process's from here on (see `products_of`). compile: that there is a compiler; see
+    `compile_parts`. micro_batch: see `MicroBatch`. num_nodes: see `processes_of`. ours: callbacks of the run's own.
+    callbacks: the user's. The others are Lightning's; early_stopping_patience counts epochs without a better selection
+    metric, null never stops; ema_decay averages the weights (see `WarmedAverage`), which are then the ones that are
+    validated, tested and kept.
 
     Raises:
-        UserError: a number is out of range.
+        UserError: several processes and a micro-batch, no GPU for `fsdp`, no compiler, or no callback in `callbacks`.
     """
-    for name, value in (
-        ("max_epochs", max_epochs),
-        ("accumulate_grad_batches", accumulate_grad_batches),
-        ("check_val_every_n_epoch", check_val_every_n_epoch),
-    ):
-        if value < 1:
-            raise UserError(f"trainer.{name} must be a whole number, 1 or more; got {value}.")
-    if check_val_every_n_epoch > max_epochs:
-        raise UserError(
-            f"trainer.check_val_every_n_epoch={check_val_every_n_epoch} never comes in {max_epochs} epochs, and "
-            "without validation there is no best checkpoint."
-        )
-    if early_stopping_patience is not None and early_stopping_patience < 1:
-        raise UserError(
-            f"trainer.early_stopping_patience must be a number of epochs, 1 or more, or null; got "
-            f"{early_stopping_patience}."
-        )
-    if micro_batch is not None:
-        MicroBatch(micro_batch, {})  # refuses what can't be
-        if processes.size > 1:
-            raise UserError("trainer.micro_batch is for one process: several share a batch already. Leave it null.")
-    if strategy is None and (
-        num_nodes != 1 or (devices != 1 and not (isinstance(devices, list) and len(devices) == 1))
-    ):
-        raise UserError(
-            f"trainer=default is one process on one device: trainer.devices must be 1, or [NUMBER], and "
-            f"trainer.num_nodes 1; got {devices} and {num_nodes}. For several, write trainer=ddp."
-        )
+    if micro_batch is not None and processes.size > 1:
+        raise UserError("trainer.micro_batch is for one process: several share a batch already. Leave it null.")
     if strategy == "fsdp":
         _check_fsdp(accelerator, ema_decay, keep)
-    if gradient_clip_val is not None and not 0 < gradient_clip_val < float("inf"):
-        raise UserError(f"trainer.gradient_clip_val must be a norm above 0, or null for none; got {gradient_clip_val}.")
-    if ema_decay is not None and not 0 < ema_decay < 1:
-        raise UserError(f"trainer.ema_decay must be between 0 and 1, such as 0.999; got {ema_decay}.")
-    check_kept(keep)
     metric, mode = selection
     # The best epoch needs no optimizer state; only where weights are averaged does Lightning swap them in a full
     # checkpoint.

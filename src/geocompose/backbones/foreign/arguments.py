@@ -3,16 +3,18 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from geocompose.errors import UserError, choices
-from geocompose.imagery.bands import band_names
+from geocompose.imagery.numbered_bands import channel_names
 
 
 def input_channels(bands: list[str] | None, in_chans: int | None) -> tuple[list[str] | None, int]:
     """Return the names of the bands, checked, and the number of input channels: theirs, else `in_chans`, else 3.
 
+    bands: names, or numbers of channels (`geocompose.imagery.numbered_bands`).
+
     Raises:
         UserError: a band is misspelt or named twice, or the two contradict each other.
     """
-    names = None if bands is None else band_names("backbone.bands", bands)
+    names = None if bands is None else channel_names("backbone.bands", bands)
     if names is None:
         if in_chans is not None and in_chans < 1:
             raise UserError(f"backbone.in_chans={in_chans}: a backbone needs at least one input channel.")

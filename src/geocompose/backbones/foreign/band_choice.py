@@ -8,6 +8,7 @@ from torch import Tensor
 
 from geocompose.errors import UserError, counted
 from geocompose.imagery.bands import canonical
+from geocompose.imagery.numbered_bands import WITHOUT_MEANING, is_numbered
 
 log = logging.getLogger("geocompose")
 
@@ -26,9 +27,11 @@ class BandChoice:
         self.places = [place.get(canonical(name)) for name in bands]
         self.random = [name for name, found in zip(bands, self.places, strict=True) if found is None]
         if self.random and not allow_random:
+            numbered = any(map(is_numbered, self.random))
+            leave_out = f"{WITHOUT_MEANING}, start from random weights" if numbered else "Leave these bands out"
             raise UserError(
                 f"The pretrained weights have no band {', '.join(self.random)}; they have "
-                f"{', '.join(pretrained_bands)}. Leave these bands out, or let them start randomly: "
+                f"{', '.join(pretrained_bands)}. {leave_out}, or let them start randomly: "
                 "backbone.allow_random_bands=true."
             )
 

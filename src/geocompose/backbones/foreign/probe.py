@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from geocompose.backbones.layer_numbers import LayerNumbers
 from geocompose.contracts.backbone import contract_of
 from geocompose.contracts.features import FeatureSpec, common_multiple
 from geocompose.contracts.meta import unused
@@ -53,8 +54,11 @@ class Probe:
         weights: dict[str, str] | None,
         pretraining: Pretraining | None,
         random_inputs: Iterable[str] = (),
+        layers: LayerNumbers | None = None,
     ) -> nn.Module:
         """Return a module that was built like the probed one, with the attributes that other parts read of a backbone.
+
+        layers: which of its layers it returns, in its library's numbers.
 
         Parameters that no feature depends on don't wait for a gradient, which would stop distributed training at its
         second step.
@@ -72,6 +76,8 @@ class Probe:
             "pretraining": pretraining,
             "random_inputs": sorted(random_inputs),
         }
+        if layers is not None:
+            attributes["out_indices"] = layers
         for name, value in attributes.items():
             setattr(module, name, value)
         return module

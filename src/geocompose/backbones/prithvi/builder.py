@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import torch
+
 from geocompose.backbones.foreign.band_choice import BandChoice
 from geocompose.backbones.prithvi.seen import bands_of_weights, seen_by_weights
 from geocompose.backbones.prithvi.vit import PrithviViT
@@ -48,7 +50,7 @@ def build_prithvi(
     variant: a row of `VARIANTS`; `embed_dim`, `depth`, `num_heads` and `patch_size` are the variant's where null.
     pretrained: load the published weights from the Hugging Face hub. ckpt_path: load a local file of the same layout
         instead.
-    bands: input bands in their order; the weights' where null.
+    bands: input bands in their order, by name, or by number where their weights are random; the weights' where null.
     allow_random_bands: consent to bands that the weights lack. pretrained_bands: the weights' bands, HLS where null.
     coords_encoding: any of `time`, `location`; the variant's where null. coords_scale_learn: likewise.
     pretrained_on: `unit` and `level` that the weights of `ckpt_path` have seen; the published weights' where it doesn't
@@ -93,7 +95,9 @@ def build_prithvi(
     )
     model.published = published_pretraining(row)
     if pretrained or ckpt_path is not None:
-        if BandChoice(names, of_weights, allow_random=True).random:
+        # On the meta device no weights are read, and the data's checks say more; else before a file is downloaded.
+        on_meta = torch.get_default_device().type == "meta"
+        if BandChoice(names, of_weights, allow_random=allow_random_bands or on_meta).random:
             model.random_inputs = ["patch_embed.proj.weight"]
         model.pretraining = seen_by_weights(variant, row, of_weights, ckpt_path, pretrained_on)
     model.weights = load_file(

@@ -90,6 +90,7 @@ def with_coordinates(
     tokens: Tensor,
     grid: Grid,
     *,
+    patch_frames: int = 1,
     time: CoordinateEncoding | None,
     location: CoordinateEncoding | None,
     temporal_coords: Tensor | None,
@@ -97,8 +98,10 @@ def with_coordinates(
 ) -> Tensor:
     """Return patch tokens (B, frames * rows * columns, dim) with the encodings of the given coordinates added.
 
-    temporal_coords: (B, frames, 2), added to each frame's tokens. location_coords: (B, 2), added to all. Where they are
-    NaN, nothing is added to that frame or image.
+    patch_frames: how many frames of the image a token covers.
+    temporal_coords: (B, frames * patch_frames, 2), a date per frame of the image; what is added to a token is the mean
+        over the frames that it covers. location_coords: (B, 2), added to all. Where they are NaN, nothing is added to
+        that image, and that frame does not count.
 
     Raises:
         UserError: coordinates are given that are not encoded, are too coarse, or of another shape.
@@ -113,12 +116,15 @@ def with_coordinates(
     if temporal_coords is not None:
         if time is None:
             raise UserError("temporal_coords are given, but coords_encoding of this backbone lacks 'time'.")
-        if temporal_coords.shape[1:] != (frames, 2):
+        dates = frames * patch_frames
+        if temporal_coords.shape[1:] != (dates, 2):
+            covered = "" if patch_frames == 1 else f", each of which covers {patch_frames} frames of the image"
             raise UserError(
-                f"temporal_coords must be (B, {frames}, 2) for {frames} frames of tokens; got "
+                f"temporal_coords must be (B, {dates}, 2) for {frames} frames of tokens{covered}; got "
                 f"{tuple(temporal_coords.shape)}."
             )
-        tokens = tokens + time(temporal_coords).repeat_interleave(rows * columns, dim=1).to(tokens.dtype)
+        encoded = _of_patches(time(temporal_coords), temporal_coords, patch_frames)
+        tokens = tokens + encoded.repeat_interleave(rows * columns, dim=1).to(tokens.dtype)
     if location_coords is not None:
         if location is None:
             raise UserError("location_coords are given, but coords_encoding of this backbone lacks 'location'.")
@@ -128,3 +134,15 @@ def with_coordinates(
             )
         tokens = tokens + location(location_coords).unsqueeze(1).to(tokens.dtype)
     return tokens
+
+
+def _of_patches(encoded: Tensor, dates: Tensor, patch_frames: int) -> Tensor:
+    """Return the mean encoding (B, frames of tokens, dim) of the frames that a token covers and whose date is known.
+
+    encoded: (B, frames of the image, dim), 0 where a date is not known. dates: (B, frames of the image, 2).
+    """
+    if patch_frames == 1:
+        return encoded
+    # Encodings are averaged and not dates: the mean of 31 December and 1 January would be a day in July.
+    known = dates.isfinite().all(dim=-1, keepdim=True).unflatten(1, (-1, patch_frames)).sum(dim=2)
+    return encoded.unflatten(1, (-1, patch_frames)).sum(dim=2) / known.clamp(min=1)

@@ -12,6 +12,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from geocompose.backbones.layer_choice import chosen_layers
+from geocompose.backbones.layer_numbers import LayerNumbers
 from geocompose.backbones.prithvi.encodings import (
     CoordinateEncoding,
     Grid,
@@ -131,7 +132,7 @@ class PrithviViT(nn.Module):
         self.vpt_dropout = nn.Dropout(vpt_dropout)
         # What goes on learning, in training mode, when the backbone is frozen.
         self.adapter_layer_names = ("vpt_prompt_embeddings", "vpt_dropout") if vpt else ()
-        self.out_indices = list(range(depth))
+        self.out_indices = LayerNumbers(range(depth), depth)
         if out_indices is not None:
             self.select_layers(out_indices)
 
@@ -190,7 +191,7 @@ class PrithviViT(nn.Module):
         """Return the selected layers' tokens.
 
         image: (B, bands, H, W), or (B, bands, T, H, W) for several frames; H and W multiples of the patch.
-        temporal_coords: (B, T, 2), year and day of year from 0, where `time` is encoded.
+        temporal_coords: (B, T, 2), year and day of year from 0 of each frame, where `time` is encoded.
         location_coords: (B, 2), latitude and longitude in degrees, where `location` is encoded.
         kept: (B, any number), the places of the patches that the blocks see, as a masked autoencoder's; all where null.
 
@@ -201,6 +202,37 @@ class PrithviViT(nn.Module):
         if kept is not None:
             patches = patches.gather(1, kept.unsqueeze(-1).expand(-1, -1, patches.shape[2]))
         return self.run_blocks(torch.cat([first, patches], dim=1))
+
+    def forward_features(
+        self, image: Tensor, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
+    ) -> list[Tensor]:
+        """Return all layers' tokens, also those that `forward` leaves out; what is given is as there."""
+        first, patches = self.embed(image, temporal_coords, location_coords)
+        return self.run_blocks(torch.cat([first, patches], dim=1), range(self.depth))
+
+    def prepare_features_for_image_model(
+        self, features: Sequence[Tensor], image_size: Sequence[int] | None = None
+    ) -> list[Tensor]:
+        """Return tokens (B, 1 + frames * rows * columns, embed_dim) as maps (B, frames * embed_dim, rows, columns).
+
+        Frames come before channels. image_size: rows and columns of the image in pixels; where null, `img_size`.
+
+        Raises:
+            UserError: the tokens are not those of an image of this size.
+        """
+        size = self.img_size if image_size is None else image_of(list(image_size))
+        rows, columns = (pixels // patch for pixels, patch in zip(size, self.patch_size[1:], strict=True))
+        maps = []
+        for tokens in features:
+            count = tokens.shape[1] - 1
+            if not rows * columns or count % (rows * columns) or not count:
+                raise UserError(
+                    f"{count} tokens beside the class token are not those of an image of {size[0]} x {size[1]} pixels, "
+                    f"{rows} x {columns} per frame: give its rows and columns as image_size."
+                )
+            grid = tokens[:, 1:].unflatten(1, (-1, rows, columns))
+            maps.append(grid.permute(0, 1, 4, 2, 3).flatten(1, 2))
+        return maps
 
     def embed(
         self, image: Tensor, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
@@ -214,6 +246,7 @@ class PrithviViT(nn.Module):
         patches = with_coordinates(
             patches + positions[:, 1:],
             grid,
+            patch_frames=self.patch_size[0],
             time=self.temporal_embed_enc,
             location=self.location_embed_enc,
             temporal_coords=temporal_coords,
@@ -222,14 +255,18 @@ class PrithviViT(nn.Module):
         first = (self.cls_token + positions[:, :1]).expand(patches.shape[0], -1, -1)
         return first.to(patches.dtype), patches
 
-    def run_blocks(self, tokens: Tensor) -> list[Tensor]:
-        """Return the selected layers for tokens (B, 1 + any number of patches, embed_dim), class token first."""
+    def run_blocks(self, tokens: Tensor, wanted: Sequence[int] | None = None) -> list[Tensor]:
+        """Return layers for tokens (B, 1 + any number of patches, embed_dim), class token first.
+
+        wanted: the layers' numbers; the selected ones where null.
+        """
+        wanted = self.out_indices if wanted is None else wanted
         layers = {}
-        for index in range(max(self.out_indices) + 1):
+        for index in range(max(wanted) + 1):
             tokens = self._block(index, tokens)
-            if index in self.out_indices:
+            if index in wanted:
                 layers[index] = self.norm(tokens) if index == self.depth - 1 else tokens
-        return [layers[index] for index in self.out_indices]
+        return [layers[index] for index in wanted]
 
     def _block(self, index: int, tokens: Tensor) -> Tensor:
         block = self.blocks[index]

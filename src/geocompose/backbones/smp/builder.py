@@ -25,9 +25,11 @@ from geocompose.backbones.foreign.probe import (
     whole_patches,
 )
 from geocompose.backbones.foreign.weights import RGB, fill, input_bands, input_layers, load_file, of_photographs
+from geocompose.backbones.layer_numbers import LayerNumbers
 from geocompose.catalog.smp import check_name
 from geocompose.errors import FOREIGN_ERRORS, UserError, choices
 from geocompose.imagery.bands import band_names
+from geocompose.imagery.numbered_bands import names_alone
 from geocompose.imagery.pretraining import Pretraining, of_own_file
 from geocompose.runs.pretrained import seen_by_file
 
@@ -105,7 +107,7 @@ def build_smp_encoder(
     create = partial(_create, name, depth=depth, output_stride=output_stride)
     key = [build_smp_encoder, name, depth, output_stride, channels, size, out_indices]
     try:
-        (found, chosen), encoder = looked_at(
+        (found, chosen, layers), encoder = looked_at(
             key, lambda: _look(shell(partial(create, channels)), channels, size, name, out_indices)
         )
     except UserError:
@@ -143,6 +145,7 @@ def build_smp_encoder(
         weights=source,
         pretraining=pretraining,
         random_inputs=[f"encoder.{key}" for key in random],
+        layers=layers,
     )
 
 
@@ -200,8 +203,11 @@ def _with_plain_convolutions(encoder: nn.Module) -> nn.Module:
 
 def _look(
     encoder: nn.Module, channels: int, size: tuple[int, int], name: str, out_indices: list[int] | None
-) -> tuple[tuple[Probe, list[int]], nn.Module]:
-    """Return what a shell of an encoder shows with the numbers of the levels that are returned, and the shell."""
+) -> tuple[tuple[Probe, list[int], LayerNumbers], nn.Module]:
+    """Return what a shell of an encoder shows, and the shell.
+
+    What it shows comes with the numbers of the levels that are returned: smp's, and those that users write.
+    """
     with on_meta(), torch.no_grad():
         image = torch.empty(1, channels, *size)
         every = encoder.eval()(image)
@@ -209,7 +215,7 @@ def _look(
     wanted = range(len(available)) if out_indices is None else levels(name, range(len(available)), out_indices)
     chosen = [available[index] for index in wanted]
     found = probe(SmpEncoder(encoder, chosen), channels, size, observed(f"the backbone {name}", size))
-    return (found, chosen), encoder
+    return (found, chosen, LayerNumbers(wanted, len(available))), encoder
 
 
 def _pretraining(name: str, weights: str) -> Pretraining:
@@ -243,7 +249,8 @@ def _seen(
         return found if given is None else replace(found, bands=given)
     if given is None and stated is None:
         return None
-    of_weights = given or (None if names is None else tuple(names))
+    known = names_alone(names)
+    of_weights = given or (None if known is None else tuple(known))
     if of_weights is None:
         raise UserError("backbone.pretrained_on needs the names of the weights' bands: give backbone.pretrained_bands.")
     return of_own_file(stated or {}, Pretraining(of_weights), name)

@@ -17,6 +17,7 @@ from geocompose.backbones.foreign.weights import load_file
 from geocompose.catalog.optional import imported, require
 from geocompose.errors import FOREIGN_ERRORS, UserError, choices, shortened
 from geocompose.imagery.bands import positions
+from geocompose.imagery.numbered_bands import is_numbered
 
 log = logging.getLogger("geocompose")
 
@@ -92,6 +93,11 @@ def build_terratorch(
     check_one_source(pretrained, ckpt_path)
     make = constructor(name)
     check_kwargs(kwargs or {}, (), OWN_PLACE, f"TerraTorch's {name}", open_ended=True)
+    if (kwargs or {}).get("merge_method") == "dict":
+        raise UserError(
+            "backbone.kwargs.merge_method=dict gives features by modality, and decoders read one list: write "
+            "merge_method: concat, mean or max."
+        )
     names, channels = input_channels(bands, in_chans)
     size = image_size(img_size) or USUAL_SIZE
     arguments = _arguments(make, names, kwargs or {})
@@ -149,7 +155,7 @@ def _arguments(make: Callable[..., Any], bands: list[str] | None, kwargs: dict[s
     given = dict(kwargs)
     modalities = given.get("modalities")
     if bands is not None and "model_bands" in inspect.signature(make).parameters:
-        given["model_bands"] = list(bands)
+        given["model_bands"] = [int(name) if is_numbered(name) else name for name in bands]
     elif bands is not None and isinstance(modalities, list) and len(modalities) == 1 and "bands" not in given:
         given["bands"] = {modalities[0]: list(bands)}
     return given

@@ -21,11 +21,13 @@ from geocompose.backbones.foreign.band_choice import BandChoice
 from geocompose.backbones.foreign.memory import looked_at
 from geocompose.backbones.foreign.probe import refuse_size, shell, whole_patches
 from geocompose.backbones.foreign.weights import input_layers
+from geocompose.backbones.layer_numbers import LayerNumbers
 from geocompose.backbones.timm.architecture import Architecture, Arguments, architecture_of, create, reductions_of
 from geocompose.backbones.timm.probe import TimmProbe, probed
 from geocompose.backbones.timm.weights import load_checkpoint, load_pretrained, pretraining_of
 from geocompose.errors import UserError, choices, did_you_mean
 from geocompose.imagery.bands import canonical
+from geocompose.imagery.numbered_bands import names_alone
 from geocompose.imagery.pretraining import Pretraining, of_own_file
 from geocompose.runs.pretrained import seen_by_file
 
@@ -150,6 +152,7 @@ def build_timm(
         weights=weights,
         pretraining=pretraining or stated,
         random_inputs=random,
+        layers=LayerNumbers(arguments["out_indices"], max(reductions) + 1),
     )
 
 
@@ -169,7 +172,7 @@ def _seen(
     if found is None:
         if stated is None:
             return None
-        return of_own_file(stated, Pretraining(tuple(bands) if bands else (None,) * channels), name)
+        return of_own_file(stated, Pretraining(tuple(names_alone(bands) or (None,) * channels)), name)
     if bands is not None and list(map(canonical, bands)) != list(map(canonical, found.names)):
         raise UserError(
             f"The weights of backbone.ckpt_path={ckpt_path} have the bands {', '.join(found.names)}, and the model has "

@@ -16,7 +16,7 @@ from geocompose.backbones.torchgeo.weights import Published, Target, fill_target
 from geocompose.catalog.torchgeo import BY_WAVELENGTH, WITH_GSD, Model, model_named, torchgeo_models
 from geocompose.catalog.torchgeo_provenance import CROMA_BANDS
 from geocompose.errors import FOREIGN_ERRORS, UserError
-from geocompose.imagery.bands import band_names
+from geocompose.imagery.numbered_bands import channel_names
 from geocompose.imagery.pretraining import Pretraining
 
 log = logging.getLogger("geocompose")
@@ -72,7 +72,7 @@ def build_torchgeo(
         weights = only_weights(name)
     chosen = None if weights is None else published(name, weights)
     _check_gsd(name, model, gsd_m)
-    names = None if bands is None else band_names("backbone.bands", bands)
+    names = None if bands is None else channel_names("backbone.bands", bands)
     if model.family == "croma":
         names = _croma_bands(names, given.get("modalities"))
     seen = None if chosen is None else _seen(model, chosen, names)

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from geocompose.backbones.foreign.arguments import levels
+from geocompose.backbones.layer_numbers import LayerNumbers
 from geocompose.contracts.features import FeatureSpec
 from geocompose.errors import UserError
 
@@ -24,6 +25,7 @@ class SwinPyramid(nn.Module):
         super().__init__()
         self.features = features[: 2 * max(chosen) + 2]
         self.levels = list(chosen)
+        self.out_indices = LayerNumbers(chosen, len(STRIDES))
         self.in_chans, self.img_size = in_chans, img_size
         self.feature_specs = [FeatureSpec(width * 2**level, STRIDES[level], "NHWC") for level in chosen]
         self.out_channels = [spec.channels for spec in self.feature_specs]

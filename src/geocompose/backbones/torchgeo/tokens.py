@@ -7,6 +7,7 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from geocompose.backbones.layer_choice import chosen_layers
+from geocompose.backbones.layer_numbers import LayerNumbers
 from geocompose.backbones.prithvi.encodings import sine_cosine
 from geocompose.contracts.features import FeatureSpec
 from geocompose.errors import UserError
@@ -28,7 +29,7 @@ class TokenLayers(nn.Module):
         self.embed_dim, self.depth, self.patch_size = width, depth, patch_size
         self.in_chans, self.img_size = in_chans, img_size
         self.bands = bands
-        self.out_indices = list(range(depth))
+        self.out_indices = LayerNumbers(range(depth), depth)
 
     def layer_modules(self) -> Sequence[nn.Module]:
         """Return the layers, of which `select_layers` chooses."""

@@ -25,6 +25,7 @@ from geocompose.backbones.foreign.probe import (
     whole_patches,
 )
 from geocompose.backbones.foreign.weights import input_bands, input_layers, load_file
+from geocompose.backbones.layer_numbers import LayerNumbers
 from geocompose.backbones.transformers.config import OWN_CHANNELS, Definition, definition
 from geocompose.backbones.transformers.weights import load_pretrained, pretraining_of
 from geocompose.catalog.transformers import TYPES
@@ -151,6 +152,7 @@ def build_transformers(
         weights=weights,
         pretraining=pretraining,
         random_inputs=random,
+        layers=LayerNumbers(chosen, made_of.stages[-1] + 1),
     )
 
 

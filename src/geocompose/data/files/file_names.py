@@ -9,7 +9,7 @@ from geocompose.data.files.band_files import short_names
 from geocompose.data.files.matching import matching
 from geocompose.data.files.patterns import plain
 from geocompose.data.split import SPLITS
-from geocompose.errors import UserError, choices, counted, nearest, shortened
+from geocompose.errors import UserError, choices, counted, nearest
 
 # First cells that make a row of a split file its header, unless an image has that name.
 _HEADERS = {"image", "images", "image_path", "file", "files", "filename", "name", "id", "key", "path", "chip"}
@@ -60,11 +60,11 @@ def match_files(root: Path, pattern: str, key_path: str, without: Iterable[Path]
         if not there:
             raise UserError(f"{key_path}={pattern} matches nothing: the folder data.root={root} holds no file.")
         one_per_folder = {PurePosixPath(name).parent: name for name in reversed(there)}
-        shown = shortened(reversed(one_per_folder.values()), SHOWN)
-        such_as = "" if len(one_per_folder) == len(there) else "such as "
+        shown = ", ".join(list(reversed(one_per_folder.values()))[:SHOWN])
+        such_as = "" if len(there) <= SHOWN and len(one_per_folder) == len(there) else "such as "
         raise UserError(
             f"{key_path}={pattern} matches nothing: the folder data.root={root} holds {counted(len(there), 'file')} "
-            f"({such_as}{shown}). Set {key_path} to match them."
+            f"({such_as}{shown}). Set data.root to the folder of the data, or {key_path} to match its files."
         )
     return files
 

@@ -3,11 +3,13 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from geocompose.data.ends import Ends
+from geocompose.data.given_numbers import BandNumbers
 from geocompose.data.labels.tally import NumberTally, Tally
 from geocompose.data.moments import is_constant
 from geocompose.data.plausibility import lone_in_words
@@ -72,8 +74,8 @@ class Labels(ABC):
         self,
         target: Target,
         bands: Sequence[str],
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: BandNumbers,
+        std: BandNumbers,
         deviation: Sequence[float],
     ) -> Target:
         """Return the target with what images say: of labels that are not the image itself, nothing.
@@ -143,4 +145,4 @@ class Numbers(Labels):
         numbers: dict[str, Any] = {"mean": (0.0,) * len(self.target.names), "std": (1.0,) * len(self.target.names)}
         if self.normalize_target == "dataset":
             numbers = {"mean": tuple(tally.mean), "std": tuple(tally.std)}
-        return Target(self.target.kind, self.target.names, self.target.ignore_index, deviation=deviation, **numbers)
+        return replace(self.target, deviation=deviation, **numbers)

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
+from geocompose.data.given_numbers import BandNumbers
 from geocompose.data.labels.base import Labels
 from geocompose.data.labels.tally import Tally
 from geocompose.imagery.samples import Target
@@ -62,9 +63,11 @@ class ReconstructionLabels(Labels):
         self,
         target: Target,
         bands: Sequence[str],
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: BandNumbers,
+        std: BandNumbers,
         deviation: Sequence[float],
     ) -> Target:
         """Return the target with its bands, and with how they are normalised: what is predicted is normalised alike."""
-        return replace(target.of_bands(bands), mean=tuple(mean), std=tuple(std), deviation=tuple(deviation))
+        # Images of several frames are refused, so that each band has one number.
+        centre, spread = tuple(cast(Sequence[float], mean)), tuple(cast(Sequence[float], std))
+        return replace(target.of_bands(bands), mean=centre, std=spread, deviation=tuple(deviation))

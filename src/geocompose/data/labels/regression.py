@@ -26,9 +26,10 @@ class RegressionLabels(Numbers):
     what = "pixels"
     remedy = "declare it as the file holds it (data.label_nodata={})"
 
-    def __init__(self, variables: Sequence[str], normalize_target: str) -> None:
-        check_variables(variables)
-        super().__init__(Target("regression", tuple(variables)), normalize_target)
+    def __init__(self, variables: Sequence[str], normalize_target: str, units: Sequence[str] | None = None) -> None:
+        check_variables(variables, units)
+        in_units = None if units is None else tuple(units)
+        super().__init__(Target("regression", tuple(variables), units=in_units), normalize_target)
 
     def check(self, label: np.ndarray, scene: Scene, window: Window) -> None:
         """Refuse infinity."""

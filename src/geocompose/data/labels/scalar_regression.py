@@ -23,9 +23,10 @@ class ScalarRegressionLabels(Numbers):
     what = "images"
     remedy = "leave its cell in data.table empty"
 
-    def __init__(self, variables: Sequence[str], normalize_target: str) -> None:
-        check_variables(variables)
-        super().__init__(Target("scalar_regression", tuple(variables)), normalize_target)
+    def __init__(self, variables: Sequence[str], normalize_target: str, units: Sequence[str] | None = None) -> None:
+        check_variables(variables, units)
+        in_units = None if units is None else tuple(units)
+        super().__init__(Target("scalar_regression", tuple(variables), units=in_units), normalize_target)
 
     def without(self, label: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """Return the numbers, NaN where no pixel of the image is valid."""

@@ -1,7 +1,7 @@
 """data=module: a Lightning data module of TorchGeo's or of a user's own, as a declaration like all others."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from geocompose.configuration.instantiation import instantiate
+from geocompose.configuration.instantiation import arguments_when_imported, instantiate
 from geocompose.configuration.signatures import arguments
 from geocompose.data.declaration import DataSource
 from geocompose.data.files.file_names import data_folder
@@ -40,6 +40,7 @@ class ModuleData(DataSource):
     root: the folder of its files, all of which identify the data; the module gets it, if it has such an argument.
     module: the node that builds it. labels: what kind a sample's mask or label is; None follows from the first one's
         type and shape. class_names, variables: None means what the data set calls `classes`.
+    variable_units: the unit of each variable, in words; None: not stated.
     ignore_index: of a mask, the value of pixels without a label.
     band_names: of the image, in its order; None means what the data set calls `bands` or `all_band_names`.
     tile_px: height and width of a sample of ours: a cell of a grid where pixels have labels, else an image; smaller
@@ -53,6 +54,7 @@ class ModuleData(DataSource):
     labels: Literal["segmentation", "regression", "classification", "multilabel", "scalar_regression"] | None = None
     class_names: list[str] | None = None
     variables: list[str] | None = None
+    variable_units: list[str] | None = None
     ignore_index: int = -1
     band_names: list[str] | None = None
     fit: Literal["refuse", "crop", "resize"] = "refuse"
@@ -124,7 +126,9 @@ class ModuleData(DataSource):
         return str(self.module.get("_target_", ""))
 
     def _datasets(self) -> Iterator[tuple[str, Any]]:
-        known = arguments(self._target)
+        known: Container[str] | None = arguments(self._target)
+        if known is None:  # source doesn't tell; it is imported now anyway
+            known = arguments_when_imported(self._target)
         told = {"root": str(data_folder(self.root))} if known is None or "root" in known else {}
         try:
             module = instantiate({**told, **self.module})
@@ -170,8 +174,8 @@ class ModuleData(DataSource):
                 f"{self.variables}."
             )
         if kind == "regression":
-            return RegressionLabels(self.variables, self.normalize_target)
-        return ScalarRegressionLabels(self.variables, self.normalize_target)
+            return RegressionLabels(self.variables, self.normalize_target, self.variable_units)
+        return ScalarRegressionLabels(self.variables, self.normalize_target, self.variable_units)
 
 
 def _dataset(module: Any, split: str, target: str) -> Any:

@@ -1,6 +1,11 @@
 """Random and regular patterns on a square grid of pixels, of which landscapes are made."""
 
+from functools import lru_cache
+
 import numpy as np
+
+# A set's landscapes are of the same patterns; those of larger ones would take much memory (16 times 4 MB up to here).
+_KEPT_UP_TO_PX = 512
 
 
 def random_field(random: np.random.Generator, size_px: int, scale_px: float, roughness: float = 3.0) -> np.ndarray:
@@ -8,12 +13,22 @@ def random_field(random: np.random.Generator, size_px: int, scale_px: float, rou
 
     roughness: how fast detail below that scale fades; smaller numbers leave more detail.
     """
-    frequency = np.hypot(np.fft.fftfreq(2 * size_px)[:, None], np.fft.rfftfreq(2 * size_px)[None])
-    amplitude = (1 + (frequency * scale_px * 2) ** 2) ** -(0.5 + roughness)
+    amplitude = (_kept_amplitude if size_px <= _KEPT_UP_TO_PX else _amplitude)(size_px, scale_px, roughness)
     # Made twice as large and cropped, because a Fourier series repeats itself at the opposite edge.
-    spectrum = np.fft.rfft2(random.standard_normal((2 * size_px, 2 * size_px))) * amplitude
-    field = np.fft.irfft2(spectrum, s=(2 * size_px, 2 * size_px))[:size_px, :size_px]
+    spectrum = np.fft.rfft2(random.standard_normal((2 * size_px, 2 * size_px)))
+    spectrum *= amplitude
+    columns = np.fft.ifft(spectrum, axis=0)[:size_px]
+    field = np.fft.irfft(columns, 2 * size_px, axis=1)[:, :size_px]
     return (field - field.mean()) / field.std()
+
+
+def _amplitude(size_px: int, scale_px: float, roughness: float) -> np.ndarray:
+    """Return how strong each frequency of a field is (2 size, size + 1)."""
+    frequency = np.hypot(np.fft.fftfreq(2 * size_px)[:, None], np.fft.rfftfreq(2 * size_px)[None])
+    return np.asarray((1 + (frequency * scale_px * 2) ** 2) ** -(0.5 + roughness))
+
+
+_kept_amplitude = lru_cache(maxsize=16)(_amplitude)
 
 
 def evened(field: np.ndarray) -> np.ndarray:

@@ -127,7 +127,7 @@ class SyntheticRegression(SyntheticSource):
 
     @property
     def _labels(self) -> Labels:
-        return RegressionLabels(["biomass"], self.normalize_target)
+        return RegressionLabels(["biomass"], self.normalize_target, ["t/ha"])
 
     @property
     def _make(self) -> Maker:

@@ -68,6 +68,12 @@ class PrithviMAE(nn.Module):
             prediction, mask = prediction.squeeze(2), mask.squeeze(1)
         return {"loss": loss}, prediction, mask
 
+    def forward_features(
+        self, image: Tensor, temporal_coords: Tensor | None = None, location_coords: Tensor | None = None
+    ) -> list[Tensor]:
+        """Return all layers' tokens of the encoder, of which no patch is removed."""
+        return self.encoder.forward_features(image, temporal_coords, location_coords)
+
     def _loss(self, target: Tensor, predicted: Tensor, removed: Tensor) -> Tensor:
         target, predicted = target.float(), predicted.float()
         if self.norm_pix_loss:

@@ -1,5 +1,6 @@
 """The decoder of Prithvi's masked autoencoder: from the tokens that were kept to a prediction of all patches."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -35,7 +36,8 @@ class MAEDecoder(nn.Module):
         depth: int,
         num_heads: int,
         grid: Grid,
-        patch_values: int,
+        patch_size: Grid,
+        in_chans: int,
         mlp_ratio: float = 4.0,
         coords_encoding: Sequence[str] = (),
         coords_scale_learn: bool = False,
@@ -44,7 +46,7 @@ class MAEDecoder(nn.Module):
 
         encoder_embed_dim: width of the tokens that come in; `embed_dim`, `depth`, `num_heads` are the decoder's own.
         grid: frames, rows and columns of tokens that positions are made for; those of other grids are interpolated.
-        patch_values: numbers per patch: its frames * rows * columns * bands.
+        patch_size: frames, rows and columns of a patch, in_chans: its bands; it predicts their product of numbers.
 
         Raises:
             UserError: a size can't be.
@@ -58,6 +60,7 @@ class MAEDecoder(nn.Module):
                 f"frame); got {embed_dim} and {num_heads} heads."
             )
         self.grid = grid
+        self.patch_frames = patch_size[0]
         self.decoder_embed = nn.Linear(encoder_embed_dim, embed_dim)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
         self.register_buffer("decoder_pos_embed", grid_encoding(embed_dim, grid).unsqueeze(0))
@@ -71,7 +74,7 @@ class MAEDecoder(nn.Module):
             Block(embed_dim, num_heads, mlp_ratio, qkv_bias=True, norm_layer=nn.LayerNorm) for _ in range(depth)
         )
         self.decoder_norm = nn.LayerNorm(embed_dim)
-        self.decoder_pred = nn.Linear(embed_dim, patch_values)
+        self.decoder_pred = nn.Linear(embed_dim, math.prod(patch_size) * in_chans)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -86,7 +89,7 @@ class MAEDecoder(nn.Module):
         temporal_coords: Tensor | None = None,
         location_coords: Tensor | None = None,
     ) -> Tensor:
-        """Return the predicted values of all patches, (B, patches, patch_values).
+        """Return the predicted values of all patches, (B, patches, numbers of a patch).
 
         tokens: (B, 1 + kept, encoder_embed_dim), class token first.
         places: (B, patches), for each patch of the grid its place among the kept ones followed by the removed ones.
@@ -101,6 +104,7 @@ class MAEDecoder(nn.Module):
         patches = with_coordinates(
             patches + positions[:, 1:],
             grid,
+            patch_frames=self.patch_frames,
             time=self.temporal_embed_dec,
             location=self.location_embed_dec,
             temporal_coords=temporal_coords,

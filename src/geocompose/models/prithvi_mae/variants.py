@@ -78,14 +78,14 @@ def build_prithvi_mae(
     encoder.published = published_pretraining(row)
     if pretrained or ckpt_path is not None:
         encoder.pretraining = pretraining_of(row, of_weights)
-    frames, rows, columns = encoder.patch_size
     decoder = MAEDecoder(
         encoder_embed_dim=encoder.embed_dim,
         embed_dim=decoder_embed_dim,
         depth=decoder_depth,
         num_heads=decoder_num_heads,
         grid=encoder.grid,
-        patch_values=frames * rows * columns * encoder.in_chans,
+        patch_size=encoder.patch_size,
+        in_chans=encoder.in_chans,
         mlp_ratio=mlp_ratio,
         coords_encoding=coordinates,
         coords_scale_learn=learn_scale,

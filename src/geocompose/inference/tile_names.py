@@ -11,6 +11,15 @@ def tile_title(data: SceneData, split: str, number: int) -> str:
     return f"{split} tile {number}: row {tile.window.row}, col {tile.window.column}\n{file_name(data, split, number)}"
 
 
+def image_title(data: SceneData, split: str, number: int) -> str:
+    """Return the name of a sample's file; of one of several tiles of it, with its first row and column below."""
+    tiles = data.tile_windows(split)
+    tile, name = tiles[number], file_name(data, split, number)
+    if sum(other.scene == tile.scene for other in tiles) == 1:
+        return name
+    return f"{name}\nrow {tile.window.row}, col {tile.window.column}"
+
+
 def file_name(data: SceneData, split: str, number: int) -> str:
     """Return the name of a sample's file, without the start of a long one, as matplotlib can write it."""
     name = data.scenes[data.tile_windows(split)[number].scene].name

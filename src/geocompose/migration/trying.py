@@ -1,0 +1,146 @@
+"""An experiment that an import would write, tried as a run tries its own: planned, in shapes alone, nothing downloaded.
+
+What the trial finds and the configuration does not say is settled here: necks that the decoder can't do without, and
+which differences between weights and data TerraTorch takes without a word.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from geocompose.catalog.checks import check_source_names
+from geocompose.configuration.instantiation import instantiate
+from geocompose.configuration.weights import loads_weights, weight_files
+from geocompose.errors import UserError, first_line, quiet
+from geocompose.from_config import trial_model
+from geocompose.imagery.bands import HLS_BANDS
+from geocompose.imagery.samples import Inputs
+from geocompose.imagery.units import MISMATCHES, Values
+from geocompose.migration.backbone import CHANNELS_FIRST
+from geocompose.migration.composition import composed, target_of
+from geocompose.migration.translation import Translation
+from geocompose.tasks.own_losses import left_open
+from geocompose.training.early_agreement import check_early
+from geocompose.training.rehearsal import rehearse
+from geocompose.training.settings import check_settings
+from geocompose.trial import Trial
+
+# What makes levels of four maps of one scale.
+_PYRAMID: dict[str, Any] = {"name": "LearnedInterpolateToPyramidal"}
+
+
+def try_experiment(to: Translation, conf_dir: Path, study: str) -> None:
+    """Try what a translation composes, and settle what only the trial tells.
+
+    Raises:
+        UserError: it could not be built or trained; nothing is to be written then.
+    """
+    config = composed(to, conf_dir, study)
+    check_source_names(config)
+    with quiet(logging.ERROR):
+        _settle_differences(to, config)
+        trial = _trial(to, conf_dir, study)
+        _try_training(to, config, trial)
+    _settle_precision(to, config)
+    for key, file in weight_files(config["backbone"]).items():
+        if not Path(file).expanduser().exists():
+            to.ledger.remark(f"{key}={file} is not here; a run needs it there, or another place in {key}.")
+
+
+def _trial(to: Translation, conf_dir: Path, study: str) -> Trial:
+    """Return the composition in shapes alone; with further necks where the decoder can't do without them.
+
+    Raises:
+        UserError: the parts don't fit together.
+    """
+    try:
+        return _tried(to, composed(to, conf_dir, study))
+    except UserError as error:
+        written, values = to.choices["neck"], dict(to.values.get("neck", {}))
+        for added in [None] if written == "none" else [_PYRAMID, CHANNELS_FIRST]:
+            if added is None:
+                to.choose("neck", "auto")
+            else:
+                to.set("neck.necks", [*values["necks"], added])
+            try:
+                trial = _tried(to, composed(to, conf_dir, study))
+            except UserError:
+                continue
+            settled = "neck=auto plans necks" if added is None else f"{added['name']} is added to neck.necks"
+            to.ledger.remark(
+                f"The decoder can't do with the features that the configuration gives it ({first_line(error)}), and "
+                f"TerraTorch says nothing of it: {settled}.",
+                changes_model=True,
+            )
+            return trial
+        to.choose("neck", written)
+        to.values["neck"] = values
+        raise  # of what the configuration says
+
+
+def _tried(to: Translation, config: Mapping[str, Any]) -> Trial:
+    assert to.tile_px is not None
+    bands = tuple(_bands(to))
+    target = target_of(to, config, bands)
+    return trial_model(config, inputs=Inputs(bands, to.tile_px, to.num_frames), target=target)
+
+
+def _bands(to: Translation) -> list[str]:
+    """Return the model's bands, or those that it would most likely get where nothing names them."""
+    return list(to.bands or HLS_BANDS)
+
+
+def _try_training(to: Translation, config: Mapping[str, Any], trial: Trial) -> None:
+    """Try task, optimizer and schedule, as a run does before its first batch."""
+    check_settings(config)
+    task = instantiate(left_open(config["task"]))(
+        model=trial.model,
+        optimizer=(make_optimizer := instantiate(config["optimizer"])),
+        scheduler=(make_scheduler := instantiate(config["scheduler"])),
+        target=target_of(to, config, _bands(to)),
+        num_tiles={"val": 1, "test": 1},
+    )
+    rehearse(
+        task.parameter_groups(),
+        make_optimizer,
+        make_scheduler,
+        task.selection,
+        config,
+        num_steps=int(config["trainer"]["max_epochs"]),
+        num_epochs=int(config["trainer"]["max_epochs"]),
+        validation_every=int(config["trainer"]["check_val_every_n_epoch"]),
+    )
+
+
+def _settle_precision(to: Translation, config: Mapping[str, Any]) -> None:
+    """Have a command on a machine without accelerator say what Lightning takes there for half precision."""
+    if config["trainer"]["precision"] != "16-mixed" or torch.cuda.is_available() or torch.backends.mps.is_available():
+        return
+    to.here = ["trainer.precision=bf16-mixed"]
+
+
+def _settle_differences(to: Translation, config: Mapping[str, Any]) -> None:
+    """State as intended what TerraTorch gives pretrained weights without asking: values of any unit, level and band."""
+    if not loads_weights(config["backbone"]):
+        return
+    allowed = {**config, "data": {**config["data"], "allow_mismatch": list(MISMATCHES)}}
+    differences = check_early(allowed, _bands(to), Values.of(config["data"]))
+    kinds = [kind for kind in MISMATCHES if any(text.startswith(f"{kind}: ") for text in differences)]
+    if not kinds:
+        return
+    to.set("data.allow_mismatch", kinds)
+    stated = [f"data.{kind}" for kind in kinds if kind != "band"]
+    advice = (
+        f" State {' and '.join(stated)}, and take that out of the list, to have values checked and converted."
+        if stated
+        else ""
+    )
+    to.ledger.remark(
+        f"TerraTorch gives the pretrained weights any values and bands without a word, so that "
+        f"data.allow_mismatch=[{','.join(kinds)}].{advice}"
+    )
+    for text in differences:
+        to.ledger.remark(f"Allowed: {text}")

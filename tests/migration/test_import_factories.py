@@ -1,0 +1,148 @@
+"""What each of TerraTorch's model factories becomes, and what of it makes another model, so that weights don't load."""
+
+import pytest
+import torch
+
+from geocompose.errors import UserError
+from tests.kit.terratorch_runs import a_checkpoint, a_run, call, composed, conf, fate, translated, written
+from tests.kit.terratorch_trees import FROM_SCRATCH, HLS, NUMBERED, UNET, of_regression, of_segmentation, of_smp
+
+__all__ = ["conf"]
+
+
+def without_arguments() -> str:
+    """Write a checkpoint that does not say what its model was built with, so that the YAML does."""
+    file, _ = a_checkpoint(a_run())
+    content = torch.load(file, weights_only=True)
+    torch.save({key: value for key, value in content.items() if key != "hyper_parameters"}, file)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("given", "variant"), [("prithvi_vit_100", "prithvi_eo_v1_100"), ("prithvi_vit_300", "prithvi_eo_v2_300")]
+)
+def test_earlier_names_of_prithvi_are_todays(given, variant):
+    to = translated(of_regression({"backbone": given, "decoder": "MLPDecoder"}))
+    assert to.values["backbone"]["variant"] == variant
+    assert f"earlier name of it is {given}" in fate(to, "model_args.backbone")
+    assert fate(to, "model_args.in_channels") == "not needed: as many as the bands"
+    assert fate(to, "model_args.pretrained") == "carried: backbone.pretrained"
+    assert to.ledger.model_changes == []
+
+
+def test_smps_whole_model_is_its_parts_with_their_arguments():
+    arguments = {
+        "smp_encoder_depth": 4, "smp_decoder_channels": [64, 32, 16, 8], "smp_decoder_attention_type": "scse",
+        "smp_activation": "sigmoid", "aux_pooling": "avg",
+    }  # fmt: skip
+    to = translated(of_smp(**arguments))
+    assert to.choices["decoder"] == "smp_unet"
+    assert to.values["decoder"]["kwargs"] == {"decoder_channels": [64, 32, 16, 8], "attention_type": "scse"}
+    assert {key: to.values["backbone"][key] for key in ("name", "weights", "depth")} == {
+        "name": "resnet34", "weights": "imagenet", "depth": 4,
+    }  # fmt: skip
+    assert "kernel_size" not in to.values.get("head", {})  # smp's own
+    assert fate(to, "smp_activation") == "not carried over: nothing here corresponds to it"
+    assert fate(to, "aux_pooling").startswith("not needed")
+
+
+def test_a_classifier_of_timm_is_its_features_and_a_head():
+    arguments = {"backbone": "test_resnet", "pretrained": "weights.pth", "in_channels": 3, "num_classes": 4}
+    tree = a_run(task="ClassificationTask", module="GenericNonGeoClassificationDataModule")
+    tree["model"]["init_args"] |= {"model_factory": "TimmModelFactory", "model_args": arguments}
+    to = translated(tree)
+    assert (to.choices["backbone"], to.choices["decoder"], to.choices["head"]) == ("timm", "identity", "classification")
+    assert to.values["backbone"]["ckpt_path"] == "weights.pth"
+    assert "pretrained" not in to.values["backbone"]
+    assert len(to.values["data"]["class_names"]) == 4
+
+
+def test_a_unet_of_terratorch_hands_its_finest_map_on():
+    arguments = {
+        "backbone": "UNet", "backbone_base_channels": 4, "backbone_num_stages": 3, "decoder": "ASPPSegmentationHead",
+        "decoder_channels": 8, "decoder_num_classes": 3, "num_classes": 2, "regression_relu": True,
+    }  # fmt: skip
+    to = translated(of_segmentation(arguments, factory="GenericUnetModelFactory"))
+    assert to.values["backbone"] == {"out_indices": [0], "out_channels": 4, "num_stages": 3}
+    assert (to.choices["decoder"], to.values["decoder"]) == ("aspp", {"channels": 8})
+    assert to.values["head"]["dropout"] == 0.3  # its own of ASPP
+    assert "the model has model_args.num_classes=2 outputs" in fate(to, "decoder_num_classes")
+    assert fate(to, "head_dropout") == "not needed: GenericUnetModelFactory makes nothing of it"
+
+
+def test_swins_maps_are_turned_as_terratorch_does_and_its_weights_stay_out():
+    arguments = {**FROM_SCRATCH, "backbone": "prithvi_swin_B", "pretrained": True, "bands": NUMBERED, **UNET}
+    to = translated(of_segmentation(arguments, factory="PrithviModelFactory", freeze_backbone=True))
+    assert to.values["neck"]["necks"] == [{"name": "PermuteDims", "new_order": [0, 3, 1, 2]}]
+    assert to.values["backbone"]["name"] == "swin_base_patch4_window7_224"
+    assert "pretrained" not in to.values["backbone"]
+    assert "don't fit timm's Swin" in fate(to, "model_args.pretrained")
+    assert any("task.freeze_backbone=true would keep these random weights" in text for text in to.ledger.remarks)
+
+
+@pytest.mark.parametrize(
+    ("tree", "why"),
+    [
+        (of_smp(pretrained=False), "SMPModelFactory's whole model"),
+        (of_regression({"backbone": "prithvi_swin_B", "decoder": "FCNDecoder"}), "takes its place"),
+    ],
+    ids=["smp", "swin"],
+)
+def test_weights_of_another_model_are_refused(tree, why, conf):
+    file = without_arguments()
+    with pytest.raises(UserError, match=f"the model would be another one: .*{why}"):
+        call(conf, config=written(tree), ckpt=file)
+    assert not (conf / "experiment/imported").exists()
+
+
+def test_necks_that_a_decoder_can_not_do_without_are_added_and_told(conf, capsys):
+    """TerraTorch runs them at the wrong scale, or with channels last, without a word."""
+    prithvi = {"backbone": "prithvi_eo_tiny", "backbone_bands": HLS, "decoder": "UperNetDecoder", "decoder_channels": 8}
+    selected = [{"name": "SelectIndices", "indices": [0, 1, 2, 3]}, {"name": "ReshapeTokensToImage"}]
+    for necks, settled in ((None, "neck=auto plans necks"), (selected, "LearnedInterpolateToPyramidal is added")):
+        call(conf, config=written(of_segmentation({**prithvi, "necks": necks})), overwrite=True)
+        told = " ".join(capsys.readouterr().out.split())
+        assert "UperNetDecoder needs a pyramid" in told
+        assert settled in told
+    config = composed(conf, "experiment=imported/flood", "data.root=.")
+    assert [neck["name"] for neck in config["neck"]["necks"]][-1] == "LearnedInterpolateToPyramidal"
+
+
+def test_a_wrapper_through_time_is_the_group_temporal(conf):
+    wrapper = {"use_temporal": True, "temporal_pooling": "max", "temporal_n_timestamps": 3, "temporal_keys": [1]}
+    arguments = {
+        "backbone": "timm_test_resnet", "decoder": "FCNDecoder", "decoder_channels": 8,
+        **{f"backbone_{key}": value for key, value in wrapper.items()},
+    }  # fmt: skip
+    data = {"dataset_bands": HLS, "expand_temporal_dimension": True}
+    to = translated(of_segmentation(arguments, data=data))
+    assert (to.choices["temporal"], to.values["data"]["num_frames"]) == ("max", 3)
+    assert "temporal=max has no argument 'keys'" in to.ledger.model_changes[0]
+    call(conf, config=written(of_segmentation(arguments, data=data)))
+    assert composed(conf, "experiment=imported/flood", "data.root=.")["temporal"]["pooling"] == "max"
+    concat = {**arguments, "backbone_temporal_pooling": None, "backbone_temporal_concat": True}
+    assert translated(of_segmentation(concat, data=data)).choices["temporal"] == "concat"
+    with pytest.raises(UserError, match="backbone_temporal_pooling=keep can't be imported"):
+        translated(of_segmentation({**arguments, "backbone_temporal_pooling": "keep"}, data=data))
+
+
+def test_only_differences_that_are_there_are_allowed(conf):
+    prithvi = {"backbone": "prithvi_eo_v1_100", "backbone_pretrained": True, "decoder": "FCNDecoder"}
+    numbered = {"dataset_bands": NUMBERED, "output_bands": NUMBERED}
+    for bands, data, allowed in ((HLS, {}, ["unit", "level"]), (NUMBERED, numbered, ["band"])):
+        call(conf, config=written(of_segmentation({**prithvi, "backbone_bands": bands}, data=data)), overwrite=True)
+        config = composed(conf, "experiment=imported/flood", "data.root=.")
+        assert config["data"]["allow_mismatch"] == allowed
+    text = (conf / "experiment/imported/flood.yaml").read_text()
+    assert "they have no band_1, band_2" in text
+
+
+def test_a_checkpoint_of_a_reconstruction_is_refused_with_what_to_do(conf):
+    tree = of_regression({})
+    arguments = {"model": "prithvi_eo_v2_tiny_tl_mae", "pretrained": False, "depth": 1, "decoder_depth": 1}
+    tree["model"] = {
+        "class_path": "ReconstructionTask", "init_args": {"model_factory": "FullModelFactory", "model_args": arguments},
+    }  # fmt: skip
+    file = without_arguments()
+    with pytest.raises(UserError, match=r"Checkpoints of ReconstructionTask are not imported: give .* alone"):
+        call(conf, config=written(tree), ckpt=file)
