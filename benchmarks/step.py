@@ -6,7 +6,8 @@
 prithvi: Prithvi-100M (v1) with UPerNet of 256 channels; small: the same with Prithvi-tiny. resnet: ResNet50 with smp's
 U-Net. Where TerraTorch is installed it is the other side, and where smp has the composition a loop of its own as well;
 ours stands beside them as it was before the settings that docs/speed.md explains (`before`), and with --compiled as
-trainer.compile=true has it; the steps that compile are not counted.
+trainer.compile=true has it; the steps that compile are not counted. With --bf16 all sides compute under autocast to
+bfloat16, as trainer.precision=bf16-mixed does, and ours stands beside them in float32 once more.
 
 Two settings. equal: float32 products of the highest precision on all sides, gradients clipped on all sides. delivered:
 what each side sets by itself; importing TerraTorch sets the precision of the whole process to medium.
@@ -42,10 +43,11 @@ class Side:
     optimizer: torch.optim.Optimizer
     precision: str
     clips: bool
+    bf16: bool = False
     seconds: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
 
-def ours(composition: str, size: int, device: str, *, before: bool, compiled: bool = False) -> Side:
+def ours(composition: str, size: int, device: str, *, before: bool = False, compiled: bool = False) -> Side:
     from geocompose.factory import EncoderDecoderFactory
     from geocompose.training.compiling import compile_parts
 
@@ -96,18 +98,19 @@ def by_hand(device: str) -> Side:
     return Side(model, model, torch.optim.AdamW(model.parameters(), lr=1e-4), "highest", clips=False)
 
 
-def sides_of(composition: str, size: int, device: str, *, compiled: bool) -> dict[str, Side]:
+def sides_of(composition: str, size: int, device: str, *, compiled: bool, bf16: bool) -> dict[str, Side]:
     """Return the sides by name, ours first."""
-    found = {
-        OURS: ours(composition, size, device, before=False),
-        "before": ours(composition, size, device, before=True),
-    }
+    found = {OURS: ours(composition, size, device), "before": ours(composition, size, device, before=True)}
     if compiled:
-        found["compiled"] = ours(composition, size, device, before=False, compiled=True)
+        found["compiled"] = ours(composition, size, device, compiled=True)
     if importlib.util.find_spec("terratorch") is not None:
         found["TerraTorch"] = terratorch(composition, device)
     if composition == "resnet":
         found["timm and smp by hand"] = by_hand(device)
+    for side in found.values():
+        side.bf16 = bf16
+    if bf16:
+        found["ours in float32"] = ours(composition, size, device)
     return found
 
 
@@ -120,7 +123,7 @@ def timed(work: Callable[[], None], device: str) -> tuple[float, float]:
     return time.perf_counter() - began, time.process_time() - computed
 
 
-def take_turn(side: Side, image: Tensor, mask: Tensor, setting: str, *, bf16: bool) -> None:
+def take_turn(side: Side, image: Tensor, mask: Tensor, setting: str) -> None:
     """Time one training step and one forward."""
     device = image.device.type
     torch.set_float32_matmul_precision("highest" if setting == "equal" else side.precision)
@@ -128,7 +131,7 @@ def take_turn(side: Side, image: Tensor, mask: Tensor, setting: str, *, bf16: bo
 
     def step() -> None:
         side.optimizer.zero_grad()
-        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+        with torch.autocast(device, torch.bfloat16, enabled=side.bf16):
             loss = nn.functional.cross_entropy(side.output(image), mask)
         loss.backward()
         if clips:
@@ -136,7 +139,7 @@ def take_turn(side: Side, image: Tensor, mask: Tensor, setting: str, *, bf16: bo
         side.optimizer.step()
 
     def forward() -> None:
-        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=bf16):
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=side.bf16):
             side.output(image)
 
     side.model.train()
@@ -164,17 +167,17 @@ def compare(composition: str, arguments: argparse.Namespace) -> None:
     """Print the table of a composition."""
     torch.manual_seed(0)
     device = arguments.device
-    sides = sides_of(composition, arguments.size, device, compiled=arguments.compiled)
+    sides = sides_of(composition, arguments.size, device, compiled=arguments.compiled, bf16=arguments.bf16)
     image = torch.randn(arguments.batch, len(BANDS), arguments.size, arguments.size, device=device)
     mask = torch.randint(0, CLASSES, (arguments.batch, arguments.size, arguments.size), device=device)
     for setting in arguments.settings:
         for side in sides.values():
-            take_turn(side, image, mask, setting, bf16=arguments.bf16)  # a first step is slower than the others
+            take_turn(side, image, mask, setting)  # a first step is slower than the others
         for side in sides.values():
             side.seconds = {what: times for what, times in side.seconds.items() if not what.endswith(setting)}
         for round_ in range(arguments.rounds):
             for side in list(sides.values())[:: -1 if round_ % 2 else 1]:
-                take_turn(side, image, mask, setting, bf16=arguments.bf16)
+                take_turn(side, image, mask, setting)
     print(f"\n{composition}, {arguments.size} px, batch {arguments.batch}")
     print(f"{'ours / other: clock':<22} {'processor':<20} {'what':<20} {'other side':<22} {'ours s':>7} {'other s':>7}")
     own = sides.pop(OURS)

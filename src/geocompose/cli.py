@@ -74,7 +74,7 @@ def main(conf_dir: Path) -> None:
         own = own_overrides(given.overrides, groups(conf_dir))
         sys.argv[1:] = [text for text in arguments if text in own or text not in given.overrides]
     try:
-        check_config_dir(given.config_dir, conf_dir)
+        check_config_dir(given.config_dir, conf_dir, to_be_filled="action=import_terratorch" in given.overrides)
         check_hydra_keys(given.overrides)
         check_hydra_plugins(given.overrides)
         if not given.multirun:

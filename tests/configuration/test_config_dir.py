@@ -44,6 +44,13 @@ def test_a_folder_without_a_config_group_is_told_what_it_holds(inside, holds, tm
         check_config_dir(str(tmp_path), CONF)
 
 
+def test_an_empty_folder_is_right_where_the_action_fills_it(tmp_path):
+    check_config_dir(str(tmp_path), CONF, to_be_filled=True)
+    (tmp_path / "experments").mkdir()
+    with pytest.raises(UserError, match="it holds folders experments"):
+        check_config_dir(str(tmp_path), CONF, to_be_filled=True)
+
+
 def test_a_folder_of_groups_and_none_at_all_are_right(added):
     check_config_dir(str(added), CONF)
     check_config_dir(None, CONF)

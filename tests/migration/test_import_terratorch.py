@@ -45,7 +45,7 @@ def leaves(value: Any, place: str = "") -> list[str]:
 
 @needs_parity
 def test_every_setting_of_a_terratorch_yaml_is_accounted_for():
-    tree = read_yaml(RUN / "config.yaml")
+    tree, _ = read_yaml(RUN / "config.yaml")
     entries = translated(tree).ledger.entries()
     assert sorted(entries) == sorted(leaves(tree))
     assert {entry.verdict for entry in entries.values()} <= {"carried", "not needed", "not carried over"}
@@ -106,7 +106,7 @@ def test_an_imported_run_gives_the_recorded_logits(conf):
 def test_an_imported_run_is_accepted_by_predict_and_evaluate(conf):
     call(conf, config=str(RUN / "config.yaml"), ckpt=str(RUN / "model.ckpt"))
     folder = only_run().path
-    bands = read_yaml(RUN / "config.yaml")["data"]["init_args"]["dataset_bands"]
+    bands = read_yaml(RUN / "config.yaml")[0]["data"]["init_args"]["dataset_bands"]
     rng = np.random.default_rng(0)
     for split in ("train", "val", "test"):
         a_raster(Path(f"chips/{split}/images/{split}_S2Hand.tif"), rng.normal(2000, 500, (13, 80, 64)), bands)

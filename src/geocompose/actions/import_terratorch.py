@@ -55,7 +55,7 @@ def import_terratorch(
     destination = experiment.conf_dir if yaml_file is None else _own_conf(experiment)
     chosen = experiment_name(name, yaml_file, ckpt_file)
     believed = Trust((), tuple(trust or ()))  # TerraTorch's files name no part of ours
-    tree = None if yaml_file is None else read_yaml(yaml_file)
+    tree, repeated = (None, []) if yaml_file is None else read_yaml(yaml_file)
     if tree is not None:
         believed.check(tree, f"action.config={yaml_file}")
     from geocompose.migration.checkpoint import read_checkpoint  # loads torch
@@ -67,6 +67,8 @@ def import_terratorch(
     tree, differences = merged(tree, checkpoint.arguments if checkpoint else {})
     beside = None if yaml_file is None else yaml_file.parent
     to = translate(tree, Options(experiment.conf_dir), kind=task, tile_px=tile_px, beside=beside)
+    for line in repeated:
+        to.ledger.remark(line)
     if label_names is not None:
         _rename_labels(to, label_names)
     _as_told(to, bands, mean, std)

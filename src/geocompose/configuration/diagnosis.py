@@ -37,8 +37,10 @@ def _meant_by(word: str, conf_dir: Path) -> str:
     return f" Did you mean {' or '.join(meant)}?" if meant else ""
 
 
-def check_config_dir(added: str | None, conf_dir: Path) -> None:
+def check_config_dir(added: str | None, conf_dir: Path, *, to_be_filled: bool = False) -> None:
     """Refuse a typed --config-dir in which Hydra would find nothing: it passes over such a folder in silence.
+
+    to_be_filled: the action writes into it, so that it may be empty.
 
     Raises:
         UserError: names the folder and how it must look.
@@ -50,6 +52,8 @@ def check_config_dir(added: str | None, conf_dir: Path) -> None:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else f"does not exist (looked up from {Path.cwd()})"
         raise UserError(f"--config-dir={added} {what}. {needed}.")
+    if to_be_filled and not any(folder.iterdir()):
+        return
     found = {path.name for path in folder.iterdir() if path.is_dir()}
     if not found & {*groups(conf_dir), "hydra"}:
         holds = f"folders {shortened(sorted(found), _SHOWN)}" if found else "no folder"

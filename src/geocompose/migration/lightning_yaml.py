@@ -1,5 +1,6 @@
 """The configuration file of a LightningCLI, as TerraTorch reads it: `class_path` and `init_args`, YAML anchors."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from geocompose.errors import UserError
 from geocompose.runs.bounded_yaml import bounded_text
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the plain content of a configuration file, anchors resolved.
+def read_yaml(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the plain content of a configuration file, anchors resolved, and which keys it gives twice, in lines.
+
+    The last one counts, as it does for TerraTorch, whose parser says nothing of it.
 
     Raises:
         UserError: there is no such file, or it is not a YAML mapping of plain values with a `model`.
@@ -20,8 +23,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"action.config={path}: there is no such file. Give the YAML of a TerraTorch run.")
     try:
+        text = bounded_text(path)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        repeated = [] if root is None else list(_last_of_each_key(root, "", set()))
         # OmegaConf's loader, because 1e-4 is a number for it and for Lightning, but a text for YAML 1.1.
-        content = OmegaConf.to_container(OmegaConf.create(bounded_text(path)), resolve=False)
+        content = OmegaConf.to_container(OmegaConf.create(yaml.serialize(root) if repeated else text), resolve=False)
     except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"action.config={path} can't be read as YAML of plain values: {reason}") from error
@@ -31,7 +37,27 @@ def read_yaml(path: Path) -> dict[str, Any]:
             "init_args. "
             "Give the file that `terratorch fit --config` takes."
         )
-    return {str(key): value for key, value in content.items()}
+    return {str(key): value for key, value in content.items()}, repeated
+
+
+def _last_of_each_key(node: yaml.Node, place: str, seen: set[int]) -> Iterator[str]:
+    """Drop all but the last of equal keys from a document, and yield a line for each that is dropped."""
+    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+        return
+    seen.add(id(node))
+    if not isinstance(node, yaml.MappingNode):
+        for index, item in enumerate(node.value):
+            yield from _last_of_each_key(item, f"{place}{index}.", seen)
+        return
+    last = {(key.tag, str(key.value)): value for key, value in node.value}
+    for key, value in node.value:
+        counts = last[key.tag, str(key.value)]
+        if counts is value:
+            yield from _last_of_each_key(value, f"{place}{key.value}.", seen)
+            continue
+        shown = [repr(each.value) if isinstance(each, yaml.ScalarNode) else "a part" for each in (value, counts)]
+        yield f"{place}{key.value} is given twice, as {shown[0]} and as {shown[1]}: the last one counts, as in TerraTorch"
+    node.value = [(key, value) for key, value in node.value if last[key.tag, str(key.value)] is value]
 
 
 def class_name(node: Any) -> str | None:
