@@ -18,6 +18,11 @@ if "GEOCOMPOSE_CACHE" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["GEOCOMPOSE_CACHE"], ignore_errors=True)
 
 
+# To wait for the disk is a third of a small run's time, and no test cuts the power. Those of what is written in which order
+# watch this function themselves.
+os.fsync = lambda file: None
+
+
 @pytest.fixture(autouse=True)
 def logger_as_it_was() -> Iterator[None]:
     """Undo what the command line, run within a test, changes of the package's logger."""

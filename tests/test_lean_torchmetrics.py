@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 START = """
 import json, sys
 from geocompose.lean_torchmetrics import import_core_first
@@ -44,6 +46,7 @@ found["same"] = torchmetrics.Metric is Metric is lightning.pytorch.core.module.M
     assert "'nothing'" in told["nothing"]
 
 
+@pytest.mark.slow
 def test_a_domain_may_be_asked_for_first():
     told = said(f"""
 import torch
@@ -64,6 +67,7 @@ print(json.dumps(dict(kind=type(torchmetrics).__name__, whole="Accuracy" in vars
     assert told == {"kind": "module", "whole": True}
 
 
+@pytest.mark.slow
 def test_what_is_loaded_already_stays():
     told = said("""
 sys.meta_path.pop(0)

@@ -119,7 +119,7 @@ def test_every_published_prithvi_is_an_option():
 
 @pytest.mark.parametrize("form", APART)
 def test_features_are_as_declared_for_any_number_of_bands_batch_and_shape_of_image(form):
-    for bands in BANDS:
+    for bands in BANDS if form in FAMILIES else (BANDS[0], BANDS[-1]):
         encoder = FORMS[form](bands=bands)
         specs = list(encoder.feature_specs)
         assert [spec.channels for spec in specs] == list(encoder.out_channels)

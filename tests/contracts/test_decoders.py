@@ -29,6 +29,12 @@ from tests.kit.small import (
 
 SIZE = (64, 96)
 OPTIONS = [marked("decoder", name) for name in DECODERS]
+# Export takes seconds, and decoders/test_every_decoder.py exports those of smp too: here one of them stands for all.
+REPEATED = {name for name in DECODERS if name.startswith("smp_")} - {"smp_unet"} | {"upernet_512"}
+EXPORTED = [
+    pytest.param(*case.values, id=case.id, marks=[*case.marks, *([pytest.mark.slow] if case.id in REPEATED else [])])
+    for case in OPTIONS
+]
 
 
 def built(name: str, features: str, task: str = "segmentation", outputs: int = CLASSES) -> EncoderDecoderModel:
@@ -115,7 +121,7 @@ def test_a_model_with_a_decoder_learns_in_all_its_parameters_and_is_copied_avera
     check_state(model, other, run)
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_a_model_with_a_decoder_is_exported(name):
     check_export(built(name, "pyramid"), (given(),), lambda returned: [returned.output])
 

@@ -11,6 +11,9 @@ from tests.kit.owed import check_copies, check_export, check_gradients, check_st
 from tests.kit.small import band_names, coordinates, image
 
 NAMES = list(FULL_MODEL_REGISTRY)
+# One without coordinates and one with them; the others are these in other sizes, which SMALL takes from them again.
+OF_EACH_KIND = ("prithvi_eo_v1_100_mae", "prithvi_eo_v2_tiny_tl_mae")
+IN_SHORT = [pytest.param(name, marks=[] if name in OF_EACH_KIND else [pytest.mark.slow]) for name in NAMES]
 SMALL: dict[str, Any] = {
     "embed_dim": 48, "depth": 2, "num_heads": 4, "img_size": 64,
     "decoder_embed_dim": 32, "decoder_depth": 2, "decoder_num_heads": 4,
@@ -42,7 +45,7 @@ def test_the_full_models_are_found():
     assert len(NAMES) >= 7
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", IN_SHORT)
 def test_predictions_have_the_shape_of_the_image_for_any_number_of_bands_and_frames(name):
     for bands, frames in ((6, 1), (1, 1), (3, 2), (13, 1)):
         model = built(name, bands, num_frames=frames)
@@ -55,7 +58,7 @@ def test_predictions_have_the_shape_of_the_image_for_any_number_of_bands_and_fra
             assert all(value.ndim == 0 and value.isfinite() for value in losses.values())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", IN_SHORT)
 def test_a_full_model_learns_in_all_its_parameters_and_is_copied_averaged_stored_and_exported(name):
     check_gradients(built(name, num_frames=2), lambda model: run(model)[:1])
     model = built(name, num_frames=2)

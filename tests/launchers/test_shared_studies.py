@@ -65,7 +65,7 @@ def test_two_sweeps_at_once_share_the_cells_and_compute_each_one_once(work: Path
     assert len(read_plan(work / "outputs/default").cells) == 30
 
 
-@pytest.mark.parametrize("others", [1, 2])
+@pytest.mark.parametrize("others", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_sweeps_that_are_killed_and_started_again_complete_each_cell_exactly_once(work: Path, others: int):
     command = ("-m", "seed=range(0,20)", "action.seconds=0.05")
     moments = random.Random(20250)

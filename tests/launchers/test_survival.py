@@ -35,7 +35,7 @@ def test_a_sweep_that_is_killed_again_and_again_computes_every_cell_once(way, tm
     assert len(study.kills) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_a_sweep_that_is_asked_to_end_shows_its_table_and_the_same_command_goes_on(number, tmp_path):
     conf = write_conf(tmp_path / "conf")
     command = [sys.executable, "-m", "tests.kit.count", str(conf), "-m", "seed=0,1,2", "launcher.workers=2"]

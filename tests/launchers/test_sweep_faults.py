@@ -82,7 +82,7 @@ def test_a_log_that_can_not_be_written_fails_no_cell_for_good(sweep):
     assert sweep("-m", "seed=0,1", "launcher=local", "retry=failed")[0] == 0
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.99])
+@pytest.mark.parametrize("share", [0.0, 0.5, *(pytest.param(more, marks=pytest.mark.slow) for more in (0.3, 0.99))])
 def test_a_plan_that_was_cut_short_is_written_anew_and_finished_cells_stay_finished(sweep, share):
     sweep(*TWO)
     plan = Path("outputs/default") / PLAN_NAME
@@ -110,7 +110,7 @@ def test_a_plan_that_is_damaged_stops_the_sweep_and_without_it_finished_cells_st
     assert len(lines("completed.txt")) == 2
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("share", [0.5, *(pytest.param(more, marks=pytest.mark.slow) for more in (0.0, 0.99))])
 def test_a_record_that_was_cut_short_is_one_cells_failure_and_says_what_to_do(sweep, share):
     sweep(*TWO)
     damaged, whole = runs()

@@ -82,11 +82,14 @@ def alike(one, other):
         ("data.dihedral=false", "decoder=upernet"),
         # Adam makes a whole step of a gradient that is only rounding; there are many where a norm sees four values.
         ("backbone=timm", "backbone.name=test_resnet", "decoder=unet", "optimizer=sgd"),
-        ("data=synthetic_classification", "task=classification", "head=classification", "decoder=identity"),
-        ("data=synthetic_regression", "task=regression", "head=regression"),
+        pytest.param(
+            ("data=synthetic_classification", "task=classification", "head=classification", "decoder=identity"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(("data=synthetic_regression", "task=regression", "head=regression"), marks=pytest.mark.slow),
         ("auxiliary=fcn", "task.aux_loss={fcn: 0.4}", "peft=none", "task.freeze_backbone=true"),
         ("data.random_crop=true", "cache.crops=2"),
-        ("data.tile_px=30",),
+        pytest.param(("data.tile_px=30",), marks=pytest.mark.slow),
     ],
     ids=lambda overrides: " ".join(overrides),
 )
@@ -121,11 +124,11 @@ def test_a_part_of_the_tiles_and_another_fold_read_what_all_tiles_have_kept(plac
     ("overrides", "key"),
     [
         (("data.normalize=none",), "normalization"),
-        (("data.bands=[RED,NIR_NARROW]",), "bands"),
+        pytest.param(("data.bands=[RED,NIR_NARROW]",), "bands", marks=pytest.mark.slow),
         (("data.seed=5",), "data"),
         (("seed=7",), "weights"),
-        (("trainer.precision=bf16-mixed",), "precision"),
-        (("cache.dtype=fp16",), "type"),
+        pytest.param(("trainer.precision=bf16-mixed",), "precision", marks=pytest.mark.slow),
+        pytest.param(("cache.dtype=fp16",), "type", marks=pytest.mark.slow),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -20,7 +20,9 @@ def weights(study):
     return torch.load(only_run(study) / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
-@pytest.mark.parametrize("kind", ["segmentation", "classification", "multilabel"])
+@pytest.mark.parametrize(
+    "kind", ["segmentation", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("classification", "multilabel"))]
+)
 def test_a_resumed_run_draws_what_an_undisturbed_one_does(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = [*RARE, f"task={kind}"]

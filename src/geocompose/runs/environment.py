@@ -96,11 +96,10 @@ def git_state(path: Path) -> dict[str, Any] | None:
     # A folder inside another project's repository, such as a virtual environment, is not under its control.
     if not _git(path, "ls-files", "--cached", "--", "."):
         return None
-    commit = _git(path, "rev-parse", "--verify", "--quiet", "HEAD")
-    changes = _git(path, "status", "--porcelain", "--", ".")
-    if not commit or changes is None:
-        return None
-    return {"commit": commit.strip(), "dirty": bool(changes.strip())}
+    lines = (_git(path, "status", "--porcelain=v2", "--branch", "--", ".") or "").splitlines()
+    told = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
+    commit = told.get("branch.oid", "(initial)")  # which is git's word for a branch without a commit
+    return None if commit == "(initial)" else {"commit": commit, "dirty": len(lines) > len(told)}
 
 
 def git_diff(path: Path) -> str:
@@ -108,7 +107,8 @@ def git_diff(path: Path) -> str:
 
     The contents of new files are not in it, they may be of any size. "" also where there is no repository.
     """
-    if git_state(path) is None:
+    state = git_state(path)
+    if state is None or not state["dirty"]:
         return ""
     patch = _git(path, "diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", "--", ".") or ""
     new = _git(path, "ls-files", "--others", "--exclude-standard", "--", ".") or ""
