@@ -18,8 +18,8 @@ if "GEOCOMPOSE_CACHE" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["GEOCOMPOSE_CACHE"], ignore_errors=True)
 
 
-# To wait for the disk is a third of a small run's time, and no test cuts the power. Those of the order of what is written
-# watch this function themselves.
+# To wait for the disk is a third of a small run's time, and no test cuts the power. Tests of the order of writing watch
+# this function themselves.
 os.fsync = lambda file: None
 
 
