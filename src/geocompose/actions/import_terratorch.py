@@ -89,7 +89,8 @@ def import_terratorch(
     else:
         from geocompose.migration.imported_run import load_model, write_run
 
-        loaded = load_model(to, experiment.conf_dir, study, checkpoint)  # nothing is written if it fails
+        # Nothing is written if it fails.
+        loaded = load_model(to, experiment.conf_dir, study, checkpoint, is_settled=planned is not None)
         if planned is not None:
             planned.write()
         entries = to.ledger.entries()
