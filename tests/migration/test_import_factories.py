@@ -27,7 +27,7 @@ def without_arguments() -> str:
 def test_earlier_names_of_prithvi_are_todays(given, variant):
     to = translated(of_regression({"backbone": given, "decoder": "MLPDecoder"}))
     assert to.values["backbone"]["variant"] == variant
-    assert f"earlier name of it is {given}" in fate(to, "model_args.backbone")
+    assert f"{given} is an earlier name of {variant}" in fate(to, "model_args.backbone")
     assert fate(to, "model_args.in_channels") == "not needed: as many as the bands"
     assert fate(to, "model_args.pretrained") == "carried: backbone.pretrained"
     assert to.ledger.model_changes == []

@@ -3,7 +3,7 @@
 from typing import Any
 
 from geocompose.catalog.terratorch import NAMES as TERRATORCHS
-from geocompose.errors import UserError, choices, nearest
+from geocompose.errors import SLIP, UserError, choices, nearest
 from geocompose.migration.arguments import Argument, ModelArguments
 from geocompose.migration.bands import band_list
 from geocompose.migration.ledger import Place
@@ -56,9 +56,9 @@ def _registered(to: Translation, arguments: ModelArguments, given: str, registry
     place, name = arguments.place("backbone"), _EARLIER.get(given, given)
     if name in TERRATORCHS and name in registry and built_by(registry, name).__name__ == "build_timm":
         name = f"terratorch_{name}"  # which TerraTorch's own registry has before timm's
-    note = f"TerraTorch's earlier name of it is {given}" if name != given else ""
+    note = f"{given} is an earlier name of {name}" if given in _EARLIER else ""
     if name not in registry:
-        guess = nearest(given, registry)
+        guess = nearest(given, registry, cutoff=SLIP)
         raise UserError(
             f"model_args.backbone={given}: there is no such backbone here, nor in TerraTorch 1.2.11 alone. "
             f"{f'Did you mean {guess!r}? ' if guess else ''}Take one of docs/composing.md, or write your own "

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from geocompose.errors import UserError, choices
+from geocompose.errors import SLIP, UserError, choices
 from geocompose.migration.ledger import Ledger
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.translation import MODEL
@@ -64,10 +64,10 @@ def _refused(name: str) -> Any:
     imported = f"Tasks that are imported: {', '.join(KINDS)}."
     if name in _OTHERS:
         raise UserError(
-            f"The TerraTorch task {name} is {_OTHERS[name]}, which has no counterpart here.{_INSTEAD.get(name, '')} "
-            f"{imported}"
+            f"The TerraTorch task {name} is {_OTHERS[name]}, which "
+            f"{'can not be imported.' + _INSTEAD[name] if name in _INSTEAD else 'has no counterpart here.'} {imported}"
         )
-    raise UserError(f"The TerraTorch task {name} can't be imported. {choices(name, KINDS)}")
+    raise UserError(f"The TerraTorch task {name} can't be imported. {choices(name, KINDS, cutoff=SLIP)}")
 
 
 def _without_class(node: Mapping[str, Any]) -> str:

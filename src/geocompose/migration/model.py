@@ -48,7 +48,12 @@ def _neck(to: Translation, arguments: ModelArguments) -> None:
     necks, place = arguments.get("necks"), arguments.place("necks")
     if has_channels_last(arguments.get("backbone")):
         to.choose("neck", "list")
-        to.carry(place, "neck.necks", [CHANNELS_FIRST, *(necks or [])], "TerraTorch turns the maps itself")
+        to.carry(
+            place,
+            "neck.necks",
+            [CHANNELS_FIRST, *(necks or [])],
+            "it begins with PermuteDims, as TerraTorch turns these maps itself",
+        )
         return
     if not necks:
         to.choose("neck", "none")

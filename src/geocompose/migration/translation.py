@@ -103,8 +103,10 @@ class Translation:
         self.ledger.lost(place, f"{why}; here {', '.join(f'{key}={shown(self.value(key))}' for key in keys)}")
 
     def value(self, key: str) -> Any:
-        """Return the value that a dotted key of a group has: the one set, else its option's default."""
+        """Return the value that a dotted key has: the one set, else its option's default; of a group its option."""
         group, *names = key.split(".")
+        if not names:
+            return self.choices[group]
         node: Any = {**self.options.content(group, self.choices[group]), **self.values.get(group, {})}
         for name in names:
             node = node[name]
