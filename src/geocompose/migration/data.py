@@ -9,7 +9,7 @@ from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.statistics import translate_statistics
 from geocompose.migration.transforms import translate_transforms
-from geocompose.migration.translation import DATA, MODEL, MODEL_ARGS, Translation
+from geocompose.migration.translation import DATA, MODEL, Translation
 
 OPTION = {
     "segmentation": "geotiff",
@@ -99,8 +99,7 @@ def _names(to: Translation) -> None:
     key, stem = ("data.class_names", "class") if of_classes else ("data.variables", "variable")
     count, place = to.num_outputs
     if not of_classes:
-        place = (*MODEL_ARGS, "num_outputs")
-        count = ledger.get(place) or 1
+        count = count or 1
     given: list[str] = [str(name) for name in ledger.get((*MODEL, "class_names")) or []]
     if not given and isinstance(of_module := ledger.get((*DATA, "class_names")), list):
         given = [str(name) for name in of_module]

@@ -28,12 +28,12 @@ _OTHERS: Mapping[str, str] = {
     "PreTrainTask": "a pretraining that TerraTorch 1.2 has no more",
     "EncoderDecoderPreTrainingTask": "a pretraining that TerraTorch 1.2 has no more",
 }
+_PRETRAINS = (
+    "can't be imported. task=reconstruction pretrains here; of TerraTorch's tasks, ReconstructionTask is imported."
+)
 _INSTEAD: Mapping[str, str] = {
-    "InferenceTask": " Import the run that trained the model; action=predict applies it.",
-    "PreTrainTask": " task=reconstruction pretrains here; of TerraTorch's tasks, ReconstructionTask is imported.",
-    "EncoderDecoderPreTrainingTask": (
-        " task=reconstruction pretrains here; of TerraTorch's tasks, ReconstructionTask is imported."
-    ),
+    "InferenceTask": "can't be imported. Import the run that trained the model; action=predict applies it.",
+    **dict.fromkeys(("PreTrainTask", "EncoderDecoderPreTrainingTask"), _PRETRAINS),
 }
 # Keys by which the configurations of weather models, which name no class, are known.
 _OF_WEATHER = ("n_blocks_encoder", "mlp_multiplier", "downscaling_patch_size", "encoder_decoder_type", "token_size")
@@ -65,7 +65,7 @@ def _refused(name: str) -> Any:
     if name in _OTHERS:
         raise UserError(
             f"The TerraTorch task {name} is {_OTHERS[name]}, which "
-            f"{'can not be imported.' + _INSTEAD[name] if name in _INSTEAD else 'has no counterpart here.'} {imported}"
+            f"{_INSTEAD.get(name, 'has no counterpart here.')} {imported}"
         )
     raise UserError(f"The TerraTorch task {name} can't be imported. {choices(name, KINDS, cutoff=SLIP)}")
 

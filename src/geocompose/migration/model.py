@@ -41,7 +41,8 @@ def translate_model(to: Translation) -> None:
     _neck(to, arguments)
     translate_decoder(to, arguments, DECODER_REGISTRY)
     translate_peft(to, arguments)
-    to.num_outputs = arguments.get("num_classes"), arguments.place("num_classes")
+    counted = "num_outputs" if to.kind in ("regression", "scalar_regression") else "num_classes"
+    to.num_outputs = arguments.get(counted), arguments.place(counted)
 
 
 def _neck(to: Translation, arguments: ModelArguments) -> None:
