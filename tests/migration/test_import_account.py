@@ -157,3 +157,15 @@ def test_terratorchs_own_checkpoints_are_needed_as_little_as_lightnings():
     ]
     to = translated(a_run({"trainer": {"callbacks": callbacks}}))
     assert fate(to, "callbacks.0.init_args.monitor").startswith("not needed: the best epoch and the last")
+
+
+def test_a_scale_of_images_without_means_is_their_normalisation():
+    to = translated(a_run(data={"means": None, "stds": None, "constant_scale": 0.5}))
+    assert to.values["data"]["normalize"] == {"mean": [0.0] * 3, "std": [2.0] * 3}
+    assert fate(to, "constant_scale") == "carried: data.normalize"
+
+
+def test_frames_in_another_order_are_told():
+    data = {"expand_temporal_dimension": True, "temporal_channel_major": True}
+    told = fate(translated(a_run(model_args={"backbone_num_frames": 3}, data=data)), "temporal_channel_major")
+    assert told.startswith("not carried over: files have all bands of the first frame, then of the second")
