@@ -28,10 +28,10 @@ TILED = {"h_crop": 56, "h_stride": 48, "w_crop": 56, "w_stride": 48, "average_pa
 @pytest.mark.parametrize(
     ("tree", "given", "px", "told"),
     [
-        (a_run(), None, 224, "data.tile_px=224, as the file names no size"),
+        (a_run(), None, 224, "data.tile_px=224, as no size was found in the file"),
         (a_run(), 48, 48, None),
         (a_run(tiled_inference_parameters=TILED), None, 56, "data.tile_px=56, the size of tiled inference"),
-        (a_run(tiled_inference_parameters={**TILED, "w_crop": 64}), None, 224, "as the file names no size"),
+        (a_run(tiled_inference_parameters={**TILED, "w_crop": 64}), None, 224, "as no size was found in the file"),
         (a_run(model_args={"backbone_img_size": 96}), None, 96, "data.tile_px=96, backbone_img_size"),
         (
             a_run(data={"train_transform": [{"class_path": "RandomCrop", "init_args": {"height": 32, "width": 32}}]}),

@@ -83,7 +83,7 @@ def _without_counterpart(to: Translation, name: str) -> None:
         to.carry((*DATA, "data_root"), "data.root", root)
     kinds = GENERIC.get(name)
     if not kinds and to.ledger.get((*DATA, "train_transform")) is None:
-        to.ledger.remark(f"data.dihedral=false, as the file names no transforms; {name} may have some of its own.")
+        to.ledger.remark(f"data.dihedral=false, as the data has no train_transform; {name} may have some of its own.")
     why = f"is for task={' or '.join(kinds)}, not for {to.kind}" if kinds else "has no counterpart"
     to.ledger.lost(("data",), f"{name} {why}; data={OPTION[to.kind]} asks for your files instead")
 

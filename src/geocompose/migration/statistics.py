@@ -79,7 +79,7 @@ def _without(to: Translation, scale: Any, *, generic: bool) -> None:
             to.mean, to.std = [0.0] * len(to.bands), [1.0] * len(to.bands)
     elif (module := class_name(to.ledger.get(("data",)))) is not None:
         to.ledger.remark(
-            f"data.normalize={shown(to.value('data.normalize'))}, as the file has no means and stds; {module} may have "
+            f"data.normalize={shown(to.value('data.normalize'))}, as the data has no means and stds; {module} may have "
             "some of its own."
         )
 

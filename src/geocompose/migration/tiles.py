@@ -22,25 +22,26 @@ def settle_tiles(to: Translation, given: int | None) -> None:
     inference = to.ledger.get(_TILED, {}).get("h_crop")
     inference = inference if isinstance(inference, int) and inference == _crop(to, "w_crop") else None
     of_model = to.ledger.get((*MODEL_ARGS, "backbone_img_size"))
+    every = "images of every split are cut into such tiles" if to.kind in PIXEL_WISE else "images are fitted to it"
     whole = "images are cut into such tiles for training, too" if to.kind in PIXEL_WISE else "images are fitted to it"
     sources = (
         (given, ""),
-        (to.tile_px, f"the size in the transforms of the file: {whole}"),
+        (to.tile_px, f"the size in the transforms of the file: {every}"),
         (inference, f"the size of tiled inference: {whole}; TerraTorch trains on whole ones ({_ANOTHER})"),
         (of_model if isinstance(of_model, int) else None, f"backbone_img_size: {whole} ({_ANOTHER})"),
-        (_USUAL_PX, f"as the file names no size: {whole}; TerraTorch takes whole ones ({_ANOTHER})"),
+        (_USUAL_PX, f"as no size was found in the file: {whole}; TerraTorch takes whole ones ({_ANOTHER})"),
     )
     to.tile_px, said = next((px, said) for px, said in sources if px)
     if said:
         to.ledger.remark(f"data.tile_px={to.tile_px}, {said}.")
     to.set("data.tile_px", to.tile_px)
-    _tiled_inference(to, inference)
+    _tiled_inference(to)
 
 
-def _tiled_inference(to: Translation, taken: int | None) -> None:
+def _tiled_inference(to: Translation) -> None:
     for side in ("h", "w"):
         crop, stride = _crop(to, f"{side}_crop"), _crop(to, f"{side}_stride")
-        if crop is not None and crop == to.tile_px == taken:
+        if crop == to.tile_px:
             to.ledger.carried((*_TILED, f"{side}_crop"), "data.tile_px")
         else:
             to.ledger.lost((*_TILED, f"{side}_crop"), f"tiles are squares of data.tile_px={to.tile_px}")
