@@ -1,11 +1,8 @@
 """What each of TerraTorch's model factories becomes, and what of it makes another model, so that weights don't load."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
-from geocompose.backbones.prithvi.vit import PrithviViT
 from geocompose.errors import UserError
 from tests.kit.terratorch_runs import a_checkpoint, a_run, call, composed, conf, decided, fate, translated, written
 from tests.kit.terratorch_trees import FROM_SCRATCH, HLS, NUMBERED, UNET, of_regression, of_segmentation, of_smp
@@ -181,27 +178,6 @@ def test_necks_that_a_decoder_can_not_do_without_are_added_and_told(conf, capsys
         assert settled in told
     config = composed(conf, "experiment=imported/flood", "data.root=.")
     assert [neck["name"] for neck in config["neck"]["necks"]][-1] == "LearnedInterpolateToPyramidal"
-
-
-def test_a_backbone_without_class_token_keeps_all_tokens_as_in_terratorchs_second_attempt(conf, capsys, monkeypatch):
-    """TerraTorch's ReshapeTokensToImage tries again with remove_cls_token=False where the first attempt has no grid."""
-    whole, specs = PrithviViT.forward, PrithviViT.feature_specs.fget
-    monkeypatch.setattr(PrithviViT, "forward", lambda self, *a, **k: [x[:, 1:] for x in whole(self, *a, **k)])
-    without = property(lambda self: [replace(spec, num_prefix_tokens=0) for spec in specs(self)])
-    monkeypatch.setattr(PrithviViT, "feature_specs", without)
-    prithvi = {"backbone": "prithvi_eo_tiny", "backbone_bands": HLS, "decoder": "UperNetDecoder", "decoder_channels": 8}
-    reshaped = [{"name": "ReshapeTokensToImage"}, {"name": "SelectIndices", "indices": [0, 1, 2, 3]}]
-    for necks in ([*reshaped, {"name": "LearnedInterpolateToPyramidal"}], reshaped):
-        call(conf, config=written(of_segmentation({**prithvi, "necks": necks})), overwrite=True)
-        told = " ".join(capsys.readouterr().out.split())
-        assert "ReshapeTokensToImage gets remove_cls_token: false" in told
-        assert ("LearnedInterpolateToPyramidal is added" in told) is (necks is reshaped)
-        config = composed(conf, "experiment=imported/flood", "data.root=.")
-        assert config["neck"]["necks"][0] == {"name": "ReshapeTokensToImage", "remove_cls_token": False}
-    wrong = written(of_segmentation({**prithvi, "necks": [{"name": "ReshapeTokensToImage", "effective_time_dim": 3}]}))
-    with pytest.raises(UserError, match=r"^neck.necks\[0\] \(ReshapeTokensToImage\)") as refused:
-        call(conf, config=wrong, overwrite=True)
-    assert refused.value.part is None  # no option was chosen on the command line
 
 
 def test_a_wrapper_through_time_is_the_group_temporal(conf):
