@@ -145,10 +145,13 @@ def at_least(name: str, value: float, least: float) -> None:
         raise UserError(f"{name} must be {least} or more; got {value}.")
 
 
-def choices(name: object, allowed: Iterable[str], *, most: int = 24) -> str:
-    """Return the tail of an error about a wrong name: the nearest right one first, then what is allowed."""
+def choices(name: object, allowed: Iterable[str], *, most: int = 24, cutoff: float = 0.6) -> str:
+    """Return the tail of an error about a wrong name: the nearest right one first, then what is allowed.
+
+    cutoff: how alike the nearest has to be, as in `likely`; more where all names share a word.
+    """
     allowed = list(allowed)
-    guess = nearest(str(name), allowed)
+    guess = nearest(str(name), allowed, cutoff=cutoff)
     start = f"Did you mean {guess!r}? " if guess else ""
     return f"{start}Allowed: {shortened(allowed, most)}."
 

@@ -79,6 +79,11 @@ def fate(to: Translation, key: str) -> str:
     return f"{found.verdict}: {found.note}"
 
 
+def decided(to: Translation) -> str:
+    """Return what an import says that it decided, in lines."""
+    return "\n".join(to.ledger.remarks)
+
+
 @pytest.fixture
 def conf(tmp_path, monkeypatch) -> Path:
     """Return a copy of conf/ that may be written to, with an empty folder beside it as the working directory."""

@@ -7,8 +7,7 @@ import pytest
 
 from geocompose.catalog.prithvi import V1_STATISTICS
 from geocompose.data.preflight import data_source, preflight
-from geocompose.errors import UserError
-from tests.kit.terratorch_runs import FOLDERS, a_raster, a_run, call, composed, conf, fate, translated, written
+from tests.kit.terratorch_runs import FOLDERS, a_raster, a_run, call, composed, conf, decided, fate, translated, written
 
 __all__ = ["conf"]
 
@@ -54,14 +53,19 @@ def test_statistics_in_a_file_beside_the_configuration_are_read(name, tmp_path):
     (tmp_path / "stats.yaml").write_text("[1.0, 2.5, 3]")
     to = translated(a_run(data={"means": name, "stds": name}), beside=tmp_path)
     assert to.values["data"]["normalize"] == {"mean": [1.0, 2.5, 3.0], "std": [1.0, 2.5, 3.0]}
-    assert fate(to, "data.init_args.means") == f"carried: data.normalize (read from {name})"
+    assert fate(to, "data.init_args.means") == "carried: data.normalize"
+    assert f"data.normalize: means are the numbers that {name} has now." in to.ledger.remarks
 
 
 @pytest.mark.parametrize(
     ("numbers", "why"),
     [
         ({"means": "stats.txt", "stds": "stats.txt"}, "it names a file that is not here"),
-        ({"means": {"S1": [1.0]}, "stds": {"S1": [1.0]}}, "it is neither numbers nor a file of them"),
+        (
+            {"means": {"S1": [1.0]}, "stds": {"S1": [1.0], "S2": [1.0]}},
+            "there are several modalities, each with numbers",
+        ),
+        ({"means": ["a", 1.0, 1.0], "stds": [1.0] * 3}, "it is neither numbers nor a file of them"),
         ({"means": [1.0, 2.0, 3.0], "stds": [1.0, 0.0, 1.0]}, "deviations must be above 0"),
     ],
 )
@@ -71,6 +75,7 @@ def test_statistics_that_can_not_be_read_are_listed(numbers, why):
     (told, *_) = [line for line in to.ledger.told("not carried over") if "means" in line]
     assert why in told
     assert "write 'data.normalize=" in told
+    assert told.endswith("; here data.normalize=dataset")
 
 
 def test_without_means_images_are_taken_as_they_are():
@@ -95,14 +100,6 @@ def test_transforms_are_carried_where_there_is_one_like_it():
     assert translated(a_run()).values["data"]["dihedral"] is False  # ours would be true
 
 
-def test_the_size_of_tiles_follows_from_the_files_or_is_given():
-    assert translated(a_run(tiled_inference_parameters={"h_crop": 128, "w_crop": 128})).tile_px == 128
-    assert translated(a_run()).tile_px == 224
-    assert translated(a_run(), tile_px=48).values["data"]["tile_px"] == 48
-    with pytest.raises(UserError, match="tile_px must be 1 or more; got -3"):
-        translated(a_run(), tile_px=-3)
-
-
 def test_labels_to_ignore_in_regression_become_their_nodata():
     arguments = {"num_outputs": 1, "num_classes": None}
     tree = a_run(
@@ -118,7 +115,7 @@ def test_labels_to_ignore_in_regression_become_their_nodata():
     assert to.values["data"]["label_nodata"] == -9999.0
     assert to.values["data"]["normalize_target"] == "none"
     assert np.isnan(to.values["data"]["nodata"])
-    assert "true root" in fate(to, "init_args.loss")
+    assert "the root of a batch's mean" in fate(to, "init_args.loss")
     assert fate(to, "no_label_replace").startswith("not needed")
 
 
@@ -171,10 +168,10 @@ def test_one_folder_or_list_of_val_and_test_is_halved_and_told(conf):
         "val": ["c_S2.tif", "e_S2.tif", "g_S2.tif"],
         "test": ["d_S2.tif", "f_S2.tif"],
     }  # fmt: skip
-    assert "val and test read one folder" in of_folder.ledger.remarks[0]
+    assert "val and test read one folder" in decided(of_folder)
     lists = {f"{split}_split": f"{'train' if split == 'train' else 'val'}.txt" for split in ("train", "val", "test")}
     absent = translated(a_run(data={**FOLDERS, **lists}))
-    assert "name two lists as data.split_files.val and data.split_files.test" in absent.ledger.remarks[0]
+    assert "name two lists as data.split_files.val and data.split_files.test" in decided(absent)
     Path("train.txt").write_text("a\nb\n")
     Path("val.txt").write_text("c\nd\ne\n")
     listed = translated(a_run(data={**FOLDERS, **lists}))
@@ -186,13 +183,6 @@ def test_folders_of_different_depth_are_found_below_their_shared_one():
     uneven = {"train_data_root": "/d/a", "val_data_root": "/d/b/c", "test_data_root": "/d/e"}
     to = translated(a_run(data={**uneven, "img_grep": "*.tif", "label_grep": "*.png"}))
     assert (to.values["data"]["root"], to.values["data"]["images"]) == ("/d", "**/*.tif")
-
-
-def test_settings_of_a_foreign_data_module_may_have_any_shape():
-    by_modality = {"S1": "*_S1.tif"}
-    data = {"img_grep": by_modality, "train_transform": None, "means": by_modality, "stds": by_modality}
-    to = translated(a_run(module="GenericMultiModalDataModule", data=data))
-    assert fate(to, "img_grep.S1").startswith("not carried over: GenericMultiModalDataModule has no counterpart")
 
 
 @pytest.mark.parametrize(
@@ -252,7 +242,32 @@ def test_bands_keep_their_names_and_are_called_by_their_place_where_they_have_no
     assert to.values["data"]["band_names"] == band_names
     assert to.values["data"]["bands"] == (bands or band_names) == to.bands
     unnamed = any(name.startswith("band_") for name in band_names)
-    assert ("by their place in the file" in fate(to, "dataset_bands")) is unnamed
+    assert ("are called by their place in the file" in decided(to)) is unnamed
+
+
+def test_bands_that_are_called_otherwise_are_told_one_by_one():
+    own = {"dataset_bands": ["one", "two", "three"], "output_bands": ["three", "one", "two"]}
+    to = translated(a_run(model_args={"backbone_bands": RGB}, data=own))
+    renamed = "bands are called as the model calls them: one is GREEN, two is RED, three is BLUE."
+    assert f"data.band_names: {renamed}" in to.ledger.remarks
+    assert "as the model calls them" not in decided(translated(a_run()))
+
+
+@pytest.mark.parametrize(
+    ("bands", "rgb", "told"),
+    [
+        (RGB, [2, 1, 0], "not needed: figures show RED, GREEN and BLUE"),
+        (
+            OF_FIVE[:3],
+            [0, 1, 2],
+            "not needed: figures show RED, GREEN and BLUE where bands are called so, else the first",
+        ),
+        (OF_FIVE[:3], [2, 1, 0], "not carried over: figures show the first three bands, as none are called RED"),
+    ],
+)
+def test_which_bands_figures_show_is_told(bands, rgb, told):
+    data = {"dataset_bands": bands, "output_bands": bands, "rgb_indices": rgb}
+    assert fate(translated(a_run(model_args={"backbone_bands": None}, data=data)), "rgb_indices").startswith(told)
 
 
 def test_bands_that_the_files_do_not_have_are_listed():
@@ -268,7 +283,7 @@ def test_frames_that_lie_behind_each_other_in_a_file_are_carried():
     untold = translated(a_run(data={"expand_temporal_dimension": True}))
     assert "no setting says how many frames" in fate(untold, "expand_temporal_dimension")
     single = translated(a_run(model_args=prithvi))
-    assert "The model takes 3 frames, and the data has one" in single.ledger.remarks[0]
+    assert "The model takes 3 frames, and the data has one" in decided(single)
 
 
 def test_labels_from_1_on_are_shifted_and_0_is_none():

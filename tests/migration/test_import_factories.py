@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from geocompose.errors import UserError
-from tests.kit.terratorch_runs import a_checkpoint, a_run, call, composed, conf, fate, translated, written
+from tests.kit.terratorch_runs import a_checkpoint, a_run, call, composed, conf, decided, fate, translated, written
 from tests.kit.terratorch_trees import FROM_SCRATCH, HLS, NUMBERED, UNET, of_regression, of_segmentation, of_smp
 
 __all__ = ["conf"]
@@ -24,7 +24,7 @@ def without_arguments() -> str:
 def test_earlier_names_of_prithvi_are_todays(given, variant):
     to = translated(of_regression({"backbone": given, "decoder": "MLPDecoder"}))
     assert to.values["backbone"]["variant"] == variant
-    assert f"earlier name of it is {given}" in fate(to, "model_args.backbone")
+    assert f"{given} is an earlier name of {variant}" in fate(to, "model_args.backbone")
     assert fate(to, "model_args.in_channels") == "not needed: as many as the bands"
     assert fate(to, "model_args.pretrained") == "carried: backbone.pretrained"
     assert to.ledger.model_changes == []
@@ -66,7 +66,9 @@ def test_a_unet_of_terratorch_hands_its_finest_map_on():
     assert to.values["backbone"] == {"out_indices": [0], "out_channels": 4, "num_stages": 3}
     assert (to.choices["decoder"], to.values["decoder"]) == ("aspp", {"channels": 8})
     assert to.values["head"]["dropout"] == 0.3  # its own of ASPP
-    assert "the model has model_args.num_classes=2 outputs" in fate(to, "decoder_num_classes")
+    assert fate(to, "decoder_num_classes") == "carried: length of data.class_names"
+    assert to.names == ["class_0", "class_1", "class_2"]  # TerraTorch's num_classes does not reach the decoder
+    assert "does not hand it to the decoder, whose decoder_num_classes counts" in fate(to, "model_args.num_classes")
     assert fate(to, "head_dropout") == "not needed: GenericUnetModelFactory makes nothing of it"
 
 
@@ -76,8 +78,78 @@ def test_swins_maps_are_turned_as_terratorch_does_and_its_weights_stay_out():
     assert to.values["neck"]["necks"] == [{"name": "PermuteDims", "new_order": [0, 3, 1, 2]}]
     assert to.values["backbone"]["name"] == "swin_base_patch4_window7_224"
     assert "pretrained" not in to.values["backbone"]
-    assert "don't fit timm's Swin" in fate(to, "model_args.pretrained")
-    assert any("task.freeze_backbone=true would keep these random weights" in text for text in to.ledger.remarks)
+    assert "has no weights of prithvi_swin_B but a file's" in fate(to, "model_args.pretrained")
+    assert "without a LayerNorm on each output" in decided(to)
+    frozen = "task.freeze_backbone=true would keep these random weights"
+    assert frozen not in decided(to)  # TerraTorch's would be random, too
+    of_file = {**arguments, "backbone_pretrained_cfg_overlay": {"file": "swin.pt"}}
+    to = translated(of_segmentation(of_file, factory="PrithviModelFactory", freeze_backbone=True))
+    assert frozen in decided(to)
+    for key in ("model_args.pretrained", "pretrained_cfg_overlay.file"):
+        assert "don't fit timm's Swin" in fate(to, key)
+    of_file["pretrained"] = False
+    to = translated(of_segmentation(of_file, factory="PrithviModelFactory", freeze_backbone=True))
+    assert frozen not in decided(to)
+    del of_file["pretrained"]
+    to = translated(of_segmentation(of_file, factory="PrithviModelFactory"))
+    assert "pretrained" not in to.values["backbone"]
+    assert "Pretrained weights are asked for, as PrithviModelFactory does" in decided(to)
+
+
+def test_earlier_factories_ask_for_weights_where_nothing_is_said():
+    arguments = {"backbone": "prithvi_eo_tiny", "decoder": "FCNDecoder", "bands": HLS}
+    to = translated(of_segmentation(arguments, factory="PrithviModelFactory"))
+    assert to.values["backbone"]["pretrained"] is True
+    assert "Pretrained weights are asked for" in decided(to)
+    assert "pretrained" not in translated(of_segmentation({**arguments, "bands": None})).values["backbone"]
+
+
+@pytest.mark.parametrize(
+    ("key", "instead"),
+    [
+        ("pretrained", "; backbone_pretrained is what it takes"),
+        ("num_frames", "; backbone_num_frames is what it takes"),
+        ("bands", "; backbone_bands is what it takes"),
+        ("padding", ""),
+    ],
+)
+def test_arguments_at_which_terratorchs_factory_stops_are_told_with_what_it_takes(key, instead):
+    arguments = {"backbone": "prithvi_eo_tiny", "decoder": "FCNDecoder", key: 1}
+    told = fate(translated(of_segmentation(arguments)), f"model_args.{key}")
+    assert told == f"not carried over: EncoderDecoderFactory takes no {key} and stops at it in TerraTorch{instead}"
+
+
+@pytest.mark.parametrize("key", ["backbone_drop_path_rate", "backbone_band_patch_size"])
+def test_what_terratorchs_prithvi_ignores_is_not_called_lost(key):
+    told = fate(translated(of_regression({"backbone": "prithvi_eo_tiny", "decoder": "FCNDecoder", key: 2})), key)
+    assert told == "not needed: it has no effect on Prithvi in TerraTorch either, which ignores it"
+    adapter = {"backbone": "prithvi_eo_v1_100", "decoder": "FCNDecoder", key: 2, "backbone_vit_adapter": True}
+    assert fate(translated(of_regression(adapter)), key).startswith("not carried over")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"backbone": "UNet"}, "that one enlarges maps by transposed convolutions of 4 x 4 with batch norm"),
+        (
+            {"backbone": "UNet", "backbone_upsample_cfg": {"scale_factor": 2}},
+            "by interpolation and a 3 x 3 convolution",
+        ),
+        ({"decoder": "ASPPSegmentationHead"}, "The model has 2 outputs, as ASPPSegmentationHead has where the file"),
+    ],
+)
+def test_how_a_unet_of_terratorch_is_another_network_is_told(arguments, told):
+    given = {"num_classes": 5, **arguments}
+    to = translated(of_segmentation(given, factory="GenericUnetModelFactory"))
+    assert told in decided(to)
+    assert len(to.names) == (2 if "decoder" in arguments else 5)
+
+
+def test_outputs_of_a_decoder_with_numbers_are_its_own():
+    arguments = {"backbone": "UNet", "decoder": "ASPPRegressionHead", "decoder_out_channels": 3, "num_classes": 2}
+    to = translated(of_regression(arguments, factory="GenericUnetModelFactory"))
+    assert len(to.values["data"]["variables"]) == 3
+    assert fate(to, "model_args.num_classes").startswith("not needed")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,9 @@ def test_with_a_folder_of_ones_own_the_experiment_is_there(conf: Path, tmp_path:
     file = own / "experiment" / "imported" / "flood.yaml"
     assert file.is_file()
     assert not (conf / "experiment" / "imported" / "flood.yaml").exists()
-    assert f"python run.py --config-dir {own} experiment=imported/flood" in " ".join(capsys.readouterr().out.split())
+    line = f"python run.py --config-dir {own} experiment=imported/flood"
+    assert line in " ".join(capsys.readouterr().out.split())
+    assert f"# Command: {line}\n" in file.read_text()
 
 
 def test_a_checkout_is_not_written_to_from_another_folder(conf: Path, tmp_path_factory, monkeypatch):

@@ -11,7 +11,7 @@ from geocompose.actions.own_command import command
 from geocompose.cli import Experiment, refuse_other_overrides
 from geocompose.console import console
 from geocompose.errors import UserError
-from geocompose.migration.experiment_file import ASKED, experiment_name, plan_experiment
+from geocompose.migration.experiment_file import ASKED, asked_for, experiment_name, plan_experiment
 from geocompose.migration.ledger import Verdict
 from geocompose.migration.lightning_yaml import read_yaml
 from geocompose.migration.translation import Options, Translation
@@ -81,7 +81,14 @@ def import_terratorch(
         origin = [f"From {yaml_file.name}, sha256 {hash_file(yaml_file)}."]
         if ckpt_file is not None and differences:
             origin += [f"And from {ckpt_file.name}, sha256 {hash_file(ckpt_file)}:", *differences]
-        planned = plan_experiment(to, destination, chosen, origin, overwrite=overwrite)
+        planned = plan_experiment(
+            to,
+            destination,
+            chosen,
+            origin,
+            command=command(experiment, [f"experiment=imported/{chosen}", *asked_for(to)]),
+            overwrite=overwrite,
+        )
     run = None
     if checkpoint is None:
         assert planned is not None
@@ -89,7 +96,8 @@ def import_terratorch(
     else:
         from geocompose.migration.imported_run import load_model, write_run
 
-        loaded = load_model(to, experiment.conf_dir, study, checkpoint)  # nothing is written if it fails
+        # Nothing is written if it fails.
+        loaded = load_model(to, experiment.conf_dir, study, checkpoint, is_settled=planned is not None)
         if planned is not None:
             planned.write()
         entries = to.ledger.entries()
@@ -119,10 +127,8 @@ def import_terratorch(
             f"{' '.join(to.here)} says, and so does the command below."
         )
     if planned is not None:
-        asked = [f"{key}={ASKED.get(key, key.rpartition('.')[2].upper())}" for key in to.asked]
-        out.print(
-            f"experiment: {planned.path}\n  {command(experiment, [f'experiment=imported/{chosen}', *to.here, *asked])}"
-        )
+        typed = command(experiment, [f"experiment=imported/{chosen}", *to.here, *asked_for(to)])
+        out.print(f"experiment: {planned.path}\n  {typed}")
     if run is not None:
         out.print(f"run: {run.path}\n  {_evaluate_command(run)}")
 

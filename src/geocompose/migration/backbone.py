@@ -3,7 +3,7 @@
 from typing import Any
 
 from geocompose.catalog.terratorch import NAMES as TERRATORCHS
-from geocompose.errors import UserError, choices, nearest
+from geocompose.errors import SLIP, UserError, choices, nearest
 from geocompose.migration.arguments import Argument, ModelArguments
 from geocompose.migration.bands import band_list
 from geocompose.migration.ledger import Place
@@ -16,6 +16,13 @@ _EARLIER = {"prithvi_vit_100": "prithvi_eo_v1_100", "prithvi_vit_300": "prithvi_
 _SWIN = {"prithvi_swin_B": "swin_base_patch4_window7_224", "prithvi_swin_L": "swin_large_patch4_window7_224"}
 # Their maps have channels last; TerraTorch turns them before necks and decoder see them.
 CHANNELS_FIRST: dict[str, Any] = {"name": "PermuteDims", "new_order": [0, 3, 1, 2]}
+# What TerraTorch 1.2.11's Prithvi looks at.
+_OF_PRITHVI = {
+    "pretrained", "bands", "model_bands", "ckpt_path", "pretrained_cfg_overlay", "pretrained_bands", "encoder_only",
+    "vit_adapter", "out_indices", "img_size", "patch_size", "num_frames", "in_chans", "embed_dim", "depth", "num_heads",
+    "mlp_ratio", "norm_layer", "coords_encoding", "coords_scale_learn", "drop_path", "vpt", "vpt_n_tokens",
+    "vpt_dropout", "use_temporal", "padding",
+}  # fmt: skip
 _POOLINGS = ("mean", "max", "diff", "attention", "concat")
 _PREFIXES = ("timm_", "smp_", "torchgeo_", "transformers_", "terratorch_")
 
@@ -47,7 +54,11 @@ def translate_backbone(to: Translation, arguments: ModelArguments, registry: Any
     _weights_file(to, arguments, keys)
     _bands(to, arguments, keys)
     _frames(to, arguments, keys)
-    translate_arguments(to, "backbone", arguments, set(keys), apart=("bands", "model_bands"))  # settled with the data's
+    if to.choices["backbone"] == "prithvi" and to.kind != "reconstruction":
+        _swallowed(to, arguments)
+    apart = ["bands", "model_bands"]  # settled with the data's
+    apart += ["pretrained"] if name in _SWIN and arguments.get("backbone_pretrained") is not False else []  # another's
+    translate_arguments(to, "backbone", arguments, set(keys), apart=apart)
     if "ckpt_path" in to.values.get("backbone", {}):
         to.values["backbone"].pop("pretrained", None)  # two sources of weights, of which TerraTorch takes the file
 
@@ -56,9 +67,9 @@ def _registered(to: Translation, arguments: ModelArguments, given: str, registry
     place, name = arguments.place("backbone"), _EARLIER.get(given, given)
     if name in TERRATORCHS and name in registry and built_by(registry, name).__name__ == "build_timm":
         name = f"terratorch_{name}"  # which TerraTorch's own registry has before timm's
-    note = f"TerraTorch's earlier name of it is {given}" if name != given else ""
+    note = f"{given} is an earlier name of {name}" if given in _EARLIER else ""
     if name not in registry:
-        guess = nearest(given, registry)
+        guess = nearest(given, registry, cutoff=SLIP)
         raise UserError(
             f"model_args.backbone={given}: there is no such backbone here, nor in TerraTorch 1.2.11 alone. "
             f"{f'Did you mean {guess!r}? ' if guess else ''}Take one of docs/composing.md, or write your own "
@@ -81,23 +92,35 @@ def _registered(to: Translation, arguments: ModelArguments, given: str, registry
     return keys
 
 
+def _swallowed(to: Translation, arguments: ModelArguments) -> None:
+    """Say which arguments TerraTorch's Prithvi takes without looking at them: its constructor ends in **kwargs."""
+    if arguments.get("backbone_vit_adapter") is True:
+        return
+    for name, argument in arguments.of_part("backbone"):
+        if name not in _OF_PRITHVI and not name.startswith("temporal_") and argument.place is not None:
+            to.ledger.needless(argument.place, "it has no effect on Prithvi in TerraTorch either, which ignores it")
+
+
 def _swin(to: Translation, arguments: ModelArguments, name: str) -> dict[str, Any]:
     ledger, keys = to.ledger, to.choose("backbone", "timm")
     to.carry(arguments.place("backbone"), "backbone.name", _SWIN[name])
     ledger.remark(
         f"{name} is mmsegmentation's Swin, which is not here: timm's of the same depths, widths, heads and windows "
-        f"(backbone.name={_SWIN[name]}) takes its place, from random weights.",
+        f"(backbone.name={_SWIN[name]}) takes its place, from random weights and without a LayerNorm on each output.",
         changes_model=True,
     )
-    pretrained = arguments.place("backbone_pretrained")
-    if pretrained is not None and arguments.get("backbone_pretrained") is True:
+    files = [key for key in ("pretrained_cfg_overlay", "ckpt_path") if arguments.get(f"backbone_{key}") is not None]
+    asked, pretrained = arguments.get("backbone_pretrained") is True, arguments.place("backbone_pretrained")
+    if asked and pretrained is not None and files:
         ledger.lost(pretrained, f"weights of {name} don't fit timm's Swin: backbone.pretrained=false")
+    elif asked and pretrained is not None:
+        ledger.needless(pretrained, f"TerraTorch has no weights of {name} but a file's, and takes random ones too")
     if (window := arguments.get("backbone_window_size")) is not None:
         to.carry(arguments.place("backbone_window_size"), "backbone.kwargs.window_size", window)
-    if ledger.get((*MODEL, "freeze_backbone")) is True:
+    if asked and files and ledger.get((*MODEL, "freeze_backbone")) is True:
         ledger.remark("task.freeze_backbone=true would keep these random weights; write task.freeze_backbone=false.")
-    for key in ("pretrained_cfg_overlay", "ckpt_path"):
-        if (place := arguments.place(f"backbone_{key}")) is not None:
+    for key in files:
+        if asked and (place := arguments.place(f"backbone_{key}")) is not None:
             ledger.lost(place, f"weights of {name} don't fit timm's Swin")
     return keys
 
@@ -174,6 +197,9 @@ def _frames(to: Translation, arguments: ModelArguments, keys: dict[str, Any]) ->
     if used is not True:
         if place is not None:
             ledger.needless(place, "the backbone is given single images")
+        for name, given in arguments.of_part("backbone"):
+            if name.startswith("temporal_") and given.place is not None:
+                ledger.needless(given.place, "it counts with backbone_use_temporal")
         return
     of_wrapper = {
         name.removeprefix("temporal_"): argument

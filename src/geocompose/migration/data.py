@@ -1,15 +1,15 @@
-"""TerraTorch's generic data modules as options of our group data: names, bands, frames, labels, what has no value."""
+"""TerraTorch's data modules as options of our group data: names, frames, labels, what has no value."""
 
 import math
 
 from geocompose.errors import UserError
-from geocompose.migration.bands import band_list, named, unnamed
+from geocompose.migration.data_bands import translate_bands
 from geocompose.migration.data_files import translate_files
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.statistics import translate_statistics
 from geocompose.migration.transforms import translate_transforms
-from geocompose.migration.translation import DATA, MODEL, MODEL_ARGS, Translation
+from geocompose.migration.translation import DATA, MODEL, Translation
 
 OPTION = {
     "segmentation": "geotiff",
@@ -29,7 +29,6 @@ _NOT_NEEDED = {
     "drop_last": "a lone last image is left out of its epoch, another one each time",
     "pin_memory": "done where there is a GPU",
     "check_stackability": "tiles have one size",
-    "rgb_indices": "red, green and blue are found by name",
     "ignore_split_file_extensions": "lists may name files with or without extension",
     "allow_substring_split_file": "lists may name files by the text that * matches",
     "predict_data_root": "action=predict has action.input",
@@ -59,23 +58,38 @@ def translate_data(to: Translation) -> None:
         to.set("data.class_names" if "class_names" in keys else "data.variables", to.names)
     if "normalize_target" in keys:
         to.set("data.normalize_target", "none")  # TerraTorch's models predict in the labels' unit
-    _bands(to)
+    translate_bands(to)
     _frames(to)
     translate_statistics(to, generic=is_generic(to))
     _missing(to)
-    if not is_generic(to):
-        if name is not None:
-            to.ledger.lost(("data",), f"{name} has no counterpart; data={OPTION[to.kind]} asks for your files instead")
-        return
-    to.ledger.carried(("data", "class_path"), f"data={OPTION[to.kind]}")
     for key in ("batch_size", "num_workers"):
-        if (value := to.ledger.get((*DATA, key))) is not None:
+        if _is_count(value := to.ledger.get((*DATA, key))):
             to.carry((*DATA, key), f"data.{key}", value)
     translate_transforms(to)
-    translate_files(to)
     _shifted_labels(to)
     for key, why in _NOT_NEEDED.items():
         to.ledger.needless((*DATA, key), why)
+    if is_generic(to):
+        to.ledger.carried(("data", "class_path"), f"data={OPTION[to.kind]}")
+        translate_files(to)
+    elif name is not None:
+        _without_counterpart(to, name)
+
+
+def _without_counterpart(to: Translation, name: str) -> None:
+    """Say what is lost with a data module that has none for labels of the task's kind."""
+    root = to.ledger.get((*DATA, "data_root"))
+    if isinstance(root, str):
+        to.carry((*DATA, "data_root"), "data.root", root)
+    kinds = GENERIC.get(name)
+    if not kinds and to.ledger.get((*DATA, "train_transform")) is None:
+        to.ledger.remark(f"data.dihedral=false, as the data has no train_transform; {name} may have some of its own.")
+    why = f"is for task={' or '.join(kinds)}, not for {to.kind}" if kinds else "has no counterpart"
+    to.ledger.lost(("data",), f"{name} {why}; data={OPTION[to.kind]} asks for your files instead")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _names(to: Translation) -> None:
@@ -85,9 +99,10 @@ def _names(to: Translation) -> None:
     key, stem = ("data.class_names", "class") if of_classes else ("data.variables", "variable")
     count, place = to.num_outputs
     if not of_classes:
-        place = (*MODEL_ARGS, "num_outputs")
-        count = ledger.get(place) or 1
+        count = count or 1
     given: list[str] = [str(name) for name in ledger.get((*MODEL, "class_names")) or []]
+    if not given and isinstance(of_module := ledger.get((*DATA, "class_names")), list):
+        given = [str(name) for name in of_module]
     of_data = ledger.get((*DATA, "num_classes"))
     if count is None:
         count = of_data or len(given) or None
@@ -97,64 +112,20 @@ def _names(to: Translation) -> None:
     if place is not None:
         ledger.carried(place, f"length of {key}")
     to.names = [*given[:count], *(f"{stem}_{index}" for index in range(len(given), count))]
-    if given and len(given) != count:
+    if not given:
+        names = f"{to.names[0]}{', ...' if count > 1 else ''}"
+        ledger.remark(f"{key}: the file has no names of them; they are called {names} by their place.")
+    elif len(given) != count:
         ledger.lost(
             (*MODEL, "class_names"),
             f"it names {len(given)}, and the model has {count} outputs ({key}): of the names, "
             + (f"{count} are taken" if len(given) > count else f"{count - len(given)} are made up"),
         )
-    ledger.carried((*MODEL, "class_names"), key)
+    for node in (MODEL, DATA):
+        ledger.carried((*node, "class_names"), key)
     if of_classes and of_data is not None and of_data != count:
         ledger.lost((*DATA, "num_classes"), f"it is {of_data}, and the model has {count} outputs, which count ({key})")
     ledger.carried((*DATA, "num_classes"), f"length of {key}")
-
-
-def _bands(to: Translation) -> None:
-    """Translate the names of the files' bands, and which of them the model reads."""
-    ledger = to.ledger
-    there, read = (ledger.get((*DATA, key)) for key in ("dataset_bands", "output_bands"))
-    of_files, of_read = band_list(there), band_list(read)
-    found = None if of_files is None else named(of_files, of_read if read is not None else None, to.model_bands)
-    note = ""
-    if found is not None:
-        if any(name.startswith("band_") for name in found[0] if name not in (of_files or [])):
-            note = "bands without a name are called by their place in the file, from band_1"
-        to.carry((*DATA, "dataset_bands"), "data.band_names", found[0], note)
-        to.set("data.bands", found[1])
-        to.bands = found[1]
-    elif there is None and of_read is not None and (names := _texts(of_read)) is not None:
-        to.set("data.bands", names)
-        to.bands = names
-    elif to.model_bands is not None:
-        _bands_of_model(to)
-    if to.bands is not None and "bands" in to.values.get("data", {}):
-        ledger.carried((*DATA, "output_bands"), "data.bands")
-    for key, value in (("dataset_bands", there), ("output_bands", read)):
-        if value is not None:
-            ledger.lost((*DATA, key), "not a list of bands of dataset_bands; write data.band_names and data.bands")
-    if to.model_bands_place is not None:
-        # In TerraTorch the names of the backbone only choose weights; the data's order is what the model sees.
-        ledger.carried(to.model_bands_place, "data.bands, which the backbone is told")
-
-
-def _bands_of_model(to: Translation) -> None:
-    """Take the bands that the model's arguments name, where the data names none."""
-    assert to.model_bands is not None
-    names = _texts(to.model_bands)
-    if names is not None:
-        to.set("backbone.bands", names)
-        to.bands = names
-        if to.model_bands_place is not None:
-            to.ledger.carried(to.model_bands_place, "backbone.bands")
-        return
-    to.bands = [band if isinstance(band, str) else unnamed(place) for place, band in enumerate(to.model_bands)]
-    if to.model_bands_place is not None:
-        to.ledger.lost(to.model_bands_place, "places of bands say nothing without the data's; name them in data.bands")
-
-
-def _texts(bands: list[str | int]) -> list[str] | None:
-    names = [band for band in bands if isinstance(band, str)]
-    return names if len(names) == len(bands) else None
 
 
 def _frames(to: Translation) -> None:
@@ -170,7 +141,10 @@ def _frames(to: Translation) -> None:
     if to.model_frames is None:
         ledger.lost(place, "no setting says how many frames a file has; write data.num_frames")
     else:
-        to.carry(place, "data.num_frames", to.model_frames, "all bands of the first, then of the second, ...")
+        to.carry(place, "data.num_frames", to.model_frames)
+    if ledger.get((*DATA, "temporal_channel_major")) is True:
+        why = "files have all bands of the first frame, then of the second, ... here; write them in this order"
+        ledger.lost((*DATA, "temporal_channel_major"), why)
 
 
 def _shifted_labels(to: Translation) -> None:
@@ -190,7 +164,7 @@ def _missing(to: Translation) -> None:
     """Translate which pixels have no value or no label."""
     ledger = to.ledger
     if ledger.get((*DATA, "no_data_replace")) is not None:
-        note = "such pixels become the band's mean, whatever the number, and leave loss and metrics"
+        note = "pixels that are NaN become the band's mean, whatever no_data_replace is, and leave loss and metrics"
         to.carry((*DATA, "no_data_replace"), "data.nodata", math.nan, note)
     ignored, place = ledger.get((*MODEL, "ignore_index")), (*MODEL, "ignore_index")
     replaced, place_of_replaced = ledger.get((*DATA, "no_label_replace")), (*DATA, "no_label_replace")

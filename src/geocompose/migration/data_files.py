@@ -40,7 +40,12 @@ def translate_files(to: Translation) -> None:
         else:
             ledger.lost(place, f"{keys} find the files, but not which split they belong to: {unsplit}")
     ledger.carried((*DATA, "img_grep"), "data.images")
-    ledger.carried((*DATA, "label_grep"), "data.labels; * has to stand for the same text as in data.images")
+    ledger.carried((*DATA, "label_grep"), "data.labels")
+    if "data.labels" in keys:
+        ledger.remark(
+            "data.labels: an image's label is the file in which * stands for the same text; TerraTorch pairs sorted "
+            "files one by one."
+        )
 
 
 def _splits(to: Translation, roots: Mapping[str, str], pattern: str) -> str | None:

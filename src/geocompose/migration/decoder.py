@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from geocompose.errors import UserError, choices
+from geocompose.errors import SLIP, UserError, choices
 from geocompose.migration.arguments import ModelArguments
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.parts import option_for, translate_arguments
@@ -25,7 +25,9 @@ def translate_decoder(to: Translation, arguments: ModelArguments, registry: Any)
         keys, includes_head = to.choose("decoder", "prithvi_mae"), True
     else:
         if name not in registry:
-            raise UserError(f"model_args.decoder={name}: there is no such decoder here. {choices(name, registry)}")
+            raise UserError(
+                f"model_args.decoder={name}: there is no such decoder here. {choices(name, registry, cutoff=SLIP)}"
+            )
         option = option_for(to, "decoder", registry, name)
         if option is None:
             raise UserError(f"model_args.decoder={name}: no option of the group decoder builds it.")

@@ -1,7 +1,6 @@
 """An experiment option under conf/experiment/imported, written from a translation."""
 
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import yaml
 
 from geocompose.errors import UserError
 from geocompose.migration.translation import Translation
-from geocompose.program import words
 from geocompose.runs.atomic import explained, write_text
 
 OPTION = "imported"
@@ -54,11 +52,11 @@ class ExperimentFile:
 
 
 def plan_experiment(
-    to: Translation, conf_dir: Path, name: str, origin: list[str], *, overwrite: bool
+    to: Translation, conf_dir: Path, name: str, origin: list[str], *, command: str, overwrite: bool
 ) -> ExperimentFile:
     """Return the option that a translation makes; where splits are known, the translation then names their lists.
 
-    origin: lines that say what it was made from.
+    origin: lines that say what it was made from. command: the one that runs it.
 
     Raises:
         UserError: another one of this name is there.
@@ -67,7 +65,7 @@ def plan_experiment(
     lists = {split: path.parent / name / f"{split}.txt" for split in to.split_lists}
     if lists:
         to.set("data.split_files", {split: _shown(file) for split, file in lists.items()})
-    text = _text(to, name, origin)
+    text = _text(to, name, origin, command)
     if path.exists() and path.read_text("utf-8") != text and not overwrite:
         raise UserError(
             f"{path} is there already; action.overwrite=true replaces it, action.name=NAME writes another one."
@@ -83,14 +81,18 @@ def _shown(path: Path) -> str:
     return path.resolve().relative_to(here).as_posix() if path.resolve().is_relative_to(here) else str(path.resolve())
 
 
-def _text(to: Translation, name: str, origin: list[str]) -> str:
+def asked_for(to: Translation) -> list[str]:
+    """Return the overrides that a run needs and only its user knows, in capitals."""
+    return [f"{key}={ASKED.get(key, key.rpartition('.')[2].upper())}" for key in to.asked]
+
+
+def _text(to: Translation, name: str, origin: list[str], command: str) -> str:
     entries = to.ledger.entries()
     lost, decided = to.ledger.told("not carried over"), to.ledger.remarks
-    asked = [f"{key}={ASKED.get(key, key.rpartition('.')[2].upper())}" for key in to.asked]
     head = [
         f"A TerraTorch run of {to.kind}, imported by action=import_terratorch.",
         *origin,
-        f"Command: {shlex.join([*words(), f'experiment={OPTION}/{name}', *asked])}",
+        f"Command: {command}",
         f"Of {len(entries)} settings these could not be carried over:"
         if lost
         else f"All {len(entries)} settings are here.",

@@ -7,6 +7,7 @@ from geocompose.catalog.smp import NAMES as SMP_ENCODERS
 from geocompose.errors import UserError
 from geocompose.migration.arguments import Argument, ModelArguments
 from geocompose.migration.translation import MODEL, MODEL_ARGS, Translation
+from geocompose.migration.unet_factory import of_generic_unet
 
 Arguments = dict[str, Argument]
 
@@ -44,14 +45,25 @@ def model_arguments(to: Translation) -> ModelArguments:
 
 
 def _as_they_are(to: Translation, given: Arguments) -> ModelArguments:
-    return ModelArguments(given)
+    return ModelArguments(_taken(to, given))
+
+
+def _taken(to: Translation, given: Arguments) -> Arguments:
+    """Return the arguments that TerraTorch's EncoderDecoderFactory takes; at others it stops."""
+    taken = {name: argument for name, argument in given.items() if name in _OF_USUAL or name.startswith(_PREFIXES)}
+    for name, argument in given.items():
+        if name not in taken and argument.place is not None:
+            instead = f"; {_WITHOUT_PREFIX[name]} is what it takes" if name in _WITHOUT_PREFIX else ""
+            to.ledger.lost(argument.place, f"{USUAL} takes no {name} and stops at it in TerraTorch{instead}")
+    return taken
 
 
 def _of_prithvi(to: Translation, given: Arguments) -> ModelArguments:
     """The factory before today's: some arguments without prefix, no necks."""
     _channels(to, given)
     _lose(to, given, "prepare_features_for_image_model", "TerraTorch takes necks in its place")
-    return ModelArguments(_renamed(given, _WITHOUT_PREFIX))
+    found = _taken(to, _renamed(given, _WITHOUT_PREFIX))
+    return ModelArguments(_with_usual_weights(to, found, "PrithviModelFactory"))
 
 
 def _of_clay(to: Translation, given: Arguments) -> ModelArguments:
@@ -63,7 +75,15 @@ def _of_clay(to: Translation, given: Arguments) -> ModelArguments:
         _lose(to, given, key, "the weights of Clay are those that TerraTorch has")
     found = _renamed(given, _WITHOUT_PREFIX)
     found["backbone"] = Argument("terratorch_clay_v1_base", name.place)
-    return ModelArguments(found)
+    return ModelArguments(_with_usual_weights(to, found, "ClayModelFactory"))
+
+
+def _with_usual_weights(to: Translation, given: Arguments, factory: str) -> Arguments:
+    """Return the arguments; they ask for pretrained weights where nothing is said of them, as earlier factories do."""
+    if "backbone_pretrained" in given:
+        return given
+    to.ledger.remark(f"Pretrained weights are asked for, as {factory} does where the file says nothing of them.")
+    return {**given, "backbone_pretrained": Argument(True)}
 
 
 def _of_smp(to: Translation, given: Arguments) -> ModelArguments:
@@ -129,48 +149,6 @@ def _of_timm(to: Translation, given: Arguments) -> ModelArguments:
     return ModelArguments(found)
 
 
-def _of_generic_unet(to: Translation, given: Arguments) -> ModelArguments:
-    """TerraTorch's UNet, or the image itself, with a decoder that includes its head; other arguments do nothing."""
-    found: Arguments = {"num_classes": given["num_classes"]} if "num_classes" in given else {}
-    backbone, decoder = given.get("backbone", Argument(None)), given.get("decoder", Argument(None))
-    if backbone.value not in (None, "UNet"):
-        raise UserError(
-            f"model_args.backbone={backbone.value}: GenericUnetModelFactory would take it from mmsegmentation, whose "
-            f"backbones are not here. Take another, such as UNet, with {USUAL}."
-        )
-    if backbone.value is None and decoder.value is None:
-        raise UserError("GenericUnetModelFactory needs `backbone`, `decoder` or both in model_args; nothing is there.")
-    found["backbone"] = Argument(backbone.value or "IdentityBackbone", backbone.place)
-    found["decoder"] = Argument(decoder.value or "IdentityDecoder", decoder.place)
-    if backbone.value is not None:
-        found["backbone_out_indices"] = Argument([0])  # TerraTorch hands the finest map on, which is its last
-    for name, argument in given.items():
-        if name.startswith("backbone_"):
-            # mmsegmentation's name of the width of the finest level.
-            found[{"backbone_base_channels": "backbone_out_channels"}.get(name, name)] = argument
-        elif name.startswith("decoder_") and decoder.value is not None:
-            found[name] = argument
-        elif name == "regression_relu" and argument.value is True and to.kind == "regression":
-            found["head_final_act"] = Argument("torch.nn.ReLU", argument.place)
-        elif name not in ("backbone", "decoder", "num_classes"):
-            _needless(to, given, (name,), "GenericUnetModelFactory makes nothing of it")
-    counted = next((found.pop(key) for key in ("decoder_num_classes", "decoder_out_channels") if key in found), None)
-    if counted is not None and counted.place is not None:
-        if "num_classes" in found and found["num_classes"].value != counted.value:
-            to.ledger.lost(counted.place, f"the model has model_args.num_classes={found['num_classes'].value} outputs")
-        elif to.kind == "segmentation" and "num_classes" not in found:
-            found["num_classes"] = counted
-        else:
-            to.ledger.needless(counted.place, "as many as the classes or variables")
-    if decoder.value is None:
-        to.ledger.remark(f"TerraTorch takes the UNet's finest map for its output; here head={to.kind} makes one of it.")
-    to.ledger.remark(
-        "GenericUnetModelFactory's model is a backbone, a decoder and a head here, whose weights have other names.",
-        changes_model=True,
-    )
-    return ModelArguments(found)
-
-
 def _of_full_model(to: Translation, given: Arguments) -> ModelArguments:
     """A masked autoencoder of Prithvi, here a backbone and decoder=prithvi_mae."""
     model = given.pop("model", Argument(None))
@@ -190,12 +168,18 @@ def _of_full_model(to: Translation, given: Arguments) -> ModelArguments:
 
 
 _WITHOUT_PREFIX = {"bands": "backbone_bands", "pretrained": "backbone_pretrained", "num_frames": "backbone_num_frames"}
+# What EncoderDecoderFactory takes in TerraTorch 1.2.11, and how the arguments of parts begin.
+_OF_USUAL = {
+    "backbone", "decoder", "necks", "num_classes", "num_outputs", "aux_decoders", "rescale", "image_size_out",
+    "peft_config",
+}  # fmt: skip
+_PREFIXES = ("backbone_", "decoder_", "head_")
 _FACTORIES: Mapping[str, Callable[[Translation, Arguments], ModelArguments]] = {
     USUAL: _as_they_are,
     "PrithviModelFactory": _of_prithvi,
     "SMPModelFactory": _of_smp,
     "TimmModelFactory": _of_timm,
-    "GenericUnetModelFactory": _of_generic_unet,
+    "GenericUnetModelFactory": of_generic_unet,
     "ClayModelFactory": _of_clay,
     "FullModelFactory": _of_full_model,
 }

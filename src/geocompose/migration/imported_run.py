@@ -21,6 +21,7 @@ from geocompose.from_config import build_model
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.migration.checkpoint import TerraTorchCheckpoint, load_strictly
 from geocompose.migration.composition import UNKNOWN, composed, target_of
+from geocompose.migration.settling import in_terms_of_the_file, settled_trial
 from geocompose.migration.translation import Translation
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
@@ -40,17 +41,18 @@ class LoadedModel:
     target: Target
 
 
-def load_model(to: Translation, conf_dir: Path, study: str, checkpoint: TerraTorchCheckpoint) -> LoadedModel:
+def load_model(
+    to: Translation, conf_dir: Path, study: str, checkpoint: TerraTorchCheckpoint, *, is_settled: bool
+) -> LoadedModel:
     """Return the model of a translation with a checkpoint's weights.
+
+    is_settled: whether its necks were settled already, by trying the experiment of a YAML.
 
     Raises:
         UserError: what could not be carried over changes the model, bands or statistics are not known, or the weights
             don't fit.
     """
-    if changed := to.ledger.model_changes:
-        raise UserError(
-            f"The weights can't be taken over, because the model would be another one: {'; '.join(changed)}."
-        )
+    _refuse_another_model(to)
     if to.bands is None:
         raise UserError("Neither action.config nor action.ckpt names the model's bands; give 'action.bands=[...]'.")
     if to.kind == "reconstruction":
@@ -68,6 +70,10 @@ def load_model(to: Translation, conf_dir: Path, study: str, checkpoint: TerraTor
             f"There are {len(to.bands)} bands, {len(to.mean)} means and {len(to.std)} deviations; give one each."
         )
     assert to.tile_px is not None
+    if not is_settled:
+        with in_terms_of_the_file(to), quiet():
+            settled_trial(to, conf_dir, study)
+        _refuse_another_model(to)
     config = composed(_with_own_weights(to), conf_dir, study)
     target = target_of(to, config, to.bands)
     with quiet(logging.WARNING):  # a trained model's random start means nothing to its user
@@ -137,6 +143,13 @@ def write_run(
         record.training["best_sha256"] = hash_file(folder.best)
         folder.finish(record)
     return folder
+
+
+def _refuse_another_model(to: Translation) -> None:
+    if changed := to.ledger.model_changes:
+        raise UserError(
+            f"The weights can't be taken over, because the model would be another one: {'; '.join(changed)}."
+        )
 
 
 def _with_own_weights(to: Translation) -> Translation:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from geocompose.errors import UserError, choices
+from geocompose.errors import SLIP, UserError, choices
 from geocompose.migration.ledger import Ledger
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.translation import MODEL
@@ -28,12 +28,12 @@ _OTHERS: Mapping[str, str] = {
     "PreTrainTask": "a pretraining that TerraTorch 1.2 has no more",
     "EncoderDecoderPreTrainingTask": "a pretraining that TerraTorch 1.2 has no more",
 }
+_PRETRAINS = (
+    "can't be imported. task=reconstruction pretrains here; of TerraTorch's tasks, ReconstructionTask is imported."
+)
 _INSTEAD: Mapping[str, str] = {
-    "InferenceTask": " Import the run that trained the model; action=predict applies it.",
-    "PreTrainTask": " task=reconstruction pretrains here; of TerraTorch's tasks, ReconstructionTask is imported.",
-    "EncoderDecoderPreTrainingTask": (
-        " task=reconstruction pretrains here; of TerraTorch's tasks, ReconstructionTask is imported."
-    ),
+    "InferenceTask": "can't be imported. Import the run that trained the model; action=predict applies it.",
+    **dict.fromkeys(("PreTrainTask", "EncoderDecoderPreTrainingTask"), _PRETRAINS),
 }
 # Keys by which the configurations of weather models, which name no class, are known.
 _OF_WEATHER = ("n_blocks_encoder", "mlp_multiplier", "downscaling_patch_size", "encoder_decoder_type", "token_size")
@@ -64,10 +64,10 @@ def _refused(name: str) -> Any:
     imported = f"Tasks that are imported: {', '.join(KINDS)}."
     if name in _OTHERS:
         raise UserError(
-            f"The TerraTorch task {name} is {_OTHERS[name]}, which has no counterpart here.{_INSTEAD.get(name, '')} "
-            f"{imported}"
+            f"The TerraTorch task {name} is {_OTHERS[name]}, which "
+            f"{_INSTEAD.get(name, 'has no counterpart here.')} {imported}"
         )
-    raise UserError(f"The TerraTorch task {name} can't be imported. {choices(name, KINDS)}")
+    raise UserError(f"The TerraTorch task {name} can't be imported. {choices(name, KINDS, cutoff=SLIP)}")
 
 
 def _without_class(node: Mapping[str, Any]) -> str:

@@ -56,7 +56,8 @@ def _last_of_each_key(node: yaml.Node, place: str, seen: set[int]) -> Iterator[s
             yield from _last_of_each_key(value, f"{place}{key.value}.", seen)
             continue
         shown = [repr(each.value) if isinstance(each, yaml.ScalarNode) else "a part" for each in (value, counts)]
-        yield f"{place}{key.value} is given twice, as {shown[0]} and as {shown[1]}: the last one counts, as in TerraTorch"
+        twice = f"{place}{key.value} is given twice, as {shown[0]} and as {shown[1]}"
+        yield f"{twice}: the last one counts, as in TerraTorch"
     node.value = [(key, value) for key, value in node.value if last[key.tag, str(key.value)] is value]
 
 

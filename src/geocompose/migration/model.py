@@ -41,14 +41,20 @@ def translate_model(to: Translation) -> None:
     _neck(to, arguments)
     translate_decoder(to, arguments, DECODER_REGISTRY)
     translate_peft(to, arguments)
-    to.num_outputs = arguments.get("num_classes"), arguments.place("num_classes")
+    counted = "num_outputs" if to.kind in ("regression", "scalar_regression") else "num_classes"
+    to.num_outputs = arguments.get(counted), arguments.place(counted)
 
 
 def _neck(to: Translation, arguments: ModelArguments) -> None:
     necks, place = arguments.get("necks"), arguments.place("necks")
     if has_channels_last(arguments.get("backbone")):
         to.choose("neck", "list")
-        to.carry(place, "neck.necks", [CHANNELS_FIRST, *(necks or [])], "TerraTorch turns the maps itself")
+        to.carry(
+            place,
+            "neck.necks",
+            [CHANNELS_FIRST, *(necks or [])],
+            "it begins with PermuteDims, as TerraTorch turns these maps itself",
+        )
         return
     if not necks:
         to.choose("neck", "none")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from geocompose.errors import UserError
 from geocompose.migration.arguments import ModelArguments
 from geocompose.migration.translation import Translation
 
@@ -40,8 +41,15 @@ def translate_arguments(
 
 
 def built_by(registry: Any, name: str) -> Any:
-    """Return the class or function behind a registered name."""
-    target = registry.find(name)
+    """Return the class or function behind a registered name.
+
+    Raises:
+        UserError: its source is not installed; says which part asked for it.
+    """
+    try:
+        target = registry.find(name)
+    except UserError as error:
+        raise UserError(f"model_args.{registry.kind}={name}: {error}") from error
     while isinstance(target, partial):
         target = target.func
     return target

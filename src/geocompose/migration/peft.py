@@ -17,7 +17,8 @@ def translate_peft(to: Translation, arguments: ModelArguments) -> None:
         return
     if str(config.get("method")).upper() != "LORA":
         to.choose("peft", "none")
-        to.ledger.lost(place, f"the group peft has no method {config.get('method')!r}", changes_model=True)
+        why = f"the group peft has no method {config.get('method')!r}; here peft=none"
+        to.ledger.lost(place, why, changes_model=True)
         return
     to.choose("peft", "lora")
     to.ledger.carried((*place, "method"), "peft=lora")

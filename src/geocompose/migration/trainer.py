@@ -5,6 +5,7 @@ from typing import Any
 from geocompose.errors import UserError
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
+from geocompose.migration.selection import BY_SELECTION, CHECKPOINTS
 from geocompose.migration.translation import TRAINER, Translation
 
 _PRECISIONS = {
@@ -26,7 +27,7 @@ _CALLBACKS_NOT_NEEDED = {
     "RichProgressBar": "trainer.progress_bar",
     "TQDMProgressBar": "trainer.progress_bar",
     "LearningRateMonitor": "rates are in metrics.csv",
-    "ModelCheckpoint": "the best epoch and the last are always kept",
+    **dict.fromkeys(CHECKPOINTS, "the best epoch and the last are always kept"),
     "RichModelSummary": "the summary is always printed",
     "ModelSummary": "the summary is always printed",
 }
@@ -42,15 +43,14 @@ def translate_trainer(to: Translation) -> None:
     if precision is not None:
         known = _PRECISIONS.get(str(precision))
         if known is None:
-            ledger.lost(
-                (*TRAINER, "precision"), f"trainer.precision has {', '.join(sorted(set(_PRECISIONS.values())))}"
-            )
+            why = f"trainer.precision has {', '.join(sorted(set(_PRECISIONS.values())))}"
+            to.lose((*TRAINER, "precision"), why, "trainer.precision")
         else:
             to.carry((*TRAINER, "precision"), "trainer.precision", known)
     for key in ("max_epochs", "check_val_every_n_epoch", "accumulate_grad_batches", "gradient_clip_val"):
         value = ledger.get((*TRAINER, key))
         if value == -1:
-            ledger.lost((*TRAINER, key), "a run here has a last epoch")
+            to.lose((*TRAINER, key), "a run here has a last epoch", f"trainer.{key}")
         elif key == "gradient_clip_val" and value == 0:
             ledger.carried((*TRAINER, key), f"trainer.{key}=null")  # Lightning's 0 is none
         elif value is not None:
@@ -78,7 +78,7 @@ def _callback(to: Translation, place: Place, callback: Any) -> None:
         to.carry((*inner, "patience"), "trainer.early_stopping_patience", patience)
         to.ledger.carried((*place, "class_path"), "trainer.early_stopping_patience")
         for key in ("monitor", "mode"):
-            to.ledger.needless((*inner, key), "runs stop by the selection metric (val/mIoU, val/F1_macro, val/RMSE)")
+            to.ledger.needless((*inner, key), BY_SELECTION)
         to.ledger.lost(inner, "early stopping here has patience alone")
     elif name in _CALLBACKS_NOT_NEEDED:
         to.ledger.needless(place, _CALLBACKS_NOT_NEEDED[name])

@@ -7,8 +7,9 @@ from typing import Any
 from geocompose.imagery.samples import Target
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
+from geocompose.migration.selection import BY_SELECTION, tell_selection
 from geocompose.migration.trainer import translate_trainer
-from geocompose.migration.translation import MODEL, TRAINER, Translation
+from geocompose.migration.translation import MODEL, TRAINER, Translation, shown
 from geocompose.tasks.class_losses import classification_losses, segmentation_losses
 from geocompose.tasks.label_losses import multilabel_losses
 from geocompose.tasks.number_losses import regression_losses
@@ -26,6 +27,11 @@ _NOT_NEEDED = {
     "masked_metric": "hidden pixels that have data are scored",
 }
 _PARTS = {"encoder": "backbone", "backbone": "backbone", "neck": "neck", "decoder": "decoder", "head": "head"}
+# Of tasks whose configuration names no loss.
+_USUAL_LOSS = {
+    **dict.fromkeys(("segmentation", "classification", "multilabel"), "ce"),
+    **dict.fromkeys(("regression", "scalar_regression", "reconstruction"), "mse"),
+}
 EPOCHS = "${trainer.max_epochs}"
 _OF_OPTION = {
     "CosineAnnealingLR": "cosine",
@@ -41,6 +47,7 @@ def translate_training(to: Translation) -> None:
     _optimizer(to)
     _scheduler(to)
     translate_trainer(to)
+    tell_selection(to)
     seed = to.ledger.get(("seed_everything",))
     if isinstance(seed, int) and not isinstance(seed, bool):
         to.carry(("seed_everything",), "seed", seed)
@@ -58,15 +65,19 @@ def _task(to: Translation) -> None:
     if (frozen := ledger.get((*MODEL, "freeze_encoder"))) is not None:  # the reconstruction task's word
         to.carry((*MODEL, "freeze_encoder"), "task.freeze_backbone", frozen)
     loss = ledger.get((*MODEL, "loss"))
-    named = [loss] if isinstance(loss, str) else list(loss or [])
+    named = [loss] if isinstance(loss, str) else list(loss or [_USUAL_LOSS[to.kind]])
     known = _losses(to)
     unknown = [name for name in named if name not in known]
     if ledger.get((*MODEL, "custom_loss")) or unknown:
         for key in ("loss", "custom_loss", "custom_loss_kwargs"):
-            ledger.lost((*MODEL, key), f"task={to.kind} has the losses {', '.join(known)}")
+            to.lose((*MODEL, key), f"task={to.kind} has the losses {', '.join(known)}", "task.loss")
+        if loss is None:
+            ledger.remark(
+                f"task.loss={shown(to.value('task.loss'))}, as the file names none; TerraTorch's is {named[0]}."
+            )
     elif loss is not None:
-        note = "the true root of the mean; TerraTorch takes the root twice" if "rmse" in named else ""
-        to.carry((*MODEL, "loss"), "task.loss", loss, note)
+        note = "rmse is the root of a batch's mean square; TerraTorch takes that root twice" if "rmse" in named else ""
+        to.carry((*MODEL, "loss"), "task.loss", loss, note if to.kind != "reconstruction" else "")
     ledger.needless((*MODEL, "custom_loss"), "false")
     weights = ledger.get((*MODEL, "class_weights"))
     if weights is not None:
@@ -75,7 +86,7 @@ def _task(to: Translation) -> None:
         elif set(named) & {"ce", "focal"} and not unknown:
             to.carry((*MODEL, "class_weights"), "task.class_weights", weights)
         else:
-            ledger.lost((*MODEL, "class_weights"), "class weights belong to the losses ce and focal")
+            to.lose((*MODEL, "class_weights"), "class weights belong to the losses ce and focal", "task.class_weights")
     for key, why in _NOT_NEEDED.items():
         ledger.needless((*MODEL, key), why)
 
@@ -111,8 +122,10 @@ def _optimizer(to: Translation) -> None:
     rate = ledger.get(rate_place, 0.001)  # the default of TerraTorch, and of nearly all of torch's optimizers
     found = to.options.by_target("optimizer", name)
     if not found:
-        to.choose("optimizer", "adamw")
-        ledger.lost(name_place, f"the group optimizer has no {name}; AdamW is used")
+        ours = [
+            f"optimizer.{key}" for key in to.choose("optimizer", "adamw") if not key.startswith("_") and key != "lr"
+        ]
+        to.lose(name_place, f"the group optimizer has no {name}", "optimizer", *ours)
         ledger.lost(place, f"an argument of {name}")
     else:
         keys = to.choose("optimizer", found[0])
@@ -124,7 +137,8 @@ def _optimizer(to: Translation) -> None:
     for key, value in overrides.items():
         part = _PARTS.get(str(key).removeprefix("model.").strip("."))
         if part:
-            note = "with that of auxiliary decoders in TerraTorch" if part == "decoder" else ""
+            of_both = part == "decoder" and to.choices.get("auxiliary", "none") != "none"
+            note = "of the main decoder alone; in TerraTorch auxiliary decoders have it too" if of_both else ""
             to.carry((*MODEL, "lr_overrides", key), f"task.lr_by_part.{part}", float(value), note)
         else:
             ledger.lost(
@@ -148,9 +162,8 @@ def _scheduler(to: Translation) -> None:
     if option is None:
         to.choose("scheduler", "none")
         if name is not None:
-            ledger.lost(
-                name_place, f"{name} has no counterpart that is sure to do the same; choose one with scheduler=..."
-            )
+            why = f"{name} has no counterpart that is sure to do the same; choose one with scheduler=..."
+            to.lose(name_place, why, "scheduler")
             ledger.lost(place, f"an argument of {name}")
         return
     keys = to.choose("scheduler", option)
@@ -158,9 +171,9 @@ def _scheduler(to: Translation) -> None:
     given = dict(ledger.get(place, {}))
     if option == "plateau":
         for key in ("mode", "monitor"):
-            ledger.needless((*place, key), "the rate follows the selection metric (TerraTorch: val/loss)")
+            ledger.needless((*place, key), BY_SELECTION)
             given.pop(key, None)
-        ledger.needless(("lr_scheduler", "monitor"), "the rate follows the selection metric (TerraTorch: val/loss)")
+        ledger.needless(("lr_scheduler", "monitor"), BY_SELECTION)
     if given.pop("interval", "epoch") == "epoch":
         ledger.needless((*place, "interval"), "an epoch")
     _with_defaults(to, "scheduler", keys, torch_class("optim.lr_scheduler", str(name)), given, place)

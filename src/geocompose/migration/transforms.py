@@ -25,9 +25,11 @@ def translate_transforms(to: Translation) -> None:
     to.set("data.dihedral", False)
     for split in SPLITS:
         place: Place = (*DATA, f"{split}_transform")
-        for index, step in enumerate(ledger.get(place, []) or []):
-            _transform(to, split, (*place, str(index)), step)
-        if not ledger.get(place):
+        steps = ledger.get(place)
+        if isinstance(steps, list):
+            for index, step in enumerate(steps):
+                _transform(to, split, (*place, str(index)), step)
+        if not steps:
             ledger.needless(place, "none")
 
 

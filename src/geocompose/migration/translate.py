@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from geocompose.errors import at_least
 from geocompose.migration.data import GENERIC, translate_data
 from geocompose.migration.kinds import kind_of
 from geocompose.migration.ledger import Ledger
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.model import translate_model
 from geocompose.migration.shapes import check_shapes
+from geocompose.migration.tiles import settle_tiles
 from geocompose.migration.training import translate_training
-from geocompose.migration.translation import MODEL, MODEL_ARGS, Options, Translation
+from geocompose.migration.translation import Options, Translation
 
 
 def translate(
@@ -38,10 +38,8 @@ def translate(
     to = Translation(ledger, options, kind or kind_of(ledger), beside=beside)
     translate_model(to)
     translate_data(to)
+    settle_tiles(to, tile_px)
     translate_training(to)
-    to.tile_px = tile_px or to.tile_px or _inference_px(ledger) or _model_px(ledger) or 224
-    at_least("action.tile_px", to.tile_px, 1)
-    to.set("data.tile_px", to.tile_px)
     return to
 
 
@@ -74,14 +72,3 @@ def _differences(prefix: str, written: Mapping[str, Any], recorded: Mapping[str,
         for key in dict.fromkeys([*written, *recorded])
         if written.get(key) != recorded.get(key)
     ]
-
-
-def _inference_px(ledger: Ledger) -> int | None:
-    tiles = ledger.get((*MODEL, "tiled_inference_parameters"), {})
-    height, width = tiles.get("h_crop"), tiles.get("w_crop")
-    return height if isinstance(height, int) and height == width else None
-
-
-def _model_px(ledger: Ledger) -> int | None:
-    size = ledger.get((*MODEL_ARGS, "backbone_img_size"))
-    return size if isinstance(size, int) else None

@@ -1,5 +1,6 @@
 """A configuration of ours in the making: options of groups, values of keys, and the ledger of where they come from."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,39 @@ class Translation:
         node[last] = value
 
     def carry(self, place: Place | None, key: str, value: Any, note: str = "") -> None:
-        """Set the value of a dotted key, which stands for the setting at `place`; None: for no setting."""
+        """Set the value of a dotted key, which stands for the setting at `place`; None: for no setting.
+
+        note: what is otherwise than in TerraTorch; it is told with what is decided here.
+        """
         self.set(key, value)
         if place is not None:
             self.ledger.carried(place, key + (f" ({note})" if note else ""))
+        if note:
+            self.ledger.remark(f"{key}: {note}.")
+
+    def lose(self, place: Place, why: str, *keys: str) -> None:
+        """Say why the settings below a place could not be carried over, and which values of ours hold in their place.
+
+        keys: of these values; nothing more may set them.
+        """
+        self.ledger.lost(place, f"{why}; here {', '.join(f'{key}={shown(self.value(key))}' for key in keys)}")
+
+    def value(self, key: str) -> Any:
+        """Return the value that a dotted key has: the one set, else its option's default; of a group its option."""
+        group, *names = key.split(".")
+        if not names:
+            return self.choices[group]
+        node: Any = {**self.options.content(group, self.choices[group]), **self.values.get(group, {})}
+        for name in names:
+            node = node[name]
+        return node
 
     @property
     def num_frames(self) -> int:
         """How many time steps an image of the data has."""
         return int(self.values.get("data", {}).get("num_frames", 1))
+
+
+def shown(value: Any) -> str:
+    """Return a value as it is typed on the command line."""
+    return value if isinstance(value, str) else json.dumps(value)

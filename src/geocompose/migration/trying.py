@@ -1,7 +1,7 @@
 """An experiment that an import would write, tried as a run tries its own: planned, in shapes alone, nothing downloaded.
 
-What the trial finds and the configuration does not say is settled here: necks that the decoder can't do without, and
-which differences between weights and data TerraTorch takes without a word.
+What the trial finds and the configuration does not say is settled here: which differences between weights and data
+TerraTorch takes without a word; and what necks have to be, in `settling`.
 """
 
 import logging
@@ -14,22 +14,16 @@ import torch
 from geocompose.catalog.checks import check_source_names
 from geocompose.configuration.instantiation import instantiate
 from geocompose.configuration.weights import loads_weights, weight_files
-from geocompose.errors import UserError, first_line, quiet
-from geocompose.from_config import trial_model
-from geocompose.imagery.bands import HLS_BANDS
-from geocompose.imagery.samples import Inputs
+from geocompose.errors import quiet
 from geocompose.imagery.units import MISMATCHES, Values
-from geocompose.migration.backbone import CHANNELS_FIRST
 from geocompose.migration.composition import composed, target_of
+from geocompose.migration.settling import in_terms_of_the_file, likely_bands, settled_trial
 from geocompose.migration.translation import Translation
 from geocompose.tasks.own_losses import left_open
 from geocompose.training.early_agreement import check_early
 from geocompose.training.rehearsal import rehearse
 from geocompose.training.settings import check_settings
 from geocompose.trial import Trial
-
-# What makes levels of four maps of one scale.
-_PYRAMID: dict[str, Any] = {"name": "LearnedInterpolateToPyramidal"}
 
 
 def try_experiment(to: Translation, conf_dir: Path, study: str) -> None:
@@ -38,59 +32,17 @@ def try_experiment(to: Translation, conf_dir: Path, study: str) -> None:
     Raises:
         UserError: it could not be built or trained; nothing is to be written then.
     """
-    config = composed(to, conf_dir, study)
-    check_source_names(config)
-    with quiet(logging.ERROR):
-        _settle_differences(to, config)
-        trial = _trial(to, conf_dir, study)
-        _try_training(to, config, trial)
+    with in_terms_of_the_file(to):
+        config = composed(to, conf_dir, study)
+        check_source_names(config)
+        with quiet(logging.ERROR):
+            _settle_differences(to, config)
+            trial = settled_trial(to, conf_dir, study)
+            _try_training(to, config, trial)
     _settle_precision(to, config)
     for key, file in weight_files(config["backbone"]).items():
         if not Path(file).expanduser().exists():
             to.ledger.remark(f"{key}={file} is not here; a run needs it there, or another place in {key}.")
-
-
-def _trial(to: Translation, conf_dir: Path, study: str) -> Trial:
-    """Return the composition in shapes alone; with further necks where the decoder can't do without them.
-
-    Raises:
-        UserError: the parts don't fit together.
-    """
-    try:
-        return _tried(to, composed(to, conf_dir, study))
-    except UserError as error:
-        written, values = to.choices["neck"], dict(to.values.get("neck", {}))
-        for added in [None] if written == "none" else [_PYRAMID, CHANNELS_FIRST]:
-            if added is None:
-                to.choose("neck", "auto")
-            else:
-                to.set("neck.necks", [*values["necks"], added])
-            try:
-                trial = _tried(to, composed(to, conf_dir, study))
-            except UserError:
-                continue
-            settled = "neck=auto plans necks" if added is None else f"{added['name']} is added to neck.necks"
-            to.ledger.remark(
-                f"The decoder can't do with the features that the configuration gives it ({first_line(error)}), and "
-                f"TerraTorch says nothing of it: {settled}.",
-                changes_model=True,
-            )
-            return trial
-        to.choose("neck", written)
-        to.values["neck"] = values
-        raise  # of what the configuration says
-
-
-def _tried(to: Translation, config: Mapping[str, Any]) -> Trial:
-    assert to.tile_px is not None
-    bands = tuple(_bands(to))
-    target = target_of(to, config, bands)
-    return trial_model(config, inputs=Inputs(bands, to.tile_px, to.num_frames), target=target)
-
-
-def _bands(to: Translation) -> list[str]:
-    """Return the model's bands, or those that it would most likely get where nothing names them."""
-    return list(to.bands or HLS_BANDS)
 
 
 def _try_training(to: Translation, config: Mapping[str, Any], trial: Trial) -> None:
@@ -100,7 +52,7 @@ def _try_training(to: Translation, config: Mapping[str, Any], trial: Trial) -> N
         model=trial.model,
         optimizer=(make_optimizer := instantiate(config["optimizer"])),
         scheduler=(make_scheduler := instantiate(config["scheduler"])),
-        target=target_of(to, config, _bands(to)),
+        target=target_of(to, config, likely_bands(to)),
         num_tiles={"val": 1, "test": 1},
     )
     rehearse(
@@ -127,7 +79,7 @@ def _settle_differences(to: Translation, config: Mapping[str, Any]) -> None:
     if not loads_weights(config["backbone"]):
         return
     allowed = {**config, "data": {**config["data"], "allow_mismatch": list(MISMATCHES)}}
-    differences = check_early(allowed, _bands(to), Values.of(config["data"]))
+    differences = check_early(allowed, likely_bands(to), Values.of(config["data"]))
     kinds = [kind for kind in MISMATCHES if any(text.startswith(f"{kind}: ") for text in differences)]
     if not kinds:
         return
