@@ -45,6 +45,22 @@ def one_folder_for_val_and_test():
     return tree
 
 
+def one_grep_of_images_and_labels():
+    """Images and labels of one name, which only their folders tell apart, and the images of several splits."""
+    random = np.random.default_rng(0)
+    for split in SPLITS:
+        for name in ("a.tif", "b.tif"):
+            a_raster(Path(f"chips/{split}_images") / name, random.integers(200, 3000, (11, 32, 32)))
+            a_raster(Path(f"chips/{split}_labels") / name, random.choice([0, 1], (1, 32, 32)))
+    folders = {
+        f"{split}{part}_data_root": f"chips/{split}_{of}"
+        for split in SPLITS
+        for part, of in (("", "images"), ("_label", "labels"))
+    }
+    one = {**folders, "img_grep": "*.tif", "label_grep": "*.tif"}
+    return of_segmentation({**TINY, "backbone_bands": HLS}, data=one)
+
+
 def weights_of_a_file():
     """Pretrained weights, about whose unit, level and bands TerraTorch does not ask."""
     tree = segmentation()
@@ -135,13 +151,13 @@ def autoencoder():
 
 
 MAKERS = (
-    segmentation, one_folder_for_val_and_test, weights_of_a_file, regression, frames, auxiliary,
-    another_number_of_classes, statistics_of_each_frame, images, smp, unet, autoencoder,
+    segmentation, one_grep_of_images_and_labels, one_folder_for_val_and_test, weights_of_a_file, regression, frames,
+    auxiliary, another_number_of_classes, statistics_of_each_frame, images, smp, unet, autoencoder,
 )  # fmt: skip
 
 
 # A training each; the others' settings are looked at in test_import_data.py and test_import_settings.py too.
-FIRST = (segmentation, frames, auxiliary, images, unet, autoencoder)
+FIRST = (segmentation, one_grep_of_images_and_labels, frames, auxiliary, images, unet, autoencoder)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """Where TerraTorch's generic data modules find files, and which split each belongs to."""
 
 from collections.abc import Mapping
+from os.path import relpath
 from pathlib import Path
 
-from geocompose.migration.file_layout import find_layout
+from geocompose.migration.file_layout import Layout, find_layout
 from geocompose.migration.translation import DATA, Translation
 
 SPLITS = ("train", "val", "test")
@@ -24,26 +25,46 @@ def translate_files(to: Translation) -> None:
         greps = "*/*.tif", "*/*.tif"
     layout = find_layout(roots, labels, *greps)
     to.set("data.root", layout.root)
-    to.set("data.images", layout.images)
-    keys = "data.root, data.images"
+    unpaired = _patterns(to, layout)
+    keys = ", ".join(f"data.{key}" for key in ("root", "images", "labels") if key in to.values["data"])
+    unsplit = _splits(to, roots, greps[0], layout.root)
+    if unsplit is not None and unpaired is None:
+        unsplit = f"{keys} find the files, but not which split they belong to: {unsplit}"
+    missing = [why for why in (unpaired, unsplit) if why is not None]
+    for place in places:
+        if missing:
+            ledger.lost(place, "; ".join(missing))
+        else:
+            ledger.carried(place, keys)
+    for key, note in (
+        ("img_grep", "data.images"),
+        ("label_grep", "data.labels; * has to stand for the same text as in data.images"),
+    ):
+        if unpaired is None:
+            ledger.carried((*DATA, key), note)
+        else:
+            ledger.lost((*DATA, key), unpaired)
+
+
+def _patterns(to: Translation, layout: Layout) -> str | None:
+    """Translate the patterns of images and labels; return why not, where they would find the same files."""
+    ledger = to.ledger
     if to.kind == "reconstruction":
         for split in SPLITS:
             ledger.needless((*DATA, f"{split}_label_data_root"), "images have no labels")
         ledger.needless((*DATA, "label_grep"), "images have no labels")
     elif to.kind != "classification":
+        if layout.confused:
+            return (
+                f"below {layout.root}, images ({layout.images}) and labels ({layout.labels}) have one pattern: name "
+                "files or folders so that a pattern each finds them, and write these as data.images and data.labels"
+            )
         to.set("data.labels", layout.labels)
-        keys += ", data.labels"
-    unsplit = _splits(to, roots, greps[0])
-    for place in places:
-        if unsplit is None:
-            ledger.carried(place, keys)
-        else:
-            ledger.lost(place, f"{keys} find the files, but not which split they belong to: {unsplit}")
-    ledger.carried((*DATA, "img_grep"), "data.images")
-    ledger.carried((*DATA, "label_grep"), "data.labels; * has to stand for the same text as in data.images")
+    to.set("data.images", layout.images)
+    return None
 
 
-def _splits(to: Translation, roots: Mapping[str, str], pattern: str) -> str | None:
+def _splits(to: Translation, roots: Mapping[str, str], pattern: str, root: str) -> str | None:
     """Translate which images belong to which split; return why not, where that can't be done."""
     ledger = to.ledger
     lists = {split: ledger.get((*DATA, f"{split}_split")) for split in SPLITS}
@@ -53,7 +74,10 @@ def _splits(to: Translation, roots: Mapping[str, str], pattern: str) -> str | No
         ledger.lost((*DATA, f"{split}_split"), "data.split_files takes a list for each of train, val and test")
     if roots["train"] in (roots["val"], roots["test"]):
         return "several splits read one folder; data.split draws images for each"
-    found = {split: sorted(file.name for file in Path(root).glob(pattern)) for split, root in roots.items()}
+    found = {
+        split: sorted(Path(relpath(file, root)).as_posix() for file in Path(folder).glob(pattern))
+        for split, folder in roots.items()
+    }
     if not all(found.values()):
         return "the folders can't be seen from here; import where they can, or write lists for data.split_files"
     to.split_lists = _halved(to, found, "folder") if roots["val"] == roots["test"] else found
