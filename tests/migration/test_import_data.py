@@ -174,12 +174,13 @@ def test_one_folder_or_list_of_val_and_test_is_halved_and_told(conf):
     assert "val and test read one folder" in of_folder.ledger.remarks[0]
     lists = {f"{split}_split": f"{'train' if split == 'train' else 'val'}.txt" for split in ("train", "val", "test")}
     absent = translated(a_run(data={**FOLDERS, **lists}))
-    assert "name two lists as data.split_files.val and data.split_files.test" in absent.ledger.remarks[0]
-    Path("train.txt").write_text("a\nb\n")
-    Path("val.txt").write_text("c\nd\ne\n")
+    assert absent.values["data"]["split_files"] == {"train": "train.txt", "val": "???", "test": "???"}
+    assert "make two lists, data.split_files.val and data.split_files.test" in fate(absent, "test_split")
+    Path("val.txt").write_text("c\n\n d\nc\ne\n")
     listed = translated(a_run(data={**FOLDERS, **lists}))
-    assert listed.split_lists == {"train": ["a", "b"], "val": ["c", "e"], "test": ["d"]}
-    assert "split_files" not in listed.values["data"]
+    assert listed.split_lists == {"val": ["c", "e"], "test": ["d"]}
+    assert listed.values["data"]["split_files"] == {"train": "train.txt"}
+    assert "val and test read one list" in listed.ledger.remarks[0]
 
 
 @pytest.mark.parametrize(

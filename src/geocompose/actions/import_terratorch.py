@@ -134,7 +134,10 @@ def _evaluate_command(run: RunFolder) -> str:
     overrides = ["action=evaluate", f"action.run={run.path}"]
     if "fingerprint" not in run.read().data:
         data = yaml.safe_load(run.config.read_text())["data"]
-        asked = ["root", *(key for key, value in data.items() if key != "root" and value == UNKNOWN)]
+        unknown = [
+            key for key, value in data.items() if UNKNOWN in (value.values() if isinstance(value, dict) else [value])
+        ]
+        asked = ["root", *(key for key in unknown if key != "root")]
         places = [f"{key}: {ASKED.get('data.' + key, key.upper())}" for key in asked]
         overrides.append(f"action.data={{{', '.join(places)}}}")
     return shlex.join([*words(), *overrides])
