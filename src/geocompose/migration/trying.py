@@ -21,6 +21,7 @@ from geocompose.imagery.samples import Inputs
 from geocompose.imagery.units import MISMATCHES, Values
 from geocompose.migration.backbone import CHANNELS_FIRST
 from geocompose.migration.composition import composed, target_of
+from geocompose.migration.input_filters import tell_input_filters
 from geocompose.migration.translation import Translation
 from geocompose.tasks.own_losses import left_open
 from geocompose.training.early_agreement import check_early
@@ -41,7 +42,9 @@ def try_experiment(to: Translation, conf_dir: Path, study: str) -> None:
     config = composed(to, conf_dir, study)
     check_source_names(config)
     with quiet(logging.ERROR):
-        _settle_differences(to, config)
+        if loads_weights(config["backbone"]):
+            _settle_differences(to, config)
+            tell_input_filters(to, config)
         trial = _trial(to, conf_dir, study)
         _try_training(to, config, trial)
     _settle_precision(to, config)
@@ -124,8 +127,6 @@ def _settle_precision(to: Translation, config: Mapping[str, Any]) -> None:
 
 def _settle_differences(to: Translation, config: Mapping[str, Any]) -> None:
     """State as intended what TerraTorch gives pretrained weights without asking: values of any unit, level and band."""
-    if not loads_weights(config["backbone"]):
-        return
     allowed = {**config, "data": {**config["data"], "allow_mismatch": list(MISMATCHES)}}
     differences = check_early(allowed, _bands(to), Values.of(config["data"]))
     kinds = [kind for kind in MISMATCHES if any(text.startswith(f"{kind}: ") for text in differences)]
