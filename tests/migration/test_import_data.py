@@ -131,7 +131,7 @@ def test_a_folder_for_each_split_becomes_one_root_with_lists(conf):
         "chips", "*/images/*_S2.tif", "*/labels/*_L.tif"
     )  # fmt: skip
     lists = config["data"]["split_files"]
-    assert Path(lists["train"]).read_text() == "c0_S2.tif\nc1_S2.tif\n"
+    assert Path(lists["train"]).read_text() == "train/images/c0_S2.tif\ntrain/images/c1_S2.tif\n"
     assert preflight(data_source(config["data"]), list).inputs.bands == ("BLUE", "GREEN", "RED")
 
 
@@ -164,19 +164,56 @@ def test_one_folder_or_list_of_val_and_test_is_halved_and_told(conf):
     shared = {"test_data_root": "chips/val/images", "test_label_data_root": "chips/val/labels"}
     of_folder = translated(a_run(data={**FOLDERS, **shared}))
     assert of_folder.split_lists == {
-        "train": ["a_S2.tif", "b_S2.tif"],
-        "val": ["c_S2.tif", "e_S2.tif", "g_S2.tif"],
-        "test": ["d_S2.tif", "f_S2.tif"],
-    }  # fmt: skip
+        "train": ["train/images/a_S2.tif", "train/images/b_S2.tif"],
+        "val": [f"val/images/{name}_S2.tif" for name in "ceg"],
+        "test": [f"val/images/{name}_S2.tif" for name in "df"],
+    }
     assert "val and test read one folder" in decided(of_folder)
     lists = {f"{split}_split": f"{'train' if split == 'train' else 'val'}.txt" for split in ("train", "val", "test")}
     absent = translated(a_run(data={**FOLDERS, **lists}))
-    assert "name two lists as data.split_files.val and data.split_files.test" in decided(absent)
-    Path("train.txt").write_text("a\nb\n")
-    Path("val.txt").write_text("c\nd\ne\n")
+    assert absent.values["data"]["split_files"] == {"train": "train.txt", "val": "???", "test": "???"}
+    assert "make two lists, data.split_files.val and data.split_files.test" in fate(absent, "test_split")
+    Path("val.txt").write_text("c\n\n d\nc\ne\n")
     listed = translated(a_run(data={**FOLDERS, **lists}))
-    assert listed.split_lists == {"train": ["a", "b"], "val": ["c", "e"], "test": ["d"]}
-    assert "split_files" not in listed.values["data"]
+    assert listed.split_lists == {"val": ["c", "e"], "test": ["d"]}
+    assert listed.values["data"]["split_files"] == {"train": "train.txt"}
+    assert "val and test read one list" in decided(listed)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "found"),
+    [
+        (("train_images/", "val_images/"), ("train_labels/", "val_labels/"), ("d", "*_images/*.tif", "*_labels/*.tif")),
+        (("a/x/im", "b/im"), ("a/x/lab", "b/lab"), ("d", "**/im/*.tif", "**/lab/*.tif")),
+        (("im_2020-a", "im_2021-a"), ("lab_2020", "lab_2021"), ("d", "im_*-a/*.tif", "lab_*/*.tif")),
+    ],
+    ids=["words of a name", "different depth", "several words"],
+)
+def test_one_grep_of_images_and_labels_finds_them_in_folders_of_different_names(images, labels, found):
+    folders = {
+        f"{split}{part}_data_root": f"d/{names[place]}"
+        for part, names in (("", images), ("_label", labels))
+        for split, place in (("train", 0), ("val", 1), ("test", 1))
+    }
+    data = translated(a_run(data={**folders, "img_grep": "*.tif", "label_grep": "*.tif"})).values["data"]
+    assert (data["root"], data["images"], data["labels"]) == found
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "greps"),
+    [("d/a", "d/a", ("*", "*")), ("d/a", "d/a", ("*_S2.tif", "*.tif")), ("d/{}1", "d/{}2", ("*", "*"))],
+    ids=["one folder", "one pattern within the other", "folders that share no word"],
+)
+def test_images_and_labels_that_no_pattern_tells_apart_are_asked_for(images, labels, greps, conf, capsys):
+    folders = {
+        f"{split}{part}_data_root": folder.format(split)
+        for part, folder in (("", images), ("_label", labels))
+        for split in ("train", "val", "test")
+    }
+    tree = a_run(data={**folders, "img_grep": greps[0], "label_grep": greps[1]})
+    assert "write these as data.images and data.labels" in fate(translated(tree), "img_grep")
+    call(conf, config=written(tree))
+    assert "data.images=PATTERN data.labels=PATTERN" in " ".join(capsys.readouterr().out.split())
 
 
 def test_folders_of_different_depth_are_found_below_their_shared_one():

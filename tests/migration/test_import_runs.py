@@ -9,7 +9,8 @@ import torch
 
 from geocompose.backbones.prithvi.builder import build_prithvi
 from tests.kit.command import record_of, typed
-from tests.kit.terratorch_runs import a_raster, conf, written
+from tests.kit.terratorch_runs import FOLDERS as UNSEEN
+from tests.kit.terratorch_runs import a_checkpoint, a_raster, a_run, call, conf, written
 from tests.kit.terratorch_trees import FROM_SCRATCH, HLS, data_of, of_classification, of_regression, of_segmentation
 
 __all__ = ["conf"]
@@ -42,6 +43,33 @@ def one_folder_for_val_and_test():
     tree = segmentation()
     rasters("chips/val", 2, 11, np.array([0, 1]), start=30)
     tree["data"]["init_args"] |= {"test_data_root": "chips/val", "test_label_data_root": "chips/val"}
+    return tree
+
+
+def one_grep_of_images_and_labels():
+    """Images and labels of one name, which only their folders tell apart, and the images of several splits."""
+    random = np.random.default_rng(0)
+    for split in SPLITS:
+        for name in ("a.tif", "b.tif"):
+            a_raster(Path(f"chips/{split}_images") / name, random.integers(200, 3000, (11, 32, 32)))
+            a_raster(Path(f"chips/{split}_labels") / name, random.choice([0, 1], (1, 32, 32)))
+    folders = {
+        f"{split}{part}_data_root": f"chips/{split}_{of}"
+        for split in SPLITS
+        for part, of in (("", "images"), ("_label", "labels"))
+    }
+    one = {**folders, "img_grep": "*.tif", "label_grep": "*.tif"}
+    return of_segmentation({**TINY, "backbone_bands": HLS}, data=one)
+
+
+def one_list_for_val_and_test():
+    tree = segmentation()
+    rasters("chips/val", 3, 11, np.array([0, 1]), start=30)
+    Path("train.txt").write_text("c0\nc1\nc2\n")
+    Path("both.txt").write_text("c10\nc11\nc12\nc30\nc31\n")
+    lists = {f"{split}_split": "train.txt" if split == "train" else "both.txt" for split in SPLITS}
+    of_val = {f"{split}{part}_data_root": "chips/val" for split in ("val", "test") for part in ("", "_label")}
+    tree["data"]["init_args"] |= lists | of_val
     return tree
 
 
@@ -135,13 +163,23 @@ def autoencoder():
 
 
 MAKERS = (
-    segmentation, one_folder_for_val_and_test, weights_of_a_file, regression, frames, auxiliary,
-    another_number_of_classes, statistics_of_each_frame, images, smp, unet, autoencoder,
+    segmentation, one_grep_of_images_and_labels, one_folder_for_val_and_test, one_list_for_val_and_test,
+    weights_of_a_file, regression, frames, auxiliary, another_number_of_classes, statistics_of_each_frame, images,
+    smp, unet, autoencoder,
 )  # fmt: skip
 
 
 # A training each; the others' settings are looked at in test_import_data.py and test_import_settings.py too.
-FIRST = (segmentation, frames, auxiliary, images, unet, autoencoder)
+FIRST = (
+    segmentation,
+    one_grep_of_images_and_labels,
+    one_list_for_val_and_test,
+    frames,
+    auxiliary,
+    images,
+    unet,
+    autoencoder,
+)
 
 
 @pytest.mark.parametrize(
@@ -167,3 +205,30 @@ def test_a_printed_command_runs_as_it_is_printed(make, conf, monkeypatch, capfd)
     record = record_of(folder)
     assert any(name.startswith("test/") for name in record["metrics"])
     assert record["data"]["normalization"]["source"] == "given"
+
+
+def test_one_list_of_val_and_test_that_is_not_here_is_asked_for_and_the_filled_in_command_runs(
+    conf, monkeypatch, capfd
+):
+    config = written(one_list_for_val_and_test(), "run.yaml")
+    Path("both.txt").unlink()
+    do = typed(conf, monkeypatch, capfd)
+    code, out, err = do("action=import_terratorch", f"action.config={config}", "action.tile_px=32")
+    assert code == 0, err
+    (line,) = [line for line in out.splitlines() if line.strip().startswith("python run.py experiment=")]
+    command = shlex.split(line)[2:]
+    assert command[-2:] == ["data.split_files.test=FILE", "data.split_files.val=FILE"]
+    Path("val.txt").write_text("c10\nc30\n")
+    Path("test.txt").write_text("c11\nc31\n")
+    filled = [f"data.split_files.{split}={split}.txt" for split in ("val", "test")]
+    code, _, err = do(*command[:-2], *filled, "trainer.max_epochs=1", "trainer.accelerator=cpu")
+    assert code == 0, err
+
+
+def test_a_run_whose_lists_are_not_all_known_asks_for_them(conf, capsys):
+    lists = {f"{split}_split": f"{'train' if split == 'train' else 'rest'}.txt" for split in ("train", "val", "test")}
+    tree = a_run(data={**UNSEEN, **lists})
+    file, _ = a_checkpoint(tree)
+    call(conf, config=written(tree), ckpt=file)
+    files = "split_files: {train: FILE, val: FILE, test: FILE}"
+    assert f"'action.data={{root: DIR, {files}}}'\n" in capsys.readouterr().out

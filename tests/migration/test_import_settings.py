@@ -201,6 +201,21 @@ def test_settings_of_another_shape_than_terratorchs_are_one_message(changes, mes
 
 
 @pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "WxCTask"}, "WxCTask is weather forecasting, which has no counterpart here"),
+        ({"task": "ObjectDetectionTask"}, "ObjectDetectionTask is object detection, which has no counterpart here"),
+        ({"task": "MyTask"}, "The TerraTorch task MyTask can't be imported"),
+        ({"model_factory": "WxCModelFactory"}, "model_factory=WxCModelFactory can't be imported: it builds weather"),
+    ],
+)
+def test_what_has_no_counterpart_is_refused_by_its_name_whatever_the_shape_of_its_settings(changes, message):
+    odd = {"aux_decoders": "unetpincer", "num_classes": "two", "peft_config": []}
+    with pytest.raises(UserError, match=message):
+        translated(a_run({"lr_scheduler": [1]}, lr="fast", model_args=odd, data={"img_grep": 3}, **changes))
+
+
+@pytest.mark.parametrize(
     ("changes", "names", "key", "told"),
     [
         (

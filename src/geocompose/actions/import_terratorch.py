@@ -140,7 +140,10 @@ def _evaluate_command(run: RunFolder) -> str:
     overrides = ["action=evaluate", f"action.run={run.path}"]
     if "fingerprint" not in run.read().data:
         data = yaml.safe_load(run.config.read_text())["data"]
-        asked = ["root", *(key for key, value in data.items() if key != "root" and value == UNKNOWN)]
+        unknown = [
+            key for key, value in data.items() if UNKNOWN in (value.values() if isinstance(value, dict) else [value])
+        ]
+        asked = ["root", *(key for key in unknown if key != "root")]
         places = [f"{key}: {ASKED.get('data.' + key, key.upper())}" for key in asked]
         overrides.append(f"action.data={{{', '.join(places)}}}")
     return shlex.join([*words(), *overrides])
@@ -170,16 +173,42 @@ def _as_told(to: Translation, bands: list[str] | None, mean: list[float] | None,
     """Put what the command line says in place of what the files say.
 
     Raises:
-        UserError: not as many means and deviations as bands.
+        UserError: not as many bands as the model reads, or two of one name.
     """
     if bands is not None:
-        to.bands = list(bands)
-        to.set("data.bands", bands)
-        to.set("backbone.bands", bands)
+        _rename_bands(to, bands)
     if mean is not None or std is not None:
         to.mean, to.std = mean or to.mean, std or to.std
         if to.mean is not None and to.std is not None and len(to.mean) == len(to.std):
             to.set("data.normalize", {"mean": to.mean, "std": to.std})
+
+
+def _rename_bands(to: Translation, names: list[str]) -> None:
+    """Call the bands that the model reads by these names, in the files too.
+
+    Raises:
+        UserError: there are more or fewer of them, or another band of the files has such a name.
+    """
+    read = to.bands
+    if read is not None and len(read) != len(names):
+        raise UserError(
+            f"action.bands has {len(names)} names, but the model reads {len(read)} bands ({', '.join(read)}); name "
+            "each of them, in this order."
+        )
+    of_files = to.values.get("data", {}).get("band_names")
+    if of_files is not None and read is not None:
+        renamed = dict(zip(read, names, strict=True))
+        others = [name for name in of_files if name not in renamed]
+        twice = next((name for name in names if name in others or names.count(name) > 1), None)
+        if twice is not None:
+            raise UserError(
+                f"action.bands: two bands would be called {twice}. The files have {', '.join(of_files)}, of which the "
+                f"model reads {', '.join(read)}; give each a name of its own."
+            )
+        to.set("data.band_names", [renamed.get(name, name) for name in of_files])
+    to.bands = list(names)
+    to.set("data.bands", names)
+    to.set("backbone.bands", names)
 
 
 def _rename_labels(to: Translation, names: list[str]) -> None:

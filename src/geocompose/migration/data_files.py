@@ -1,10 +1,11 @@
 """Where TerraTorch's generic data modules find files, and which split each belongs to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from os.path import relpath
 from pathlib import Path
 
-from geocompose.migration.file_layout import find_layout
-from geocompose.migration.translation import DATA, Translation
+from geocompose.migration.file_layout import Layout, find_layout
+from geocompose.migration.translation import DATA, MISSING, Translation
 
 SPLITS = ("train", "val", "test")
 
@@ -24,71 +25,103 @@ def translate_files(to: Translation) -> None:
         greps = "*/*.tif", "*/*.tif"
     layout = find_layout(roots, labels, *greps)
     to.set("data.root", layout.root)
-    to.set("data.images", layout.images)
-    keys = "data.root, data.images"
+    unpaired = _patterns(to, layout)
+    keys = ", ".join(f"data.{key}" for key in ("root", "images", "labels") if key in to.values["data"])
+    unsplit = _splits(to, roots, greps[0], layout.root)
+    if unsplit is not None and unpaired is None:
+        unsplit = f"{keys} find the files, but not which split they belong to: {unsplit}"
+    missing = [why for why in (unpaired, unsplit) if why is not None]
+    for place in places:
+        if missing:
+            ledger.lost(place, "; ".join(missing))
+        else:
+            ledger.carried(place, keys)
+    for key, note in (
+        ("img_grep", "data.images"),
+        ("label_grep", "data.labels; * has to stand for the same text as in data.images"),
+    ):
+        if unpaired is None:
+            ledger.carried((*DATA, key), note)
+        else:
+            ledger.lost((*DATA, key), unpaired)
+
+
+def _patterns(to: Translation, layout: Layout) -> str | None:
+    """Translate the patterns of images and labels; return why not, where they would find the same files."""
+    ledger = to.ledger
     if to.kind == "reconstruction":
         for split in SPLITS:
             ledger.needless((*DATA, f"{split}_label_data_root"), "images have no labels")
         ledger.needless((*DATA, "label_grep"), "images have no labels")
     elif to.kind != "classification":
+        if layout.confused:
+            return (
+                f"below {layout.root}, images ({layout.images}) and labels ({layout.labels}) have one pattern: name "
+                "files or folders so that a pattern each finds them, and write these as data.images and data.labels"
+            )
         to.set("data.labels", layout.labels)
-        keys += ", data.labels"
-    unsplit = _splits(to, roots, greps[0])
-    for place in places:
-        if unsplit is None:
-            ledger.carried(place, keys)
-        else:
-            ledger.lost(place, f"{keys} find the files, but not which split they belong to: {unsplit}")
-    ledger.carried((*DATA, "img_grep"), "data.images")
-    ledger.carried((*DATA, "label_grep"), "data.labels")
-    if "data.labels" in keys:
         ledger.remark(
             "data.labels: an image's label is the file in which * stands for the same text; TerraTorch pairs sorted "
             "files one by one."
         )
+    to.set("data.images", layout.images)
+    return None
 
 
-def _splits(to: Translation, roots: Mapping[str, str], pattern: str) -> str | None:
+def _splits(to: Translation, roots: Mapping[str, str], pattern: str, root: str) -> str | None:
     """Translate which images belong to which split; return why not, where that can't be done."""
     ledger = to.ledger
     lists = {split: ledger.get((*DATA, f"{split}_split")) for split in SPLITS}
     if all(isinstance(path, str) for path in lists.values()) and lists["train"] not in (lists["val"], lists["test"]):
-        return _listed(to, lists)
+        _listed(to, lists)
+        return None
     for split in SPLITS:
         ledger.lost((*DATA, f"{split}_split"), "data.split_files takes a list for each of train, val and test")
     if roots["train"] in (roots["val"], roots["test"]):
         return "several splits read one folder; data.split draws images for each"
-    found = {split: sorted(file.name for file in Path(root).glob(pattern)) for split, root in roots.items()}
+    found = {
+        split: sorted(Path(relpath(file, root)).as_posix() for file in Path(folder).glob(pattern))
+        for split, folder in roots.items()
+    }
     if not all(found.values()):
         return "the folders can't be seen from here; import where they can, or write lists for data.split_files"
-    to.split_lists = _halved(to, found, "folder") if roots["val"] == roots["test"] else found
+    if roots["val"] == roots["test"] and len(found["val"]) < 2:
+        return "val and test read one folder of one image, and an image belongs to one split here"
+    to.split_lists = found | (_halved(to, found["val"], "folder") if roots["val"] == roots["test"] else {})
     return None
 
 
-def _listed(to: Translation, lists: Mapping[str, str]) -> str | None:
-    """Translate the lists of the splits."""
-    if lists["val"] == lists["test"]:
-        files = {split: Path(path) for split, path in lists.items()}
-        if not all(file.is_file() for file in files.values()):
-            to.ledger.remark(
-                f"val and test read one list ({lists['val']}), and an image belongs to one split here: name two lists "
-                "as data.split_files.val and data.split_files.test."
-            )
+def _listed(to: Translation, lists: Mapping[str, str]) -> None:
+    """Translate the lists of the splits; one that val and test share is halved, or asked for where it is not here."""
+    shared = ("val", "test") if lists["val"] == lists["test"] else ()
+    rows = _rows(Path(lists["val"])) if shared else []
+    for split in SPLITS:
+        place, key = (*DATA, f"{split}_split"), f"data.split_files.{split}"
+        if split not in shared:
+            to.carry(place, key, lists[split])
+        elif len(rows) > 1:
+            to.ledger.carried(place, key)
         else:
-            rows = {split: file.read_text(encoding="utf-8").split("\n") for split, file in files.items()}
-            to.split_lists = _halved(to, {split: [row for row in each if row] for split, each in rows.items()}, "list")
-            for split in SPLITS:
-                to.ledger.carried((*DATA, f"{split}_split"), f"data.split_files.{split}")
-            return None
-    for split, path in lists.items():
-        to.carry((*DATA, f"{split}_split"), f"data.split_files.{split}", path)
-    return None
+            to.set(key, MISSING)
+            to.ledger.lost(
+                place,
+                "val and test read one list in TerraTorch, which has not two images or can't be seen from here, and an "
+                "image belongs to one split here: make two lists, data.split_files.val and data.split_files.test",
+            )
+    if len(rows) > 1:
+        to.split_lists = _halved(to, rows, "list")
 
 
-def _halved(to: Translation, found: Mapping[str, list[str]], what: str) -> dict[str, list[str]]:
-    """Return the images of each split, where validation and test have the same in TerraTorch: every other one."""
+def _rows(file: Path) -> list[str]:
+    """Return what a list of images has in its rows, each once; nothing where it is not here."""
+    rows = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return list(dict.fromkeys(row.strip() for row in rows if row.strip()))
+
+
+def _halved(to: Translation, found: Sequence[str], what: str) -> dict[str, list[str]]:
+    """Return the images of val and test, which have the same in TerraTorch: every other one."""
     to.ledger.remark(
         f"val and test read one {what} in TerraTorch, so that the test scores chose the epoch; here every other of its "
         "images is of val, and the others are of test."
     )
-    return {**found, "val": found["val"][::2], "test": found["val"][1::2]}
+    return {"val": list(found[::2]), "test": list(found[1::2])}

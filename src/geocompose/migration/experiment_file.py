@@ -12,7 +12,15 @@ from geocompose.runs.atomic import explained, write_text
 
 OPTION = "imported"
 # How a command shows what only its user can say.
-ASKED = {"data.root": "DIR", "data.images": "PATTERN", "data.labels": "PATTERN", "data.table": "FILE"}
+ASKED = {
+    "data.root": "DIR",
+    "data.images": "PATTERN",
+    "data.labels": "PATTERN",
+    "data.table": "FILE",
+    "data.split_files": "{train: FILE, val: FILE, test: FILE}",
+    "data.split_files.val": "FILE",
+    "data.split_files.test": "FILE",
+}
 FOLDER = Path("experiment") / OPTION
 
 
@@ -63,8 +71,8 @@ def plan_experiment(
     """
     path = conf_dir / FOLDER / f"{name}.yaml"
     lists = {split: path.parent / name / f"{split}.txt" for split in to.split_lists}
-    if lists:
-        to.set("data.split_files", {split: _shown(file) for split, file in lists.items()})
+    for split, file in lists.items():
+        to.set(f"data.split_files.{split}", _shown(file))
     text = _text(to, name, origin, command)
     if path.exists() and path.read_text("utf-8") != text and not overwrite:
         raise UserError(

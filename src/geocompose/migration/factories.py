@@ -6,6 +6,7 @@ from typing import Any
 from geocompose.catalog.smp import NAMES as SMP_ENCODERS
 from geocompose.errors import UserError
 from geocompose.migration.arguments import Argument, ModelArguments
+from geocompose.migration.ledger import Ledger
 from geocompose.migration.translation import MODEL, MODEL_ARGS, Translation
 from geocompose.migration.unet_factory import of_generic_unet
 
@@ -25,18 +26,27 @@ WITH_HEAD = {"ASPPSegmentationHead": "ASPPDecoder", "ASPPRegressionHead": "ASPPD
 _DROPOUT_OF_ASPP = 0.3
 
 
-def model_arguments(to: Translation) -> ModelArguments:
-    """Return what describes the model, whichever factory builds it.
+def check_factory(ledger: Ledger) -> None:
+    """Refuse a configuration whose model is built by a factory that nothing here stands for.
 
     Raises:
-        UserError: another factory, or no model_args; or a part of them that nothing here stands for.
+        UserError: names the factory, what it builds, and those that can be imported.
     """
-    factory = to.ledger.get((*MODEL, "model_factory"), USUAL)
+    factory = ledger.get((*MODEL, "model_factory"), USUAL)
     if factory not in _FACTORIES:
         why = _OTHERS.get(str(factory), "is not known here")
         raise UserError(
             f"model_factory={factory} can't be imported: it {why}. Factories that are: {', '.join(_FACTORIES)}."
         )
+
+
+def model_arguments(to: Translation) -> ModelArguments:
+    """Return what describes the model, whichever factory builds it; see `check_factory`.
+
+    Raises:
+        UserError: no model_args, or a part of them that nothing here stands for.
+    """
+    factory = to.ledger.get((*MODEL, "model_factory"), USUAL)
     arguments = to.ledger.get(MODEL_ARGS)
     if not isinstance(arguments, Mapping):
         raise UserError("The TerraTorch configuration has no model_args with a backbone's name; nothing can be built.")

@@ -24,10 +24,15 @@ _SHAPES: Mapping[str, Callable[[Any], bool]] = {
     "a class's name, or a mapping with class_path": lambda value: isinstance(value, str | Mapping),
     "a loss's name, a list or a mapping of them": lambda value: isinstance(value, str | list | Mapping),
 }
+Shapes = tuple[tuple[Place, str], ...]
+
 # `*` stands for each item of a list or a mapping.
-_OF_MODEL: tuple[tuple[Place, str], ...] = (
+OF_NAMES: Shapes = (  # by which it is told what a configuration is
     (MODEL, "a mapping"),
     ((*MODEL, "task"), "text"),
+    ((*MODEL, "model_factory"), "text"),
+)
+OF_MODEL: Shapes = (
     ((*MODEL_ARGS, "num_classes"), "a whole number, 1 or more"),
     ((*MODEL_ARGS, "num_outputs"), "a whole number, 1 or more"),
     *(
@@ -63,7 +68,7 @@ _OF_MODEL: tuple[tuple[Place, str], ...] = (
     (TRAINER, "a mapping"),
     ((*TRAINER, "callbacks"), "a list or a mapping"),
 )
-_OF_DATA: tuple[tuple[Place, str], ...] = (
+OF_DATA: Shapes = (
     (DATA, "a mapping"),
     ((*DATA, "constant_scale"), "a number above 0"),
     ((*DATA, "img_grep"), "text"),
@@ -80,15 +85,15 @@ _OF_DATA: tuple[tuple[Place, str], ...] = (
 )
 
 
-def check_shapes(ledger: Ledger, *, of_data: bool) -> None:
+def check_shapes(ledger: Ledger, shapes: Shapes) -> None:
     """Refuse settings of another shape than TerraTorch takes, before anything is read from them.
 
-    of_data: whether the data module is one of the generic ones, whose settings are read.
+    shapes: OF_NAMES, OF_MODEL, or OF_DATA where the data module is one of the generic ones, whose settings are read.
 
     Raises:
         UserError: names the first such setting, what it is and what it has to be.
     """
-    for pattern, shape in (*_OF_MODEL, *(_OF_DATA if of_data else ())):
+    for pattern, shape in shapes:
         for place in _places(ledger, pattern):
             value = ledger.get(place)
             # null is the default of a setting, but no item.

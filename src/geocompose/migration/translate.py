@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from geocompose.migration.data import GENERIC, translate_data
+from geocompose.migration.factories import check_factory
 from geocompose.migration.kinds import kind_of
 from geocompose.migration.ledger import Ledger
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.model import translate_model
-from geocompose.migration.shapes import check_shapes
+from geocompose.migration.shapes import OF_DATA, OF_MODEL, OF_NAMES, check_shapes
 from geocompose.migration.tiles import settle_tiles
 from geocompose.migration.training import translate_training
 from geocompose.migration.translation import Options, Translation
@@ -34,8 +35,14 @@ def translate(
         be understood.
     """
     ledger = Ledger(tree)
-    check_shapes(ledger, of_data=class_name(ledger.get(("data",))) in GENERIC)
-    to = Translation(ledger, options, kind or kind_of(ledger), beside=beside)
+    # What has no counterpart is refused by its name, whatever its settings look like.
+    check_shapes(ledger, OF_NAMES)
+    kind = kind or kind_of(ledger)
+    check_factory(ledger)
+    check_shapes(ledger, OF_MODEL)
+    if class_name(ledger.get(("data",))) in GENERIC:
+        check_shapes(ledger, OF_DATA)
+    to = Translation(ledger, options, kind, beside=beside)
     translate_model(to)
     translate_data(to)
     settle_tiles(to, tile_px)

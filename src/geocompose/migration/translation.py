@@ -13,6 +13,7 @@ MODEL: Place = ("model", "init_args")
 MODEL_ARGS: Place = (*MODEL, "model_args")
 DATA: Place = ("data", "init_args")
 TRAINER: Place = ("trainer",)
+MISSING = "???"  # a value that only the user knows: the command asks for it
 
 
 class Options:
@@ -49,7 +50,7 @@ class Translation:
     beside: the folder of the configuration's file, for files that it names; None where there is none.
     asked: required keys that the configuration says nothing of, known once it is composed.
     here: overrides that a command on this machine needs, as where it has no accelerator.
-    split_lists: image names of each split, to be written to files that the data can be split by.
+    split_lists: image names of splits, to be written to files that the data can be split by.
     """
 
     ledger: Ledger

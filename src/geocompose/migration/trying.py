@@ -17,6 +17,7 @@ from geocompose.configuration.weights import loads_weights, weight_files
 from geocompose.errors import quiet
 from geocompose.imagery.units import MISMATCHES, Values
 from geocompose.migration.composition import composed, target_of
+from geocompose.migration.input_filters import tell_input_filters
 from geocompose.migration.settling import in_terms_of_the_file, likely_bands, settled_trial
 from geocompose.migration.translation import Translation
 from geocompose.tasks.own_losses import left_open
@@ -36,7 +37,9 @@ def try_experiment(to: Translation, conf_dir: Path, study: str) -> None:
         config = composed(to, conf_dir, study)
         check_source_names(config)
         with quiet(logging.ERROR):
-            _settle_differences(to, config)
+            if loads_weights(config["backbone"]):
+                _settle_differences(to, config)
+                tell_input_filters(to, config)
             trial = settled_trial(to, conf_dir, study)
             _try_training(to, config, trial)
     _settle_precision(to, config)
@@ -76,8 +79,6 @@ def _settle_precision(to: Translation, config: Mapping[str, Any]) -> None:
 
 def _settle_differences(to: Translation, config: Mapping[str, Any]) -> None:
     """State as intended what TerraTorch gives pretrained weights without asking: values of any unit, level and band."""
-    if not loads_weights(config["backbone"]):
-        return
     allowed = {**config, "data": {**config["data"], "allow_mismatch": list(MISMATCHES)}}
     differences = check_early(allowed, likely_bands(to), Values.of(config["data"]))
     kinds = [kind for kind in MISMATCHES if any(text.startswith(f"{kind}: ") for text in differences)]
