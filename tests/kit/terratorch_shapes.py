@@ -156,7 +156,7 @@ SHAPES: dict[str, Shape] = {
     "a data module of one data set": Shape(
         of_segmentation(
             {"backbone": "prithvi_eo_tiny", "backbone_bands": HLS, "decoder": "FCNDecoder"},
-            module="Sen1Floods11NonGeoDataModule",
+            module="MultiTemporalCropClassificationDataModule",
         )
     ),
     # SMPModelFactory, TimmModelFactory

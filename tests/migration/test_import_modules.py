@@ -49,11 +49,13 @@ def test_of_several_modalities_the_reason_is_told(key):
 
 
 def test_a_module_that_may_have_numbers_and_transforms_of_its_own_is_told():
-    to = translated(a_run(module="Sen1Floods11NonGeoDataModule", data={"means": None, "stds": None}))
+    to = translated(a_run(module="MultiTemporalCropClassificationDataModule", data={"means": None, "stds": None}))
     assert "data.normalize=dataset, as the data has no means and stds" in decided(to)
     assert "data.dihedral=false, as the data has no train_transform" in decided(to)
     assert to.values["data"]["dihedral"] is False
-    silent = decided(translated(a_run(module="Sen1Floods11NonGeoDataModule", data={"train_transform": []})))
+    silent = decided(
+        translated(a_run(module="MultiTemporalCropClassificationDataModule", data={"train_transform": []}))
+    )
     assert "data.dihedral" not in silent
 
 

@@ -5,6 +5,7 @@ import math
 from geocompose.errors import UserError
 from geocompose.migration.data_bands import translate_bands
 from geocompose.migration.data_files import translate_files
+from geocompose.migration.known_data import known_data, translate_known_data
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.statistics import translate_statistics
@@ -51,16 +52,19 @@ def translate_data(to: Translation) -> None:
     Raises:
         UserError: bands or statistics contradict each other, or there is no number of classes.
     """
-    name = class_name(to.ledger.get(("data",)))
-    keys = to.choose("data", OPTION[to.kind])
+    name, known = class_name(to.ledger.get(("data",))), known_data(to)
+    keys = to.choose("data", OPTION[to.kind] if known is None else known.option)
     if to.kind != "reconstruction":
-        _names(to)
+        _names(to, usual=[] if known is None else keys["class_names"])
         to.set("data.class_names" if "class_names" in keys else "data.variables", to.names)
     if "normalize_target" in keys:
         to.set("data.normalize_target", "none")  # TerraTorch's models predict in the labels' unit
-    translate_bands(to)
-    _frames(to)
-    translate_statistics(to, generic=is_generic(to))
+    if known is None:
+        translate_bands(to)
+        _frames(to)
+        translate_statistics(to, generic=is_generic(to))
+    else:
+        translate_known_data(to, known)
     _missing(to)
     for key in ("batch_size", "num_workers"):
         if _is_count(value := to.ledger.get((*DATA, key))):
@@ -72,7 +76,7 @@ def translate_data(to: Translation) -> None:
     if is_generic(to):
         to.ledger.carried(("data", "class_path"), f"data={OPTION[to.kind]}")
         translate_files(to)
-    elif name is not None:
+    elif known is None and name is not None:
         _without_counterpart(to, name)
 
 
@@ -92,8 +96,11 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _names(to: Translation) -> None:
-    """Name the model's outputs: its number of them counts, and what else is said of them is told."""
+def _names(to: Translation, usual: list[str]) -> None:
+    """Name the model's outputs: its number of them counts, and what else is said of them is told.
+
+    usual: what the data set calls them, where the file says nothing.
+    """
     ledger = to.ledger
     of_classes = to.kind not in _OF_NUMBERS
     key, stem = ("data.class_names", "class") if of_classes else ("data.variables", "variable")
@@ -104,6 +111,8 @@ def _names(to: Translation) -> None:
     if not given and isinstance(of_module := ledger.get((*DATA, "class_names")), list):
         given = [str(name) for name in of_module]
     of_data = ledger.get((*DATA, "num_classes"))
+    if not given and count in (None, len(usual)):
+        given = list(usual)
     if count is None:
         count = of_data or len(given) or None
         ledger.remark(f"model_args have no num_classes; the model has as many outputs as there are classes: {count}.")
@@ -163,9 +172,10 @@ def _shifted_labels(to: Translation) -> None:
 def _missing(to: Translation) -> None:
     """Translate which pixels have no value or no label."""
     ledger = to.ledger
-    if ledger.get((*DATA, "no_data_replace")) is not None:
+    place = (*DATA, "no_data_replace")
+    if ledger.get(place) is not None and not ledger.has_verdict(place):
         note = "pixels that are NaN become the band's mean, whatever no_data_replace is, and leave loss and metrics"
-        to.carry((*DATA, "no_data_replace"), "data.nodata", math.nan, note)
+        to.carry(place, "data.nodata", math.nan, note)
     ignored, place = ledger.get((*MODEL, "ignore_index")), (*MODEL, "ignore_index")
     replaced, place_of_replaced = ledger.get((*DATA, "no_label_replace")), (*DATA, "no_label_replace")
     if to.kind == "segmentation":

@@ -79,15 +79,20 @@ def _splits(to: Translation, roots: Mapping[str, str], pattern: str, root: str) 
         ledger.lost((*DATA, f"{split}_split"), "data.split_files takes a list for each of train, val and test")
     if roots["train"] in (roots["val"], roots["test"]):
         return "several splits read one folder; data.split draws images for each"
+    return split_by_folder(to, roots, pattern, root)
+
+
+def split_by_folder(to: Translation, folders: Mapping[str, str], pattern: str, root: str) -> str | None:
+    """List the images of each split's folder, by their paths below `root`; return why not, where that can't be done."""
     found = {
         split: sorted(Path(relpath(file, root)).as_posix() for file in Path(folder).glob(pattern))
-        for split, folder in roots.items()
+        for split, folder in folders.items()
     }
     if not all(found.values()):
         return "the folders can't be seen from here; import where they can, or write lists for data.split_files"
-    if roots["val"] == roots["test"] and len(found["val"]) < 2:
+    if folders["val"] == folders["test"] and len(found["val"]) < 2:
         return "val and test read one folder of one image, and an image belongs to one split here"
-    to.split_lists = found | (_halved(to, found["val"], "folder") if roots["val"] == roots["test"] else {})
+    to.split_lists = found | (_halved(to, found["val"], "folder") if folders["val"] == folders["test"] else {})
     return None
 
 

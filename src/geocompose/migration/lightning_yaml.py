@@ -15,6 +15,8 @@ from geocompose.runs.bounded_yaml import bounded_text
 def read_yaml(path: Path) -> tuple[dict[str, Any], list[str]]:
     """Return the plain content of a configuration file, anchors resolved, and which keys it gives twice, in lines.
 
+    What it has under `dict_kwargs` stands among the `init_args`, as both are handed to the class.
+
     The last one counts, as it does for TerraTorch, whose parser says nothing of it.
 
     Raises:
@@ -37,7 +39,20 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], list[str]]:
             "init_args. "
             "Give the file that `terratorch fit --config` takes."
         )
-    return {str(key): value for key, value in content.items()}, repeated
+    return {str(key): _with_keywords(value) for key, value in content.items()}, repeated
+
+
+def _with_keywords(node: Any) -> Any:
+    """Return a part of a configuration whose `dict_kwargs`, which a class is handed too, stand among its init_args."""
+    if isinstance(node, list):
+        return [_with_keywords(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found = {key: _with_keywords(value) for key, value in node.items()}
+    more, arguments = found.get("dict_kwargs"), found.get("init_args") or {}
+    if "class_path" in found and isinstance(more, dict) and isinstance(arguments, dict):
+        found["init_args"] = {**arguments, **found.pop("dict_kwargs")}
+    return found
 
 
 def _last_of_each_key(node: yaml.Node, place: str, seen: set[int]) -> Iterator[str]:

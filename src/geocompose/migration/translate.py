@@ -7,6 +7,7 @@ from typing import Any
 from geocompose.migration.data import GENERIC, translate_data
 from geocompose.migration.factories import check_factory
 from geocompose.migration.kinds import kind_of
+from geocompose.migration.known_data import KNOWN
 from geocompose.migration.ledger import Ledger
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.model import translate_model
@@ -40,7 +41,7 @@ def translate(
     kind = kind or kind_of(ledger)
     check_factory(ledger)
     check_shapes(ledger, OF_MODEL)
-    if class_name(ledger.get(("data",))) in GENERIC:
+    if class_name(ledger.get(("data",))) in {*GENERIC, *KNOWN}:
         check_shapes(ledger, OF_DATA)
     to = Translation(ledger, options, kind, beside=beside)
     translate_model(to)
