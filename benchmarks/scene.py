@@ -1,14 +1,16 @@
 """Map a scene from disk to disk, beside the model's own throughput and TerraTorch's tiled inference in memory.
 
-    python benchmarks/scene.py [side px] [--rounds 10] [--sizes 2500 10000] [--light]
+    python benchmarks/scene.py [side px] [--rounds 10] [--sizes 2500 10000] [--light] [--bf16]
 
 The scene is made: 6 bands of uint16, blocks of 256 px, deflate. The model is a tiny Prithvi with an FCN of 64 channels,
 not trained; windows of 224 px, a stride of 192, 16 at a time. In each round the sides take their turns; ratios are
 formed within a round, and medians and ranges are over rounds. "What the overlap leaves" is the model's own throughput
 times the share of its pixels that are written. `--sizes` maps scenes of other sides, each once in a process of its own,
 and prints the peak of its memory, and by the processor's time its rate and the share of what the overlap leaves;
-`--light` does so with a small convolutional model, whose own memory hides less. Where TerraTorch is not installed, its
-rows are left out. On a machine with other work, the processor's time tells more than the clock.
+`--light` does so with a small convolutional model, whose own memory hides less. With `--bf16` ours computes as
+`action.precision=bf16` does, and TerraTorch's tiled inference once in float32 and once under autocast to bfloat16.
+Where TerraTorch is not installed, its rows are left out. On a machine with other work, the processor's time tells more
+than the clock.
 """
 
 import argparse
@@ -21,6 +23,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,31 +131,44 @@ def own_throughput(model: Callable[..., Tensor], batches: int = 3) -> Callable[[
     return work
 
 
-def compare(side: int, rounds: int, folder: Path) -> None:
+def in_bf16(model: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return a model that computes under autocast to bfloat16."""
+
+    def run(images: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return model(images).float()
+
+    return run
+
+
+def compare(side: int, rounds: int, folder: Path, *, bf16: bool) -> None:
     """Print the ratios of the sides, which take their turns in each round."""
     scene, out = made_scene(folder / "scene.tif", side), folder / "map.tif"
-    ours = trained(make_run(folder / "run", TARGET, tile_px=TILE_PX, composition=PRITHVI)).on_best_device()
-    theirs = terratorch_model()
+    run = make_run(folder / "run", TARGET, tile_px=TILE_PX, composition=PRITHVI)
+    ours = trained(run).on_best_device("bf16" if bf16 else "fp32")
+    model = terratorch_model()
+    theirs = {} if model is None else {"float32": model, **({"bf16": in_bf16(model)} if bf16 else {})}
     torch.set_float32_matmul_precision("highest")  # TerraTorch's import sets "medium" for the whole process
     with rasterio.open(scene) as file:
-        image = (torch.from_numpy(file.read().astype("float32"))[None] - MEAN) / STD if theirs is not None else None
+        image = (torch.from_numpy(file.read().astype("float32"))[None] - MEAN) / STD if theirs else None
     windows = len(plan_windows(side, side, TILE_PX, TILE_PX - STRIDE_PX))
     left = side**2 / (windows * TILE_PX**2)
     raw, batches = own_throughput(ours), 3
     raw(), mapped(ours, scene, out)  # warm-up
-    own, disk, tiled = [], [], []
+    own, disk = [], []
+    tiled: dict[str, list[Spent]] = {precision: [] for precision in theirs}
     for number in range(rounds):
         own.append(spent(raw))
         disk.append(spent(lambda: mapped(ours, scene, out)))
         own.append(spent(raw))  # before and after, so that a slow minute of the machine is in both
-        if theirs is not None and image is not None:
-            tiled.append(spent(lambda: terratorch_map(theirs, image)))
-        seconds = (f"{one[-1].wall:.1f} s" for one in (own, disk, tiled) if one)
+        for precision, other in theirs.items():
+            tiled[precision].append(spent(partial(terratorch_map, other, image)))
+        seconds = (f"{one[-1].wall:.1f} s" for one in (own, disk, *tiled.values()))
         print(f"round {number + 1} of {rounds}", *seconds, file=sys.stderr)
     print(
         f"{side} x {side} px, {windows} windows of {TILE_PX} px, stride {STRIDE_PX}, batch {BATCH}; torch "
-        f"{torch.__version__}, {torch.get_num_threads()} threads, float32 products at "
-        f"{torch.get_float32_matmul_precision()}, {peak_gflops():.0f} GFLOP/s in a product of 2048² matrices"
+        f"{torch.__version__}, {torch.get_num_threads()} threads, ours in {'bf16' if bf16 else 'float32'}, float32 "
+        f"products at {torch.get_float32_matmul_precision()}, {peak_gflops():.0f} GFLOP/s in one of 2048² matrices"
     )
     pixels = side**2 / 1e6
     leaves = left * batches * BATCH * TILE_PX**2 / 1e6  # what would be written of the batches
@@ -160,10 +176,10 @@ def compare(side: int, rounds: int, folder: Path) -> None:
         both = [statistics.mean((own[2 * place][field], own[2 * place + 1][field])) for place in range(rounds)]
         rates = [[pixels / one[field] for one in disk], [leaves / seconds for seconds in both]]
         _row(f"disk to disk, of what the overlap leaves of the model's own, {by}", *rates)
-        if tiled:
-            _row(f"disk to disk, of TerraTorch's tiled inference in memory, {by}", rates[0],
-                 [pixels / one[field] for one in tiled])  # fmt: skip
-    if not tiled:
+        for precision, times in tiled.items():
+            _row(f"disk to disk, of TerraTorch's tiled inference in memory in {precision}, {by}", rates[0],
+                 [pixels / one[field] for one in times])  # fmt: skip
+    if not theirs:
         print("TerraTorch is not installed: no comparison")
 
 
@@ -171,7 +187,7 @@ def _row(what: str, ours: list[float], others: list[float]) -> None:
     """Print a ratio of rates in Mpx/s, round by round: its median and range, and the medians of both."""
     ratios = [one / other for one, other in zip(ours, others, strict=True)]
     ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-    print(f"{ratio:<22} {what:<82} {statistics.median(ours):.3f} / {statistics.median(others):.3f} Mpx/s")
+    print(f"{ratio:<22} {what:<92} {statistics.median(ours):.3f} / {statistics.median(others):.3f} Mpx/s")
 
 
 def memory(sides: list[int], folder: Path, *, light: bool) -> None:
@@ -211,6 +227,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10, help="0: memory alone")
     parser.add_argument("--sizes", nargs="*", type=int, default=[])
     parser.add_argument("--light", action="store_true")
+    parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--alone", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -219,7 +236,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         if arguments.rounds:
-            compare(arguments.side, arguments.rounds, Path(name))
+            compare(arguments.side, arguments.rounds, Path(name), bf16=arguments.bf16)
         memory(arguments.sizes, Path(name), light=arguments.light)
 
 

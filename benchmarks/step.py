@@ -1,13 +1,14 @@
 """Time a training step and a forward against TerraTorch, or a loop of timm and smp written by hand, in turn.
 
     python benchmarks/step.py [--composition prithvi|small|resnet] [--rounds 10] [--batch 4] [--size 224] [--bf16]
-                              [--compiled]
+                              [--compiled] [--medium]
 
 prithvi: Prithvi-100M (v1) with UPerNet of 256 channels; small: the same with Prithvi-tiny. resnet: ResNet50 with smp's
 U-Net. Where TerraTorch is installed it is the other side, and where smp has the composition a loop of its own as well;
 ours stands beside them as it was before the settings that docs/speed.md explains (`before`), and with --compiled as
 trainer.compile=true has it; the steps that compile are not counted. With --bf16 all sides compute under autocast to
-bfloat16, as trainer.precision=bf16-mixed does, and ours stands beside them in float32 once more.
+bfloat16, as trainer.precision=bf16-mixed does, and ours stands beside them in float32 once more. With --medium ours
+stands beside them at trainer.matmul_precision=medium once more, which is to be seen at delivered settings.
 
 Two settings. equal: float32 products of the highest precision on all sides, gradients clipped on all sides. delivered:
 what each side sets by itself; importing TerraTorch sets the precision of the whole process to medium.
@@ -98,11 +99,14 @@ def by_hand(device: str) -> Side:
     return Side(model, model, torch.optim.AdamW(model.parameters(), lr=1e-4), "highest", clips=False)
 
 
-def sides_of(composition: str, size: int, device: str, *, compiled: bool, bf16: bool) -> dict[str, Side]:
+def sides_of(composition: str, size: int, device: str, *, compiled: bool, bf16: bool, medium: bool) -> dict[str, Side]:
     """Return the sides by name, ours first."""
     found = {OURS: ours(composition, size, device), "before": ours(composition, size, device, before=True)}
     if compiled:
         found["compiled"] = ours(composition, size, device, compiled=True)
+    if medium:
+        found["ours at medium"] = ours(composition, size, device)
+        found["ours at medium"].precision = "medium"
     if importlib.util.find_spec("terratorch") is not None:
         found["TerraTorch"] = terratorch(composition, device)
     if composition == "resnet":
@@ -167,7 +171,9 @@ def compare(composition: str, arguments: argparse.Namespace) -> None:
     """Print the table of a composition."""
     torch.manual_seed(0)
     device = arguments.device
-    sides = sides_of(composition, arguments.size, device, compiled=arguments.compiled, bf16=arguments.bf16)
+    sides = sides_of(
+        composition, arguments.size, device, compiled=arguments.compiled, bf16=arguments.bf16, medium=arguments.medium
+    )
     image = torch.randn(arguments.batch, len(BANDS), arguments.size, arguments.size, device=device)
     mask = torch.randint(0, CLASSES, (arguments.batch, arguments.size, arguments.size), device=device)
     for setting in arguments.settings:
@@ -203,6 +209,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--medium", action="store_true")
     arguments = parser.parse_args()
     torch.set_float32_matmul_precision("highest")
     print(
