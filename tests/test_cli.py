@@ -41,6 +41,10 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         ("+hydra.x=1", "error: +hydra.x=1: hydra has no such key"),
         ("++hydra.job.mood=good", "error: ++hydra.job.mood=good: hydra has no such key"),
         ("data.num_workers=1000", "error: data.num_workers must be 256 or less"),
+        (
+            "data.dihedral=quarter",
+            "error: data.dihedral takes true or false, or one of flips, horizontal, vertical; got 'quarter'.",
+        ),
         ("data.tile_px=100000", "error: data.tile_px must be 16384 or less"),
     ],
 )

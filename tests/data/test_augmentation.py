@@ -5,7 +5,10 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from geocompose.data.augmentation import VIEWS, View, augmentation
+from geocompose.data.augmentation import VIEWS, View, augmentation, views_of
+from geocompose.data.sources import GeoTiffSegmentation
+from geocompose.errors import UserError
+from tests.kit.data_rasters import arguments
 
 IMAGE = torch.arange(2 * 25, dtype=torch.float32).reshape(2, 5, 5)
 MASK = torch.arange(25).reshape(5, 5)
@@ -48,5 +51,39 @@ def test_the_draws_are_those_of_torchvisions_transforms(dihedral, rotation_deg):
     assert len(seen) > 6
 
 
+@pytest.mark.parametrize(
+    ("dihedral", "steps"),
+    [
+        ("flips", [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]),
+        ("horizontal", [v2.RandomHorizontalFlip()]),
+        ("vertical", [v2.RandomVerticalFlip()]),
+    ],
+)
+def test_flips_alone_are_torchvisions_too_and_their_views_are_all_that_is_drawn(dihedral, steps):
+    theirs, ours = v2.Compose(steps), augmentation(dihedral=dihedral, rotation_deg=0.0, no_label=-1)
+    drawn = set()
+    for seed in range(40):
+        torch.manual_seed(seed)
+        expected = theirs(tv_tensors.Mask(MASK))
+        torch.manual_seed(seed)
+        view = ours.draw_view()
+        assert torch.equal(view.of(MASK), expected)
+        drawn.add(view)
+    assert drawn == set(views_of(dihedral))
+    assert len(drawn) == 2 ** len(steps)
+
+
+def test_every_view_or_the_image_as_it_is():
+    assert views_of(True) == VIEWS
+    assert views_of(False) == VIEWS[:1]
+
+
 def test_no_change_is_none():
     assert augmentation(dihedral=False, rotation_deg=0.0, no_label=-1) is None
+
+
+def test_a_change_that_there_is_not_is_refused_in_python_too(tmp_path):
+    with pytest.raises(
+        UserError, match=r"data\.dihedral has no 'flip'\. Did you mean 'flips'\? Allowed: true, false, flips"
+    ):
+        GeoTiffSegmentation(**arguments(tmp_path, dihedral="flip"))

@@ -100,6 +100,44 @@ def test_transforms_are_carried_where_there_is_one_like_it():
     assert translated(a_run()).values["data"]["dihedral"] is False  # ours would be true
 
 
+@pytest.mark.parametrize(
+    ("names", "drawn"),
+    [
+        ("HorizontalFlip VerticalFlip", "flips"),
+        ("HorizontalFlip", "horizontal"),
+        ("VerticalFlip", "vertical"),
+        ("HorizontalFlip VerticalFlip Transpose", True),
+        ("VerticalFlip D4", True),
+    ],
+)
+def test_flips_are_carried_as_what_is_drawn_of_the_eight_views(names, drawn):
+    steps = [{"class_path": f"albumentations.{name}"} for name in names.split()]
+    to = translated(a_run(data={"train_transform": steps, "val_transform": steps[:1]}))
+    assert to.values["data"]["dihedral"] == drawn
+    assert "equally likely" not in decided(to)
+    assert {fate(to, f"train_transform.{place}.class_path") for place in range(len(steps))} == {
+        "carried: data.dihedral"
+    }
+    assert fate(to, "val_transform.0.class_path").endswith("images are changed at random in training alone")
+
+
+def test_flips_of_another_probability_are_told_and_turns_alone_are_lost():
+    steps = [
+        {"class_path": "albumentations.HorizontalFlip", "init_args": {"p": 0.25}},
+        {"class_path": "albumentations.RandomRotate90"},
+        {"class_path": "albumentations.VerticalFlip", "init_args": {"p": 1}},
+    ]
+    to = translated(a_run(data={"train_transform": steps}))
+    assert to.values["data"]["dihedral"] == "horizontal"
+    assert "HorizontalFlip has p=0.25 in TerraTorch; here each of the views is equally likely" in decided(to)
+    assert fate(to, "train_transform.1.class_path").startswith("not carried over: data.dihedral=true turns by quarters")
+    assert fate(to, "train_transform.2.class_path") == "not carried over: it is not drawn at random"
+    every = [{"class_path": f"albumentations.{name}"} for name in ("HorizontalFlip", "VerticalFlip", "RandomRotate90")]
+    to = translated(a_run(data={"train_transform": every}))
+    assert to.values["data"]["dihedral"] is True
+    assert "RandomRotate90 has p=0.5 in TerraTorch" in decided(to)
+
+
 def test_labels_to_ignore_in_regression_become_their_nodata():
     arguments = {"num_outputs": 1, "num_classes": None}
     tree = a_run(

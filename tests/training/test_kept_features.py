@@ -87,7 +87,7 @@ def alike(one, other):
             marks=pytest.mark.slow,
         ),
         pytest.param(("data=synthetic_regression", "task=regression", "head=regression"), marks=pytest.mark.slow),
-        ("auxiliary=fcn", "task.aux_loss={fcn: 0.4}", "peft=none", "task.freeze_backbone=true"),
+        ("auxiliary=fcn", "task.aux_loss={fcn: 0.4}", "peft=none", "task.freeze_backbone=true", "data.dihedral=flips"),
         ("data.random_crop=true", "cache.crops=2"),
         pytest.param(("data.tile_px=30",), marks=pytest.mark.slow),
     ],

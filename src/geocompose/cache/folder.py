@@ -91,7 +91,8 @@ def make_room(place: Path, wanted: int, most: int, keep: Path) -> None:
         used = size_in_words(sum(held.values()))
         raise UserError(
             f"{needs} into {place}, which may hold {size_in_words(most)} and holds {used} that are in use. Raise "
-            "cache.max_gb, write cache.dtype=fp16 (half of it) or data.dihedral=false (an eighth), or cache=none."
+            "cache.max_gb, write cache.dtype=fp16 (half of it) or data.dihedral=false (one view of each tile), or "
+            "cache=none."
         )
     free = shutil.disk_usage(place).free
     if wanted > _OF_FREE * free:

@@ -8,6 +8,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from geocompose.data.loading import DIHEDRAL, Dihedral
+
 
 @dataclass(frozen=True)
 class View:
@@ -64,25 +66,35 @@ AS_IT_IS = View()
 VIEWS = tuple(View.numbered(number) for number in range(8))
 
 
+def views_of(dihedral: Dihedral) -> tuple[View, ...]:
+    """Return the views that a sample may be drawn in, in the order of their numbers."""
+    changes = DIHEDRAL[dihedral]
+    return tuple(
+        view
+        for view in VIEWS
+        if all(may or not does for may, does in zip(changes, (view.mirrored, view.flipped, view.turned), strict=True))
+    )
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """The random change of a square sample.
 
-    dihedral: one of the eight views, all equally likely. rotation_deg: then a turn by an angle between minus and plus
-    this. The image is interpolated, the mask takes the nearest pixel's label; corners that come in are 0, the mean, and
-    `no_label`.
+    dihedral: one of its views (`views_of`), all equally likely. rotation_deg: then a turn by an angle between minus and
+    plus this. The image is interpolated, the mask takes the nearest pixel's label; corners that come in are 0, the
+    mean, and `no_label`.
     """
 
-    dihedral: bool
+    dihedral: Dihedral
     rotation_deg: float
     no_label: float
 
     def draw_view(self, generator: torch.Generator | None = None) -> View:
         """Draw the flips and quarter turns; `turn` draws the rest after it. generator: None is torch's global one."""
-        if not self.dihedral:
-            return AS_IT_IS
         drawn = torch.float32  # not torch's default type, which half precision changes
-        mirrored, flipped, turned = (bool(torch.rand(1, generator=generator, dtype=drawn) < 0.5) for _ in range(3))
+        mirrored, flipped, turned = (
+            may and bool(torch.rand(1, generator=generator, dtype=drawn) < 0.5) for may in DIHEDRAL[self.dihedral]
+        )
         if turned and self.rotation_deg:
             torch.rand(
                 1, generator=generator, dtype=drawn
@@ -105,6 +117,6 @@ class Augmentation:
         return image, turn.transform(tv_tensors.Mask(mask), angle).as_subclass(Tensor).contiguous()
 
 
-def augmentation(*, dihedral: bool, rotation_deg: float, no_label: float) -> Augmentation | None:
+def augmentation(*, dihedral: Dihedral, rotation_deg: float, no_label: float) -> Augmentation | None:
     """Return the random change of training samples, or None for none: see `Augmentation`."""
     return Augmentation(dihedral, rotation_deg, no_label) if dihedral or rotation_deg else None

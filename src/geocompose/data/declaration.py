@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from geocompose.data.folds import Fold, fold_of
-from geocompose.data.loading import Loading
+from geocompose.data.loading import Dihedral, Loading
 from geocompose.data.opened import Collection
 from geocompose.data.subset import check_fraction, drawn_part
 from geocompose.imagery.units import Values
@@ -37,7 +37,7 @@ class DataSource(ABC):
     num_workers: int | Literal["auto"] = 0
     normalize: Literal["dataset", "pretraining", "none"] | dict[str, list[float] | list[list[float]]] = "dataset"
     random_crop: bool = False
-    dihedral: bool = True
+    dihedral: Dihedral = True
     rotation_deg: float = 0.0
     min_valid: float = 0.0
     allow_mismatch: list[str] | None = None

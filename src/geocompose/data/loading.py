@@ -10,6 +10,15 @@ from geocompose.errors import UserError, choices
 MOST_WORKERS = 256
 MOST_TILE_PX = 16_384
 NORMALIZATIONS = ("dataset", "pretraining", "none")
+Dihedral = bool | Literal["flips", "horizontal", "vertical"]
+# For each value of `data.dihedral`, whether samples are mirrored, flipped and turned at random.
+DIHEDRAL: dict[Dihedral, tuple[bool, bool, bool]] = {
+    True: (True, True, True),
+    "flips": (True, True, False),
+    "horizontal": (True, False, False),
+    "vertical": (False, True, False),
+    False: (False, False, False),
+}
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,8 @@ class Loading:
         `pretraining` does so with numbers that `SceneData.set_normalization` brings; `none` leaves values as they are;
         a mapping of `mean` and `std` gives the numbers, see `geocompose.data.given_numbers`.
     random_crop: draw training samples anywhere in their region instead of on the grid, the same number per epoch.
-    dihedral: flip and turn training samples by quarters. rotation_deg: turn them further, by up to this angle.
+    dihedral: flip training samples at random and turn them by quarters (true), only flip them (`flips`, or one of
+        `horizontal` and `vertical`), or neither (false). rotation_deg: turn them further, by up to this angle.
     min_valid: leave out training samples of which a smaller share of pixels counts (see `geocompose.data.census`).
 
     Raises:
@@ -33,7 +43,7 @@ class Loading:
     num_workers: int | Literal["auto"]
     normalize: Literal["dataset", "pretraining", "none"] | dict[str, list[float] | list[list[float]]]
     random_crop: bool
-    dihedral: bool
+    dihedral: Dihedral
     rotation_deg: float
     min_valid: float = 0.0
 
@@ -44,6 +54,9 @@ class Loading:
             _check_at_most("num_workers", self.num_workers, MOST_WORKERS, "loading processes of one run")
         if given_numbers(self.normalize) is None and self.normalize not in NORMALIZATIONS:
             raise UserError(f"data.normalize has no {self.normalize!r}. {choices(str(self.normalize), NORMALIZATIONS)}")
+        if self.dihedral not in DIHEDRAL:
+            allowed = ["true", "false", *(name for name in DIHEDRAL if isinstance(name, str))]
+            raise UserError(f"data.dihedral has no {self.dihedral!r}. {choices(self.dihedral, allowed)}")
         if not 0 <= self.rotation_deg <= 180:
             raise UserError(f"data.rotation_deg={self.rotation_deg} must be between 0 (off) and 180 degrees.")
         if not 0 <= self.min_valid <= 1:

@@ -1,15 +1,18 @@
 """TerraTorch's transforms of images (Albumentations) as arguments of our data: augmentation, and sizes of tiles."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
+from geocompose.data.loading import Dihedral
 from geocompose.imagery.samples import PIXEL_WISE
 from geocompose.migration.data_files import SPLITS
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.translation import DATA, Translation
 
-_DIHEDRAL = {"D4"}
+# What mirrors or turns by quarters, with the probability that each has where nothing is said.
+_VIEWS = {"D4": 1.0, "HorizontalFlip": 0.5, "VerticalFlip": 0.5, "RandomRotate90": 0.5, "Transpose": 0.5}
+_QUARTERS = {"RandomRotate90", "Transpose"}
 _TRANSFORMS_NOT_NEEDED = {
     "ToTensorV2": "done by the loader",
     "FlattenTemporalIntoChannels": "transforms here know frames",
@@ -27,21 +30,54 @@ def translate_transforms(to: Translation) -> None:
         place: Place = (*DATA, f"{split}_transform")
         steps = ledger.get(place)
         if isinstance(steps, list):
+            if split == "train":
+                _views(to, place, steps)
             for index, step in enumerate(steps):
                 _transform(to, split, (*place, str(index)), step)
         if not steps:
             ledger.needless(place, "none")
 
 
+def _views(to: Translation, place: Place, steps: list[Any]) -> None:
+    """Translate the transforms of training that mirror or turn by quarters: together they are one setting here."""
+    found: dict[str, tuple[Place, float]] = {}
+    for index, step in enumerate(steps):
+        name = str(class_name(step))
+        likely = _arguments(step).get("p", _VIEWS.get(name))
+        if name in _VIEWS and isinstance(likely, int | float) and (0 < likely < 1 or (name == "D4" and likely == 1)):
+            found[name] = (*place, str(index)), likely
+    drawn = _dihedral(found.keys())
+    to.set("data.dihedral", drawn)
+    for name, (at, likely) in found.items():
+        if drawn is not True and name in _QUARTERS:
+            to.ledger.lost(at, "data.dihedral=true turns by quarters and flips both ways; nothing here turns alone")
+            continue
+        alike = likely == _VIEWS[name] and name != "RandomRotate90"  # which turns by nothing in a quarter of its cases
+        note = "" if alike else f"{name} has p={likely:g} in TerraTorch; here each of the views is equally likely"
+        to.carry(at, "data.dihedral", drawn, note)
+
+
+def _dihedral(names: Set[str]) -> Dihedral:
+    """Return our setting of transforms that mirror or turn by quarters."""
+    mirrors = names & {"HorizontalFlip", "VerticalFlip"}
+    if "D4" in names or (len(mirrors) == 2 and names & _QUARTERS):
+        return True
+    if len(mirrors) == 2:
+        return "flips"
+    if not mirrors:
+        return False
+    return "horizontal" if "HorizontalFlip" in mirrors else "vertical"
+
+
+def _arguments(step: Any) -> Mapping[str, Any]:
+    return step.get("init_args") or {} if isinstance(step, Mapping) else {}
+
+
 def _transform(to: Translation, split: str, place: Place, step: Any) -> None:
-    name = str(class_name(step))
-    arguments = step.get("init_args") or {} if isinstance(step, Mapping) else {}
+    name, arguments = str(class_name(step)), _arguments(step)
     of_images = to.kind not in PIXEL_WISE
     if name in _TRANSFORMS_NOT_NEEDED:
         to.ledger.needless(place, _TRANSFORMS_NOT_NEEDED[name])
-    elif name in _DIHEDRAL and split == "train" and arguments.get("p", 1) == 1:
-        to.set("data.dihedral", True)
-        to.ledger.carried(place, "data.dihedral")
     elif name == "RandomCrop" and split == "train" and _square(arguments) is not None:
         to.tile_px = to.tile_px or _square(arguments)
         to.set("data.random_crop", True)
@@ -59,6 +95,9 @@ def _transform(to: Translation, split: str, place: Place, step: Any) -> None:
     elif name in _SIZED and _square(arguments) is not None:
         to.tile_px = to.tile_px or _square(arguments)
         to.ledger.lost(place, f"images keep their scale; data.tile_px={_square(arguments)} cuts them into tiles")
+    elif name in _VIEWS:
+        why = "images are changed at random in training alone" if split != "train" else "it is not drawn at random"
+        to.ledger.lost(place, why)
     else:
         to.ledger.lost(
             place, f"there is no transform {name}; data.dihedral, data.rotation_deg and data.random_crop are there"

@@ -22,7 +22,7 @@ from geocompose.cache.settings import FeatureCache
 from geocompose.cache.store import NUMPY, FeatureStore
 from geocompose.configuration.instantiation import instantiate
 from geocompose.contracts.backbone import contract_of
-from geocompose.data.augmentation import VIEWS
+from geocompose.data.augmentation import views_of
 from geocompose.data.drawn import Drawn
 from geocompose.data.module import SceneData
 from geocompose.data.tiles import TileDataset
@@ -153,7 +153,7 @@ def _plan(data: SceneData, task: Task, trainer: lightning.Trainer, splits: Seque
 def _training_items(data: SceneData, num_epochs: int) -> list[Drawn]:
     """Return what training samples are drawn as in so many epochs, each once, the views of a window side by side."""
     if num_epochs * len(data.training_tiles) > DRAWN_AT_MOST:
-        return data.tiles_of("train", training=True).all_drawn(VIEWS if data.dihedral else VIEWS[:1])
+        return data.tiles_of("train", training=True).all_drawn(views_of(data.dihedral))
     return sorted(set(data.drawn(num_epochs)), key=lambda one: (one.region, one.view.number))
 
 
