@@ -136,6 +136,7 @@ def test_where_no_loss_is_named_terratorchs_own_counts():
 )
 def test_by_which_metric_a_run_is_stopped_and_chosen_is_told_once(monitor, task, told):
     sections = {
+        "optimizer": "Adam",
         "trainer": {"callbacks": [{"class_path": "EarlyStopping", "init_args": {"monitor": monitor}}]},
         "lr_scheduler": {"class_path": "ReduceLROnPlateau", "init_args": {"monitor": monitor}},
     }

@@ -138,6 +138,38 @@ def test_flips_of_another_probability_are_told_and_turns_alone_are_lost():
     assert "RandomRotate90 has p=0.5 in TerraTorch" in decided(to)
 
 
+def test_transforms_that_lack_what_counts_are_told_so_and_those_of_every_split_give_the_size():
+    steps = [
+        {"class_path": "albumentations.D4", "init_args": {"p": 0.5}},
+        {"class_path": "albumentations.RandomCrop", "init_args": {"height": 96, "width": 64}},
+    ]
+    to = translated(a_run(data={"train_transform": steps}))
+    assert to.values["data"]["dihedral"] is True
+    assert "D4 has p=0.5 in TerraTorch" in decided(to)
+    assert "with a height and a width of one whole number alone" in fate(to, "train_transform.1.init_args.height")
+    resize = [{"class_path": "albumentations.Resize", "init_args": {"height": 96, "width": 96}}]
+    images = a_run(task="ClassificationTask", module="EuroSATDataModule", data={"transforms": resize})
+    to = translated(images)
+    assert (to.values["data"]["tile_px"], to.values["data"]["fit"]) == (96, "resize")
+    assert "no size was found" not in decided(to)
+
+
+def test_classes_of_images_without_names_are_all_folders(conf):
+    model = {"decoder": "IdentityDecoder", "decoder_channels": None, "decoder_num_convs": None, "head_dropout": None}
+    roots = {f"{split}_data_root": f"images/{split}" for split in ("train", "val", "test")}
+    arguments = {"module": "GenericNonGeoClassificationDataModule", "task": "ClassificationTask", "model_args": model}
+    tree = a_run(**arguments, data={**roots, "output_bands": None, "means": None, "stds": None})
+    for split in ("train", "val", "test"):
+        for name in ("water", "forest"):
+            place = Path(f"images/{split}/{name}/{split}.tiff")
+            a_raster(place, np.full((3, 8, 8), len(place.as_posix())), ["BLUE", "GREEN", "RED"])
+    call(conf, config=written(tree))
+    config = composed(conf, "experiment=imported/flood")["data"]
+    assert (config["class_names"], config["images"]) == (None, "*/*/*.tiff")
+    assert Path(config["split_files"]["val"]).read_text() == "val/forest/val.tiff\nval/water/val.tiff\n"
+    assert preflight(data_source(config), list).target.names == ("forest", "water")
+
+
 def test_labels_to_ignore_in_regression_become_their_nodata():
     arguments = {"num_outputs": 1, "num_classes": None}
     tree = a_run(
@@ -173,10 +205,23 @@ def test_a_folder_for_each_split_becomes_one_root_with_lists(conf):
     assert preflight(data_source(config["data"]), list).inputs.bands == ("BLUE", "GREEN", "RED")
 
 
-def test_splits_whose_folders_can_not_be_seen_are_listed():
+def test_splits_whose_folders_can_not_be_seen_are_those_that_folders_are_called_after_or_asked_for(conf, capsys):
     to = translated(a_run(data=FOLDERS))
+    assert to.values["data"]["split"] == "folders"
     assert "split_files" not in to.values["data"]
-    assert "not which split they belong to: the folders can't be seen from here" in fate(to, "train_data_root")
+    assert "an image is of the split that its folder is called after" in decided(to)
+    assert fate(to, "train_data_root") == "carried: data.root, data.images, data.labels"
+    others = {
+        key: folder.replace("/train/", "/2019/").replace("/val/", "/2020/").replace("/test/", "/2021/")
+        for key, folder in FOLDERS.items()
+    }
+    unseen = translated(a_run(data=others))
+    assert "which split they belong to: chips/2019/images can't be seen from here" in fate(unseen, "train_data_root")
+    call(conf, config=written(a_run(data=others)))
+    asked = " ".join(capsys.readouterr().out.split())
+    assert all(f"data.split_files.{split}=FILE" in asked for split in ("train", "val", "test"))
+    Path("chips/2019/images").mkdir(parents=True)
+    assert "chips/2019/images has no *_S2.tif;" in fate(translated(a_run(data=others)), "train_data_root")
 
 
 def test_lists_of_splits_are_carried():

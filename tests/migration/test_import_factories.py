@@ -54,7 +54,7 @@ def test_a_classifier_of_timm_is_its_features_and_a_head():
     assert (to.choices["backbone"], to.choices["decoder"], to.choices["head"]) == ("timm", "identity", "classification")
     assert to.values["backbone"]["ckpt_path"] == "weights.pth"
     assert "pretrained" not in to.values["backbone"]
-    assert len(to.values["data"]["class_names"]) == 4
+    assert (len(to.names), "class_names" in to.values["data"]) == (4, False)  # which are folders
 
 
 def test_a_unet_of_terratorch_hands_its_finest_map_on():
@@ -70,6 +70,16 @@ def test_a_unet_of_terratorch_hands_its_finest_map_on():
     assert to.names == ["class_0", "class_1", "class_2"]  # TerraTorch's num_classes does not reach the decoder
     assert "does not hand it to the decoder, whose decoder_num_classes counts" in fate(to, "model_args.num_classes")
     assert fate(to, "head_dropout") == "not needed: GenericUnetModelFactory makes nothing of it"
+    assert "TerraTorch 1.2.11 stops at backbone_base_channels and at ASPPSegmentationHead" in decided(to)
+
+
+def test_a_unet_of_terratorch_for_numbers_may_end_in_a_relu():
+    arguments = {"backbone": "UNet", "decoder": "ASPPRegressionHead", "decoder_channels": 8, "regression_relu": True}
+    tree = of_segmentation(arguments, factory="GenericUnetModelFactory")
+    tree["model"]["class_path"] = "PixelwiseRegressionTask"
+    to = translated(tree)
+    assert to.values["head"]["final_act"] == "torch.nn.ReLU"
+    assert fate(to, "regression_relu").startswith("carried: head.final_act")
 
 
 def test_swins_maps_are_turned_as_terratorch_does_and_its_weights_stay_out():

@@ -32,7 +32,8 @@ def test_bands_scale_and_numbers_are_those_of_the_module():
     np.testing.assert_allclose(data["normalize"]["mean"], [141.2956, 123.53792, 309.02815])
     np.testing.assert_allclose(data["normalize"]["std"], [74.06382, 86.92279, 117.98815])
     assert "divided by its constant_scale=0.001" in decided(to)
-    assert fate(to, "init_args.bands") == "carried: data.bands (by their place in the file, from 0)"
+    assert "bands by number are places in the file, from 0; TerraTorch 1.2.11 stops at them" in decided(to)
+    assert fate(to, "init_args.bands").startswith("carried: data.bands (bands by number")
     assert fate(to, "data.class_path") == "carried: data=sen1floods11"
 
 
@@ -43,6 +44,19 @@ def test_what_the_file_leaves_out_is_as_in_the_module():
     assert len(to.values["data"]["bands"]) == 13
     np.testing.assert_allclose(to.values["data"]["normalize"]["mean"][0], 1645.0718)
     assert "nodata" not in to.values["data"]  # the option's holds
+    assert "data.nodata=0.0, as data=sen1floods11 has it" in decided(to)
+
+
+def test_the_lists_of_the_module_are_those_of_any_root():
+    to = translated(a_known_run(FLOODS))
+    assert "root" not in to.values["data"]
+    assert to.values["data"]["split_files"]["val"] == "v1.1/splits/flood_handlabeled/flood_valid_data.txt"
+
+
+def test_a_scale_that_the_module_has_not_changes_nothing():
+    to = translated(a_known_run(SCARS, data_root="scars", constant_scale=0.0001))
+    np.testing.assert_allclose(to.values["data"]["normalize"]["mean"][0], 0.03334970674)
+    assert fate(to, "constant_scale") == "not needed: TerraTorch's module takes no notice of it"
 
 
 @pytest.mark.parametrize("bands", [["THERMAL"], [13], ["BLUE", "BLUE"], "BLUE", []])
@@ -93,7 +107,11 @@ def test_burn_scars_of_the_two_folders_are_split_as_in_terratorch(conf):
     assert "so that the test scores chose the epoch" in decided(to)
 
 
-def test_burn_scars_that_are_not_here_are_asked_for():
-    to = translated(a_known_run(SCARS, data_root="nowhere"))
+def test_lists_of_burn_scars_that_are_not_here_are_asked_for(conf, capsys):
+    tree = a_known_run(SCARS, data_root="nowhere")
+    to = translated(tree)
     assert to.values["data"]["root"] == "nowhere"
-    assert "the folders can't be seen from here" in decided(to)
+    assert "nowhere/training can't be seen from here" in decided(to)
+    tree["model"]["init_args"]["model_args"] |= {"backbone_bands": None, "backbone_in_chans": 6}
+    call(conf, config=written(tree))
+    assert "data.split_files.train=FILE" in " ".join(capsys.readouterr().out.split())

@@ -74,8 +74,8 @@ def test_an_experiment_that_is_there_is_replaced_only_on_demand(conf):
 
 
 def test_an_experiment_that_could_not_be_composed_is_not_written(conf):
-    tree = a_run(model_args={"necks": {"name": "SelectIndices"}})
-    with pytest.raises(UserError, match=r"neck\.necks takes a list"):
+    tree = a_run({"trainer": {"max_epochs": "many"}})
+    with pytest.raises(UserError, match=r"trainer\.max_epochs takes a whole number"):
         call(conf, config=written(tree))
     assert not (conf / "experiment/imported").exists()
 
@@ -144,3 +144,17 @@ def test_other_overrides_are_refused(conf):
         UserError, match="backbone=unet would change nothing: action=import_terratorch takes all settings"
     ):
         import_terratorch(experiment, config="x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"class_names": ["water", "water"]}, "must be two or more different names"),
+        ({"data": {"batch_size": 0}}, "data.batch_size=0 must be 1 or more"),
+        ({"model_args": {"num_classes": 1}}, "must be two or more different names"),
+    ],
+)
+def test_data_that_a_run_would_refuse_are_refused_by_the_import(changes, message, conf):
+    with pytest.raises(UserError, match=message):
+        call(conf, config=written(a_run(**changes)))
+    assert not (conf / "experiment/imported").exists()

@@ -3,7 +3,7 @@
 import pytest
 
 from geocompose.errors import UserError
-from tests.kit.terratorch_runs import a_run, conf, fate, translated
+from tests.kit.terratorch_runs import a_run, conf, decided, fate, translated
 
 __all__ = ["conf"]
 
@@ -47,7 +47,12 @@ def test_the_sections_of_optimizer_and_scheduler_win_over_the_tasks_arguments():
 
 def test_optimizers_and_schedulers_without_counterpart_are_listed():
     to = translated(
-        a_run({"optimizer": {"class_path": "Muon", "init_args": {"lr": 1e-3, "nesterov": True}}}, scheduler="CyclicLR")
+        a_run(
+            {
+                "optimizer": {"class_path": "Muon", "init_args": {"lr": 1e-3, "nesterov": True}},
+                "lr_scheduler": {"class_path": "CyclicLR"},
+            }
+        )
     )
     assert fate(to, "optimizer.class_path").startswith(
         "not carried over: the group optimizer has no Muon; here optimizer=adamw, optimizer.betas="
@@ -55,7 +60,7 @@ def test_optimizers_and_schedulers_without_counterpart_are_listed():
     assert fate(to, "optimizer.init_args.nesterov") == "not carried over: an argument of Muon"
     assert to.values["optimizer"]["lr"] == 1e-3
     assert to.choices["scheduler"] == "none"
-    assert fate(to, "model.init_args.scheduler").startswith("not carried over: CyclicLR has no counterpart")
+    assert fate(to, "lr_scheduler.class_path").startswith("not carried over: CyclicLR has no counterpart")
 
 
 @pytest.mark.parametrize(
@@ -71,8 +76,26 @@ def test_losses_of_segmentation(loss, carried):
 
 def test_an_unknown_loss_is_told_with_all_losses_of_the_task():
     told = fate(translated(a_run(loss="hausdorff")), "init_args.loss")
-    losses = "ce, focal, dice, jaccard, lovasz, tversky"
+    losses = "ce, focal, sigmoid_focal, dice, jaccard, lovasz, tversky"
     assert told == f"not carried over: task=segmentation has the losses {losses}; here task.loss=ce"
+
+
+@pytest.mark.parametrize(
+    ("loss", "ours"),
+    [
+        ("focal", "sigmoid_focal"),
+        (["ce", "focal"], ["ce", "sigmoid_focal"]),
+        ({"dice": 0.3, "focal": 0.7}, {"dice": 0.3, "sigmoid_focal": 0.7}),
+    ],
+)
+def test_terratorchs_focal_loss_is_that_of_each_class_against_the_rest(loss, ours):
+    to = translated(a_run(loss=loss, class_weights=[1.0, 3.0]))
+    assert to.values["task"]["loss"] == ours
+    of_both = isinstance(loss, list)  # class weights go to cross-entropy alone, in TerraTorch too
+    assert to.values["task"].get("class_weights") == ([1.0, 3.0] if of_both else None)
+    assert fate(to, "class_weights") == (
+        "carried: task.class_weights" if of_both else "not needed: TerraTorch's focal loss does not take them"
+    )
 
 
 def test_clipping_by_0_is_none():
@@ -91,6 +114,40 @@ def test_learning_rates_by_part_are_carried_and_others_listed():
     to = translated(a_run(lr_overrides={"encoder": 1e-5, "blocks.3": 1e-4}))
     assert to.values["task"]["lr_by_part"] == {"backbone": 1e-5}
     assert fate(to, "blocks.3").startswith("not carried over: task.lr_by_part knows the parts")
+    of_no_parameter = translated(a_run(lr_overrides={"backbone": 1e-6}))
+    assert of_no_parameter.values.get("task") is None
+    assert fate(of_no_parameter, "lr_overrides.backbone").endswith("here task.lr_by_part.backbone=1e-06 would be it")
+
+
+def test_a_section_of_the_optimizer_takes_the_place_of_all_that_the_task_says_of_rates():
+    to = translated(a_run({"optimizer": "Adam"}, lr_overrides={"encoder": 1e-6}, scheduler="StepLR"))
+    assert to.values.get("task") is None
+    assert fate(to, "lr_overrides.encoder") == "not needed: the section `optimizer` wins over it"
+    assert to.choices["scheduler"] == "none"
+    assert fate(to, "init_args.scheduler").startswith("not needed: the section `optimizer` takes the place")
+
+
+def test_a_section_of_the_scheduler_counts_only_beside_one_of_the_optimizer():
+    section = {"lr_scheduler": {"class_path": "ReduceLROnPlateau", "init_args": {"monitor": "val/loss"}}}
+    to = translated(a_run(section, scheduler="StepLR", scheduler_hparams={"step_size": 3}))
+    assert (to.choices["scheduler"], to.values["scheduler"]["step_size"]) == ("step", 3)
+    assert fate(to, "lr_scheduler.class_path").startswith("not needed: Lightning takes no notice of it")
+
+
+def test_steps_and_epochs_that_lightning_has_by_default_are_told():
+    to = translated(a_run({"trainer": {"max_steps": 100}}))
+    assert fate(to, "max_steps") == "not carried over: a run ends with an epoch here; here trainer.max_epochs=1000"
+    assert "trainer.max_epochs=1000, as Lightning has where the file says nothing" in decided(to)
+    assert fate(translated(a_run({"trainer": {"max_steps": -1}})), "max_steps") == "not needed: no limit"
+
+
+def test_windows_of_tiled_inference_may_be_of_both_sides():
+    to = translated(a_run(tiled_inference_parameters={"crop": 96, "stride": 80, "delta": 8, "other": 1}))
+    assert to.values["data"]["tile_px"] == 96
+    assert fate(to, "parameters.crop") == "carried: data.tile_px"
+    assert "here action.overlap_px=16" in fate(to, "parameters.stride")
+    assert fate(to, "parameters.delta").startswith("not needed: windows are joined by weights")
+    assert fate(to, "parameters.other") == "not carried over: nothing here corresponds to it"
 
 
 @pytest.mark.parametrize(
@@ -179,13 +236,18 @@ def test_settings_that_can_not_be_understood_are_one_message(changes, message):
         ({"aux_heads": [None]}, "aux_heads.0 .* must be a mapping; got None"),
         ({"class_names": "water"}, "class_names .* must be a list; got 'water'"),
         ({"ignore_index": "none"}, "ignore_index .* must be a whole number; got 'none'"),
-        ({"loss": 3}, "loss .* must be a loss's name, a list or a mapping of them; got 3"),
+        ({"loss": 3}, "loss .* must be a loss's name, a list of names, or a mapping of names to numbers; got 3"),
         ({"optimizer": ["Adam"]}, "model.init_args.optimizer .* must be text"),
         ({"lr_overrides": {"decoder": "slow"}}, "lr_overrides.decoder .* must be a number; got 'slow'"),
         ({"sections": {"optimizer": {"class_path": "Adam", "init_args": {"lr": "fast"}}}}, "optimizer.init_args.lr"),
         ({"sections": {"optimizer": [{"class_path": "Adam"}]}}, "optimizer .* must be a class's name, or a mapping"),
         ({"sections": {"lr_scheduler": {"class_path": "StepLR", "init_args": [1]}}}, "lr_scheduler.init_args"),
         ({"sections": {"trainer": {"callbacks": "EarlyStopping"}}}, "trainer.callbacks .* must be a list or a mapping"),
+        ({"loss": [{"ce": 1}]}, "loss .* must be a loss's name, a list of names, or a mapping of names to numbers"),
+        ({"model_args": {"decoder": ["FCNDecoder"]}}, "model_args.decoder .* must be text"),
+        ({"model_args": {"necks": [{"name": "x"}, "y"]}}, "model_args.necks.1 .* must be a mapping; got 'y'"),
+        ({"tiled_inference_parameters": [224]}, r"tiled_inference_parameters .* must be a mapping; got \[224\]"),
+        ({"tiled_inference_parameters": {"h_crop": -5}}, "h_crop .* must be a whole number, 1 or more; got -5"),
         ({"data": {"constant_scale": 0}}, "data.init_args.constant_scale .* must be a number above 0; got 0"),
         ({"data": {"img_grep": 3}}, "data.init_args.img_grep .* must be text; got 3"),
         ({"data": {"train_transform": 3}}, "data.init_args.train_transform .* must be a list or a mapping; got 3"),

@@ -85,6 +85,28 @@ def test_focal_of_gamma_zero_is_cross_entropy_and_its_default_is_two():
     assert torch.equal(of_pixels("focal", logits, mask), of_pixels({"focal": {"gamma": 2.0}}, logits, mask))
 
 
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+@pytest.mark.parametrize(("example", "loss"), [(pixels, of_pixels), (images, of_images)])
+def test_sigmoid_focal_is_of_each_class_against_the_rest_over_its_own_factors(example, loss, gamma):
+    logits, label = example()
+    known = (label != IGNORE).numpy()
+    scores, truth = logits.movedim(1, -1).numpy()[known], label.numpy()[known]
+    expected = 0.0
+    for c in range(3):
+        right = sigmoid(np.where(truth == c, scores[:, c], -scores[:, c]))
+        factors = (1 - right) ** gamma
+        expected += (factors * -np.log(right)).mean() / factors.sum() / 3
+    assert loss({"sigmoid_focal": {"gamma": gamma}}, logits, label).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_of_pixels_without_label_sigmoid_focal_learns_nothing():
+    logits, mask = pixels()
+    logits.requires_grad_()
+    of_pixels("sigmoid_focal", logits, mask).backward()
+    assert not logits.grad.movedim(1, -1)[mask == IGNORE].any()
+    assert of_pixels("sigmoid_focal", logits, torch.full_like(mask, IGNORE)).item() == 0
+
+
 def test_focal_has_finite_gradients_where_all_is_right_already():
     logits = torch.tensor([[[[200.0]], [[-200.0]]]], requires_grad=True)
     of_pixels({"focal": {"gamma": 0.5}}, logits, torch.tensor([[[0]]])).backward()

@@ -64,7 +64,11 @@ def test_losses_are_computed_in_full_precision(spec):
     ("spec", "changes", "message"),
     [
         ("dise", {}, "task.loss has no loss 'dise'. Did you mean 'dice'"),
-        ({"ce": 0.5, "bce": 0.5}, {}, "no loss 'bce'.*Allowed: ce, focal, dice, jaccard, lovasz, tversky"),
+        (
+            {"ce": 0.5, "bce": 0.5},
+            {},
+            "no loss 'bce'.*Allowed: ce, focal, sigmoid_focal, dice, jaccard, lovasz, tversky",
+        ),
         ({"ce": -1.0}, {}, "weights must be above 0; got -1.0 for ce"),
         ({"ce": float("nan")}, {}, "weights must be above 0; got nan for ce"),
         ({"ce": float("inf")}, {}, "weights must be above 0; got inf for ce"),
@@ -94,7 +98,7 @@ def test_a_loss_that_cannot_be_is_refused(spec, changes, message):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: classification_loss("dice", 3, IGNORE), "no loss 'dice'.*Allowed: ce, focal, bce, jaccard"),
+        (lambda: classification_loss("dice", 3, IGNORE), "no loss 'dice'.*Allowed: ce, focal, sigmoid_focal, bce"),
         (lambda: multilabel_loss("ce", 3), "no loss 'ce'.*Allowed: bce, balanced_bce, focal, jaccard"),
         (lambda: multilabel_loss({"focal": {"alpha": 2.0}}, 3), "alpha of focal must be from 0 to 1; got 2.0"),
         (lambda: multilabel_loss({"focal": {"gamma": -1.0}}, 3), "gamma of focal must be 0 or more; got -1.0"),

@@ -31,7 +31,8 @@ def composed(to: Translation, conf_dir: Path, study: str) -> dict[str, Any]:
     config.merge_with({"study": study, **to.values})
     to.asked = sorted(OmegaConf.missing_keys(config))
     for key in to.asked:
-        OmegaConf.update(config, key, [UNKNOWN] if key == "data.variables" else UNKNOWN)
+        placeholder = UNKNOWN if key != "data.variables" else to.names or [UNKNOWN]
+        OmegaConf.update(config, key, placeholder)
     root = config.data.root
     config.data.root = "."  # the data need not be here
     checked = check(config, groups(conf_dir))

@@ -10,7 +10,7 @@ from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.statistics import translate_statistics
 from geocompose.migration.transforms import translate_transforms
-from geocompose.migration.translation import DATA, MODEL, Translation
+from geocompose.migration.translation import DATA, MODEL, Translation, shown
 
 OPTION = {
     "segmentation": "geotiff",
@@ -24,6 +24,11 @@ GENERIC = {
     "GenericNonGeoSegmentationDataModule": ("segmentation", "reconstruction"),
     "GenericNonGeoPixelwiseRegressionDataModule": ("regression", "reconstruction"),
     "GenericNonGeoClassificationDataModule": ("classification",),
+}
+# Whose names folders or a table have: where the configuration has none, those count.
+_NAMED_BY_FILES = {
+    **dict.fromkeys(("classification", "multilabel"), "all that the files have, sorted"),
+    "scalar_regression": "name the table's columns",
 }
 _OF_NUMBERS = ("regression", "scalar_regression")
 _NOT_NEEDED = {
@@ -55,8 +60,9 @@ def translate_data(to: Translation) -> None:
     name, known = class_name(to.ledger.get(("data",))), known_data(to)
     keys = to.choose("data", OPTION[to.kind] if known is None else known.option)
     if to.kind != "reconstruction":
-        _names(to, usual=[] if known is None else keys["class_names"])
-        to.set("data.class_names" if "class_names" in keys else "data.variables", to.names)
+        are_known = _names(to, usual=[] if known is None else keys["class_names"])
+        if are_known or to.kind not in _NAMED_BY_FILES:
+            to.set("data.class_names" if "class_names" in keys else "data.variables", to.names)
     if "normalize_target" in keys:
         to.set("data.normalize_target", "none")  # TerraTorch's models predict in the labels' unit
     if known is None:
@@ -67,8 +73,11 @@ def translate_data(to: Translation) -> None:
         translate_known_data(to, known)
     _missing(to)
     for key in ("batch_size", "num_workers"):
-        if _is_count(value := to.ledger.get((*DATA, key))):
+        value = to.ledger.get((*DATA, key))
+        if _is_count(value):
             to.carry((*DATA, key), f"data.{key}", value)
+        elif value is not None and not isinstance(value, dict):
+            to.lose((*DATA, key), f"{shown(value)} is no whole number", f"data.{key}")
     translate_transforms(to)
     _shifted_labels(to)
     for key, why in _NOT_NEEDED.items():
@@ -96,10 +105,11 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _names(to: Translation, usual: list[str]) -> None:
+def _names(to: Translation, usual: list[str]) -> bool:
     """Name the model's outputs: its number of them counts, and what else is said of them is told.
 
-    usual: what the data set calls them, where the file says nothing.
+    usual: what the data set calls them, where the file says nothing. Returns whether they have names, which are not
+    made up.
     """
     ledger = to.ledger
     of_classes = to.kind not in _OF_NUMBERS
@@ -123,7 +133,8 @@ def _names(to: Translation, usual: list[str]) -> None:
     to.names = [*given[:count], *(f"{stem}_{index}" for index in range(len(given), count))]
     if not given:
         names = f"{to.names[0]}{', ...' if count > 1 else ''}"
-        ledger.remark(f"{key}: the file has no names of them; they are called {names} by their place.")
+        instead = _NAMED_BY_FILES.get(to.kind, f"they are called {names} by their place")
+        ledger.remark(f"{key}: the file has no names of them; {instead}.")
     elif len(given) != count:
         ledger.lost(
             (*MODEL, "class_names"),
@@ -135,6 +146,7 @@ def _names(to: Translation, usual: list[str]) -> None:
     if of_classes and of_data is not None and of_data != count:
         ledger.lost((*DATA, "num_classes"), f"it is {of_data}, and the model has {count} outputs, which count ({key})")
     ledger.carried((*DATA, "num_classes"), f"length of {key}")
+    return bool(given)
 
 
 def _frames(to: Translation) -> None:

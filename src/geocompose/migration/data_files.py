@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from os.path import relpath
 from pathlib import Path
 
+from geocompose.data.files.split_folders import FOLDERS, splits_in
 from geocompose.migration.file_layout import Layout, find_layout
 from geocompose.migration.translation import DATA, MISSING, Translation
 
@@ -22,7 +23,7 @@ def translate_files(to: Translation) -> None:
         return
     greps = ledger.get((*DATA, "img_grep"), "*"), ledger.get((*DATA, "label_grep"), "*")
     if to.kind == "classification":
-        greps = "*/*.tif", "*/*.tif"
+        greps = (f"*/*{_suffix(roots)}",) * 2
     layout = find_layout(roots, labels, *greps)
     to.set("data.root", layout.root)
     unpaired = _patterns(to, layout)
@@ -44,6 +45,12 @@ def translate_files(to: Translation) -> None:
             ledger.carried((*DATA, key), note)
         else:
             ledger.lost((*DATA, key), unpaired)
+
+
+def _suffix(roots: Mapping[str, str]) -> str:
+    """Return how names of images in folders of classes end; `.tif` where the folders aren't here, or ends differ."""
+    found = {file.suffix for folder in roots.values() for file in Path(folder).glob("*/*.*")}
+    return found.pop() if len(found) == 1 else ".tif"
 
 
 def _patterns(to: Translation, layout: Layout) -> str | None:
@@ -83,17 +90,30 @@ def _splits(to: Translation, roots: Mapping[str, str], pattern: str, root: str) 
 
 
 def split_by_folder(to: Translation, folders: Mapping[str, str], pattern: str, root: str) -> str | None:
-    """List the images of each split's folder, by their paths below `root`; return why not, where that can't be done."""
+    """List the images of each split's folder, by their paths below `root`; return why not, where that can't be done.
+
+    Where the folders can't be seen, images are of the split that their folder is called after. Where it is called
+    otherwise, the command asks for lists.
+    """
     found = {
         split: sorted(Path(relpath(file, root)).as_posix() for file in Path(folder).glob(pattern))
         for split, folder in folders.items()
     }
-    if not all(found.values()):
-        return "the folders can't be seen from here; import where they can, or write lists for data.split_files"
-    if folders["val"] == folders["test"] and len(found["val"]) < 2:
+    shared = folders["val"] == folders["test"]
+    if all(found.values()) and not (shared and len(found["val"]) < 2):
+        to.split_lists = found | (_halved(to, found["val"], "folder") if shared else {})
+        return None
+    if all(splits_in(relpath(folder, root)) == {split} for split, folder in folders.items()):
+        to.set("data.split", FOLDERS)
+        to.ledger.remark("data.split=folders: an image is of the split that its folder is called after.")
+        return None
+    for split in SPLITS:
+        to.set(f"data.split_files.{split}", MISSING)
+    empty = [folder for split, folder in folders.items() if not found[split]]
+    if not empty:
         return "val and test read one folder of one image, and an image belongs to one split here"
-    to.split_lists = found | (_halved(to, found["val"], "folder") if folders["val"] == folders["test"] else {})
-    return None
+    why = f"{empty[0]} has no {pattern}" if Path(empty[0]).is_dir() else f"{empty[0]} can't be seen from here"
+    return f"{why}; import where the images are, or write a list of images for each split"
 
 
 def _listed(to: Translation, lists: Mapping[str, str]) -> None:

@@ -18,6 +18,8 @@ ASKED = {
     "data.labels": "PATTERN",
     "data.table": "FILE",
     "data.split_files": "{train: FILE, val: FILE, test: FILE}",
+    "data.variables": "[NAMES]",
+    "data.split_files.train": "FILE",
     "data.split_files.val": "FILE",
     "data.split_files.test": "FILE",
 }

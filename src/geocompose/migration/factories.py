@@ -153,7 +153,7 @@ def _of_timm(to: Translation, given: Arguments) -> ModelArguments:
     found["decoder"] = Argument("IdentityDecoder")
     to.ledger.remark(
         "timm's own classifier is decoder=identity and head=classification here: logits at each position of the last "
-        "feature, and their mean.",
+        "feature, and their mean. timm's own pools as the model does, which of a ViT is its class token after a norm.",
         changes_model=True,
     )
     return ModelArguments(found)
@@ -220,7 +220,8 @@ def as_decoder_and_head(arguments: ModelArguments) -> ModelArguments:
     name = arguments.get("decoder")
     if name not in WITH_HEAD:
         return arguments
-    parts: dict[str, Any] = {key: argument for key, argument in arguments.items() if not key.startswith("head_")}
+    own = {key: value for key, value in arguments.items() if key == "head_final_act" or not key.startswith("head_")}
+    parts: dict[str, Any] = dict(own)
     parts["decoder"] = Argument(WITH_HEAD[name], arguments.place("decoder"))
     dropout = parts.pop("decoder_head_dropout_ratio", Argument(_DROPOUT_OF_ASPP))
     parts["head_dropout"] = dropout

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 from geocompose.errors import UserError
 from geocompose.migration.bands import band_list
 from geocompose.migration.data_files import SPLITS, split_by_folder
 from geocompose.migration.lightning_yaml import class_name
-from geocompose.migration.translation import DATA, Translation
+from geocompose.migration.translation import DATA, Translation, shown
 
 
 @dataclass(frozen=True)
@@ -15,13 +16,14 @@ class KnownData:
     """A data set of one of our options.
 
     bands: TerraTorch's names in file order, each with the mean and deviation that images are normalised with, of values
-        times `scale`. lists: of the images of each split, below the root. folders: of each split, where there are no
-        lists; images: the pattern in them.
+        times `scale`: an argument of the module where it is not None.
+    lists: of the images of each split, below the root. folders: of each split, where there are no lists; images: the
+        pattern in them.
     """
 
     option: str
     bands: Mapping[str, tuple[float, float]]
-    scale: float = 1.0
+    scale: float | None = None
     lists: Mapping[str, str] = field(default_factory=dict)
     folders: Mapping[str, str] = field(default_factory=dict)
     images: str = "*"
@@ -88,7 +90,12 @@ def translate_known_data(to: Translation, known: KnownData) -> None:
         ledger.remark(f"data.batch_size={_BATCH_SIZE}, as the module has where the file says nothing.")
     _places(to, known)
     _numbers(to, known, _bands(to, known))
-    ledger.needless((*DATA, "no_data_replace"), "pixels of data.nodata become the band's mean, and leave the loss")
+    nodata = to.value("data.nodata")
+    ledger.remark(
+        f"data.nodata={shown(nodata)}, as data={known.option} has it: such pixels become the band's mean, and leave "
+        "loss and metrics. TerraTorch takes them as values, but where files declare them as nodata."
+    )
+    ledger.needless((*DATA, "no_data_replace"), f"pixels of {nodata:g} become the band's mean")
     if ledger.get((*DATA, "use_metadata")) is True:
         ledger.lost((*DATA, "use_metadata"), "write data.dates and data.positions, for backbones that take them")
     ledger.needless((*DATA, "use_metadata"), "data.dates and data.positions are null")
@@ -98,21 +105,20 @@ def translate_known_data(to: Translation, known: KnownData) -> None:
 def _places(to: Translation, known: KnownData) -> None:
     place = (*DATA, "data_root")
     root = to.ledger.get(place)
-    if not isinstance(root, str):
-        to.ledger.lost(place, "it is not a folder's name; write data.root")
-        return
     for split, name in known.lists.items():
         to.set(f"data.split_files.{split}", name)
     if known.lists:
         to.ledger.remark("data.split_files: the lists that TerraTorch reads below the root.")
-    folders = {split: f"{root.rstrip('/')}/{name}" for split, name in known.folders.items()}
-    unsplit = split_by_folder(to, folders, known.images, root) if folders else None
-    to.carry(place, "data.root", root)
-    if unsplit is not None:
-        to.ledger.remark(
-            f"TerraTorch trains on {folders['train']} and validates and tests on {folders['val']}; nothing says here "
-            f"which image is of which: {unsplit}."
-        )
+    if known.folders:
+        folders = {split: str(PurePath(root or ".", name)) for split, name in known.folders.items()}
+        unsplit = split_by_folder(to, folders, known.images, root or ".")
+        if unsplit is not None:
+            to.ledger.remark(
+                f"TerraTorch trains on the images in {folders['train']}, and validates and tests on those in "
+                f"{folders['val']}; nothing says here which is of which: {unsplit}."
+            )
+    if root is not None:
+        to.carry(place, "data.root", root)
 
 
 def _bands(to: Translation, known: KnownData) -> list[str]:
@@ -127,7 +133,9 @@ def _bands(to: Translation, known: KnownData) -> list[str]:
         )
     to.bands = names
     to.set("data.bands", names)
-    ledger.carried(place, "data.bands" + (" (by their place in the file, from 0)" if given != names else ""))
+    note = "bands by number are places in the file, from 0; TerraTorch 1.2.11 stops at them"
+    if given is not None:
+        to.carry(place, "data.bands", names, note if given != names else "")
     if to.model_bands_place is not None:
         ledger.carried(to.model_bands_place, "data.bands, which the backbone is told")
     return names
@@ -145,7 +153,9 @@ def _names(given: object, there: list[str]) -> list[str] | None:
 def _numbers(to: Translation, known: KnownData, bands: list[str]) -> None:
     """Normalise with the module's numbers, in the unit of the files."""
     ledger, place = to.ledger, (*DATA, "constant_scale")
-    scale = ledger.get(place, known.scale)  # above 0, as `check_shapes` has seen
+    if known.scale is None:
+        ledger.needless(place, "TerraTorch's module takes no notice of it")
+    scale = 1.0 if known.scale is None else ledger.get(place, known.scale)  # above 0, as `check_shapes` has seen
     to.mean, to.std = ([known.bands[band][of] / scale for band in bands] for of in (0, 1))
     to.set("data.normalize", {"mean": to.mean, "std": to.std})
     ledger.carried(place, "in data.normalize")

@@ -45,5 +45,7 @@ def tell_selection(to: Translation) -> None:
 
 
 def _monitor_of_plateau(to: Translation) -> Any:
+    if to.ledger.get(("optimizer",)) is None:
+        return _USUAL  # of the task's own scheduler
     inner = to.ledger.get(("lr_scheduler", "init_args", "monitor"))
     return inner or to.ledger.get(("lr_scheduler", "monitor")) or _USUAL

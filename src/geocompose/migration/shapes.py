@@ -22,7 +22,11 @@ _SHAPES: Mapping[str, Callable[[Any], bool]] = {
     "a whole number": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "a whole number, 1 or more": lambda value: isinstance(value, int) and not isinstance(value, bool) and value > 0,
     "a class's name, or a mapping with class_path": lambda value: isinstance(value, str | Mapping),
-    "a loss's name, a list or a mapping of them": lambda value: isinstance(value, str | list | Mapping),
+    "a loss's name, a list of names, or a mapping of names to numbers": lambda value: (
+        isinstance(value, str)
+        or (isinstance(value, list) and all(isinstance(name, str) for name in value))
+        or (isinstance(value, Mapping) and all(map(_is_number, value.values())))
+    ),
 }
 Shapes = tuple[tuple[Place, str], ...]
 
@@ -51,7 +55,16 @@ OF_MODEL: Shapes = (
     ((*MODEL_ARGS, "aux_decoders", "*", "decoder_args"), "a mapping"),
     ((*MODEL, "class_names"), "a list"),
     ((*MODEL, "ignore_index"), "a whole number"),
-    ((*MODEL, "loss"), "a loss's name, a list or a mapping of them"),
+    ((*MODEL, "loss"), "a loss's name, a list of names, or a mapping of names to numbers"),
+    *(((*MODEL_ARGS, key), "text") for key in ("backbone", "decoder")),
+    ((*MODEL_ARGS, "necks"), "a list"),
+    ((*MODEL_ARGS, "necks", "*"), "a mapping"),
+    ((*MODEL, "tiled_inference_parameters"), "a mapping"),
+    *(
+        ((*MODEL, "tiled_inference_parameters", f"{side}{what}"), "a whole number, 1 or more")
+        for what in ("crop", "stride")
+        for side in ("", "h_", "w_")
+    ),
     ((*MODEL, "optimizer"), "text"),
     ((*MODEL, "optimizer_hparams"), "a mapping"),
     ((*MODEL, "optimizer_hparams", "lr"), "a number"),

@@ -47,6 +47,8 @@ def translate_trainer(to: Translation) -> None:
             to.lose((*TRAINER, "precision"), why, "trainer.precision")
         else:
             to.carry((*TRAINER, "precision"), "trainer.precision", known)
+    if ledger.get((*TRAINER, "max_epochs")) is None:
+        ledger.remark("trainer.max_epochs=1000, as Lightning has where the file says nothing.")
     for key in ("max_epochs", "check_val_every_n_epoch", "accumulate_grad_batches", "gradient_clip_val"):
         value = ledger.get((*TRAINER, key))
         if value == -1:
@@ -55,6 +57,9 @@ def translate_trainer(to: Translation) -> None:
             ledger.carried((*TRAINER, key), f"trainer.{key}=null")  # Lightning's 0 is none
         elif value is not None:
             to.carry((*TRAINER, key), f"trainer.{key}", value)
+    if ledger.get((*TRAINER, "max_steps")) == -1:
+        ledger.needless((*TRAINER, "max_steps"), "no limit")
+    to.lose((*TRAINER, "max_steps"), "a run ends with an epoch here", "trainer.max_epochs")
     deterministic = ledger.get((*TRAINER, "deterministic"))
     if deterministic is not None and "deterministic" in keys:
         to.carry((*TRAINER, "deterministic"), "trainer.deterministic", deterministic)

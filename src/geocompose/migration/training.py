@@ -22,7 +22,6 @@ _NOT_NEEDED = {
     "path_to_record_metrics": "every run records its metrics",
     "tiled_inference_on_testing": "every split is scored by tiles",
     "tiled_inference_on_validation": "every split is scored by tiles",
-    "tiled_inference_parameters": "action=predict goes by windows of data.tile_px and action.overlap_px",
     "task": "the class says it",
     "masked_metric": "hidden pixels that have data are scored",
 }
@@ -77,18 +76,32 @@ def _task(to: Translation) -> None:
             )
     elif loss is not None:
         note = "rmse is the root of a batch's mean square; TerraTorch takes that root twice" if "rmse" in named else ""
-        to.carry((*MODEL, "loss"), "task.loss", loss, note if to.kind != "reconstruction" else "")
+        to.carry((*MODEL, "loss"), "task.loss", _loss(to, loss), note if to.kind != "reconstruction" else "")
     ledger.needless((*MODEL, "custom_loss"), "false")
     weights = ledger.get((*MODEL, "class_weights"))
     if weights is not None:
         if to.kind in ("regression", "scalar_regression", "reconstruction"):
             ledger.needless((*MODEL, "class_weights"), "TerraTorch's regression does not look at it")
-        elif set(named) & {"ce", "focal"} and not unknown:
+        elif "ce" in named and not unknown:
             to.carry((*MODEL, "class_weights"), "task.class_weights", weights)
+        elif "focal" in named and not unknown:
+            ledger.needless((*MODEL, "class_weights"), "TerraTorch's focal loss does not take them")
         else:
             to.lose((*MODEL, "class_weights"), "class weights belong to the losses ce and focal", "task.class_weights")
     for key, why in _NOT_NEEDED.items():
         ledger.needless((*MODEL, key), why)
+
+
+def _loss(to: Translation, loss: Any) -> Any:
+    """Return the losses of a configuration as ours: what TerraTorch calls focal is smp's, of each class alone."""
+    if to.kind not in ("segmentation", "classification"):
+        return loss
+    ours = {"focal": "sigmoid_focal"}
+    if isinstance(loss, str):
+        return ours.get(loss, loss)
+    if isinstance(loss, Mapping):
+        return {ours.get(name, name): weight for name, weight in loss.items()}
+    return [ours.get(name, name) for name in loss]
 
 
 def _losses(to: Translation) -> list[str]:
@@ -114,7 +127,7 @@ def _optimizer(to: Translation) -> None:
     if section is not None:  # which overrides the task's own arguments, in TerraTorch too
         name = class_name(section) or "Adam"
         name_place, place = _places("optimizer", section)
-        for key in ("optimizer", "lr", "optimizer_hparams"):
+        for key in ("optimizer", "lr", "optimizer_hparams", "lr_overrides"):
             ledger.needless((*MODEL, key), "the section `optimizer` wins over it")
     given = dict(ledger.get(place, {}))
     rate_place = (*MODEL, "lr") if section is None and given.get("lr") is None else (*place, "lr")
@@ -133,10 +146,21 @@ def _optimizer(to: Translation) -> None:
         _with_defaults(to, "optimizer", keys, torch_class("optim", name), given, place)
     to.carry(rate_place, "optimizer.lr", float(rate))
     ledger.needless((*MODEL, "lr"), f"{'.'.join(rate_place)} wins over it")
-    overrides = ledger.get((*MODEL, "lr_overrides"), {})
-    for key, value in overrides.items():
+    if section is None:
+        _rates_by_part(to)
+
+
+def _rates_by_part(to: Translation) -> None:
+    """Translate the rates of parameters that have a text in their names."""
+    ledger = to.ledger
+    for key, value in ledger.get((*MODEL, "lr_overrides"), {}).items():
         part = _PARTS.get(str(key).removeprefix("model.").strip("."))
-        if part:
+        if part == key == "backbone":
+            why = (
+                "no parameter of TerraTorch's models has this in its name (theirs is `encoder`): it does nothing there"
+            )
+            ledger.lost((*MODEL, "lr_overrides", key), f"{why}; here task.lr_by_part.backbone={value:g} would be it")
+        elif part:
             of_both = part == "decoder" and to.choices.get("auxiliary", "none") != "none"
             note = "of the main decoder alone; in TerraTorch auxiliary decoders have it too" if of_both else ""
             to.carry((*MODEL, "lr_overrides", key), f"task.lr_by_part.{part}", float(value), note)
@@ -150,9 +174,16 @@ def _optimizer(to: Translation) -> None:
 def _scheduler(to: Translation) -> None:
     ledger = to.ledger
     section = ledger.get(("lr_scheduler",))
+    if section is not None and ledger.get(("optimizer",)) is None:
+        ledger.needless(("lr_scheduler",), "Lightning takes no notice of it without a section `optimizer`")
+        section = None
     name_place: Place = (*MODEL, "scheduler")
     place: Place = (*MODEL, "scheduler_hparams")
     name = ledger.get(name_place)
+    if section is None and ledger.get(("optimizer",)) is not None:
+        for key in ("scheduler", "scheduler_hparams"):
+            ledger.needless((*MODEL, key), "the section `optimizer` takes the place of both in TerraTorch")
+        name = None
     if section is not None:
         name = class_name(section)
         name_place, place = _places("lr_scheduler", section)

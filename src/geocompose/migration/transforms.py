@@ -36,6 +36,10 @@ def translate_transforms(to: Translation) -> None:
                 _transform(to, split, (*place, str(index)), step)
         if not steps:
             ledger.needless(place, "none")
+    for key in ("transform", "transforms"):  # of every split, in modules that are not TerraTorch's own
+        steps = ledger.get((*DATA, key))
+        for index, step in enumerate(steps if isinstance(steps, list) else []):
+            _transform(to, "every", (*DATA, key, str(index)), step)
 
 
 def _views(to: Translation, place: Place, steps: list[Any]) -> None:
@@ -96,8 +100,10 @@ def _transform(to: Translation, split: str, place: Place, step: Any) -> None:
         to.tile_px = to.tile_px or _square(arguments)
         to.ledger.lost(place, f"images keep their scale; data.tile_px={_square(arguments)} cuts them into tiles")
     elif name in _VIEWS:
-        why = "images are changed at random in training alone" if split != "train" else "it is not drawn at random"
+        why = "it is not drawn at random" if split == "train" else "images are changed at random in training alone"
         to.ledger.lost(place, why)
+    elif name in _SIZED:
+        to.ledger.lost(place, f"{name} is carried with a height and a width of one whole number alone")
     else:
         to.ledger.lost(
             place, f"there is no transform {name}; data.dihedral, data.rotation_deg and data.random_crop are there"

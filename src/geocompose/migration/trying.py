@@ -14,6 +14,8 @@ import torch
 from geocompose.catalog.checks import check_source_names
 from geocompose.configuration.instantiation import instantiate
 from geocompose.configuration.weights import loads_weights, weight_files
+from geocompose.data.loading import check_classes, check_variables
+from geocompose.data.preflight import data_source
 from geocompose.errors import quiet
 from geocompose.imagery.units import MISMATCHES, Values
 from geocompose.migration.composition import composed, target_of
@@ -36,6 +38,7 @@ def try_experiment(to: Translation, conf_dir: Path, study: str) -> None:
     with in_terms_of_the_file(to):
         config = composed(to, conf_dir, study)
         check_source_names(config)
+        _check_data(to, config)
         with quiet(logging.ERROR):
             if loads_weights(config["backbone"]):
                 _settle_differences(to, config)
@@ -46,6 +49,15 @@ def try_experiment(to: Translation, conf_dir: Path, study: str) -> None:
     for key, file in weight_files(config["backbone"]).items():
         if not Path(file).expanduser().exists():
             to.ledger.remark(f"{key}={file} is not here; a run needs it there, or another place in {key}.")
+
+
+def _check_data(to: Translation, config: Mapping[str, Any]) -> None:
+    """Refuse what a run would before it opens a file: numbers out of range, and names that can't be told apart."""
+    data_source({**config["data"], "root": "."})
+    if to.kind in ("regression", "scalar_regression"):
+        check_variables(to.names)
+    elif to.kind != "reconstruction":
+        check_classes(to.names, int(config["data"].get("ignore_index", -1)))
 
 
 def _try_training(to: Translation, config: Mapping[str, Any], trial: Trial) -> None:
@@ -85,10 +97,10 @@ def _settle_differences(to: Translation, config: Mapping[str, Any]) -> None:
     if not kinds:
         return
     to.set("data.allow_mismatch", kinds)
-    stated = [f"data.{kind}" for kind in kinds if kind != "band"]
+    unstated = [f"data.{kind}" for kind in kinds if kind != "band" and config["data"].get(kind) is None]
     advice = (
-        f" State {' and '.join(stated)}, and take that out of the list, to have values checked and converted."
-        if stated
+        f" State {' and '.join(unstated)}, and take that out of the list, to have values checked and converted."
+        if unstated
         else ""
     )
     to.ledger.remark(

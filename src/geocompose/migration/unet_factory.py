@@ -75,6 +75,12 @@ def _outputs(
 
 def _tell(to: Translation, given: dict[str, Argument]) -> None:
     backbone, decoder = (given.get(part, Argument(None)).value for part in ("backbone", "decoder"))
+    stops = [*(["backbone_base_channels"] if "backbone_base_channels" in given else []),
+             *([str(decoder)] if decoder in _USUAL_OUTPUTS else [])]  # fmt: skip
+    if stops:
+        to.ledger.remark(
+            f"TerraTorch 1.2.11 stops at {' and at '.join(stops)} with {_FACTORY}; earlier versions don't."
+        )
     if decoder is None:
         to.ledger.remark(f"TerraTorch takes the UNet's finest map for its output; here head={to.kind} makes one of it.")
     if backbone is not None:

@@ -64,6 +64,30 @@ class FocalLoss(nn.Module):
         return total / _weight_of(labels, self.ignore_index, self.weight)
 
 
+class SigmoidFocalLoss(nn.Module):
+    """The focal loss of each class against all others, by smp, as TerraTorch's `focal` is: the mean over the classes.
+
+    A place counts by (1 - p)^gamma, p being the sigmoid's probability of what is true of the class there. The mean over
+    labelled places is divided by the sum of these factors, so that the loss becomes small where places are many.
+    Source: arXiv 1708.02002; `segmentation_models_pytorch.losses.FocalLoss(normalized=True)`.
+    """
+
+    def __init__(self, ignore_index: int, gamma: float = 2.0) -> None:
+        super().__init__()
+        if not gamma >= 0:
+            raise UserError(f"task.loss: gamma of sigmoid_focal must be 0 or more; got {gamma}.")
+        from segmentation_models_pytorch.losses import FocalLoss as SmpFocalLoss  # takes a second to import
+
+        self.ignore_index = ignore_index
+        self.loss = SmpFocalLoss("multiclass", ignore_index=ignore_index, gamma=gamma, normalized=True)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return a scalar for logits (B, classes, ...) and labels (B, ...)."""
+        if bool((labels == self.ignore_index).all()):
+            return logits.float().sum() * 0
+        return self.loss(logits.float(), labels)
+
+
 class OneVersusRestLoss(nn.Module):
     """Binary cross-entropy of each class against all others, averaged over labelled places and classes."""
 
@@ -175,6 +199,7 @@ def _of_probabilities(
     return {
         "ce": lambda: CrossEntropyLoss(ignore_index, class_weights, label_smoothing),
         "focal": lambda gamma=2.0: FocalLoss(ignore_index, class_weights, gamma),
+        "sigmoid_focal": lambda gamma=2.0: SigmoidFocalLoss(ignore_index, gamma),
     }
 
 
@@ -185,7 +210,9 @@ def segmentation_loss(
     class_weights: list[float] | None = None,
     label_smoothing: float = 0.0,
 ) -> nn.Module:
-    """Return the loss of one class per pixel: ce, dice, focal, jaccard, lovasz, tversky, or a sum (see `build_loss`).
+    """Return the loss of one class per pixel: ce, dice, focal, sigmoid_focal, jaccard, lovasz, tversky, or a sum.
+
+    See `build_loss` for what `spec` may be.
 
     Raises:
         UserError: the loss can't be, or has no use for the weights or the smoothing.
@@ -200,9 +227,10 @@ def classification_loss(
     class_weights: list[float] | None = None,
     label_smoothing: float = 0.0,
 ) -> nn.Module:
-    """Return the loss of one class per image: ce, focal, bce (each class against the rest), jaccard, or a sum.
+    """Return the loss of one class per image: ce, focal, sigmoid_focal, bce, jaccard, or a sum.
 
-    jaccard is of the batch's images together, as that of pixels is of its pixels.
+    sigmoid_focal and bce are of each class against the rest; jaccard is of the batch's images together, as that of
+    pixels is of its pixels.
 
     See `build_loss` for what `spec` may be.
 

@@ -10,7 +10,7 @@ from geocompose.tasks.of_classes import ClassTask
 class ClassificationTask(ClassTask):
     """Learns from images: label (B), the target's `ignore_index` for an image without one.
 
-    Losses: ce, focal, bce (each class against the rest), jaccard (over the batch's images).
+    Losses: ce, focal, sigmoid_focal, bce (the last two each class against the rest), jaccard (over the batch's images).
     """
 
     kind: ClassVar[Kind] = "classification"

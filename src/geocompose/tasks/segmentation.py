@@ -10,7 +10,7 @@ from geocompose.tasks.of_classes import ClassTask
 class SegmentationTask(ClassTask):
     """Learns from tiles: mask (B, H, W) with the target's `ignore_index` where there is no label.
 
-    Losses: ce, dice, focal, jaccard, lovasz, tversky.
+    Losses: ce, dice, focal, sigmoid_focal, jaccard, lovasz, tversky.
     """
 
     kind: ClassVar[Kind] = "segmentation"

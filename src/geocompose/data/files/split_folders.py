@@ -16,6 +16,11 @@ _NAMES: Mapping[str, str] = {
 }  # fmt: skip
 
 
+def splits_in(path: str) -> set[str]:
+    """Return the splits that folders of a path are called after."""
+    return {_NAMES[part.lower()] for part in PurePosixPath(path).parts if part.lower() in _NAMES}
+
+
 def members_by_folder(names: Sequence[str]) -> dict[str, list[int]]:
     """Return for each split the places of its files, by the folder in their path that is called like a split.
 
@@ -26,7 +31,7 @@ def members_by_folder(names: Sequence[str]) -> dict[str, list[int]]:
     """
     members: dict[str, list[int]] = {split: [] for split in SPLITS}
     for place, name in enumerate(names):
-        found = {_NAMES[part.lower()] for part in PurePosixPath(name).parts[:-1] if part.lower() in _NAMES}
+        found = splits_in(str(PurePosixPath(name).parent))
         if len(found) != 1:
             what = "no folder" if not found else "folders of two splits"
             raise UserError(
