@@ -66,8 +66,10 @@ def test_a_generic_module_of_another_task_is_not_called_unknown():
 
 
 def test_settings_of_a_foreign_data_module_may_have_any_shape():
-    odd = {"img_grep": {"S1": "*_S1.tif", "S2": 3}, "train_transform": {"S1": [1]}, "constant_scale": "x", "means": 1}
+    steps = [{"class_path": "D4", "init_args": 3}]
+    odd = {"img_grep": {"S1": "*_S1.tif", "S2": 3}, "train_transform": steps, "constant_scale": "x", "means": 1}
     to = translated(a_run(module="GenericMultiModalDataModule", data={**odd, "stds": {"S1": "*"}, "batch_size": [1]}))
     assert fate(to, "batch_size") == "not carried over: [1] is no whole number; here data.batch_size=8"
-    for key in ("img_grep.S1", "train_transform.S1"):
+    assert fate(to, "train_transform.0.class_path") == "carried: data.dihedral"
+    for key in ("img_grep.S1", "img_grep.S2"):
         assert fate(to, key).startswith("not carried over: GenericMultiModalDataModule has no counterpart")

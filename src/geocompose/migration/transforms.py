@@ -74,7 +74,8 @@ def _dihedral(names: Set[str]) -> Dihedral:
 
 
 def _arguments(step: Any) -> Mapping[str, Any]:
-    return step.get("init_args") or {} if isinstance(step, Mapping) else {}
+    arguments = step.get("init_args") if isinstance(step, Mapping) else None
+    return arguments if isinstance(arguments, Mapping) else {}
 
 
 def _transform(to: Translation, split: str, place: Place, step: Any) -> None:
