@@ -3,7 +3,7 @@
 import pytest
 
 from geocompose.errors import UserError
-from geocompose.migration.selection import selection_of
+from geocompose.migration.training.selection import selection_of
 from geocompose.tasks.classification import ClassificationTask
 from geocompose.tasks.multilabel import MultilabelTask
 from geocompose.tasks.reconstruction import ReconstructionTask

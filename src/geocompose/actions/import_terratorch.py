@@ -75,7 +75,7 @@ def import_terratorch(
     study = experiment.config["study"] if experiment.config["study"] != "default" else chosen
     planned = None
     if yaml_file is not None:
-        from geocompose.migration.trying import try_experiment
+        from geocompose.migration.trying.experiment import try_experiment
 
         try_experiment(to, experiment.conf_dir, study)  # nothing is written that could not be run
         origin = [f"From {yaml_file.name}, sha256 {hash_file(yaml_file)}."]
@@ -135,7 +135,7 @@ def import_terratorch(
 
 def _evaluate_command(run: RunFolder) -> str:
     """Return the command that scores a run; what it has to be told of data that is not here stands in capitals."""
-    from geocompose.migration.composition import UNKNOWN
+    from geocompose.migration.trying.composition import UNKNOWN
 
     overrides = ["action=evaluate", f"action.run={run.path}"]
     if "fingerprint" not in run.read().data:

@@ -20,9 +20,9 @@ from geocompose.errors import UserError, quiet
 from geocompose.from_config import build_model
 from geocompose.imagery.samples import Inputs, Target
 from geocompose.migration.checkpoint import TerraTorchCheckpoint, load_strictly
-from geocompose.migration.composition import UNKNOWN, composed, target_of
-from geocompose.migration.settling import in_terms_of_the_file, settled_trial
 from geocompose.migration.translation import Translation
+from geocompose.migration.trying.composition import UNKNOWN, composed, target_of
+from geocompose.migration.trying.settling import in_terms_of_the_file, settled_trial
 from geocompose.models.encoder_decoder import EncoderDecoderModel
 from geocompose.runs import Record, RunFolder, folder_name, load_rules, run_id
 from geocompose.runs.atomic import write_through

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from geocompose.migration.data import GENERIC, translate_data
-from geocompose.migration.factories import check_factory
+from geocompose.migration.data.known_data import KNOWN
+from geocompose.migration.data.modules import GENERIC, translate_data
+from geocompose.migration.data.tiles import settle_tiles
 from geocompose.migration.kinds import kind_of
-from geocompose.migration.known_data import KNOWN
 from geocompose.migration.ledger import Ledger
 from geocompose.migration.lightning_yaml import class_name
-from geocompose.migration.model import translate_model
+from geocompose.migration.model.factories import check_factory
+from geocompose.migration.model.model_args import translate_model
 from geocompose.migration.shapes import OF_DATA, OF_MODEL, OF_NAMES, check_shapes
-from geocompose.migration.tiles import settle_tiles
-from geocompose.migration.training import translate_training
+from geocompose.migration.training.learning import translate_training
 from geocompose.migration.translation import Options, Translation
 
 

@@ -1,11 +1,11 @@
 """TerraTorch's `model_args` as options of our groups: backbone, neck, decoder, head, auxiliary, peft, temporal."""
 
 from geocompose.errors import UserError
-from geocompose.migration.arguments import ModelArguments
-from geocompose.migration.backbone import CHANNELS_FIRST, has_channels_last, translate_backbone
-from geocompose.migration.decoder import translate_decoder
-from geocompose.migration.factories import as_decoder_and_head, model_arguments
-from geocompose.migration.peft import translate_peft
+from geocompose.migration.model.arguments import ModelArguments
+from geocompose.migration.model.backbone import CHANNELS_FIRST, has_channels_last, translate_backbone
+from geocompose.migration.model.decoder import translate_decoder
+from geocompose.migration.model.factories import as_decoder_and_head, model_arguments
+from geocompose.migration.model.peft import translate_peft
 from geocompose.migration.translation import Translation
 
 # Arguments of the factory that only confirm what is always so here.

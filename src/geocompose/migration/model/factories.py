@@ -5,10 +5,10 @@ from typing import Any
 
 from geocompose.catalog.smp import NAMES as SMP_ENCODERS
 from geocompose.errors import UserError
-from geocompose.migration.arguments import Argument, ModelArguments
 from geocompose.migration.ledger import Ledger
+from geocompose.migration.model.arguments import Argument, ModelArguments
+from geocompose.migration.model.unet_factory import of_generic_unet
 from geocompose.migration.translation import MODEL, MODEL_ARGS, Translation
-from geocompose.migration.unet_factory import of_generic_unet
 
 Arguments = dict[str, Argument]
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from geocompose.errors import SLIP, UserError, choices
-from geocompose.migration.arguments import ModelArguments
 from geocompose.migration.lightning_yaml import class_name
-from geocompose.migration.parts import option_for, translate_arguments
+from geocompose.migration.model.arguments import ModelArguments
+from geocompose.migration.model.parts import option_for, translate_arguments
 from geocompose.migration.translation import MODEL, MODEL_ARGS, Translation
 
 # Arguments of decoders that only repeat what follows from the features and the labels here.

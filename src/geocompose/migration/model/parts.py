@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from geocompose.errors import UserError
-from geocompose.migration.arguments import ModelArguments
+from geocompose.migration.model.arguments import ModelArguments
 from geocompose.migration.translation import Translation
 
 # Options that take any name of their library, where several options build by one function.

@@ -10,9 +10,9 @@ from geocompose.errors import UserError, first_line
 from geocompose.from_config import trial_model
 from geocompose.imagery.bands import HLS_BANDS
 from geocompose.imagery.samples import Inputs
-from geocompose.migration.backbone import CHANNELS_FIRST
-from geocompose.migration.composition import composed, target_of
+from geocompose.migration.model.backbone import CHANNELS_FIRST
 from geocompose.migration.translation import MODEL_ARGS, Translation
+from geocompose.migration.trying.composition import composed, target_of
 from geocompose.trial import Trial
 
 # What makes levels of four maps of one scale.

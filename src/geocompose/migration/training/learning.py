@@ -7,8 +7,8 @@ from typing import Any
 from geocompose.imagery.samples import Target
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
-from geocompose.migration.selection import BY_SELECTION, tell_selection
-from geocompose.migration.trainer import translate_trainer
+from geocompose.migration.training.selection import BY_SELECTION, tell_selection
+from geocompose.migration.training.trainer import translate_trainer
 from geocompose.migration.translation import MODEL, TRAINER, Translation, shown
 from geocompose.tasks.class_losses import classification_losses, segmentation_losses
 from geocompose.tasks.label_losses import multilabel_losses

@@ -2,7 +2,7 @@
 
 from geocompose.imagery.bands import canonical
 from geocompose.migration.bands import Band, band_list, named, unnamed
-from geocompose.migration.modalities import of_data, of_several
+from geocompose.migration.data.modalities import of_data, of_several
 from geocompose.migration.translation import DATA, Translation
 
 _RGB = {"RED", "GREEN", "BLUE"}

@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 from geocompose.errors import UserError
+from geocompose.migration.data.modalities import of_data, of_several
 from geocompose.migration.lightning_yaml import class_name
-from geocompose.migration.modalities import of_data, of_several
 from geocompose.migration.translation import DATA, Translation, shown
 from geocompose.runs.bounded_yaml import bounded_text
 

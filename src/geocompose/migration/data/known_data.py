@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from geocompose.errors import UserError
 from geocompose.migration.bands import band_list
-from geocompose.migration.data_files import SPLITS, split_by_folder
+from geocompose.migration.data.files import SPLITS, split_by_folder
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.translation import DATA, Translation, shown
 

@@ -1,7 +1,7 @@
 """TerraTorch's GenericUnetModelFactory: its UNet, or the image itself, and a decoder that includes its head."""
 
 from geocompose.errors import UserError
-from geocompose.migration.arguments import Argument, ModelArguments
+from geocompose.migration.model.arguments import Argument, ModelArguments
 from geocompose.migration.translation import Translation
 
 _FACTORY = "GenericUnetModelFactory"

@@ -18,10 +18,10 @@ from geocompose.data.loading import check_classes, check_variables
 from geocompose.data.preflight import data_source
 from geocompose.errors import quiet
 from geocompose.imagery.units import MISMATCHES, Values
-from geocompose.migration.composition import composed, target_of
-from geocompose.migration.input_filters import tell_input_filters
-from geocompose.migration.settling import in_terms_of_the_file, likely_bands, settled_trial
 from geocompose.migration.translation import Translation
+from geocompose.migration.trying.composition import composed, target_of
+from geocompose.migration.trying.input_filters import tell_input_filters
+from geocompose.migration.trying.settling import in_terms_of_the_file, likely_bands, settled_trial
 from geocompose.tasks.own_losses import left_open
 from geocompose.training.early_agreement import check_early
 from geocompose.training.rehearsal import rehearse

@@ -4,10 +4,10 @@ from typing import Any
 
 from geocompose.catalog.terratorch import NAMES as TERRATORCHS
 from geocompose.errors import SLIP, UserError, choices, nearest
-from geocompose.migration.arguments import Argument, ModelArguments
 from geocompose.migration.bands import band_list
 from geocompose.migration.ledger import Place
-from geocompose.migration.parts import built_by, option_for, translate_arguments
+from geocompose.migration.model.arguments import Argument, ModelArguments
+from geocompose.migration.model.parts import built_by, option_for, translate_arguments
 from geocompose.migration.translation import MODEL, Translation
 
 # Names that earlier versions of TerraTorch had.

@@ -1,7 +1,7 @@
 """TerraTorch's `peft_config` as an option of our group peft."""
 
-from geocompose.migration.arguments import ModelArguments
 from geocompose.migration.ledger import Place
+from geocompose.migration.model.arguments import ModelArguments
 from geocompose.migration.translation import MODEL_ARGS, Translation
 
 _LORA = {"r": "r", "lora_alpha": "alpha", "lora_dropout": "dropout", "target_modules": "target_modules"}

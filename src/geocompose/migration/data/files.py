@@ -5,7 +5,7 @@ from os.path import relpath
 from pathlib import Path
 
 from geocompose.data.files.split_folders import FOLDERS, splits_in
-from geocompose.migration.file_layout import Layout, find_layout
+from geocompose.migration.data.file_layout import Layout, find_layout
 from geocompose.migration.translation import DATA, MISSING, Translation
 
 SPLITS = ("train", "val", "test")

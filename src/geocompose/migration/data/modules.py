@@ -3,13 +3,13 @@
 import math
 
 from geocompose.errors import UserError
-from geocompose.migration.data_bands import translate_bands
-from geocompose.migration.data_files import translate_files
-from geocompose.migration.known_data import known_data, translate_known_data
+from geocompose.migration.data.bands_of_data import translate_bands
+from geocompose.migration.data.files import translate_files
+from geocompose.migration.data.known_data import known_data, translate_known_data
+from geocompose.migration.data.statistics import translate_statistics
+from geocompose.migration.data.transforms import translate_transforms
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
-from geocompose.migration.statistics import translate_statistics
-from geocompose.migration.transforms import translate_transforms
 from geocompose.migration.translation import DATA, MODEL, Translation, shown
 
 OPTION = {

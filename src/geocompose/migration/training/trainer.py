@@ -5,7 +5,7 @@ from typing import Any
 from geocompose.errors import UserError
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
-from geocompose.migration.selection import BY_SELECTION, CHECKPOINTS
+from geocompose.migration.training.selection import BY_SELECTION, CHECKPOINTS
 from geocompose.migration.translation import TRAINER, Translation
 
 _PRECISIONS = {

@@ -5,7 +5,7 @@ from typing import Any
 
 from geocompose.data.loading import Dihedral
 from geocompose.imagery.samples import PIXEL_WISE
-from geocompose.migration.data_files import SPLITS
+from geocompose.migration.data.files import SPLITS
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.translation import DATA, Translation

@@ -1,0 +1,1 @@
+"""Where TerraTorch's data modules find what, as keys of our group data."""

@@ -1,0 +1,1 @@
+"""TerraTorch's `model_args` as options of our groups of parts."""

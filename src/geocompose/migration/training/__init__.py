@@ -1,0 +1,1 @@
+"""How a TerraTorch run learns, as options of our groups task, optimizer, scheduler and trainer."""
