@@ -124,7 +124,7 @@ def test_flips_are_carried_as_what_is_drawn_of_the_eight_views(names, drawn):
 def test_flips_of_another_probability_are_told_and_turns_alone_are_lost():
     steps = [
         {"class_path": "albumentations.HorizontalFlip", "init_args": {"p": 0.25}},
-        {"class_path": "albumentations.RandomRotate90"},
+        {"class_path": "albumentations.Transpose"},
         {"class_path": "albumentations.VerticalFlip", "init_args": {"p": 1}},
     ]
     to = translated(a_run(data={"train_transform": steps}))
@@ -132,7 +132,7 @@ def test_flips_of_another_probability_are_told_and_turns_alone_are_lost():
     assert "HorizontalFlip has p=0.25 in TerraTorch; here each of the views is equally likely" in decided(to)
     assert fate(to, "train_transform.1.class_path").startswith("not carried over: data.dihedral=true turns by quarters")
     assert fate(to, "train_transform.2.class_path") == "not carried over: it is not drawn at random"
-    every = [{"class_path": f"albumentations.{name}"} for name in ("HorizontalFlip", "VerticalFlip", "RandomRotate90")]
+    every = [{"class_path": f"albumentations.{name}"} for name in ("HorizontalFlip", "RandomRotate90")]
     to = translated(a_run(data={"train_transform": every}))
     assert to.values["data"]["dihedral"] is True
     assert "RandomRotate90 has p=0.5 in TerraTorch" in decided(to)
@@ -146,12 +146,41 @@ def test_transforms_that_lack_what_counts_are_told_so_and_those_of_every_split_g
     to = translated(a_run(data={"train_transform": steps}))
     assert to.values["data"]["dihedral"] is True
     assert "D4 has p=0.5 in TerraTorch" in decided(to)
-    assert "with a height and a width of one whole number alone" in fate(to, "train_transform.1.init_args.height")
+    assert "its size is not one whole number" in fate(to, "train_transform.1.init_args.height")
     resize = [{"class_path": "albumentations.Resize", "init_args": {"height": 96, "width": 96}}]
     images = a_run(task="ClassificationTask", module="EuroSATDataModule", data={"transforms": resize})
     to = translated(images)
     assert (to.values["data"]["tile_px"], to.values["data"]["fit"]) == (96, "resize")
     assert "no size was found" not in decided(to)
+
+
+def test_of_several_sizes_that_of_the_random_crop_counts():
+    steps = [
+        {"class_path": f"albumentations.{name}", "init_args": {"height": size, "width": size}}
+        for name, size in (("Resize", 512), ("RandomCrop", 96))
+    ]
+    to = translated(a_run(data={"train_transform": steps}))
+    assert (to.values["data"]["tile_px"], to.values["data"]["random_crop"]) == (96, True)
+    assert fate(to, "train_transform.0.init_args.height").endswith("data.tile_px=96 cuts them into tiles")
+
+
+def test_a_folder_written_in_two_ways_is_one_and_hidden_files_are_none():
+    for name in ("a_S2.tif", "b_S2.tif", ".c_S2.tif"):
+        for split in ("train", "val"):
+            place = Path(f"chips/{split}/images/{name}")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()
+    shared = {"test_data_root": "./chips/val/images/", "test_label_data_root": "chips/val/labels/"}
+    to = translated(a_run(data={**FOLDERS, **shared}))
+    assert to.split_lists == {
+        "train": ["train/images/a_S2.tif", "train/images/b_S2.tif"],
+        "val": ["val/images/a_S2.tif"],
+        "test": ["val/images/b_S2.tif"],
+    }
+    lists = {f"{split}_split": f"{'' if split == 'val' else './'}val.txt" for split in ("val", "test")}
+    Path("val.txt").write_text("a\nb\n", encoding="utf-8-sig")
+    listed = translated(a_run(data={**FOLDERS, "train_split": "train.txt", **lists}))
+    assert listed.split_lists == {"val": ["a"], "test": ["b"]}
 
 
 def test_classes_of_images_without_names_are_all_folders(conf):

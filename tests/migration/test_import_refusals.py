@@ -130,7 +130,7 @@ def test_a_checkpoint_without_band_names_asks_for_them(conf):
     file, _ = a_checkpoint(tree)
     with pytest.raises(UserError, match=r"give 'action\.bands=\[...\]'"):
         call(conf, ckpt=file)
-    with pytest.raises(UserError, match="There are 3 bands, 1 means and 3 deviations"):
+    with pytest.raises(UserError, match=r"action\.mean=\[1\.0\] and .* a number per band; the model reads 3 bands"):
         call(conf, ckpt=file, bands=["BLUE", "GREEN", "RED"], mean=[1.0], std=[1.0] * 3)
     with pytest.raises(UserError, match=r"give 'action\.mean=\[...\]' and 'action\.std=\[...\]'"):
         call(conf, ckpt=file, bands=["BLUE", "GREEN", "RED"])
@@ -158,3 +158,10 @@ def test_data_that_a_run_would_refuse_are_refused_by_the_import(changes, message
     with pytest.raises(UserError, match=message):
         call(conf, config=written(a_run(**changes)))
     assert not (conf / "experiment/imported").exists()
+
+
+def test_numbers_of_the_command_line_are_of_every_band(conf):
+    with pytest.raises(UserError, match=r"action.mean=\[1.0, 2.0\] .* the model reads 3 bands \(BLUE, GREEN, RED\)"):
+        call(conf, config=written(a_run()), mean=[1.0, 2.0])
+    with pytest.raises(UserError, match="both are needed"):
+        call(conf, config=written(a_run(data={"means": "none.txt", "stds": "none.txt"})), mean=[1.0, 2.0, 3.0])

@@ -141,6 +141,29 @@ def test_steps_and_epochs_that_lightning_has_by_default_are_told():
     assert fate(translated(a_run({"trainer": {"max_steps": -1}})), "max_steps") == "not needed: no limit"
 
 
+def test_a_lone_callback_needs_no_list_and_further_devices_are_told():
+    callback = {"class_path": "EarlyStopping", "init_args": {"patience": 7, "monitor": "val/loss"}}
+    to = translated(a_run({"trainer": {"callbacks": callback, "devices": 4, "num_nodes": 1}}))
+    assert to.values["trainer"]["early_stopping_patience"] == 7
+    assert "the best epoch, early stopping" in decided(to)
+    assert fate(to, "trainer.devices").startswith("not carried over: a run is one process; trainer=ddp")
+    assert fate(to, "trainer.num_nodes").startswith("not needed")
+
+
+def test_the_rate_of_an_optimizer_without_counterpart_is_carried():
+    to = translated(a_run({"optimizer": {"class_path": "Muon", "init_args": {"lr": 3e-5, "nesterov": True}}}))
+    assert fate(to, "init_args.lr") == "carried: optimizer.lr"
+    assert fate(to, "nesterov") == "not carried over: an argument of Muon"
+
+
+def test_names_of_classes_are_those_of_the_model_before_those_of_the_data():
+    of_both = translated(a_run(class_names=["land", "sea"], data={"class_names": ["a", "b"]}))
+    assert of_both.names == ["land", "sea"]
+    assert fate(of_both, "data.init_args.class_names") == "not needed: the model's names count"
+    of_data = translated(a_run(data={"class_names": ["a", "b"]}))
+    assert (of_data.names, fate(of_data, "class_names")) == (["a", "b"], "carried: data.class_names")
+
+
 def test_windows_of_tiled_inference_may_be_of_both_sides():
     to = translated(a_run(tiled_inference_parameters={"crop": 96, "stride": 80, "delta": 8, "other": 1}))
     assert to.values["data"]["tile_px"] == 96
@@ -249,7 +272,9 @@ def test_settings_that_can_not_be_understood_are_one_message(changes, message):
         ({"tiled_inference_parameters": [224]}, r"tiled_inference_parameters .* must be a mapping; got \[224\]"),
         ({"tiled_inference_parameters": {"h_crop": -5}}, "h_crop .* must be a whole number, 1 or more; got -5"),
         ({"data": {"constant_scale": 0}}, "data.init_args.constant_scale .* must be a number above 0; got 0"),
-        ({"data": {"img_grep": 3}}, "data.init_args.img_grep .* must be text; got 3"),
+        ({"data": {"img_grep": 3}}, "data.init_args.img_grep .* must be text that is not empty; got 3"),
+        ({"data": {"label_grep": ""}}, "data.init_args.label_grep .* must be text that is not empty; got ''"),
+        ({"data": {"data_root": 5}}, "data.init_args.data_root .* must be text; got 5"),
         ({"data": {"train_transform": 3}}, "data.init_args.train_transform .* must be a list or a mapping; got 3"),
         (
             {"data": {"train_transform": [{"class_path": "RandomCrop", "init_args": [224]}]}},

@@ -50,7 +50,7 @@ def import_terratorch(
     refuse_other_overrides(experiment, ["study"], reason="action=import_terratorch takes all settings from the files")
     if config is None and ckpt is None:
         raise UserError("Give action.config=FILE.yaml, action.ckpt=FILE.ckpt, or both, of a TerraTorch run.")
-    yaml_file, ckpt_file = (None if text is None else Path(text) for text in (config, ckpt))
+    yaml_file, ckpt_file = (None if text is None else Path(text).expanduser() for text in (config, ckpt))
     check_study(experiment.config["study"])
     destination = experiment.conf_dir if yaml_file is None else _own_conf(experiment)
     chosen = experiment_name(name, yaml_file, ckpt_file)
@@ -173,14 +173,20 @@ def _as_told(to: Translation, bands: list[str] | None, mean: list[float] | None,
     """Put what the command line says in place of what the files say.
 
     Raises:
-        UserError: not as many bands as the model reads, or two of one name.
+        UserError: not as many bands or numbers as the model reads bands, or two bands of one name.
     """
     if bands is not None:
         _rename_bands(to, bands)
     if mean is not None or std is not None:
-        to.mean, to.std = mean or to.mean, std or to.std
-        if to.mean is not None and to.std is not None and len(to.mean) == len(to.std):
-            to.set("data.normalize", {"mean": to.mean, "std": to.std})
+        to.mean, to.std = (own if given is None else given for given, own in ((mean, to.mean), (std, to.std)))
+        count = len(to.mean or ()) if to.bands is None else len(to.bands)
+        if not count or len(to.mean or ()) != count or len(to.std or ()) != count:
+            bands_read = "" if to.bands is None else f"; the model reads {count} bands ({', '.join(to.bands)})"
+            raise UserError(
+                f"action.mean={mean} and action.std={std}: both are needed, of the files or given here, with a number "
+                f"per band{bands_read}."
+            )
+        to.set("data.normalize", {"mean": to.mean, "std": to.std})
 
 
 def _rename_bands(to: Translation, names: list[str]) -> None:

@@ -54,9 +54,11 @@ class Loading:
             _check_at_most("num_workers", self.num_workers, MOST_WORKERS, "loading processes of one run")
         if given_numbers(self.normalize) is None and self.normalize not in NORMALIZATIONS:
             raise UserError(f"data.normalize has no {self.normalize!r}. {choices(str(self.normalize), NORMALIZATIONS)}")
-        if self.dihedral not in DIHEDRAL:
-            allowed = ["true", "false", *(name for name in DIHEDRAL if isinstance(name, str))]
-            raise UserError(f"data.dihedral has no {self.dihedral!r}. {choices(self.dihedral, allowed)}")
+        if not isinstance(self.dihedral, bool | str) or self.dihedral not in DIHEDRAL:
+            words = [name for name in DIHEDRAL if isinstance(name, str)]
+            raise UserError(
+                f"data.dihedral must be true or false, or one of {', '.join(words)}; got {self.dihedral!r}."
+            )
         if not 0 <= self.rotation_deg <= 180:
             raise UserError(f"data.rotation_deg={self.rotation_deg} must be between 0 (off) and 180 degrees.")
         if not 0 <= self.min_valid <= 1:

@@ -15,9 +15,8 @@ from geocompose.runs.bounded_yaml import bounded_text
 def read_yaml(path: Path) -> tuple[dict[str, Any], list[str]]:
     """Return the plain content of a configuration file, anchors resolved, and which keys it gives twice, in lines.
 
-    What it has under `dict_kwargs` stands among the `init_args`, as both are handed to the class.
-
-    The last one counts, as it does for TerraTorch, whose parser says nothing of it.
+    The last one counts, as it does for TerraTorch, whose parser says nothing of it. What a part has under `dict_kwargs`
+    stands among its `init_args`, as both are handed to the class.
 
     Raises:
         UserError: there is no such file, or it is not a YAML mapping of plain values with a `model`.

@@ -17,6 +17,7 @@ _SHAPES: Mapping[str, Callable[[Any], bool]] = {
     "a list": lambda value: isinstance(value, list),
     "a list or a mapping": lambda value: isinstance(value, list | Mapping),
     "text": lambda value: isinstance(value, str),
+    "text that is not empty": lambda value: isinstance(value, str) and value != "",
     "a number": _is_number,
     "a number above 0": lambda value: _is_number(value) and 0 < value < float("inf"),
     "a whole number": lambda value: isinstance(value, int) and not isinstance(value, bool),
@@ -84,8 +85,10 @@ OF_MODEL: Shapes = (
 OF_DATA: Shapes = (
     (DATA, "a mapping"),
     ((*DATA, "constant_scale"), "a number above 0"),
-    ((*DATA, "img_grep"), "text"),
-    ((*DATA, "label_grep"), "text"),
+    ((*DATA, "data_root"), "text"),
+    ((*DATA, "class_names"), "a list"),
+    ((*DATA, "img_grep"), "text that is not empty"),
+    ((*DATA, "label_grep"), "text that is not empty"),
     *(
         shape
         for split in ("train", "val", "test")

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from os.path import relpath
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from geocompose.data.files.file_names import listed_names
+from geocompose.data.files.matching import matching
 from geocompose.data.files.split_folders import FOLDERS, splits_in
 from geocompose.migration.data.file_layout import Layout, find_layout
 from geocompose.migration.translation import DATA, MISSING, Translation
@@ -14,13 +16,16 @@ SPLITS = ("train", "val", "test")
 def translate_files(to: Translation) -> None:
     """Translate folders and patterns of file names, and the lists of the splits."""
     ledger = to.ledger
-    roots = {split: ledger.get((*DATA, f"{split}_data_root")) for split in SPLITS}
-    labels = {split: ledger.get((*DATA, f"{split}_label_data_root")) or roots[split] for split in SPLITS}
+    given = {split: ledger.get((*DATA, f"{split}_data_root")) for split in SPLITS}
     places = [(*DATA, f"{split}{part}_data_root") for split in SPLITS for part in ("", "_label")]
-    if not all(isinstance(root, str) for root in roots.values()):
+    if not all(isinstance(root, str) for root in given.values()):
         for place in places:
             ledger.lost(place, "a folder for each of train, val and test is needed")
         return
+    roots = {split: str(PurePath(root)) for split, root in given.items()}  # one way to write a folder
+    labels = {
+        split: str(PurePath(ledger.get((*DATA, f"{split}_label_data_root")) or root)) for split, root in roots.items()
+    }
     greps = ledger.get((*DATA, "img_grep"), "*"), ledger.get((*DATA, "label_grep"), "*")
     if to.kind == "classification":
         greps = (f"*/*{_suffix(roots)}",) * 2
@@ -49,7 +54,7 @@ def translate_files(to: Translation) -> None:
 
 def _suffix(roots: Mapping[str, str]) -> str:
     """Return how names of images in folders of classes end; `.tif` where the folders aren't here, or ends differ."""
-    found = {file.suffix for folder in roots.values() for file in Path(folder).glob("*/*.*")}
+    found = {file.suffix for folder in roots.values() for file in matching(Path(folder).expanduser(), "*/*.*")}
     return found.pop() if len(found) == 1 else ".tif"
 
 
@@ -78,8 +83,9 @@ def _patterns(to: Translation, layout: Layout) -> str | None:
 def _splits(to: Translation, roots: Mapping[str, str], pattern: str, root: str) -> str | None:
     """Translate which images belong to which split; return why not, where that can't be done."""
     ledger = to.ledger
-    lists = {split: ledger.get((*DATA, f"{split}_split")) for split in SPLITS}
-    if all(isinstance(path, str) for path in lists.values()) and lists["train"] not in (lists["val"], lists["test"]):
+    named = {split: ledger.get((*DATA, f"{split}_split")) for split in SPLITS}
+    lists = {split: str(PurePath(path)) for split, path in named.items() if isinstance(path, str)}
+    if len(lists) == len(SPLITS) and lists["train"] not in (lists["val"], lists["test"]):
         _listed(to, lists)
         return None
     for split in SPLITS:
@@ -95,8 +101,9 @@ def split_by_folder(to: Translation, folders: Mapping[str, str], pattern: str, r
     Where the folders can't be seen, images are of the split that their folder is called after. Where it is called
     otherwise, the command asks for lists.
     """
+    below = Path(root).expanduser()
     found = {
-        split: sorted(Path(relpath(file, root)).as_posix() for file in Path(folder).glob(pattern))
+        split: [Path(relpath(file, below)).as_posix() for file in matching(Path(folder).expanduser(), pattern)]
         for split, folder in folders.items()
     }
     shared = folders["val"] == folders["test"]
@@ -112,14 +119,19 @@ def split_by_folder(to: Translation, folders: Mapping[str, str], pattern: str, r
     empty = [folder for split, folder in folders.items() if not found[split]]
     if not empty:
         return "val and test read one folder of one image, and an image belongs to one split here"
-    why = f"{empty[0]} has no {pattern}" if Path(empty[0]).is_dir() else f"{empty[0]} can't be seen from here"
+    why = (
+        f"{empty[0]} has no {pattern}"
+        if Path(empty[0]).expanduser().is_dir()
+        else f"{empty[0]} can't be seen from here"
+    )
     return f"{why}; import where the images are, or write a list of images for each split"
 
 
 def _listed(to: Translation, lists: Mapping[str, str]) -> None:
     """Translate the lists of the splits; one that val and test share is halved, or asked for where it is not here."""
     shared = ("val", "test") if lists["val"] == lists["test"] else ()
-    rows = _rows(Path(lists["val"])) if shared else []
+    file = Path(lists["val"]).expanduser()
+    rows = list(dict.fromkeys(listed_names(file, ()))) if shared and file.is_file() else []
     for split in SPLITS:
         place, key = (*DATA, f"{split}_split"), f"data.split_files.{split}"
         if split not in shared:
@@ -135,12 +147,6 @@ def _listed(to: Translation, lists: Mapping[str, str]) -> None:
             )
     if len(rows) > 1:
         to.split_lists = _halved(to, rows, "list")
-
-
-def _rows(file: Path) -> list[str]:
-    """Return what a list of images has in its rows, each once; nothing where it is not here."""
-    rows = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return list(dict.fromkeys(row.strip() for row in rows if row.strip()))
 
 
 def _halved(to: Translation, found: Sequence[str], what: str) -> dict[str, list[str]]:

@@ -117,9 +117,9 @@ def _names(to: Translation, usual: list[str]) -> bool:
     count, place = to.num_outputs
     if not of_classes:
         count = count or 1
-    given: list[str] = [str(name) for name in ledger.get((*MODEL, "class_names")) or []]
-    if not given and isinstance(of_module := ledger.get((*DATA, "class_names")), list):
-        given = [str(name) for name in of_module]
+    by_node = {node: ledger.get((*node, "class_names")) for node in (MODEL, DATA)}
+    node = next((node for node, names in by_node.items() if names and isinstance(names, list)), None)
+    given = [] if node is None else [str(name) for name in by_node[node]]
     of_data = ledger.get((*DATA, "num_classes"))
     if not given and count in (None, len(usual)):
         given = list(usual)
@@ -141,8 +141,9 @@ def _names(to: Translation, usual: list[str]) -> bool:
             f"it names {len(given)}, and the model has {count} outputs ({key}): of the names, "
             + (f"{count} are taken" if len(given) > count else f"{count - len(given)} are made up"),
         )
-    for node in (MODEL, DATA):
+    if node is not None:
         ledger.carried((*node, "class_names"), key)
+        ledger.needless((*DATA, "class_names"), "the model's names count")
     if of_classes and of_data is not None and of_data != count:
         ledger.lost((*DATA, "num_classes"), f"it is {of_data}, and the model has {count} outputs, which count ({key})")
     ledger.carried((*DATA, "num_classes"), f"length of {key}")

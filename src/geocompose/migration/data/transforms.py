@@ -17,9 +17,9 @@ _TRANSFORMS_NOT_NEEDED = {
     "ToTensorV2": "done by the loader",
     "FlattenTemporalIntoChannels": "transforms here know frames",
     "UnflattenTemporalFromChannels": "transforms here know frames",
-    "Padding": "smaller images are padded to a tile",
+    **dict.fromkeys(("Padding", "PadIfNeeded"), "smaller images are padded to a tile"),
 }
-_SIZED = {"Resize", "RandomCrop", "CenterCrop", "RandomResizedCrop", "PadIfNeeded"}
+_SIZED = {"Resize", "RandomCrop", "CenterCrop", "RandomResizedCrop"}
 
 
 def translate_transforms(to: Translation) -> None:
@@ -32,6 +32,7 @@ def translate_transforms(to: Translation) -> None:
         if isinstance(steps, list):
             if split == "train":
                 _views(to, place, steps)
+                to.tile_px = next(filter(None, map(_crop, steps)), None)  # what the model is trained on in the end
             for index, step in enumerate(steps):
                 _transform(to, split, (*place, str(index)), step)
         if not steps:
@@ -44,17 +45,17 @@ def translate_transforms(to: Translation) -> None:
 
 def _views(to: Translation, place: Place, steps: list[Any]) -> None:
     """Translate the transforms of training that mirror or turn by quarters: together they are one setting here."""
-    found: dict[str, tuple[Place, float]] = {}
+    found: dict[Place, tuple[str, float]] = {}
     for index, step in enumerate(steps):
         name = str(class_name(step))
         likely = _arguments(step).get("p", _VIEWS.get(name))
         if name in _VIEWS and isinstance(likely, int | float) and (0 < likely < 1 or (name == "D4" and likely == 1)):
-            found[name] = (*place, str(index)), likely
-    drawn = _dihedral(found.keys())
+            found[(*place, str(index))] = name, likely
+    drawn = _dihedral({name for name, _ in found.values()})
     to.set("data.dihedral", drawn)
-    for name, (at, likely) in found.items():
+    for at, (name, likely) in found.items():
         if drawn is not True and name in _QUARTERS:
-            to.ledger.lost(at, "data.dihedral=true turns by quarters and flips both ways; nothing here turns alone")
+            to.ledger.lost(at, "data.dihedral=true turns by quarters and mirrors, too; nothing here turns alone")
             continue
         alike = likely == _VIEWS[name] and name != "RandomRotate90"  # which turns by nothing in a quarter of its cases
         note = "" if alike else f"{name} has p={likely:g} in TerraTorch; here each of the views is equally likely"
@@ -64,7 +65,8 @@ def _views(to: Translation, place: Place, steps: list[Any]) -> None:
 def _dihedral(names: Set[str]) -> Dihedral:
     """Return our setting of transforms that mirror or turn by quarters."""
     mirrors = names & {"HorizontalFlip", "VerticalFlip"}
-    if "D4" in names or (len(mirrors) == 2 and names & _QUARTERS):
+    # One mirror and quarter turns make all eight views; one mirror and a transposition do not.
+    if "D4" in names or (mirrors and "RandomRotate90" in names) or (len(mirrors) == 2 and "Transpose" in names):
         return True
     if len(mirrors) == 2:
         return "flips"
@@ -83,8 +85,7 @@ def _transform(to: Translation, split: str, place: Place, step: Any) -> None:
     of_images = to.kind not in PIXEL_WISE
     if name in _TRANSFORMS_NOT_NEEDED:
         to.ledger.needless(place, _TRANSFORMS_NOT_NEEDED[name])
-    elif name == "RandomCrop" and split == "train" and _square(arguments) is not None:
-        to.tile_px = to.tile_px or _square(arguments)
+    elif split == "train" and _crop(step) == to.tile_px is not None:
         to.set("data.random_crop", True)
         if of_images:
             to.set("data.fit", "crop")
@@ -99,16 +100,21 @@ def _transform(to: Translation, split: str, place: Place, step: Any) -> None:
         )
     elif name in _SIZED and _square(arguments) is not None:
         to.tile_px = to.tile_px or _square(arguments)
-        to.ledger.lost(place, f"images keep their scale; data.tile_px={_square(arguments)} cuts them into tiles")
+        to.ledger.lost(place, f"images keep their scale; data.tile_px={to.tile_px} cuts them into tiles")
     elif name in _VIEWS:
         why = "it is not drawn at random" if split == "train" else "images are changed at random in training alone"
         to.ledger.lost(place, why)
     elif name in _SIZED:
-        to.ledger.lost(place, f"{name} is carried with a height and a width of one whole number alone")
+        to.ledger.lost(place, "its size is not one whole number for height and width")
     else:
         to.ledger.lost(
             place, f"there is no transform {name}; data.dihedral, data.rotation_deg and data.random_crop are there"
         )
+
+
+def _crop(step: Any) -> int | None:
+    """Return the size of a random crop; None of any other transform, and of one that is no square."""
+    return _square(_arguments(step)) if class_name(step) == "RandomCrop" else None
 
 
 def _square(arguments: Mapping[str, Any]) -> int | None:

@@ -139,12 +139,12 @@ def _optimizer(to: Translation) -> None:
             f"optimizer.{key}" for key in to.choose("optimizer", "adamw") if not key.startswith("_") and key != "lr"
         ]
         to.lose(name_place, f"the group optimizer has no {name}", "optimizer", *ours)
-        ledger.lost(place, f"an argument of {name}")
     else:
         keys = to.choose("optimizer", found[0])
         ledger.carried(name_place, f"optimizer={found[0]}")
         _with_defaults(to, "optimizer", keys, torch_class("optim", name), given, place)
     to.carry(rate_place, "optimizer.lr", float(rate))
+    ledger.lost(place, f"an argument of {name}")
     ledger.needless((*MODEL, "lr"), f"{'.'.join(rate_place)} wins over it")
     if section is None:
         _rates_by_part(to)

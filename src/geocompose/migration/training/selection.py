@@ -1,7 +1,9 @@
 """By which number of validation a run is stopped, slowed and chosen from: TerraTorch's is named in several places."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from geocompose.migration.ledger import Ledger, Place
 from geocompose.migration.lightning_yaml import class_name
 from geocompose.migration.translation import TRAINER, Translation
 
@@ -24,12 +26,21 @@ def selection_of(to: Translation) -> str:
     return _OF_SEVERAL.get(metric, metric) if len(to.names) > 1 else metric
 
 
+def callbacks(ledger: Ledger) -> list[tuple[Place, Any]]:
+    """Return the trainer's callbacks and where they stand; Lightning takes a lone one without a list."""
+    place = (*TRAINER, "callbacks")
+    given = ledger.get(place)
+    if isinstance(given, Mapping):
+        return [(place, given)]
+    return [((*place, str(index)), callback) for index, callback in enumerate(given or [])]
+
+
 def tell_selection(to: Translation) -> None:
     """Say what goes by another number than in the configuration."""
     ours = selection_of(to)
     monitors: dict[str, Any] = {"the best epoch": _USUAL}
-    for index, callback in enumerate(to.ledger.get((*TRAINER, "callbacks"), []) or []):
-        monitor = to.ledger.get((*TRAINER, "callbacks", str(index), "init_args", "monitor"), _USUAL)
+    for place, callback in callbacks(to.ledger):
+        monitor = to.ledger.get((*place, "init_args", "monitor"), _USUAL)
         if class_name(callback) in CHECKPOINTS:
             monitors["the best epoch"] = monitor
         elif class_name(callback) == "EarlyStopping":

@@ -5,7 +5,7 @@ from typing import Any
 from geocompose.errors import UserError
 from geocompose.migration.ledger import Place
 from geocompose.migration.lightning_yaml import class_name
-from geocompose.migration.training.selection import BY_SELECTION, CHECKPOINTS
+from geocompose.migration.training.selection import BY_SELECTION, CHECKPOINTS, callbacks
 from geocompose.migration.translation import TRAINER, Translation
 
 _PRECISIONS = {
@@ -19,7 +19,7 @@ _TRAINER_NOT_NEEDED = {
     **dict.fromkeys(("default_root_dir", "enable_checkpointing", "logger"), "every run has its folder"),
     **dict.fromkeys(("log_every_n_steps",), "metrics are written each epoch"),
     **dict.fromkeys(("enable_progress_bar", "enable_model_summary"), "only the display"),
-    **dict.fromkeys(("strategy", "num_nodes", "devices"), "runs are one process on one device"),
+    **dict.fromkeys(("strategy", "num_nodes", "devices"), "a run is one process on one device; others are trainer=ddp"),
     "accelerator": "trainer.accelerator is chosen on the command line; auto where it is not",
     "num_sanity_val_steps": "all settings are tried before a run starts",
 }
@@ -65,10 +65,15 @@ def translate_trainer(to: Translation) -> None:
         to.carry((*TRAINER, "deterministic"), "trainer.deterministic", deterministic)
     if ledger.get((*TRAINER, "gradient_clip_algorithm"), "norm") == "norm":
         ledger.needless((*TRAINER, "gradient_clip_algorithm"), "always the norm")
-    for index, callback in enumerate(ledger.get((*TRAINER, "callbacks"), []) or []):
-        _callback(to, (*TRAINER, "callbacks", str(index)), callback)
+    for place, callback in callbacks(ledger):
+        _callback(to, place, callback)
     if not ledger.get((*TRAINER, "callbacks")):
         ledger.needless((*TRAINER, "callbacks"), "none")
+    for key in ("devices", "num_nodes"):
+        number = ledger.get((*TRAINER, key))
+        if isinstance(number, int) and not isinstance(number, bool) and number > 1:
+            why = "a run is one process; trainer=ddp makes it several, with data.batch_size for all of them together"
+            ledger.lost((*TRAINER, key), why)
     for key, why in _TRAINER_NOT_NEEDED.items():
         ledger.needless((*TRAINER, key), why)
 
